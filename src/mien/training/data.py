@@ -1,0 +1,175 @@
+"""FER-2013 in, arrays out: the one form in which training and evaluation see faces.
+
+`load` reads the Parquet with FER+ votes, Kaggle's `fer2013.csv` and `icml_face_data.csv`, and Kaggle's folder
+`train|test/<emotion>/*.jpg`, and names the row or file that it cannot use.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from mien.errors import InputError
+from mien.observation import EMOTIONS
+
+__all__ = ["SIZE", "USAGES", "Faces", "Usage", "load"]
+
+Usage = Literal["Training", "PublicTest", "PrivateTest"]
+USAGES: tuple[Usage, ...] = ("Training", "PublicTest", "PrivateTest")
+SIZE = 48
+VOTES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""The FER+ columns in EMOTIONS order; contempt, unknown and no-face votes are left out."""
+
+FOLDER_EMOTIONS = {name: i for i, name in enumerate(EMOTIONS)} | {"disgusted": 1, "fearful": 2, "surprised": 5}
+HELD_OUT = 10  # every tenth Training image of a folder that has no PublicTest
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Labelled faces.
+
+    Attributes:
+        pixels: Shape (n, 48, 48), uint8.
+        labels: Shape (n,), int64, indices into EMOTIONS.
+        votes: FER+ votes per emotion, shape (n, 7), float32; a row of zeros where there are none.
+        usage: The split of each face, shape (n,), str.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    votes: np.ndarray
+    usage: np.ndarray
+
+    def split(self, usage: Usage) -> Faces:
+        """Return the faces of one split."""
+        chosen = self.usage == usage
+        return Faces(self.pixels[chosen], self.labels[chosen], self.votes[chosen], self.usage[chosen])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load(path: str | Path) -> Faces:
+    """Return every face of a data set.
+
+    Args:
+        path: A `.parquet`, a `.csv` or a folder with `train` and `test`.
+
+    Raises:
+        InputError: The data set is missing, of another form, or broken; the message names the row or file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(
+            f"no data set at '{path}': expected FER-2013 as a .parquet, as Kaggle's .csv, or as a folder with train/ "
+            "and test/; give its place with --data"
+        )
+    if path.is_dir():
+        rows = _folder(path)
+    elif path.suffix == ".parquet":
+        rows = _parquet(path)
+    elif path.suffix == ".csv":
+        rows = _csv(path)
+    else:
+        raise InputError(f"'{path}' is no data set that Mien knows: expected a .parquet, a .csv or a folder")
+    collected = list(rows)
+    if not collected:
+        raise InputError(f"'{path}' holds no faces: expected FER-2013's 35,887")
+    pixels, labels, votes, usage = zip(*collected, strict=True)
+    return Faces(np.stack(pixels), np.array(labels, np.int64), np.stack(votes).astype(np.float32), np.array(usage))
+
+
+Row = tuple[np.ndarray, int, np.ndarray, str]
+NO_VOTES = np.zeros(len(EMOTIONS), np.float32)
+
+
+def _row(pixels: np.ndarray, label: object, usage: object, votes: np.ndarray, where: str) -> Row:
+    """Check one face; `where` names it in an error."""
+    if pixels.shape != (SIZE, SIZE):
+        raise InputError(f"{where}: expected a picture of {SIZE}x{SIZE}, found {'x'.join(map(str, pixels.shape))}")
+    try:
+        number = int(str(label))
+    except ValueError:
+        number = -1
+    if not 0 <= number < len(EMOTIONS):
+        raise InputError(f"{where}: expected an emotion from 0 to {len(EMOTIONS) - 1}, found '{label}'")
+    if usage not in USAGES:
+        raise InputError(f"{where}: expected a usage of {', '.join(USAGES)}, found '{usage}'")
+    return pixels, number, votes, str(usage)
+
+
+def _decode(image: bytes | Path, where: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
+            return np.asarray(picture.convert("L"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{where}: the picture cannot be decoded ({error})") from error
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        names = set(file.schema_arrow.names)
+        missing = {"image", "label", "usage"} - names
+        if missing:
+            raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; it has {', '.join(sorted(names))}")
+        votes_there = all(f"ferplus_{vote}" in names for vote in VOTES)
+        number = 0
+        for batch in file.iter_batches(batch_size=1000):
+            for row in batch.to_pylist():
+                where = f"'{path}', row {number}"
+                votes = np.array([row[f"ferplus_{v}"] for v in VOTES], np.float32) if votes_there else NO_VOTES
+                yield _row(_decode(row["image"]["bytes"], where), row["label"], row["usage"], votes, where)
+                number += 1
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"'{path}' cannot be read as Parquet ({error}); copy or download it again") from error
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.reader(file)
+        header = [name.strip() for name in next(reader, [])]
+        missing = {"emotion", "pixels", "Usage"} - set(header)
+        if missing:
+            raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {header[:5]}")
+        at = {name: header.index(name) for name in ("emotion", "pixels", "Usage")}
+        for row in reader:
+            where = f"'{path}', line {reader.line_num}"
+            if len(row) != len(header):
+                raise InputError(f"{where}: expected {len(header)} columns, found {len(row)}; the file may be cut off")
+            try:
+                pixels = np.array(row[at["pixels"]].split(), dtype=np.uint8)
+            except (ValueError, OverflowError) as error:
+                raise InputError(f"{where}: expected pixels from 0 to 255 ({error})") from error
+            if pixels.size != SIZE * SIZE:
+                raise InputError(f"{where}: expected {SIZE * SIZE:,} pixels, found {pixels.size:,}")
+            yield _row(pixels.reshape(SIZE, SIZE), row[at["emotion"]], row[at["Usage"]], NO_VOTES, where)
+
+
+def _folder(path: Path) -> Iterator[Row]:
+    """Kaggle's folder; without PublicTest in its file names, each tenth image of `train` is held out as PublicTest."""
+    if not (path / "train").is_dir():
+        raise InputError(f"'{path}' has no folder train: expected train/<emotion>/*.jpg and test/<emotion>/*.jpg")
+    named = any(path.glob("test/*/PublicTest_*"))
+    for part in ("train", "test"):
+        for folder in sorted(p for p in (path / part).glob("*") if p.is_dir()):
+            if folder.name.lower() not in FOLDER_EMOTIONS:
+                raise InputError(f"'{folder}' is named after no emotion: expected one of {', '.join(EMOTIONS)}")
+            for index, file in enumerate(sorted(p for p in folder.iterdir() if not p.name.startswith("."))):
+                usage = "Training" if part == "train" else file.name.partition("_")[0] if named else None
+                if usage is None:
+                    continue  # a test folder of unknown make is never called PublicTest or PrivateTest
+                if part == "train" and not named and index % HELD_OUT == 0:
+                    usage = "PublicTest"
+                where = f"'{file}'"
+                yield _row(_decode(file, where), FOLDER_EMOTIONS[folder.name.lower()], usage, NO_VOTES, where)

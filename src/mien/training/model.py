@@ -1,0 +1,112 @@
+"""The network: 48x48 grey faces in, one score per emotion out, twice.
+
+A small residual network (He et al. 2016, arXiv:1512.03385) with squeeze-and-excitation (Hu et al. 2018,
+arXiv:1709.01507). One trunk carries two heads: `fer2013` answers as FER-2013's labels do, `ferplus` as the people who
+voted for FER+. Each is exported as a model of its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.observation import EMOTIONS
+
+__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs"]
+
+HEADS = ("fer2013", "ferplus")
+INPUT_SIZE = 48
+MEAN, STD = 0.5076, 0.2550
+"""Of the Training pixels, scaled to 0-1."""
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions, squeeze-and-excitation and a shortcut."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.squeeze = nn.Conv2d(channels, channels // 8, 1)
+        self.excite = nn.Conv2d(channels // 8, channels, 1)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or channels_in != channels:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
+                nn.Conv2d(channels_in, channels, 1, bias=False),
+                nn.BatchNorm2d(channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = functional.relu(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        gate = y.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
+        gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(gate))))
+        return functional.relu(y * gate + self.shortcut(x))
+
+
+class EmotionNet(nn.Module):
+    """The trunk and its two heads.
+
+    Args:
+        widths: Channels of each stage; a stage after the first halves the resolution.
+        depths: Blocks in each stage.
+        dropout: Before the heads.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (48, 96, 192),
+        depths: tuple[int, ...] = (1, 2, 2),
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+        )
+        blocks: list[nn.Module] = []
+        channels = widths[0]
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for index in range(depth):
+                blocks.append(Block(channels, width, 2 if stage and not index else 1))
+                channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict({head: nn.Linear(channels, len(EMOTIONS)) for head in HEADS})
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""
+        x = (pixels / 255 - MEAN) / STD
+        x = self.blocks(self.stem(x))  # (B, C, H/8, W/8)
+        x = self.dropout(x.mean((2, 3)))  # (B, C)
+        return {head: layer(x) for head, layer in self.heads.items()}
+
+
+class SingleHead(nn.Module):
+    """One head of an `EmotionNet` with its temperature: what is exported, probabilities out."""
+
+    def __init__(self, net: EmotionNet, head: str, temperature: float) -> None:
+        super().__init__()
+        self.net, self.head, self.temperature = net, head, temperature
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.net(pixels)[self.head]
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+def count_macs(net: nn.Module) -> int:
+    """Return the multiply-accumulates of one face through the convolutions and linear layers."""
+    total = 0
+
+    def add(module: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal total
+        total += output[0].numel() * module.weight[0].numel()  # type: ignore[operator,index,union-attr]
+
+    hooks = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    net.eval()(torch.zeros(1, 1, INPUT_SIZE, INPUT_SIZE))
+    for hook in hooks:
+        hook.remove()
+    return total
