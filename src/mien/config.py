@@ -1,0 +1,236 @@
+"""Settings: defaults < mien.toml < MIEN_* environment < flags.
+
+The fields below are the one place where a setting has its name, default, range and description; `mien config`, the
+error messages and the reference page in the docs all come from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mien.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Settings", "fields", "load"]
+
+NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
+"""MIEN_* names that are read, but are no setting."""
+
+
+class Section(BaseModel):
+    """A table in mien.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BrokerSettings(Section):
+    """The MQTT broker that watch and forward talk to."""
+
+    host: str | None = Field(None, description="An outside broker's host; without one, the built-in broker is used.")
+    port: int | None = Field(None, ge=1, le=65535, description="Default 1883; the next free one if that is taken.")
+    username: str | None = Field(None, description="For an outside broker; the built-in one makes its own.")
+    password: SecretStr | None = Field(None, description="For an outside broker; the built-in one makes its own.")
+    prefix: str = Field("mien", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="What topics begin with.")
+
+
+class VisionSettings(Section):
+    """How faces are found and read."""
+
+    model: Path | None = Field(None, description="An ONNX model with Mien's contract; default: the shipped one.")
+    confidence: float = Field(0.7, gt=0, lt=1, description="Faces that the detector is less sure of are left out.")
+    max_side: int = Field(640, ge=160, le=4096, description="Frames are detected at most this large, in pixels.")
+    abstain_below: float | None = Field(
+        None, ge=0, le=1, description="No emotion is named below this probability; default: the model's own threshold."
+    )
+    smoothing_s: float = Field(0.25, ge=0, le=10, description="Time constant of the smoothing per track, in seconds.")
+
+
+class WatchSettings(Section):
+    """How live sources are watched."""
+
+    fps: float | None = Field(None, gt=0, le=240, description="Analyse at most so many frames a second; default: all.")
+    stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
+
+
+class OutboxSettings(Section):
+    """The queue on disk between watch and the broker."""
+
+    max_rows: int = Field(1_000_000, ge=100, le=100_000_000, description="A full outbox drops the oldest and counts.")
+    resend_after_s: float = Field(30.0, ge=1, le=3600, description="What is unconfirmed so long is sent again.")
+    in_flight: int = Field(500, ge=1, le=10_000, description="How many observations may be unconfirmed by the broker.")
+    delivery: str = Field(
+        "stored",
+        pattern="^(stored|published)$",
+        description="Keep an observation until it is 'stored', or only until the broker has it ('published').",
+    )
+
+
+class ForwardSettings(Section):
+    """How observations go from the broker to the store."""
+
+    batch_rows: int = Field(500, ge=1, le=10_000, description="Commit at the latest after so many observations …")
+    batch_s: float = Field(0.2, ge=0.01, le=60, description="… or so many seconds.")
+
+
+class StoreSettings(Section):
+    """The database."""
+
+    url: SecretStr | None = Field(
+        None, description="An SQLAlchemy URL, such as sqlite:////var/lib/mien/mien.db; default: mien.db in `home`."
+    )
+    keep_raw_days: int = Field(30, ge=1, le=36500, description="Raw rows are kept so long; rollups for good.")
+
+
+class DashboardSettings(Section):
+    """The web page and REST API."""
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int | None = Field(None, ge=1, le=65535, description="Default 8080; the next free one if that is taken.")
+
+
+class Settings(BaseSettings):
+    """Every setting of Mien."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MIEN_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("mien", appauthor=False)),
+        description="The folder that holds the outbox, the store and the broker's state.",
+    )
+    broker: BrokerSettings = BrokerSettings()
+    vision: VisionSettings = VisionSettings()
+    watch: WatchSettings = WatchSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    forward: ForwardSettings = ForwardSettings()
+    store: StoreSettings = StoreSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take flags and file from `load`, which merges them; nothing else is read."""
+        return (init_settings,)
+
+    def ensure_home(self) -> Path:
+        """Return the state folder, made if need be, open to its owner alone.
+
+        Raises:
+            ConfigError: It cannot be made or written.
+        """
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self.home, os.W_OK | os.X_OK):
+                raise PermissionError("permission denied")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the state folder '{self.home}' ({error.strerror or error}): name another with MIEN_HOME"
+            ) from error
+        return self.home
+
+
+def load(flags: dict[str, Any] | None = None, file: Path | None = None) -> Settings:
+    """Return the effective settings.
+
+    Args:
+        flags: Nested values that win over everything else; None values are ignored.
+        file: A TOML file; default: the one that MIEN_CONFIG names, or mien.toml in the working folder if it is there.
+
+    Raises:
+        ConfigError: A name is unknown or a value is out of range; the message names it and the nearest name.
+    """
+    values, origin = _read_file(file)
+    _merge(values, _read_environment())
+    _merge(values, flags or {})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origin)) from error
+
+
+def fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the pydantic field of every setting."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _read_file(file: Path | None) -> tuple[dict[str, Any], str]:
+    named = file or (Path(os.environ["MIEN_CONFIG"]) if os.environ.get("MIEN_CONFIG") else None)
+    path = named or Path("mien.toml")
+    if named is None and not path.exists():
+        return {}, "the settings"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), f"'{path}'"
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings file '{path}': {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' is not valid TOML: {error}") from error
+
+
+def _read_environment() -> dict[str, Any]:
+    known = {_variable(name): name for name, _ in fields()}
+    values: dict[str, Any] = {}
+    for variable, text in os.environ.items():
+        if not variable.startswith("MIEN_") or variable in NOT_SETTINGS or text == "":
+            continue
+        if variable not in known:
+            raise ConfigError(f"unknown environment variable {variable}{_nearest(variable, known)}")
+        *path, last = known[variable].split(".")
+        table = values
+        for part in path:
+            table = table.setdefault(part, {})
+        table[last] = text
+    return values
+
+
+def _variable(name: str) -> str:
+    return "MIEN_" + name.upper().replace(".", "__")
+
+
+def _merge(values: dict[str, Any], over: dict[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict):
+            if not isinstance(values.setdefault(key, {}), dict):
+                values[key] = {}
+            _merge(values[key], value)
+        elif value is not None:
+            values[key] = value
+
+
+def _explain(error: ValidationError, origin: str) -> str:
+    problem = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = [known for known, _ in fields()] + list(Settings.model_fields)
+        return f"unknown setting '{name}' in {origin}{_nearest(name, known)}"
+    secret = any(word in name for word in ("password", "url"))
+    came = "a value that is not shown" if secret else f"{problem['input']!r}"
+    return f"setting '{name}' ({_variable(name)}): {problem['msg'][0].lower()}{problem['msg'][1:]}, but it is {came}"
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f": did you mean {near[0]}?" if near else "; `mien config` lists them all"

@@ -1,0 +1,1 @@
+"""Where observations are kept and asked for: one protocol, several databases."""

@@ -1,0 +1,152 @@
+"""What every store can do, and how one is opened.
+
+A store takes observations and gives back figures. It ignores ids that it has, so whoever writes may always write
+again. Readers (`dashboard`, `reports`) see stores through this module alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from mien.errors import StoreError
+from mien.observation import Observation
+
+__all__ = ["BUCKETS", "Bucket", "DeadLetter", "SourceInfo", "Store", "Summary", "open_store"]
+
+BUCKETS = {"minute": 60, "hour": 3600, "day": 86400}
+"""The rollups and their length in seconds; days are those of UTC."""
+
+
+class SourceInfo(NamedTuple):
+    """A source that the store has seen.
+
+    Attributes:
+        source: Its name.
+        first: The time of its first observation.
+        last: The time of its newest observation.
+        frames: How many observations it has, of which raw rows may have been pruned.
+    """
+
+    source: str
+    first: datetime
+    last: datetime
+    frames: int
+
+
+class Bucket(NamedTuple):
+    """What one stretch of time showed, over the sources asked for.
+
+    Attributes:
+        start: Its beginning, UTC.
+        frames: Analysed frames.
+        faces: Faces in them, abstentions included.
+        abstained: Faces of which no emotion was named.
+        counts: Faces per emotion named, in EMOTIONS order, 7 numbers.
+        sums: Sum of the probability per emotion over all faces, in EMOTIONS order, 7 numbers.
+    """
+
+    start: datetime
+    frames: int
+    faces: int
+    abstained: int
+    counts: tuple[int, ...]
+    sums: tuple[float, ...]
+
+
+class Summary(NamedTuple):
+    """What a whole period showed; the fields are those of `Bucket`."""
+
+    frames: int
+    faces: int
+    abstained: int
+    counts: tuple[int, ...]
+    sums: tuple[float, ...]
+
+    @property
+    def happiness(self) -> float | None:
+        """100 x the mean probability of happy over the faces in view; None without faces."""
+        return 100 * self.sums[3] / self.faces if self.faces else None
+
+
+class DeadLetter(NamedTuple):
+    """A message that could not be stored as an observation.
+
+    Attributes:
+        id: Its number.
+        time: When it came, UTC.
+        topic: Where it came.
+        reason: Why it was set aside.
+        payload: Its bytes, of a large one the first 64 KiB.
+    """
+
+    id: int
+    time: datetime
+    topic: str
+    reason: str
+    payload: bytes
+
+
+@runtime_checkable
+class Store(Protocol):
+    """A database of observations. Every method raises StoreError when the database fails."""
+
+    def add(self, observations: Sequence[Observation]) -> int:
+        """Commit the observations that the store does not have, with their rollups, and return how many were new.
+
+        Observations without a time are refused with a ValueError: they belong to no minute.
+        """
+
+    def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """Return the newest dead letters, newest first."""
+
+    def sources(self) -> list[SourceInfo]:
+        """Return every source by name."""
+
+    def timeline(
+        self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
+    ) -> list[Bucket]:
+        """Return the non-empty buckets ('minute', 'hour' or 'day') that begin in [start, end), oldest first."""
+
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+        """Return the sum of the minutes that begin in [start, end)."""
+
+    def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
+        """Return the newest raw observations since `start`, oldest first."""
+
+    def prune(self, before: datetime) -> int:
+        """Delete raw rows older than `before` and return how many; rollups stay."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+def open_store(url: str, *, read_only: bool = False) -> Store:
+    """Return the store at an URL, its tables made if need be.
+
+    Backends are the entry points of the group `mien.stores`, named by the URL's scheme (`sqlite`, `postgresql`, …).
+
+    Args:
+        url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/database`, …
+        read_only: Never write; the store must be there.
+
+    Raises:
+        StoreError: No backend has that scheme, or the database cannot be opened.
+    """
+    scheme = url.partition(":")[0].partition("+")[0]
+    backends = {point.name: point for point in entry_points(group="mien.stores")}
+    if scheme not in backends:
+        raise StoreError(f"no store for '{scheme}:' URLs: expected one of {', '.join(sorted(backends))}")
+    backend: Any = backends[scheme].load()
+    store: Store = backend(url, read_only=read_only)
+    return store
+
+
+def utc(seconds: float) -> datetime:
+    """Return the time of a Unix timestamp."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
