@@ -1,0 +1,56 @@
+"""What every test may ask for: the sample data, a free port, a component of the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder that MIEN_TEST_DATA names."""
+    folder = os.environ.get("MIEN_TEST_DATA")
+    if not folder:
+        pytest.skip("MIEN_TEST_DATA names no folder with FER-2013 and the samples")
+    path = Path(folder).resolve()
+    if not (path / "samples").is_dir():
+        pytest.fail(f"MIEN_TEST_DATA names '{folder}', which has no folder samples")
+    return path
+
+
+@pytest.fixture(scope="session")
+def samples(data: Path) -> Path:
+    return data / "samples"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(*names: str) -> str:
+    """Return the path of a system program; without it fail in CI, skip elsewhere."""
+    folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    for name in names:
+        if found := shutil.which(name, path=folders):
+            return found
+    message = f"none of {', '.join(names)} is installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> str:
+    return program("mosquitto")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    return program("chromium", "chromium-browser", "google-chrome")
