@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         """Take flags and file from `load`, which merges them; nothing else is read."""
         return (init_settings,)
 
+    @property
+    def store_url(self) -> str:
+        """The store's URL: the one set, or SQLite's `mien.db` in the state folder."""
+        return self.store.url.get_secret_value() if self.store.url else f"sqlite:///{self.home / 'mien.db'}"
+
     def ensure_home(self) -> Path:
         """Return the state folder, made if need be, open to its owner alone.
 
