@@ -7,6 +7,7 @@ error messages and the reference page in the docs all come from them.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from typing import Any
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mien.errors import ConfigError
 
@@ -24,7 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Settings", "fields", "load"]
+__all__ = ["Settings", "effective", "fields", "load"]
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -101,12 +101,9 @@ class DashboardSettings(Section):
     port: int | None = Field(None, ge=1, le=65535, description="Default 8080; the next free one if that is taken.")
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Every setting of Mien."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MIEN_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
-    )
 
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("mien", appauthor=False)),
@@ -119,18 +116,6 @@ class Settings(BaseSettings):
     forward: ForwardSettings = ForwardSettings()
     store: StoreSettings = StoreSettings()
     dashboard: DashboardSettings = DashboardSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take flags and file from `load`, which merges them; nothing else is read."""
-        return (init_settings,)
 
     @property
     def store_url(self) -> str:
@@ -180,6 +165,30 @@ def fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tupl
             yield from fields(field.annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
+
+
+def effective(settings: Settings) -> str:
+    """Return the settings as TOML, each under its description, with secrets masked."""
+    lines: list[str] = []
+    table = ""
+    for name, field in fields():
+        *path, last = name.split(".")
+        value: Any = settings
+        for part in (*path, last):
+            value = getattr(value, part)
+        if ".".join(path) != table:
+            table = ".".join(path)
+            lines += ["", f"[{table}]"]
+        lines.append(f"# {field.description}")
+        if value is None:
+            lines.append(f"# {last} is not set")
+        elif isinstance(value, SecretStr):
+            lines.append(f'{last} = "********"')
+        elif isinstance(value, int | float):
+            lines.append(f"{last} = {value}")
+        else:
+            lines.append(f"{last} = {json.dumps(str(value), ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
 
 
 def _read_file(file: Path | None) -> tuple[dict[str, Any], str]:

@@ -12,7 +12,7 @@ import re
 import time as clock
 import unicodedata
 from datetime import datetime, timezone
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = [
     "decode",
     "encode",
     "new_id",
+    "now",
     "slug",
     "topic",
 ]
@@ -131,8 +132,13 @@ class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges: Annotated[list[tuple[Count, Count]], msgspec.Meta(max_length=10_000)]
 
 
+Record = TypeVar("Record", Observation, Stored)
+
 _encoder = msgspec.json.Encoder()
-_decoders = {kind: msgspec.json.Decoder(kind) for kind in (Observation, Stored)}
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {
+    Observation: msgspec.json.Decoder(Observation),
+    Stored: msgspec.json.Decoder(Stored),
+}
 
 
 def encode(record: Observation | Stored) -> bytes:
@@ -140,7 +146,15 @@ def encode(record: Observation | Stored) -> bytes:
     return _encoder.encode(record)
 
 
-def decode(payload: bytes, kind: type[Observation] | type[Stored] = Observation) -> Observation | Stored:
+@overload
+def decode(payload: bytes) -> Observation: ...
+
+
+@overload
+def decode(payload: bytes, kind: type[Record]) -> Record: ...
+
+
+def decode(payload: bytes, kind: type[Observation | Stored] = Observation) -> Observation | Stored:
     """Return the record that the JSON holds.
 
     Raises:

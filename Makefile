@@ -1,0 +1,40 @@
+# make run     everything on this machine, the demo clip where there is no camera; make run SOURCE=film.mp4
+# make test    the whole suite, with the development tools (CPU torch among them)
+# make check   lint, format and types
+# make docs    the documentation, into site/
+
+PYTHON ?= python3
+SOURCE ?=
+BIN := .venv/bin
+
+.PHONY: run test check docs format
+
+run: .venv/run
+	@$(BIN)/mien up $(SOURCE)
+
+test: .venv/dev
+	$(BIN)/pytest
+
+check: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: .venv/dev
+	$(BIN)/mkdocs build --strict
+
+.venv/run: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+# torch first and by its exact version: the CPU build then serves, where the index has one
+.venv/dev: pyproject.toml .venv/run
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,train]' --group dev
+	@touch $@

@@ -1,0 +1,266 @@
+"""The command line: flags and settings in, exit codes out.
+
+The one place where an error becomes an exit code, and where signals become a stop. Each command imports what it needs
+when it runs, so that `mien --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mien import __version__
+from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.config import Settings
+
+__all__ = ["app", "main"]
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="mien",
+    help="How the faces in front of a camera, in a video, a meeting or a photo album react.",
+    epilog="Start here: mien up",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    pretty_exceptions_enable=False,
+)
+model_app = typer.Typer(help="The emotion model that this machine uses.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(model_app, name="model")
+
+Store = Annotated[
+    str | None, typer.Option(metavar="URL", help="The store: sqlite:////path/mien.db, … [default: in the state folder]")
+]
+Broker = Annotated[
+    str | None, typer.Option(metavar="HOST[:PORT]", help="An outside MQTT broker [default: the built-in one]")
+]
+Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
+
+
+class Session:
+    """What the options before the command say."""
+
+    config: Path | None = None
+
+
+session = Session()
+
+
+@app.callback()
+def root(
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings [default: mien.toml if it is here]")
+    ] = None,
+    lifeline: Annotated[bool, typer.Option("--lifeline", hidden=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    if version:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+    session.config = config
+    if lifeline:
+        threading.Thread(target=_stop_with_parent, name="lifeline", daemon=True).start()
+
+
+@app.command(epilog="Example: mien up demo")
+def up(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A camera's number, a video, a stream's URL, or 'demo' [default: camera 0, or demo]"),
+    ] = None,
+    port: Port = None,
+    store: Store = None,
+    broker: Broker = None,
+) -> None:
+    """Run everything on this machine: broker, watch, forward and dashboard. Ctrl-C stops it all."""
+    from mien.up import run_up
+
+    settings = _settings("up", {"dashboard": {"port": port}, "store": {"url": store}, "broker": _address(broker)})
+    flags = {"MIEN_DASHBOARD__PORT": port, "MIEN_STORE__URL": store, "MIEN_CONFIG": session.config}
+    flags |= {f"MIEN_BROKER__{key.upper()}": value for key, value in _address(broker).items()}
+    run_up(settings, source, _stop_on_signals(), {key: str(value) for key, value in flags.items() if value is not None})
+
+
+@app.command(epilog="Example: mien watch 0 --name lobby --window")
+def watch(
+    sources: Annotated[list[str], typer.Argument(help="Cameras' numbers, videos, streams' URLs, 'demo'.")],
+    name: Annotated[str | None, typer.Option(help="What the source is called [default: made from the source]")] = None,
+    window: Annotated[bool, typer.Option("--window", help="Show the live picture; q closes it.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Play videos again and again.")] = False,
+    fps: Annotated[float | None, typer.Option(help="Analyse at most so many frames a second.")] = None,
+    broker: Broker = None,
+) -> None:
+    """Watch cameras, streams and videos, and publish what their faces show."""
+    from mien.edge.watch import run_watch
+
+    settings = _settings("watch", {"watch": {"fps": fps}, "broker": _address(broker)})
+    run_watch(settings, sources, _stop_on_signals(), name=name, loop=loop, window=window)
+
+
+@app.command(epilog="Example: mien broker --port 1884")
+def broker(port: Port = None) -> None:
+    """Run the built-in MQTT broker, on this machine only."""
+    from mien.edge.broker import run_broker
+
+    settings = _settings("broker", {"broker": {"port": port}})
+    run_broker(settings, stop=_stop_on_signals(), ready=lambda _: None)
+
+
+@app.command(epilog="Example: mien forward --store sqlite:////var/lib/mien/mien.db")
+def forward(
+    store: Store = None,
+    broker: Broker = None,
+    once: Annotated[bool, typer.Option("--once", help="Store what is waiting, then end.")] = False,
+) -> None:
+    """Take observations from the broker to the store, losing and doubling nothing."""
+    from mien.forward.forwarder import run_forwarder
+
+    settings = _settings("forward", {"store": {"url": store}, "broker": _address(broker)})
+    run_forwarder(settings, _stop_on_signals(), once=once)
+
+
+@app.command(epilog="Example: mien dashboard --port 8090")
+def dashboard(
+    host: Annotated[str | None, typer.Option(help="The address to listen on [default: 127.0.0.1]")] = None,
+    port: Port = None,
+    store: Store = None,
+    broker: Broker = None,
+) -> None:
+    """Serve the dashboard and the REST API."""
+    from mien.dashboard import run_dashboard
+
+    flags = {"dashboard": {"host": host, "port": port}, "store": {"url": store}, "broker": _address(broker)}
+    settings = _settings("dashboard", flags)
+    run_dashboard(settings, _stop_on_signals(), ready=lambda url: log.info("the dashboard is at %s", url))
+
+
+@app.command(epilog="Example: mien analyze holiday/ -o faces.csv")
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, videos.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a table on the terminal]"),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="An ONNX model with Mien's contract [default: the shipped one]")
+    ] = None,
+) -> None:
+    """Analyse photos and videos as fast as this machine can, into a table."""
+    from mien.analysis import analyze_paths
+
+    settings = _settings("analyze", {"vision": {"model": model}})
+    analyze_paths(settings, paths, output=output, annotate=annotate)
+
+
+@app.command(epilog="Example: mien doctor")
+def doctor() -> None:
+    """Say what works on this machine, and what to do about what doesn't."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mien.doctor import diagnose
+
+    signs = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "fail": "[red]✗[/]"}
+    table = Table(box=None, show_header=False, pad_edge=False)
+    findings = list(diagnose(_settings("doctor", {})))
+    for name, state, text in findings:
+        table.add_row(signs[state], name, text)
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    failed = [finding.name for finding in findings if finding.state == "fail"]
+    if failed:
+        raise MienError(f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}")
+
+
+@app.command("config", epilog="Example: mien config")
+def show_config() -> None:
+    """Print the effective settings, secrets masked, with what each means."""
+    from mien.config import effective
+
+    typer.echo(effective(_settings("config", {})), nl=False)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except MienError as error:
+        typer.echo(f"mien: {error}", err=True)
+        code = error.exit_code
+    except typer.Exit as leave:
+        code = leave.exit_code
+    except typer.Abort:
+        code = 1
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:  # noqa: BLE001 - click's own errors, and our bugs
+        code = _explain(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> int:
+    """Print one line for an error that is no MienError and return its exit code."""
+    if hasattr(error, "format_message"):  # click's: a bad option, a missing argument
+        context = getattr(error, "ctx", None)
+        hint = f"; see {context.command_path} --help" if context else ""
+        typer.echo(f"mien: {error.format_message().rstrip('.')}{hint}", err=True)
+        return int(getattr(error, "exit_code", 2))
+    with tempfile.NamedTemporaryFile("w", prefix="mien-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    typer.echo(f"mien: this is a bug: {error!r}. Its details are in {file.name}; please report them.", err=True)
+    return 1
+
+
+def _settings(component: str, flags: dict[str, Any]) -> Settings:
+    """Set up the log of a command and return its effective settings."""
+    from mien.config import load
+
+    logging.basicConfig(format=f"%(asctime)s  {component:<9}  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    return load(flags, session.config)
+
+
+def _address(broker: str | None) -> dict[str, Any]:
+    if broker is None:
+        return {}
+    host, _, port = broker.rpartition(":") if ":" in broker else (broker, "", "")
+    return {"host": host, **({"port": port} if port else {})}
+
+
+def _stop_on_signals() -> threading.Event:
+    """Return an event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return stop
+
+
+def _stop_with_parent() -> None:
+    """Stop this process when the standard input closes: the parent that holds its other end has gone."""
+    while sys.stdin.buffer.read(1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

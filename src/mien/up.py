@@ -1,0 +1,175 @@
+"""`mien up`: every part on this machine, as one tree of processes.
+
+The broker's supervisor runs in this process; watch, forward and dashboard are children, each with the read end of a
+pipe as its standard input. The pipe closes when this process goes, however it goes, and a child whose pipe closes
+stops as if told to: so nothing is ever orphaned. They stop in the order in which the data flows, so that what is
+under way still arrives.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mien.config import Settings
+from mien.edge.broker import run_broker
+from mien.errors import MienError
+from mien.vision.sources import open_source
+
+__all__ = ["default_source", "run_up"]
+
+log = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 15.0
+RESTART_AFTER_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass
+class Part:
+    """A child process that is started again when it dies."""
+
+    name: str
+    arguments: list[str]
+    environment: Mapping[str, str]
+    restarts: int = 0
+    due: float = 0.0
+    finished: bool = False
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mien", "--lifeline", self.name, *self.arguments],
+            stdin=subprocess.PIPE,
+            env=self.environment,
+            start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which stops all in order
+        )
+
+    def check(self) -> None:
+        """Start the part when it is due; take note when it has ended.
+
+        Raises:
+            MienError: It refused what it was given; its own line says why.
+        """
+        if self.finished:
+            return
+        if self.process is None:
+            if time.monotonic() >= self.due:
+                self.start()
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.process = None
+        if code == 0:
+            self.finished = True
+            log.info("%s has finished; the rest goes on until Ctrl-C", self.name)
+        elif code == 2:
+            raise RefusedError(f"{self.name} cannot run with what it was given (see its line above)")
+        else:
+            wait = RESTART_AFTER_S[min(self.restarts, len(RESTART_AFTER_S) - 1)]
+            self.restarts += 1
+            self.due = time.monotonic() + wait
+            log.warning("%s ended with code %d; starting it again in %g s", self.name, code, wait)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not stop within %g s and is ended", self.name, STOP_WITHIN_S)
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+class RefusedError(MienError):
+    """A part ended with exit code 2, and so does `mien up`."""
+
+    exit_code = 2
+
+
+def default_source() -> str:
+    """Return the first camera if there is one, else the demo clip."""
+    try:
+        with open_source("0"):
+            return "0"
+    except MienError:
+        return "demo"
+
+
+def run_up(settings: Settings, source: str | None, stop: threading.Event, flags: Mapping[str, str]) -> None:
+    """Run broker, watch, forward and dashboard until `stop` is set.
+
+    Args:
+        settings: The effective settings.
+        source: What to watch; None: the first camera, or the demo clip.
+        stop: Ends everything when set.
+        flags: MIEN_* variables that hand this command's own flags on to the parts.
+
+    Raises:
+        MienError: The broker cannot start, or a part refused what it was given.
+    """
+    if source is None:
+        source = default_source()
+        log.info(
+            "no source was named and there is no camera: the demo clip plays in a loop"
+            if source == "demo"
+            else "no source was named: the first camera is watched"
+        )
+    environment = {**os.environ, **flags, "MIEN_HOME": str(settings.ensure_home())}
+    parts = [
+        Part("dashboard", [], environment),
+        Part("forward", [], environment),
+        Part("watch", [source], environment),
+    ]
+    broker_stop = threading.Event()
+    broker = _start_broker(settings, broker_stop)
+    try:
+        while not stop.wait(0.2):
+            for part in parts:
+                part.check()
+            broker.check()
+    finally:
+        log.info("stopping")
+        for part in reversed(parts):
+            part.stop()
+        broker_stop.set()
+        broker.join(STOP_WITHIN_S)
+
+
+class _Broker(threading.Thread):
+    """The built-in broker's supervisor; does nothing where the settings name an outside broker."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        super().__init__(name="broker", daemon=True)
+        self.settings, self.stop_event = settings, stop
+        self.ready = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            run_broker(self.settings, stop=self.stop_event, ready=lambda _: self.ready.set())
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread by check()
+            self.error = error
+        self.ready.set()
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def _start_broker(settings: Settings, stop: threading.Event) -> _Broker:
+    broker = _Broker(settings, stop)
+    if settings.broker.host is None:
+        broker.start()
+        broker.ready.wait()
+        broker.check()
+    return broker

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mien.config import Settings, effective, fields, load
+from mien.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("MIEN_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_flags_win_over_environment_over_file_over_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().dashboard.port is None
+    Path("mien.toml").write_text('[dashboard]\nport = 1001\nhost = "::1"\n[broker]\nprefix = "shop"\n')
+    assert load().dashboard.port == 1001
+    monkeypatch.setenv("MIEN_DASHBOARD__PORT", "1002")
+    assert load().dashboard.port == 1002
+    settings = load({"dashboard": {"port": 1003, "host": None}})
+    assert (settings.dashboard.port, settings.dashboard.host, settings.broker.prefix) == (1003, "::1", "shop")
+
+
+def test_the_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[watch]\nfps = 5\n")
+    assert load(file=other).watch.fps == 5
+    monkeypatch.setenv("MIEN_CONFIG", str(other))
+    assert load().watch.fps == 5
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        ("[dashbord]\nport = 1", "unknown setting 'dashbord' in 'mien.toml': did you mean dashboard?"),
+        ("[dashboard]\nprot = 1", "unknown setting 'dashboard.prot' in 'mien.toml': did you mean dashboard.port?"),
+        ("[dashboard]\nport = 70000", "setting 'dashboard.port' (MIEN_DASHBOARD__PORT): input should be less than"),
+        ("[dashboard\n", "'mien.toml' is not valid TOML"),
+        ("dashboard = 3", "setting 'dashboard'"),
+    ],
+)
+def test_a_bad_file_gets_one_line(toml: str, expected: str) -> None:
+    Path("mien.toml").write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_variable_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_DASHBOARD_PORT", "1")
+    with pytest.raises(ConfigError, match="unknown environment variable MIEN_DASHBOARD_PORT: did you mean MIEN_DASHBOARD__PORT"):
+        load()
+
+
+def test_a_missing_named_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the settings file"):
+        load(file=tmp_path / "none.toml")
+
+
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_BROKER__PASSWORD", "hunter2")
+    settings = load({"store": {"url": "postgresql://me:hunter2@db/mien"}})
+    assert settings.store_url.startswith("postgresql://me:hunter2@")
+    assert "hunter2" not in effective(settings) + repr(settings)
+    with pytest.raises(ConfigError) as caught:
+        load({"broker": {"password": ["hunter2"]}})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_shown_can_be_read_back() -> None:
+    settings = load({"broker": {"prefix": "a/b"}, "watch": {"fps": 2.5}})
+    Path("mien.toml").write_text(effective(settings))
+    assert load() == settings
+
+
+def test_every_setting_has_a_description() -> None:
+    assert all(field.description for _, field in fields())
+
+
+def test_the_state_folder_is_private(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path / "a" / "state").ensure_home()
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_state_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="name another with MIEN_HOME"):
+        Settings(home=tmp_path / "file" / "state").ensure_home()
