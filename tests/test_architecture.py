@@ -41,7 +41,11 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute here"
             module = node.module or ""
-            submodules = {f"{module}.{alias.name}" for alias in node.names if (SRC.parent / module.replace(".", "/") / f"{alias.name}.py").exists()}
+            submodules = {
+                f"{module}.{alias.name}"
+                for alias in node.names
+                if (SRC.parent / module.replace(".", "/") / f"{alias.name}.py").exists()
+            }
             found |= submodules or {module}
     return found
 
@@ -83,7 +87,7 @@ def test_shared_modules_import_nothing_of_ours_but_each_other() -> None:
 
 def test_every_public_name_exists_and_all_is_sorted() -> None:
     for info in pkgutil.walk_packages([str(SRC)], "mien."):
-        if info.name in {"mien.__main__"} or info.name.startswith("mien.training"):
+        if info.name == "mien.__main__" or info.name.startswith("mien.training"):
             continue
         module = importlib.import_module(info.name)
         names = getattr(module, "__all__", None)
@@ -95,12 +99,16 @@ def test_every_public_name_exists_and_all_is_sorted() -> None:
 
 
 def test_importing_mien_is_light() -> None:
-    code = "import sys, json; before = set(sys.modules); import mien; print(json.dumps(sorted(set(sys.modules) - before)))"
+    code = (
+        "import sys, json; before = set(sys.modules); import mien; print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
     heavy = {"numpy", "cv2", "av", "onnxruntime", "msgspec", "pydantic", "sqlalchemy", "polars", "nicegui", "typer"}
     assert not heavy & {name.split(".")[0] for name in loaded}
 
 
 def test_files_stay_small() -> None:
-    long = {str(path.relative_to(SRC)): lines for path in modules() if (lines := len(path.read_text().splitlines())) > 400}
+    long = {
+        str(path.relative_to(SRC)): lines for path in modules() if (lines := len(path.read_text().splitlines())) > 400
+    }
     assert not long, f"over 400 lines: {long}"

@@ -1,0 +1,118 @@
+"""The command line as a user meets it: help, errors, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import mien
+from mien.cli import app
+
+COMMANDS = [
+    "up",
+    "watch",
+    "broker",
+    "forward",
+    "dashboard",
+    "analyze",
+    "train",
+    "evaluate",
+    "export",
+    "model",
+    "doctor",
+    "config",
+]
+
+
+def run(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mien", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=home,
+        env={**os.environ, "MIEN_HOME": str(home / "state"), **environment},
+    )
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = run("--version", home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"mien {mien.__version__}\n")
+
+
+def test_every_command_is_there() -> None:
+    group = typer.main.get_command(app)
+    assert set(COMMANDS) == set(group.commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_does_with_an_example(command: str) -> None:
+    group = typer.main.get_command(app)
+    chosen = group.commands[command]  # type: ignore[attr-defined]
+    chosen = getattr(chosen, "commands", {}).get("pull", chosen)
+    assert chosen.help
+    assert (chosen.epilog or "").startswith(f"Example: mien {command}")
+    for parameter in chosen.params:
+        assert getattr(parameter, "help", None) or getattr(parameter, "hidden", False), f"{command}: {parameter.name}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["frobnicate"], 2, "No such command 'frobnicate'"),
+        (["watch"], 2, "mien watch --help"),
+        (["watch", "none.mp4"], 2, "none.mp4"),
+        (["watch", "/dev/video93"], 2, "/dev/video93"),
+        (["analyze", "none.jpg"], 2, "none.jpg"),
+        (["analyze", "empty"], 2, "empty"),
+        (["analyze", "text.mp4"], 2, "text.mp4"),
+        (["analyze", "text.jpg"], 2, "text.jpg"),
+        (["analyze", "text.mp4", "-o", "out.xyz"], 2, "out.xyz"),
+        (["--config", "none.toml", "config"], 2, "none.toml"),
+        (["forward", "--store", "oracle://x", "--once"], 1, "oracle"),
+        (["forward", "--store", "sqlite:////proc/none/mien.db", "--once"], 1, "/proc/none"),
+        (["forward", "--store", "sqlite:///text.mp4", "--once"], 1, "text.mp4"),
+        (["watch", "demo", "--broker", "localhost:99999"], 2, "broker.port"),
+        (["dashboard", "--port", "x"], 2, "--port"),
+    ],
+)
+def test_bad_input_gets_one_line_and_its_exit_code(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "text.jpg").write_text("this is no picture\n" * 100)
+    done = run(*arguments, home=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert done.stderr.startswith("mien: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout == ""
+
+
+def test_a_taken_port_asked_for_by_name_is_refused(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for command in ("dashboard", "broker"):
+            done = run(command, "--port", port, home=tmp_path)
+            assert done.returncode == 1, done.stderr
+            assert port in done.stderr.splitlines()[-1]
+            assert "Traceback" not in done.stderr
+
+
+def test_doctor_finds_nothing_that_fails(tmp_path: Path) -> None:
+    done = run("doctor", home=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "emotion model" in done.stdout
+
+
+def test_config_shows_where_the_state_is(tmp_path: Path) -> None:
+    done = run("config", home=tmp_path)
+    assert f'home = "{tmp_path / "state"}"' in done.stdout
