@@ -1,0 +1,242 @@
+"""Where frames come from: one way to open a camera, a stream, a video, photos or the demo.
+
+A spec goes in (`demo`, `0`, `/dev/video0`, `rtsp://host/path`, `film.mp4`, `album/`), a `Source` of frames comes out.
+Which opener takes a spec is decided here; the openers are the entry points of the group `mien.sources`, so others can
+add theirs for URLs of their own scheme.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time as clock
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError, PartialError
+from mien.observation import slug
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "Frame",
+    "Image",
+    "Source",
+    "limited",
+    "open_camera",
+    "open_demo",
+    "open_photos",
+    "open_source",
+    "open_stream",
+    "open_video",
+    "paced",
+    "raise_problem",
+]
+
+Image = NDArray[np.uint8]
+"""A picture, BGR, shape (h, w, 3), 0-255."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: BGR, shape (h, w, 3), uint8.
+        index: Its number in the medium, counted from 0.
+        offset_s: Position in the medium in seconds; None for photos.
+        time: UTC: of live sources the clock at capture, of files the session's start + offset_s, of photos what their
+            EXIF data tell, else None.
+        path: The photo's file; None elsewhere.
+    """
+
+    image: Image
+    index: int
+    offset_s: float | None
+    time: datetime | None
+    path: Path | None = None
+
+
+class Source(Protocol):
+    """A medium that is iterated once, from its beginning.
+
+    Attributes:
+        name: What it is called in observations.
+        live: Whether frames come when they come, and those that nobody takes in time are dropped.
+        dropped: How many frames were dropped so far.
+        problem: One line once iteration has met something that could not be read; what could be read was yielded.
+    """
+
+    name: str
+    live: bool
+    dropped: int
+    problem: str | None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the medium ends or the source is closed."""
+
+    def close(self) -> None:
+        """Give the medium back; may be called from any thread, more than once, and ends an iteration."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_source(spec: str, name: str | None = None) -> Source:
+    """Return the source that a spec names.
+
+    Args:
+        spec: `demo`, a camera's number or device, a URL, or the path of a video, a photo or a folder of photos.
+        name: What to call it; default: `camera-0`, the file's stem, or the host.
+
+    Raises:
+        InputError: There is no such thing, or it cannot be read; one line says which.
+        MienError: A stream cannot be reached.
+    """
+    kind = _kind(spec)
+    openers = {point.name: point for point in entry_points(group="mien.sources")}
+    if kind not in openers:
+        known = ", ".join(sorted(openers))
+        raise InputError(f"cannot open '{spec}': nothing here reads '{kind}' sources (known: {known})")
+    opener: Any = openers[kind].load()
+    source: Source = opener(spec, slug(name) if name else None)
+    return source
+
+
+def _kind(spec: str) -> str:
+    if spec == "demo":
+        return "demo"
+    if spec.isdecimal() or spec.startswith("/dev/video"):
+        return "camera"
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
+        known = scheme[1].lower()
+        return "stream" if known in ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp") else known
+    path = Path(spec)
+    if not path.exists():
+        raise InputError(
+            f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "
+            "a video, a photo or a folder of photos, or demo"
+        )
+    from mien.vision.photos import is_photo
+
+    return "photo" if path.is_dir() or is_photo(path) else "video"
+
+
+def open_camera(spec: str, name: str | None = None) -> Source:
+    """Return the camera with this number or device, such as `0` or `/dev/video0`."""
+    from mien.vision.live import Live, camera
+
+    number = int(spec.removeprefix("/dev/video")) if spec.removeprefix("/dev/video").isdecimal() else spec
+    return Live(name or slug(f"camera-{number}"), camera(number))
+
+
+def open_stream(spec: str, name: str | None = None) -> Source:
+    """Return the stream at a URL; a whole video file behind one is read as a file."""
+    from mien.vision.live import Live, is_file_behind, stream
+    from mien.vision.video import Video
+
+    name = name or slug(urlsplit(spec).hostname or "stream")
+    return Video(spec, name) if is_file_behind(spec) else Live(name, stream(spec))
+
+
+def open_video(spec: str, name: str | None = None) -> Source:
+    """Return the video file at a path."""
+    from mien.vision.video import Video
+
+    return Video(spec, name or slug(Path(spec).stem))
+
+
+def open_photos(spec: str, name: str | None = None) -> Source:
+    """Return the photo at a path, or those in a folder and the folders in it."""
+    from mien.vision.photos import Photos
+
+    return Photos(Path(spec), name or slug(Path(spec).resolve().stem))
+
+
+def open_demo(spec: str = "demo", name: str | None = None) -> Source:  # noqa: ARG001 - openers share one signature
+    """Return the clip that comes with Mien."""
+    from mien.vision.demo import Demo
+
+    return Demo(name or "demo")
+
+
+def raise_problem(source: Source, kept: str) -> None:
+    """Raise what iteration had to leave out, if anything.
+
+    Args:
+        source: A source that has been iterated.
+        kept: What became of the frames that could be read, such as "the 12 frames before were written to out.csv".
+
+    Raises:
+        PartialError: The source has a problem.
+    """
+    if source.problem:
+        raise PartialError(f"{source.problem}; {kept}")
+
+
+class _Wrapper(Source):
+    """A source that hands on another's frames at its own times."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.name, self.live, self.dropped, self.problem = source.name, source.live, source.dropped, source.problem
+        self._closed = threading.Event()
+
+    def _frames(self) -> Iterator[Frame]:
+        for frame in self.source:
+            self.dropped = self.source.dropped
+            yield frame
+        self.problem = self.source.problem
+
+    def close(self) -> None:
+        self._closed.set()
+        self.source.close()
+
+
+class _Paced(_Wrapper):
+    def __iter__(self) -> Iterator[Frame]:
+        start: float | None = None
+        for frame in self._frames():
+            start = clock.monotonic() if start is None else start
+            due = start + (frame.offset_s or 0.0)
+            if self._closed.wait(max(0.0, due - clock.monotonic())):
+                return
+            yield frame
+
+
+class _Limited(_Wrapper):
+    def __init__(self, source: Source, fps: float) -> None:
+        super().__init__(source)
+        self.fps = fps
+
+    def __iter__(self) -> Iterator[Frame]:
+        due = float("-inf")
+        for frame in self._frames():
+            if frame.offset_s is None or frame.offset_s >= due - 1e-6:
+                yield frame
+                due = max(due, (frame.offset_s or 0.0) - 1 / self.fps) + 1 / self.fps
+
+
+def paced(source: Source) -> Source:
+    """Return a file's frames at the file's own pace, and a live source as it is; no frame is left out."""
+    return source if source.live else _Paced(source)
+
+
+def limited(source: Source, fps: float) -> Source:
+    """Return at most so many frames a second of the medium's time, evenly."""
+    return _Limited(source, fps)

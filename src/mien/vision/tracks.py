@@ -1,0 +1,137 @@
+"""Keeping faces apart over time: boxes go in, numbers come out; and smoothing of what each face shows.
+
+Tracking goes by place and motion alone. Nothing is kept of how a face looks, so nobody can be recognised: who leaves
+and comes back is someone new.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Smoother", "Tracker"]
+
+
+@dataclass
+class _Track:
+    """A face that was seen: where its centre is and how it moves, in pixels and seconds."""
+
+    number: int
+    box: NDArray[np.float64]  # centre x, centre y, width, height
+    seen_s: float
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+
+    def at(self, time_s: float) -> NDArray[np.float64]:
+        """Return the box where it is expected; motion fades within half a second of not being seen."""
+        gone = max(0.0, time_s - self.seen_s)
+        moved = self.velocity * 0.5 * (1 - math.exp(-gone / 0.5))
+        return np.concatenate([self.box[:2] + moved, self.box[2:]])
+
+
+class Tracker:
+    """Gives each face a number that it keeps as long as it stays in view.
+
+    Args:
+        patience_s: A face that is lost for so long is forgotten, in seconds.
+        reach: How far a face may lie from where it was expected, in its own sizes.
+    """
+
+    def __init__(self, *, patience_s: float = 1.0, reach: float = 0.8) -> None:
+        self.patience_s = patience_s
+        self.reach = reach
+        self._tracks: list[_Track] = []
+        self._next = 1
+
+    @property
+    def alive(self) -> frozenset[int]:
+        """The numbers that may still be given again."""
+        return frozenset(track.number for track in self._tracks)
+
+    def update(self, boxes: NDArray[np.float32], time_s: float) -> list[int]:
+        """Return the track of each face.
+
+        Args:
+            boxes: x, y, width, height in pixels, shape (n, 4).
+            time_s: The frame's time in seconds; never less than that of the frame before.
+
+        Returns:
+            n numbers, each once, from 1 up.
+        """
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= self.patience_s]
+        centred = np.asarray(boxes, np.float64).reshape(-1, 4).copy()
+        centred[:, :2] += centred[:, 2:] / 2
+        numbers = [0] * len(centred)
+        for face, track in self._match(centred, time_s):
+            self._follow(track, centred[face], time_s)
+            numbers[face] = track.number
+        for face, number in enumerate(numbers):
+            if not number:
+                numbers[face] = self._next
+                self._tracks.append(_Track(self._next, centred[face], time_s))
+                self._next += 1
+        return numbers
+
+    def _match(self, boxes: NDArray[np.float64], time_s: float) -> list[tuple[int, _Track]]:
+        """Return pairs of face and track, the nearest first, each face and track at most once."""
+        if not len(boxes) or not self._tracks:
+            return []
+        expected = np.array([track.at(time_s) for track in self._tracks])  # (tracks, 4)
+        apart = np.linalg.norm(boxes[:, None, :2] - expected[None, :, :2], axis=2)  # (faces, tracks)
+        sizes = boxes[:, None, 2:].max(2), expected[None, :, 2:].max(2)
+        distance = apart / np.sqrt(sizes[0] * sizes[1])
+        growth = np.abs(np.log(sizes[0] / sizes[1]))
+        cost = distance + 0.5 * growth
+        cost[(distance > self.reach) | (growth > math.log(2.5))] = np.inf
+        pairs: list[tuple[int, _Track]] = []
+        for flat in np.argsort(cost, axis=None, kind="stable"):
+            face, number = divmod(int(flat), len(self._tracks))
+            if not math.isfinite(cost[face, number]):
+                continue
+            pairs.append((face, self._tracks[number]))
+            cost[face, :] = cost[:, number] = np.inf
+        return pairs
+
+    def _follow(self, track: _Track, box: NDArray[np.float64], time_s: float) -> None:
+        passed = time_s - track.seen_s
+        if passed > 0:
+            weight = 1 - math.exp(-passed / 0.15)
+            track.velocity += weight * ((box[:2] - track.box[:2]) / passed - track.velocity)
+        track.box, track.seen_s = box, time_s
+
+
+class Smoother:
+    """Smooths the probabilities of each track over time, exponentially.
+
+    A step is passed on by half after 0.7 time constants, whatever the frame rate.
+
+    Args:
+        constant_s: The time constant in seconds; 0 leaves everything as it is.
+    """
+
+    def __init__(self, constant_s: float = 0.25) -> None:
+        self.constant_s = constant_s
+        self._state: dict[int, tuple[NDArray[np.float32], float]] = {}
+
+    def smooth(self, tracks: list[int], raw: NDArray[np.float32], time_s: float) -> NDArray[np.float32]:
+        """Return the smoothed probabilities, shape (n, 7), float32; the first of a track are passed on as they are.
+
+        Args:
+            tracks: n numbers, each once.
+            raw: What the model says, shape (n, 7), float32.
+            time_s: The frame's time in seconds.
+        """
+        smoothed = np.array(raw, np.float32)
+        for row, track in enumerate(tracks):
+            if track in self._state and self.constant_s > 0:
+                before, seen_s = self._state[track]
+                keep = math.exp(-max(0.0, time_s - seen_s) / self.constant_s)
+                smoothed[row] = keep * before + (1 - keep) * raw[row]
+            self._state[track] = smoothed[row], time_s
+        return smoothed
+
+    def forget(self, alive: frozenset[int]) -> None:
+        """Drop the tracks that are not among these."""
+        self._state = {track: state for track, state in self._state.items() if track in alive}
