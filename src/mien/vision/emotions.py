@@ -71,9 +71,7 @@ class Contract:
         """
         texts = {key.removeprefix(PREFIX): text for key, text in metadata.items() if key.startswith(PREFIX)}
         if "contract" not in texts:
-            raise ModelError(
-                "it carries no contract (expected the metadata key 'mien.contract'); `mien export` writes it"
-            )
+            raise ModelError("it carries no contract (no metadata key 'mien.contract'); `mien export` writes it")
         if texts["contract"] != VERSION:
             raise ModelError(f"its contract is of version {texts['contract']!r}, this Mien reads version {VERSION}")
         if missing := [field.name for field in fields(cls) if field.name not in texts]:
@@ -157,9 +155,7 @@ class Classifier:
             ModelError: The model cannot be run, or gives something else than probabilities.
         """
         if crops.ndim != 3 or crops.dtype != np.uint8 or 0 in crops.shape[1:]:
-            raise ValueError(
-                f"crops must be uint8 of shape (n, h, w), but they are {crops.dtype} of shape {crops.shape}"
-            )
+            raise ValueError(f"crops must be uint8 of shape (n, h, w), not {crops.dtype} of shape {crops.shape}")
         results = np.empty((len(crops), len(EMOTIONS)), np.float32)
         for start in range(0, len(crops), BATCH):
             part = slice(start, start + BATCH)
@@ -173,18 +169,15 @@ class Classifier:
         if crops.shape[1:] == (size, size):
             return crops[:, None].astype(np.float32)
         way = cv2.INTER_AREA if max(crops.shape[1:]) > size else cv2.INTER_CUBIC
-        return np.stack([cv2.resize(face, (size, size), interpolation=way) for face in crops])[:, None].astype(
-            np.float32
-        )
+        sized = [cv2.resize(face, (size, size), interpolation=way) for face in crops]
+        return np.asarray(sized, np.float32)[:, None]
 
     def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             given = np.asarray(self._session.run([OUTPUT], {INPUT: pixels})[0])
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
-            raise ModelError(
-                f"model {self.model_id} cannot be run on crops of shape {pixels.shape}: {reason}"
-            ) from error
+            raise ModelError(f"model {self.model_id} fails on input of shape {pixels.shape}: {reason}") from error
         if given.shape != (len(pixels), len(EMOTIONS)):
             raise ModelError(
                 f"model {self.model_id} gives shape {given.shape} for {len(pixels)} crops, "

