@@ -1,0 +1,125 @@
+"""Observations as rows of the tables, and back; times are whole microseconds since 1970, ids their 16 bytes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from mien.observation import EMOTIONS, Face, Observation, Probabilities
+
+__all__ = [
+    "count",
+    "face",
+    "face_row",
+    "frame_row",
+    "observation",
+    "plain",
+    "taken_at",
+    "to_bytes",
+    "to_microseconds",
+    "to_time",
+]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MICROSECOND = timedelta(microseconds=1)
+LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
+PLACES: dict[str | None, int] = {None: 2, **{emotion: n for n, emotion in enumerate(EMOTIONS, 3)}}
+
+
+def to_microseconds(time: datetime) -> int:
+    """Return a time as whole microseconds since 1970."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def to_time(microseconds: int) -> datetime:
+    """Return the time, UTC."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def to_bytes(text: str) -> bytes:
+    """Return the 16 bytes of an id."""
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def plain(text: str) -> str:
+    """Return the text without NUL, which PostgreSQL cannot hold."""
+    return text.replace("\0", "\ufffd")
+
+
+def taken_at(one: Observation) -> int:
+    """Return when an observation was made, in microseconds since 1970.
+
+    Raises:
+        ValueError: It has no time, or one that no clock shows.
+    """
+    if one.time is None:
+        raise ValueError("it has no time, so it belongs to no minute")
+    if not EPOCH <= one.time < LATEST:
+        raise ValueError(f"its time {one.time.isoformat()} is not of the years 1970 to 2199")
+    return to_microseconds(one.time)
+
+
+def frame_row(one: Observation) -> dict[str, Any]:
+    """Return the row of `frames`."""
+    return {
+        "id": to_bytes(one.id),
+        "time": taken_at(one),
+        "source": one.source,
+        "session": to_bytes(one.session),
+        "seq": one.seq,
+        "offset_s": one.offset_s,
+        "frame": one.frame,
+        "width": one.width,
+        "height": one.height,
+        "model": plain(one.model),
+        "elapsed_ms": one.elapsed_ms,
+    }
+
+
+def face_row(frame: bytes, n: int, face: Face) -> dict[str, Any]:
+    """Return the row of `faces` for the n-th face of a frame."""
+    x, y, width, height = face.box
+    row = {"frame": frame, "n": n, "track": face.track, "x": x, "y": y, "width": width, "height": height}
+    row |= {"confidence": face.confidence, "emotion": face.emotion}
+    return row | {emotion: getattr(face.probabilities, emotion) for emotion in EMOTIONS}
+
+
+def face(row: Any) -> Face:
+    """Return the face that a row of `faces` holds."""
+    box = (row.x, row.y, row.width, row.height)
+    return Face(row.track, box, row.confidence, row.emotion, Probabilities(*(getattr(row, e) for e in EMOTIONS)))
+
+
+def observation(row: Any, found: list[Face]) -> Observation:
+    """Return the observation that a row of `frames` and its faces hold."""
+    return Observation(
+        id=_text(row.id),
+        source=row.source,
+        session=_text(row.session),
+        seq=row.seq,
+        time=to_time(row.time),
+        offset_s=row.offset_s,
+        frame=row.frame,
+        width=row.width,
+        height=row.height,
+        model=row.model,
+        elapsed_ms=row.elapsed_ms,
+        faces=found,
+    )
+
+
+def count(one: Observation, figures: list[float]) -> None:
+    """Add an observation to a rollup's figures: frames, faces, abstained, 7 counts, 7 sums."""
+    figures[0] += 1
+    for face in one.faces:
+        figures[1] += 1
+        figures[PLACES[face.emotion]] += 1
+        for place, probability in enumerate(msgspec.structs.astuple(face.probabilities), 3 + len(EMOTIONS)):
+            figures[place] += probability
+
+
+def _text(value: bytes) -> str:
+    digits = bytes(value).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,0 +1,315 @@
+"""The store in an SQL database: observations in, figures out.
+
+SQLite is what Mien brings (WAL, synced at every commit; others read while it writes). The statements are SQLAlchemy's
+and the same in PostgreSQL. One transaction adds the raw rows, the rollups and the sources' totals of exactly those
+observations that were not there yet; writers take turns, so two of them cannot both add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mien.errors import StoreError
+from mien.observation import EMOTIONS, Face, Observation
+from mien.stores import rows
+from mien.stores.base import BUCKETS, Bucket, DeadLetter, SourceInfo, Summary
+from mien.stores.engine import open_engine
+from mien.stores.tables import MIGRATIONS, SCHEMA, dead_letters, faces, frames, metadata, rollups, sources, state
+
+__all__ = ["SqlStore"]
+
+LETTERS_KEPT = 10_000
+LETTER_BYTES = 64 << 10
+CHUNK = 1000
+MINUTE = 60_000_000
+FIGURES = ["frames", "faces", "abstained", *(f"count_{e}" for e in EMOTIONS), *(f"sum_{e}" for e in EMOTIONS)]
+
+
+class SqlStore:
+    """A store in SQLite or PostgreSQL.
+
+    Args:
+        url: SQLAlchemy's; the driver may be left out.
+        read_only: Never write; the store must be there.
+
+    Raises:
+        StoreError: The database cannot be opened, or is of a later version.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self._engine = open_engine(url, read_only)
+        self._name = self._engine.url.render_as_string(hide_password=True)
+        self._insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self._engine.dialect.name]
+        try:
+            self._check_schema() if read_only else self._migrate()
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def add(self, observations: Sequence[Observation]) -> int:
+        """Commit what the store does not have and return how many were new."""
+        if not observations:
+            return 0
+        given = {row["id"]: (row, one) for one in observations for row in [rows.frame_row(one)]}
+        with self._write() as connection:
+            mark = connection.scalar(sa.select(state.c.value).where(state.c.name == "prune_mark")) or 0
+            known = self._known(connection, list(given))
+            new = [(row, one) for key, (row, one) in given.items() if key not in known and row["time"] >= mark]
+            if not new:
+                return 0
+            self._insert_rows(connection, frames, [row for row, _ in new])
+            found = [rows.face_row(row["id"], n, face) for row, one in new for n, face in enumerate(one.faces)]
+            self._insert_rows(connection, faces, found)
+            self._roll_up(connection, [(row["time"], one) for row, one in new])
+        return len(new)
+
+    def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
+        if not letters:
+            return
+        now = rows.to_microseconds(datetime.now(timezone.utc))
+        kept = [
+            {"time": now, "topic": rows.plain(topic), "reason": rows.plain(reason), "payload": payload[:LETTER_BYTES]}
+            for topic, reason, payload in letters[-LETTERS_KEPT:]
+        ]
+        with self._write() as connection:
+            connection.execute(sa.insert(dead_letters), kept)
+            newest = connection.scalar(sa.select(sa.func.max(dead_letters.c.id)))
+            connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - LETTERS_KEPT))
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """Return the newest dead letters, newest first."""
+        query = sa.select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit)
+        with self._read() as connection:
+            found = connection.execute(query).all()
+        return [DeadLetter(row.id, rows.to_time(row.time), row.topic, row.reason, bytes(row.payload)) for row in found]
+
+    def sources(self) -> list[SourceInfo]:
+        """Return every source by name."""
+        with self._read() as connection:
+            found = connection.execute(sa.select(sources).order_by(sources.c.source)).all()
+        return [SourceInfo(row.source, rows.to_time(row.first), rows.to_time(row.last), row.frames) for row in found]
+
+    def timeline(
+        self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
+    ) -> list[Bucket]:
+        """Return the non-empty buckets that begin in [start, end), oldest first."""
+        if bucket not in BUCKETS:
+            raise ValueError(f"no bucket '{bucket}': expected one of {', '.join(BUCKETS)}")
+        first, last = rows.to_microseconds(start), rows.to_microseconds(end)
+        query = (
+            sa.select(rollups.c.start, *_totals())
+            .where(*_span(BUCKETS[bucket], first, last), *_of(rollups, sources))
+            .group_by(rollups.c.start)
+            .order_by(rollups.c.start)
+        )
+        with self._read() as connection:
+            found = connection.execute(query).all()
+        return [Bucket(rows.to_time(row[0]), *_figures(row[1:])) for row in found]
+
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+        """Return the sum of the minutes that begin in [start, end), days and hours read whole where they fit."""
+        sums: list[float] = [0] * len(FIGURES)
+        with self._read() as connection:
+            for seconds, first, last in _pieces(rows.to_microseconds(start), rows.to_microseconds(end)):
+                query = sa.select(*_totals()).where(*_span(seconds, first, last), *_of(rollups, sources))
+                sums = [one + (other or 0) for one, other in zip(sums, connection.execute(query).one(), strict=True)]
+        return Summary(*_figures(sums))
+
+    def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
+        """Return the newest raw observations since `start`, oldest first."""
+        query = (
+            sa.select(frames)
+            .where(frames.c.time >= rows.to_microseconds(start), *_of(frames, sources))
+            .order_by(frames.c.time.desc(), frames.c.id.desc())
+            .limit(limit)
+        )
+        in_frame: dict[bytes, list[Face]] = {}
+        with self._read() as connection:
+            found = connection.execute(query).all()
+            for ids in _chunks([row.id for row in found]):
+                for face in connection.execute(sa.select(faces).where(faces.c.frame.in_(ids)).order_by(faces.c.n)):
+                    in_frame.setdefault(bytes(face.frame), []).append(rows.face(face))
+        return [rows.observation(row, in_frame.get(bytes(row.id), [])) for row in reversed(found)]
+
+    def prune(self, before: datetime) -> int:
+        """Delete raw rows older than `before`, refuse such ones from now on, and return how many went."""
+        mark = {"name": "prune_mark", "value": rows.to_microseconds(before)}
+        upsert = self._insert(state).values(mark)
+        with self._write() as connection:
+            connection.execute(
+                upsert.on_conflict_do_update(
+                    index_elements=["name"],
+                    set_={"value": upsert.excluded.value},
+                    where=state.c.value < upsert.excluded.value,
+                )
+            )
+        pruned = 0
+        while True:  # in pieces, so that whoever adds needs not wait long
+            with self._write() as connection:
+                old = sa.select(frames.c.id).where(frames.c.time < mark["value"]).order_by(frames.c.time).limit(CHUNK)
+                ids = list(connection.scalars(old))
+                connection.execute(sa.delete(faces).where(faces.c.frame.in_(ids)))
+                connection.execute(sa.delete(frames).where(frames.c.id.in_(ids)))
+            pruned += len(ids)
+            if len(ids) < CHUNK:
+                return pruned
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def _insert_rows(self, connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
+        if values:  # the statement as text: SQLAlchemy's handling of each row would take twice the database's time
+            connection.exec_driver_sql(str(sa.insert(table).compile(dialect=self._engine.dialect)), values)
+
+    def _known(self, connection: sa.Connection, ids: list[bytes]) -> set[bytes]:
+        known: set[bytes] = set()
+        for some in _chunks(ids):
+            known.update(bytes(key) for key in connection.scalars(sa.select(frames.c.id).where(frames.c.id.in_(some))))
+        return known
+
+    def _roll_up(self, connection: sa.Connection, new: list[tuple[int, Observation]]) -> None:
+        seen: dict[str, list[int]] = {}
+        minutes: dict[tuple[int, str], list[float]] = {}
+        for time, one in new:
+            seen.setdefault(one.source, []).append(time)
+            rows.count(one, minutes.setdefault((time - time % MINUTE, one.source), [0] * len(FIGURES)))
+
+        cells: dict[tuple[int, int, str], list[float]] = {}
+        for seconds in BUCKETS.values():
+            for (start, source), figures in minutes.items():
+                key = (seconds, start - start % (seconds * 1_000_000), source)
+                cells[key] = [a + b for a, b in zip(cells[key], figures, strict=True)] if key in cells else figures
+
+        keys = ("seconds", "start", "source")
+        upsert = self._insert(rollups)
+        grown = {name: rollups.c[name] + upsert.excluded[name] for name in FIGURES}
+        cell_rows = [dict(zip((*keys, *FIGURES), (*key, *cells[key]), strict=True)) for key in sorted(cells)]
+        connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=grown), cell_rows)
+
+        upsert = self._insert(sources)
+        first, last, total = upsert.excluded["first"], upsert.excluded["last"], upsert.excluded["frames"]
+        widened = {
+            "first": sa.case((first < sources.c.first, first), else_=sources.c.first),
+            "last": sa.case((last > sources.c.last, last), else_=sources.c.last),
+            "frames": sources.c.frames + total,
+        }
+        source_rows = [
+            {"source": source, "first": min(times), "last": max(times), "frames": len(times)}
+            for source, times in sorted(seen.items())
+        ]
+        connection.execute(upsert.on_conflict_do_update(index_elements=["source"], set_=widened), source_rows)
+
+    def _migrate(self) -> None:
+        with self._write() as connection:
+            metadata.create_all(connection, tables=[state])
+            version = connection.scalar(sa.select(state.c.value).where(state.c.name == "schema"))
+            if version is None:
+                metadata.create_all(connection)
+                connection.execute(sa.insert(state).values(name="schema", value=SCHEMA))
+            elif version < SCHEMA:
+                for step in range(version + 1, SCHEMA + 1):
+                    for statement in MIGRATIONS[step]:
+                        connection.exec_driver_sql(statement)
+                connection.execute(sa.update(state).where(state.c.name == "schema").values(value=SCHEMA))
+        self._check_schema()
+
+    def _check_schema(self) -> None:
+        with self._read() as connection:
+            if not sa.inspect(connection).has_table("state"):
+                raise StoreError(
+                    f"the store '{self._name}' is empty: start `mien forward` (or `mien up`), which fills it"
+                )
+            version = connection.scalar(sa.select(state.c.value).where(state.c.name == "schema"))
+        if version != SCHEMA:
+            found = f"version {version}" if version else "no version"
+            todo = "upgrade Mien" if version and version > SCHEMA else "start `mien forward`, which upgrades it"
+            raise StoreError(f"the store '{self._name}' has {found} of the tables, this Mien reads {SCHEMA}: {todo}")
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with (
+            self._explained("write"),
+            self._engine.connect().execution_options(mien_write=True) as connection,
+            connection.begin(),
+        ):
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6D69656E)))
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with self._explained("read"), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _explained(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (exc.IntegrityError, exc.DataError) as error:
+            raise ValueError(f"the database refuses the row: {_cause(error)}") from error
+        except exc.SQLAlchemyError as error:
+            cause = _cause(error)
+            raise StoreError(f"cannot {verb} the store '{self._name}': {cause}{_advice(cause)}") from error
+
+
+def _chunks(ids: list[bytes]) -> Iterator[list[bytes]]:
+    return (ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK))
+
+
+def _cause(error: exc.SQLAlchemyError) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def _advice(cause: str) -> str:
+    advice = {
+        "not a database": "; it is a file of another kind: name another with store.url",
+        "malformed": "; it is damaged: restore a copy, or move it away to begin anew",
+        "disk is full": "; make room, nothing is lost meanwhile",
+        "disk I/O": "; check the disk",
+        "readonly": "; check who may write the file and its folder, or name another with store.url",
+        "unable to open": "; check who may read the file and its folder",
+        "locked": "; another program holds it: close that",
+    }
+    return next((advice for sign, advice in advice.items() if sign in cause), "")
+
+
+def _totals() -> list[Any]:
+    return [sa.func.sum(rollups.c[name]) for name in FIGURES]
+
+
+def _span(seconds: int, start: int, end: int) -> tuple[Any, ...]:
+    return rollups.c.seconds == seconds, rollups.c.start >= start, rollups.c.start < end
+
+
+def _of(table: sa.Table, names: Sequence[str] | None) -> tuple[Any, ...]:
+    return () if names is None else (table.c.source.in_(list(names)),)
+
+
+def _figures(row: Sequence[Any]) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:
+    n = len(EMOTIONS)
+    counts = tuple(int(value) for value in row[3 : 3 + n])
+    return int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[3 + n :])
+
+
+def _pieces(start: int, end: int, lengths: tuple[int, ...] = (86400, 3600, 60)) -> Iterator[tuple[int, int, int]]:
+    """Yield (seconds, start, end) that together are the minutes begun in [start, end), the longest rollups inside."""
+    seconds, *finer = lengths
+    length = seconds * 1_000_000
+    first, last = start + -start % length, end - end % length
+    if not finer:
+        yield seconds, start, end
+    elif first >= last:
+        yield from _pieces(start, end, tuple(finer))
+    else:
+        yield from _pieces(start, first, tuple(finer))
+        yield seconds, first, last
+        yield from _pieces(last, end, tuple(finer))

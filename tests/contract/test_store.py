@@ -1,0 +1,292 @@
+"""What every store must do, whichever database it is."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from mien.errors import StoreError
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+from mien.stores.base import Store, Summary, open_store
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
+SESSION = new_id()
+
+
+def face(emotion: str | None = "happy", happy: float = 0.9) -> Face:
+    rest = round((1 - happy) / 6, 6)
+    values = dict.fromkeys(EMOTIONS, rest) | {"happy": happy}
+    return Face(3, (-4, 190, 96, 97), 0.97, emotion, Probabilities(**values))  # type: ignore[arg-type]
+
+
+def observation(at: datetime | None = NOON, seq: int = 0, source: str = "lobby", faces: int = 1) -> Observation:
+    found = [face() if n % 2 == 0 else face(None, 0.2) for n in range(faces)]
+    return Observation(new_id(), source, SESSION, seq, at, 12.48, 374, 1280, 720, "mien-1@3f9c2a1b", 7.9, found)
+
+
+@pytest.fixture(params=["sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'mien.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+def test_returns_what_was_added_unchanged(store: Store) -> None:
+    given = [observation(NOON + timedelta(microseconds=n), n, faces=n % 3) for n in range(20)]
+    assert store.add(given) == 20
+    assert store.recent(NOON) == given
+    assert store.recent(NOON, limit=5) == given[-5:]
+    assert store.recent(NOON + timedelta(microseconds=15)) == given[15:]
+    assert store.recent(NOON, ["elsewhere"]) == []
+
+
+def test_ignores_what_it_has(store: Store) -> None:
+    given = [observation(seq=n) for n in range(10)]
+    assert store.add(given[:6]) == 6
+    assert store.add(given + given) == 4
+    assert store.add(given) == 0
+    assert len(store.recent(NOON)) == 10
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).frames == 10
+    assert store.sources() == [("lobby", NOON, NOON, 10)]
+
+
+def test_two_writers_add_each_observation_once(store: Store, url: str) -> None:
+    given = [observation(seq=n) for n in range(300)]
+    others = [open_store(url) for _ in range(3)]
+    added: list[int] = []
+
+    def write(one: Store, seed: int) -> None:
+        order = random.Random(seed).sample(given, len(given))
+        added.extend(one.add(order[at : at + 20]) for at in range(0, len(order), 20))
+
+    threads = [threading.Thread(target=write, args=(one, n)) for n, one in enumerate([store, *others])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.close()
+    assert sum(added) == 300
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).frames == 300
+
+
+def test_sums_are_those_of_the_raw_rows(store: Store) -> None:
+    chance = random.Random(4)
+    given = [
+        observation(NOON + timedelta(seconds=chance.uniform(0, 3e6)), n, chance.choice("ab"), chance.randint(0, 3))
+        for n in range(600)
+    ]
+    store.add(given)
+    minute = timedelta(minutes=1)
+    for _ in range(60):
+        start = (NOON + timedelta(minutes=chance.randint(-60, 40 * 1440))).replace(second=0)
+        end = start + minute * chance.choice([0, 1, 7, 60, 61, 1440, 3000, 50_000])
+        sources = chance.choice([None, ["a"], ["a", "b"], []])
+        inside = [
+            one for one in given if one.time and start <= one.time < end and (sources is None or one.source in sources)
+        ]
+        summary = store.summary(start, end, sources)
+        assert summary.frames == len(inside)
+        assert summary.faces == sum(len(one.faces) for one in inside)
+        assert summary.abstained == sum(face.emotion is None for one in inside for face in one.faces)
+        assert summary.counts[3] == summary.faces - summary.abstained
+        total = sum(face.probabilities.happy for one in inside for face in one.faces)
+        assert summary.sums[3] == pytest.approx(total)
+        for bucket in ("minute", "hour", "day"):
+            line = store.timeline(NOON - timedelta(days=1), NOON + timedelta(days=60), bucket, sources)
+            assert [one.start for one in line] == sorted({one.start for one in line})
+            assert sum(one.frames for one in line) == sum(sources is None or one.source in sources for one in given)
+
+
+def test_happiness_of_nothing_is_none(store: Store) -> None:
+    empty = store.summary(NOON, NOON + timedelta(days=400))
+    assert empty == Summary(0, 0, 0, (0,) * 7, (0.0,) * 7)
+    assert empty.happiness is None
+    assert store.sources() == store.recent(NOON) == store.timeline(NOON, NOON, "day") == []
+
+
+def test_a_bucket_begins_on_its_boundary(store: Store) -> None:
+    store.add([observation(NOON.replace(hour=23, minute=59, second=59, microsecond=999_999)), observation(NOON)])
+    end = NOON + timedelta(days=1)
+    assert [one.start.minute for one in store.timeline(NOON, end, "minute")] == [0, 59]
+    assert [one.start.hour for one in store.timeline(NOON, end, "hour")] == [12, 23]
+    assert [one.start for one in store.timeline(NOON - timedelta(days=1), end, "day")] == [NOON.replace(hour=0)]
+    with pytest.raises(ValueError, match="no bucket 'week'"):
+        store.timeline(NOON, end, "week")
+
+
+def test_pruned_rows_stay_away_and_stay_counted(store: Store) -> None:
+    given = [observation(NOON + timedelta(hours=n), n, faces=2) for n in range(10)]
+    store.add(given)
+    assert store.prune(NOON + timedelta(hours=4)) == 4
+    assert store.prune(NOON + timedelta(hours=1)) == 0
+    assert store.add(given) == 0
+    assert store.add([observation(NOON + timedelta(hours=3))]) == 0, "older than the mark"
+    assert store.recent(NOON) == given[4:]
+    assert store.summary(NOON, NOON + timedelta(days=1)).faces == 20
+
+
+@pytest.mark.parametrize(
+    "at", [None, datetime(1969, 1, 1, tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)]
+)
+def test_refuses_what_belongs_to_no_minute(store: Store, at: datetime | None) -> None:
+    with pytest.raises(ValueError, match=r"its? .*time"):
+        store.add([observation(), observation(at)])
+    assert store.sources() == []
+
+
+def test_keeps_the_newest_dead_letters(store: Store) -> None:
+    store.add_dead_letters([("mien/a/observations", "no JSON", b"\xff\x00" * 40_000)])
+    for _ in range(3):
+        store.add_dead_letters([(f"mien/{n}/observations", "odd\0reason", b"x") for n in range(4000)])
+    letters = store.dead_letters(20_000)
+    assert len(letters) == 10_000
+    assert letters[0].topic == "mien/3999/observations"
+    assert letters[0].id > letters[1].id
+    assert "\0" not in letters[0].reason
+    assert abs(letters[0].time - datetime.now(timezone.utc)) < timedelta(minutes=1)
+    assert len(store.dead_letters()) == 100
+
+
+def test_a_dead_letter_keeps_its_bytes_up_to_64_kib(store: Store) -> None:
+    store.add_dead_letters([("t", "r", bytes(range(256)) * 1000)])
+    assert store.dead_letters()[0].payload == (bytes(range(256)) * 1000)[: 64 << 10]
+
+
+def test_any_period_is_fast(store: Store) -> None:
+    given = [observation(NOON + timedelta(minutes=7 * n), n) for n in range(20_000)]
+    for at in range(0, len(given), 5000):
+        store.add(given[at : at + 5000])
+    start = NOON + timedelta(minutes=3)
+    end = start + timedelta(days=80, hours=7, minutes=11)
+    began = time.perf_counter()
+    summary = store.summary(start, end)
+    assert time.perf_counter() - began < 0.1
+    assert summary.frames == sum(one.time is not None and start <= one.time < end for one in given)
+
+
+def test_a_reader_sees_but_never_writes(store: Store, url: str) -> None:
+    reader = open_store(url, read_only=True)
+    store.add([observation()])
+    assert len(reader.recent(NOON)) == 1
+    with pytest.raises(StoreError, match="cannot write the store"):
+        reader.add([observation()])
+    reader.close()
+
+
+class TestSqlite:
+    def test_the_file_is_its_owners_alone(self, store: Store, tmp_path: Path) -> None:
+        store.add([observation()])
+        for file in tmp_path.glob("mien.db*"):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def test_syncs_every_commit(self, tmp_path: Path) -> None:
+        store = open_store(f"sqlite:///{tmp_path / 'mien.db'}")
+        with store._engine.connect() as connection:  # type: ignore[attr-defined]
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        store.close()
+
+    def test_a_path_with_odd_characters_works(self, tmp_path: Path) -> None:
+        folder = tmp_path / "50% of all #1 ü"
+        folder.mkdir()
+        store = open_store(f"sqlite:///{folder}/m.db")
+        store.add([observation()])
+        store.close()
+        assert (folder / "m.db").is_file()
+
+    def test_not_a_database(self, tmp_path: Path) -> None:
+        (tmp_path / "mien.db").write_text("this is a letter to a friend, and no database at all\n" * 40)
+        with pytest.raises(StoreError, match="not a database; it is a file of another kind"):
+            open_store(f"sqlite:///{tmp_path / 'mien.db'}")
+
+    def test_a_missing_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="there is no folder"):
+            open_store(f"sqlite:///{tmp_path / 'none' / 'mien.db'}")
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="it is a folder"):
+            open_store(f"sqlite:///{tmp_path}")
+
+    @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+    def test_no_file(self, url: str) -> None:
+        with pytest.raises(StoreError, match="names no file"):
+            open_store(url)
+
+    def test_an_unknown_scheme(self) -> None:
+        with pytest.raises(StoreError, match="no store for 'oracle:'"):
+            open_store("oracle://x")
+
+    def test_a_reader_needs_a_store(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path / 'mien.db'}"
+        with pytest.raises(StoreError, match="there is no store"):
+            open_store(url, read_only=True)
+        sqlite3.connect(tmp_path / "mien.db").close()
+        (tmp_path / "mien.db").touch()
+        with pytest.raises(StoreError, match="is empty"):
+            open_store(url, read_only=True)
+
+    def test_a_file_that_may_not_be_written(self, tmp_path: Path) -> None:
+        if os.geteuid() == 0:
+            path = Path("/proc/version")
+        else:
+            path = tmp_path / "mien.db"
+            path.touch(mode=0o400)
+        with pytest.raises(StoreError, match="cannot write the store"):
+            open_store(f"sqlite:///{path}")
+
+    def test_a_later_schema_is_left_alone(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path / 'mien.db'}"
+        open_store(url).close()
+        with sqlite3.connect(tmp_path / "mien.db") as raw:
+            raw.execute("UPDATE state SET value = 99 WHERE name = 'schema'")
+        raw.close()
+        with pytest.raises(StoreError, match=r"version 99 of the tables.*upgrade Mien"):
+            open_store(url)
+
+    def test_an_earlier_schema_is_brought_up_to_date(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from mien.stores import sql
+
+        url = f"sqlite:///{tmp_path / 'mien.db'}"
+        first = open_store(url)
+        first.add([observation()])
+        first.close()
+        monkeypatch.setattr(sql, "SCHEMA", 3)
+        monkeypatch.setattr(
+            sql,
+            "MIGRATIONS",
+            {2: ("ALTER TABLE sources ADD note TEXT",), 3: ("UPDATE sources SET note=1",)},
+        )
+        store = open_store(url)
+        assert len(store.recent(NOON)) == 1
+        store.close()
+        with sqlite3.connect(tmp_path / "mien.db") as raw:
+            assert raw.execute("SELECT note FROM sources").fetchall() == [("1",)]
+        raw.close()
+        open_store(url).close()
+
+    def test_a_full_disk_is_told_and_survived(self, store: Store) -> None:
+        with store._engine.connect() as connection:  # type: ignore[attr-defined]
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 5}")
+        given = [observation(seq=n, faces=20) for n in range(500)]
+        with pytest.raises(StoreError, match="disk is full; make room"):
+            store.add(given)
+        assert store.sources() == store.recent(NOON) == []
+        with store._engine.connect() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+        assert store.add(given) == 500
