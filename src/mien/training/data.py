@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -56,11 +57,12 @@ class Faces:
         return len(self.labels)
 
 
-def load(path: str | Path) -> Faces:
-    """Return every face of a data set.
+def load(path: str | Path, usages: Collection[Usage] = USAGES) -> Faces:
+    """Return the faces of a data set.
 
     Args:
         path: A `.parquet`, a `.csv` or a folder with `train` and `test`.
+        usages: The splits wanted; the pictures of the others are not looked at.
 
     Raises:
         InputError: The data set is missing, of another form, or broken; the message names the row or file.
@@ -79,38 +81,72 @@ def load(path: str | Path) -> Faces:
         rows = _csv(path)
     else:
         raise InputError(f"'{path}' is no data set that Mien knows: expected a .parquet, a .csv or a folder")
-    collected = list(rows)
+    collected = [
+        (row.decode(), row.label, row.votes, row.usage) for row in (_checked(raw) for raw in rows) if row.usage in usages
+    ]
     if not collected:
-        raise InputError(f"'{path}' holds no faces: expected FER-2013's 35,887")
+        raise InputError(f"'{path}' holds no faces of {', '.join(usages)}: expected FER-2013's 35,887 or a part of them")
     pixels, labels, votes, usage = zip(*collected, strict=True)
     return Faces(np.stack(pixels), np.array(labels, np.int64), np.stack(votes).astype(np.float32), np.array(usage))
 
 
-Row = tuple[np.ndarray, int, np.ndarray, str]
 NO_VOTES = np.zeros(len(EMOTIONS), np.float32)
 
 
-def _row(pixels: np.ndarray, label: object, usage: object, votes: np.ndarray, where: str) -> Row:
-    """Check one face; `where` names it in an error."""
-    if pixels.shape != (SIZE, SIZE):
-        raise InputError(f"{where}: expected a picture of {SIZE}x{SIZE}, found {'x'.join(map(str, pixels.shape))}")
+@dataclass(frozen=True)
+class Row:
+    """One face as it stands in a data set; `where` names it in an error, `decode` gives its pixels."""
+
+    where: str
+    label: object
+    usage: object
+    votes: np.ndarray
+    decode: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class CheckedRow:
+    """One face whose label and usage are right."""
+
+    label: int
+    usage: Usage
+    votes: np.ndarray
+    decode: Callable[[], np.ndarray]
+
+
+def _checked(row: Row) -> CheckedRow:
     try:
-        number = int(str(label))
+        label = int(str(row.label))
     except ValueError:
-        number = -1
-    if not 0 <= number < len(EMOTIONS):
-        raise InputError(f"{where}: expected an emotion from 0 to {len(EMOTIONS) - 1}, found '{label}'")
-    if usage not in USAGES:
-        raise InputError(f"{where}: expected a usage of {', '.join(USAGES)}, found '{usage}'")
-    return pixels, number, votes, str(usage)
+        label = -1
+    if not 0 <= label < len(EMOTIONS):
+        raise InputError(f"{row.where}: expected an emotion from 0 to {len(EMOTIONS) - 1}, found '{row.label}'")
+    if row.usage not in USAGES:
+        raise InputError(f"{row.where}: expected a usage of {', '.join(USAGES)}, found '{row.usage}'")
+    return CheckedRow(label, row.usage, row.votes, row.decode)
 
 
-def _decode(image: bytes | Path, where: str) -> np.ndarray:
+def _picture(image: bytes | Path, where: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
-            return np.asarray(picture.convert("L"))
+            pixels = np.asarray(picture.convert("L"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{where}: the picture cannot be decoded ({error})") from error
+    if pixels.shape != (SIZE, SIZE):
+        raise InputError(f"{where}: expected a picture of {SIZE}x{SIZE}, found {pixels.shape[1]}x{pixels.shape[0]}")
+    return pixels
+
+
+def _numbers(text: str, where: str) -> np.ndarray:
+    try:
+        values = np.array(text.split(), dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{where}: expected pixels from 0 to 255 ({error})") from error
+    if values.size != SIZE * SIZE:
+        raise InputError(f"{where}: expected {SIZE * SIZE:,} pixels, found {values.size:,}; the file may be cut off")
+    if values.min() < 0 or values.max() > 255:
+        raise InputError(f"{where}: expected pixels from 0 to 255, found {values.min()} to {values.max()}")
+    return values.astype(np.uint8).reshape(SIZE, SIZE)
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -128,8 +164,11 @@ def _parquet(path: Path) -> Iterator[Row]:
         for batch in file.iter_batches(batch_size=1000):
             for row in batch.to_pylist():
                 where = f"'{path}', row {number}"
-                votes = np.array([row[f"ferplus_{v}"] for v in VOTES], np.float32) if votes_there else NO_VOTES
-                yield _row(_decode(row["image"]["bytes"], where), row["label"], row["usage"], votes, where)
+                votes = np.array([row[f"ferplus_{v}"] or 0 for v in VOTES], np.float32) if votes_there else NO_VOTES
+                image = row["image"]["bytes"] if isinstance(row["image"], dict) else row["image"]
+                if not isinstance(image, bytes):
+                    raise InputError(f"{where}: expected a picture's bytes, found {type(image).__name__}")
+                yield Row(where, row["label"], row["usage"], votes, partial(_picture, image, where))
                 number += 1
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"'{path}' cannot be read as Parquet ({error}); copy or download it again") from error
@@ -143,17 +182,17 @@ def _csv(path: Path) -> Iterator[Row]:
         if missing:
             raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {header[:5]}")
         at = {name: header.index(name) for name in ("emotion", "pixels", "Usage")}
-        for row in reader:
-            where = f"'{path}', line {reader.line_num}"
-            if len(row) != len(header):
-                raise InputError(f"{where}: expected {len(header)} columns, found {len(row)}; the file may be cut off")
-            try:
-                pixels = np.array(row[at["pixels"]].split(), dtype=np.uint8)
-            except (ValueError, OverflowError) as error:
-                raise InputError(f"{where}: expected pixels from 0 to 255 ({error})") from error
-            if pixels.size != SIZE * SIZE:
-                raise InputError(f"{where}: expected {SIZE * SIZE:,} pixels, found {pixels.size:,}")
-            yield _row(pixels.reshape(SIZE, SIZE), row[at["emotion"]], row[at["Usage"]], NO_VOTES, where)
+        try:
+            for row in reader:
+                where = f"'{path}', line {reader.line_num}"
+                if len(row) != len(header):
+                    raise InputError(
+                        f"{where}: expected {len(header)} columns, found {len(row)}; the file may be cut off"
+                    )
+                pixels = partial(_numbers, row[at["pixels"]], where)
+                yield Row(where, row[at["emotion"]], row[at["Usage"]].strip(), NO_VOTES, pixels)
+        except csv.Error as error:
+            raise InputError(f"'{path}', line {reader.line_num}: {error}") from error
 
 
 def _folder(path: Path) -> Iterator[Row]:
@@ -172,4 +211,5 @@ def _folder(path: Path) -> Iterator[Row]:
                 if part == "train" and not named and index % HELD_OUT == 0:
                     usage = "PublicTest"
                 where = f"'{file}'"
-                yield _row(_decode(file, where), FOLDER_EMOTIONS[folder.name.lower()], usage, NO_VOTES, where)
+                label = FOLDER_EMOTIONS[folder.name.lower()]
+                yield Row(where, label, usage, NO_VOTES, partial(_picture, file, where))

@@ -7,13 +7,18 @@ voted for FER+. Each is exported as a model of its own.
 
 from __future__ import annotations
 
+import copy
+from itertools import pairwise
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.observation import EMOTIONS
 
-__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs"]
+__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs", "fold", "predict"]
 
 HEADS = ("fer2013", "ferplus")
 INPUT_SIZE = 48
@@ -90,11 +95,34 @@ class SingleHead(nn.Module):
 
     def __init__(self, net: EmotionNet, head: str, temperature: float) -> None:
         super().__init__()
-        self.net, self.head, self.temperature = net, head, temperature
+        self.net, self.head = net, head
+        self.temperature: Tensor
+        self.register_buffer("temperature", torch.tensor(temperature))
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits: Tensor = self.net(pixels)[self.head]
         return torch.softmax(logits / self.temperature, dim=1)
+
+
+def fold(net: EmotionNet) -> EmotionNet:
+    """Return a copy, ready to evaluate, in which each convolution has taken in the norm that follows it."""
+    folded = copy.deepcopy(net).eval()
+    for module in list(folded.modules()):
+        for (conv_name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    return folded
+
+
+def predict(net: EmotionNet, pixels: np.ndarray, batch: int = 256) -> dict[str, np.ndarray]:
+    """Return the logits of each head, shape (n, 7), for faces of shape (n, 48, 48), uint8."""
+    collected: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch):
+            for head, logits in net(torch.from_numpy(pixels[start : start + batch]).float()[:, None]).items():
+                collected[head].append(logits.float().numpy())
+    return {head: np.concatenate(parts) for head, parts in collected.items()}
 
 
 def count_macs(net: nn.Module) -> int:

@@ -1,0 +1,56 @@
+"""Augmentation: faces in, the same faces as another camera, pose and light might have shown them out."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mien.training.config import TrainConfig
+
+__all__ = ["augment"]
+
+GREY = 129.0
+"""The mean of the Training pixels."""
+
+
+def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
+    """Return the faces flipped, rotated, zoomed, shifted, relit and partly erased.
+
+    Args:
+        pixels: Shape (B, 1, 48, 48), float32, 0-255.
+        size: The side of the faces returned, in pixels.
+        config: The run's.
+        generator: Decides; on the CPU, so that every device draws the same.
+
+    Returns:
+        Shape (B, 1, size, size), float32, 0-255.
+    """
+    count, device = len(pixels), pixels.device
+
+    def draw(spread: float, centre: float = 0.0) -> Tensor:
+        return centre + spread * (2 * torch.rand(count, generator=generator) - 1)
+
+    angle, scale = draw(math.radians(config.rotate)), 1 + draw(config.zoom)
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    rows = [
+        torch.stack([cos * flip, -sin, draw(2 * config.shift)], 1),
+        torch.stack([sin * flip, cos, draw(2 * config.shift)], 1),
+    ]
+    grid = functional.affine_grid(torch.stack(rows, 1).to(device), [count, 1, size, size], align_corners=False)
+    faces = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
+    faces = ((faces - 128) * contrast[:, None, None, None] + 128 + brightness[:, None, None, None]).clamp(0, 255)
+
+    # Random erasing (Zhong et al. 2020, arXiv:1708.04896) with the data set's mean grey.
+    erased = torch.rand(count, generator=generator) < config.erase
+    side = draw(0.1, 0.3) * size
+    top, left = (torch.rand(count, generator=generator) * (size - side) for _ in range(2))
+    at = torch.arange(size)
+    inside_rows = (at >= top[:, None]) & (at < (top + side)[:, None])
+    inside_columns = (at >= left[:, None]) & (at < (left + side)[:, None])
+    mask = inside_rows[:, None, :, None] & inside_columns[:, None, None, :] & erased[:, None, None, None]
+    return faces.masked_fill(mask.to(device), GREY)

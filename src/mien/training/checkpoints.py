@@ -1,0 +1,167 @@
+"""A run's folder: checkpoints, the model of each epoch, and `latest.json`, which says which of them is newest and best.
+
+The folder is a path or any fsspec URL. `mien.edge.model_store` reads `latest.json` on devices that have no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import lightning
+import torch
+from lightning.pytorch import callbacks
+from lightning.pytorch.utilities import rank_zero_only
+
+from mien.errors import InputError, MienError, MissingExtraError
+from mien.observation import EMOTIONS
+from mien.training.config import TrainConfig
+from mien.training.loop import Training
+from mien.training.model import HEADS, EmotionNet, fold
+
+__all__ = ["Publisher", "RunFolder", "last_checkpoint", "load_checkpoint"]
+
+
+class RunFolder:
+    """A run's folder.
+
+    Args:
+        out: A path or an fsspec URL.
+
+    Raises:
+        MissingExtraError: The URL's protocol needs a package that is not installed.
+        InputError: The URL's protocol is unknown.
+    """
+
+    def __init__(self, out: str) -> None:
+        try:
+            self.files, self.path = fsspec.core.url_to_fs(out)
+        except ImportError as error:
+            protocol = out.partition("://")[0]
+            if protocol == "s3":
+                raise MissingExtraError(f"'{out}'", "s3") from error
+            raise InputError(f"cannot use '{out}': {error}") from error
+        except ValueError as error:
+            raise InputError(f"cannot use '{out}': {error}; give a folder or a URL such as s3://bucket/run") from error
+        self.remote = "://" in out
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file so that a reader sees the old content or the new, never a part.
+
+        Raises:
+            MienError: It cannot be written.
+        """
+        target = f"{self.path}/{name}"
+        try:
+            if self.remote:  # object stores show a file when it is complete
+                self.files.pipe_file(target, content)
+                return
+            Path(self.path).mkdir(parents=True, exist_ok=True)
+            Path(f"{target}.part").write_bytes(content)
+            Path(f"{target}.part").replace(target)
+        except Exception as error:  # each file system has its own
+            raise MienError(f"cannot write '{target}': {error}; check the place and your rights to it") from error
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's content, or None where there is none."""
+        try:
+            content: bytes = self.files.cat_file(f"{self.path}/{name}")
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # each file system has its own
+            raise MienError(f"cannot read '{self.path}/{name}': {error}; check the place and your rights") from error
+        return content
+
+    def checkpoints(self) -> list[str]:
+        """Return the checkpoints, oldest first."""
+        self.files.invalidate_cache()
+        found = sorted(self.files.glob(f"{self.path}/*.ckpt"))
+        return [self.files.unstrip_protocol(file) if self.remote else file for file in found]
+
+
+class Publisher(callbacks.Callback):
+    """After each epoch, write the averaged network as ONNX and bring `latest.json` up to date.
+
+    It must stand before the callback that averages the weights, which swaps them in for validation alone; and it
+    comes before the checkpoint is written, so that an epoch that has its checkpoint has been published.
+
+    Args:
+        folder: The run's.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.net: EmotionNet | None = None
+
+    def on_validation_epoch_end(self, _: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the averaged network."""
+        assert isinstance(pl_module, Training)  # noqa: S101
+        self.net = fold(pl_module.net).cpu()
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the ONNX file and latest.json."""
+        from mien.training import export
+
+        assert isinstance(pl_module, Training)  # noqa: S101
+        assert self.net is not None  # noqa: S101
+        public = pl_module.splits["PublicTest"]
+        targets = torch.eye(len(EMOTIONS))[public.labels].numpy()
+        net = export.round_weights(self.net)
+        calibration = export.calibrate(pl_module.public_logits, targets)
+        model = export.to_onnx(net, HEADS[0], calibration, name="mien-1", trained_on=export.TAUGHT[HEADS[0]])
+        export.check(model, export.SingleHead(net, HEADS[0], calibration.temperature), public.pixels[:64])
+
+        stem = f"{trainer.current_epoch:03d}"
+        entry = {
+            "epoch": trainer.current_epoch,
+            "accuracy": round(float(trainer.callback_metrics["val_acc1"]), 6),
+            "model": f"{stem}.onnx",
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "checkpoint": f"{stem}.ckpt",
+        }
+        self.folder.write(f"{stem}.onnx", model)
+        known = json.loads(self.folder.read("latest.json") or b"{}")
+        best = known.get("best")
+        if best is None or best["epoch"] >= entry["epoch"] or entry["accuracy"] > best["accuracy"]:
+            best = entry
+        latest = {"format": 1, "latest": entry, "best": best}
+        self.folder.write("latest.json", json.dumps(latest, indent=2).encode())
+
+
+def last_checkpoint(out: str) -> str | None:
+    """Return the newest checkpoint of a run, or None."""
+    found = RunFolder(out).checkpoints()
+    return found[-1] if found else None
+
+
+def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
+    """Return the averaged network of a checkpoint, ready to evaluate, and the configuration of its run.
+
+    Raises:
+        InputError: The file is missing or is no checkpoint of Mien's.
+    """
+    try:
+        with fsspec.open(str(path)) as file:
+            kept = torch.load(file, map_location="cpu", weights_only=True)
+        net = EmotionNet()
+        net.load_state_dict(
+            {key.removeprefix("net."): value for key, value in kept["state_dict"].items() if key.startswith("net.")}
+        )
+        return net.eval(), _config(kept["hyper_parameters"]["config"])
+    except FileNotFoundError as error:
+        raise InputError(f"no checkpoint at '{path}': give a .ckpt that `mien train` wrote") from error
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"'{path}' is no checkpoint of Mien's ({reason}); give a .ckpt that `mien train` wrote"
+        ) from error
+
+
+def _config(values: dict[str, Any]) -> TrainConfig:
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    return TrainConfig(**{name: value for name, value in values.items() if name in known})

@@ -1,0 +1,116 @@
+"""What shapes a run: its defaults, its limits, and the file it is read from and saved to."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from mien.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["TrainConfig", "read", "validated"]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that shapes a run; saved beside its checkpoints as `config.json`.
+
+    Attributes:
+        data: The data set, as `mien.training.data.load` reads it.
+        out: The run's folder: a path or an fsspec URL such as `s3://bucket/run`.
+        epochs: Passes over the Training faces.
+        batch_size: Faces a step, on each device.
+        learning_rate: The peak of the one-cycle schedule.
+        weight_decay: On convolutions and heads, not on norms and biases.
+        label_smoothing: On FER-2013's labels.
+        ferplus_weight: The weight of the head that learns the FER+ votes; 0 where there are no votes.
+        ema_decay: Of the averaged weights, which are the ones kept.
+        small_size: The side in pixels of the faces in the first half of the run (progressive resizing).
+        rotate: The largest rotation, in degrees.
+        zoom: The largest change of size, as a share.
+        shift: The largest shift, as a share of the side.
+        erase: The share of faces of which a rectangle is blanked.
+        seed: Of everything that is drawn by chance.
+        precision: `32-true` or `bf16-mixed`.
+        patience: Stop after so many epochs without a better accuracy on PublicTest; None: never.
+        log_to: Where the curves go besides `metrics.csv` and `curves.png`, which are always written.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    data: str
+    out: str
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
+    label_smoothing: Share = 0.1
+    ferplus_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    ema_decay: Share = 0.998
+    small_size: Annotated[int, Field(ge=16, le=48)] = 36
+    rotate: Annotated[float, Field(ge=0, le=180)] = 12.0
+    zoom: Share = 0.12
+    shift: Share = 0.08
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.25
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    patience: Annotated[int, Field(ge=1)] | None = None
+    log_to: Literal["csv", "tensorboard", "wandb", "wandb-offline"] = "csv"
+
+
+def read(path: str | Path, **over: Any) -> TrainConfig:
+    """Return the configuration that a `.toml` or `.json` file holds.
+
+    Args:
+        path: The file; a run's own `config.json` is one.
+        over: Values that win over the file's; None values are ignored.
+
+    Raises:
+        ConfigError: The file cannot be read, or a name or value is wrong; the message names it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read the training configuration '{path}': {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"'{path}' is neither valid TOML nor, as a .json, valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"'{path}' holds no table of settings: expected names and values, such as epochs = 30")
+    return validated(values | {name: value for name, value in over.items() if value is not None})
+
+
+def validated(values: dict[str, Any]) -> TrainConfig:
+    """Return the configuration with these values, and the defaults for what they leave out.
+
+    Raises:
+        ConfigError: A name is unknown, a value is missing or out of range.
+    """
+    try:
+        config: TrainConfig = TypeAdapter(TrainConfig).validate_python(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = str(problem["loc"][0])
+        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            names = [field.name for field in dataclasses.fields(TrainConfig)]
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise ConfigError(f"unknown training setting '{name}': {hint}") from error
+        came = "it is missing" if problem["type"].startswith("missing") else f"it is {problem['input']!r}"
+        message = f"{problem['msg'][0].lower()}{problem['msg'][1:]}"
+        raise ConfigError(f"training setting '{name}': {message}, but {came}") from error
+    return config

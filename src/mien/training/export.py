@@ -1,0 +1,240 @@
+"""Export: a checkpoint in, one ONNX file for each trained head out, with the contract in its metadata.
+
+The exported network has its norms folded into the convolutions and its large weights rounded to half precision, in
+which they are stored, so that a file has half the size; it computes in single precision. What the file answers is
+compared with torch on real faces before it is written.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import numpy_helper
+
+from mien.errors import InputError, ModelError
+from mien.observation import EMOTIONS
+from mien.training import data as faces_data
+from mien.training.checkpoints import load_checkpoint
+from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
+
+__all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_onnx"]
+
+NAMES = {"fer2013": "{}", "ferplus": "{}-ferplus"}
+TAUGHT = {"fer2013": "FER-2013 Training, its own labels", "ferplus": "FER-2013 Training, the FER+ votes"}
+COVERAGE = 0.9
+"""The share of PublicTest for which the model names an emotion."""
+TOLERANCE = 1e-4
+CHECKED = 512  # faces
+HALVED_FROM = 256  # smaller tensors stay in single precision: they save nothing
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes a head's scores mean what they say.
+
+    Attributes:
+        temperature: The logits are divided by it.
+        abstain_below: The highest probability under which no emotion is named.
+    """
+
+    temperature: float
+    abstain_below: float
+
+
+def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, name: str = "mien-1") -> list[Path]:
+    """Write `fer2013.onnx` and, if the run learned the FER+ votes, `ferplus.onnx`.
+
+    Args:
+        checkpoint: What `mien train` wrote.
+        data: The data set; temperature and threshold are fitted on its PublicTest.
+        out_dir: The folder to write to; made if need be.
+        name: The model's name, which each observation carries; the second file's ends in `-ferplus`.
+
+    Raises:
+        InputError: The checkpoint or the data set cannot be used, or the folder cannot be written.
+        ModelError: The ONNX file answers otherwise than torch does.
+    """
+    net, config = load_checkpoint(checkpoint)
+    public = faces_data.load(data, ("PublicTest",))
+    net = round_weights(fold(net))
+    logits = predict(net, public.pixels)
+    targets = {"fer2013": np.eye(len(EMOTIONS), dtype=np.float32)[public.labels], "ferplus": public.votes}
+    out = Path(out_dir)
+    written = []
+    for head in HEADS:
+        if head == "ferplus" and not (config.ferplus_weight and public.votes.any()):
+            continue
+        calibration = calibrate(logits[head], targets[head])
+        model = to_onnx(net, head, calibration, name=NAMES[head].format(name), trained_on=TAUGHT[head])
+        check(model, SingleHead(net, head, calibration.temperature), public.pixels[:CHECKED])
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / f"{head}.onnx").write_bytes(model)
+        except OSError as error:
+            raise InputError(f"cannot write to '{out}': {error.strerror}; give another folder with --out") from error
+        written.append(out / f"{head}.onnx")
+    return written
+
+
+def calibrate(logits: np.ndarray, targets: np.ndarray) -> Calibration:
+    """Return the temperature that makes the targets likeliest, and the threshold that keeps 90 % of the faces.
+
+    Args:
+        logits: Shape (n, 7).
+        targets: Votes or one-hot labels, shape (n, 7); rows of zeros are left out of the temperature.
+    """
+    known = targets.sum(1) > 0
+    scores = torch.from_numpy(logits[known]).double()
+    shares = torch.from_numpy(targets[known] / targets[known].sum(1, keepdims=True)).double()
+
+    def loss(log_temperature: float) -> float:
+        return float(-(shares * torch.log_softmax(scores / math.exp(log_temperature), 1)).sum(1).mean())
+
+    low, high = math.log(0.05), math.log(20.0)
+    golden = (math.sqrt(5) - 1) / 2
+    while high - low > 1e-5:  # golden-section search: the loss has one minimum
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    temperature = math.exp((low + high) / 2)
+    top = torch.softmax(torch.from_numpy(logits).double() / temperature, 1).max(1).values
+    return Calibration(round(temperature, 5), round(float(torch.quantile(top, 1 - COVERAGE)), 5))
+
+
+def round_weights(net: EmotionNet) -> EmotionNet:
+    """Round the large weights, in place, to what half precision can hold, and return the network."""
+    with torch.no_grad():
+        for weight in net.parameters():
+            if weight.numel() >= HALVED_FROM:
+                weight.copy_(weight.half().float())
+    return net
+
+
+def to_onnx(
+    net: EmotionNet, head: str, calibration: Calibration, *, name: str, trained_on: str, licence: str = "Apache-2.0"
+) -> bytes:
+    """Return the ONNX file of one head.
+
+    Args:
+        net: Folded and rounded.
+        head: One of HEADS.
+        calibration: The head's.
+        name: The model's name.
+        trained_on: The data, in words.
+        licence: Of the weights.
+    """
+    model = onnx.ModelProto.FromString(_graph())
+    weights = SingleHead(net, head, calibration.temperature).state_dict()
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.name not in weights and f"net.heads.{HEADS[0]}." not in tensor.name:
+            continue  # a constant of the graph
+        source = tensor.name.replace(f"net.heads.{HEADS[0]}.", f"net.heads.{head}.")
+        values = weights[source].numpy().astype(np.float32)
+        if values.size < HALVED_FROM:
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+            continue
+        casts.append(onnx.helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=onnx.TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half"))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    contract = {
+        "contract": "1",
+        "name": name,
+        "labels": json.dumps(EMOTIONS),
+        "input_size": str(INPUT_SIZE),
+        "input_range": "0-255",
+        "temperature": str(calibration.temperature),
+        "abstain_below": str(calibration.abstain_below),
+        "trained_on": trained_on,
+        "licence": licence,
+    }
+    onnx.helper.set_model_props(model, {f"mien.{key}": value for key, value in contract.items()})
+    onnx.checker.check_model(model, full_check=True)
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def check(model: bytes, expected: SingleHead, pixels: np.ndarray) -> float:
+    """Return the largest difference between what the file and torch answer for the faces.
+
+    Args:
+        model: The ONNX file.
+        expected: What it was made from.
+        pixels: Shape (n, 48, 48), uint8.
+
+    Raises:
+        ModelError: The difference is over 1e-4.
+    """
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    largest = 0.0
+    for start in range(0, len(pixels), 256):
+        faces = pixels[start : start + 256, None].astype(np.float32)
+        with torch.inference_mode():
+            answer = expected.eval()(torch.from_numpy(faces)).numpy()
+        largest = max(largest, float(np.abs(session.run(None, {"pixels": faces})[0] - answer).max()))
+    if not largest <= TOLERANCE:
+        raise ModelError(
+            f"the exported model differs from torch by up to {largest:.2g} (at most {TOLERANCE:g} is allowed): it was "
+            "not written; another version of torch or onnxruntime may export it rightly"
+        )
+    return largest
+
+
+@functools.cache
+def _graph() -> bytes:
+    """Return the ONNX graph of the first head with weights that mean nothing; each export fills in its own.
+
+    Tracing the network takes torch seconds, and a run exports after each epoch.
+    """
+    template = SingleHead(fold(EmotionNet()), HEADS[0], 1.0).eval()
+    with torch.no_grad():
+        for weight in (*template.parameters(), template.temperature):
+            weight.copy_(torch.rand_like(weight))  # equal tensors would be merged into one
+    faces = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE)
+    with _quiet():
+        program = torch.onnx.export(
+            template,
+            (faces,),
+            dynamo=True,
+            verbose=False,
+            input_names=["pixels"],
+            output_names=["probabilities"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )
+    if program is None:
+        raise ModelError("torch exported no ONNX graph")
+    model = program.model_proto
+    del model.metadata_props[:]
+    for part in (*model.graph.node, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]  # torch's notes on where each part comes from, larger than the graph
+        part.doc_string = ""
+    del model.graph.value_info[:]
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what torch's exporter says of itself: missing torchvision, deprecations inside it."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

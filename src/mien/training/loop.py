@@ -1,0 +1,151 @@
+"""The loop's body: what a step, an epoch and a validation do, in Lightning's terms.
+
+Everything that is drawn by chance follows from the run's seed, the epoch and the step, so that a run resumed from its
+last complete epoch goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from mien.observation import EMOTIONS
+from mien.training.augmentation import augment
+from mien.training.config import TrainConfig
+from mien.training.data import Faces
+from mien.training.model import INPUT_SIZE, EmotionNet
+
+__all__ = ["Training"]
+
+
+class Indices(Dataset[int]):
+    """The numbers of the faces; the faces themselves lie in memory."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Training(lightning.LightningModule):
+    """The network with its losses, schedule and figures.
+
+    Attributes:
+        net: The network.
+        splits: The faces of Training and PublicTest.
+        public_logits: What the `fer2013` head answered on PublicTest at the last validation, shape (n, 7).
+    """
+
+    def __init__(self, config: TrainConfig, faces: Faces) -> None:
+        super().__init__()
+        self.save_hyperparameters({"config": dataclasses.asdict(config)})
+        self.config = config
+        self.net = EmotionNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
+        self.outputs: list[tuple[Tensor, Tensor]] = []
+        self.public_logits = np.zeros((0, len(EMOTIONS)), np.float32)
+
+    def _batch(self, usage: str, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = indices.cpu().numpy()
+        faces = self.splits[usage]
+        pixels = torch.from_numpy(faces.pixels[chosen]).to(self.device, torch.float32)[:, None]
+        labels = torch.from_numpy(faces.labels[chosen]).to(self.device)
+        return pixels, labels, torch.from_numpy(faces.votes[chosen]).to(self.device)
+
+    def _sampler(self, usage: str, shuffle: bool) -> DistributedSampler[int]:
+        return DistributedSampler(
+            Indices(len(self.splits[usage])),
+            num_replicas=self.trainer.world_size,
+            rank=self.trainer.global_rank,
+            shuffle=shuffle,
+            seed=self.config.seed,
+        )
+
+    def train_dataloader(self) -> DataLoader[int]:
+        sampler = self._sampler("Training", shuffle=True)
+        return DataLoader(sampler.dataset, self.config.batch_size, sampler=sampler, drop_last=len(sampler) >= 512)
+
+    def val_dataloader(self) -> DataLoader[int]:
+        sampler = self._sampler("PublicTest", shuffle=False)
+        return DataLoader(sampler.dataset, 256, sampler=sampler)
+
+    def on_train_epoch_start(self) -> None:
+        seed = self.config.seed * 1_000_003 + self.current_epoch + 7919 * self.global_rank
+        torch.manual_seed(seed)  # for dropout
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("learning_rate", rate, on_step=False, on_epoch=True, sync_dist=True)
+
+    def training_step(self, indices: Tensor, step: int) -> Tensor:
+        config = self.config
+        pixels, labels, votes = self._batch("Training", indices)
+        generator = torch.Generator().manual_seed(hash((config.seed, self.current_epoch, step, self.global_rank)))
+        small = self.current_epoch < config.epochs // 2
+        faces = augment(pixels, config.small_size if small else INPUT_SIZE, config, generator)
+        logits = self.net(faces.contiguous(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(logits["fer2013"].float(), labels, label_smoothing=config.label_smoothing)
+        voted = votes.sum(1) > 0
+        if config.ferplus_weight and voted.any():
+            shares = votes[voted] / votes[voted].sum(1, keepdim=True)
+            loss = loss + config.ferplus_weight * functional.cross_entropy(logits["ferplus"][voted].float(), shares)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
+        return loss
+
+    def validation_step(self, indices: Tensor, _: int) -> None:
+        pixels, labels, votes = self._batch("PublicTest", indices)
+        logits = self.net(pixels)
+        self.outputs.append((logits["fer2013"].float(), labels))
+        voted = votes.max(1).values > 0
+        if voted.any():
+            hits = logits["ferplus"][voted].argmax(1) == votes[voted].argmax(1)
+            self.log("val_ferplus", hits.float().mean(), batch_size=int(voted.sum()), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        logits = self._gathered([logits for logits, _ in self.outputs])
+        labels = self._gathered([labels for _, labels in self.outputs])
+        self.outputs.clear()
+        self.public_logits = logits.cpu().numpy()
+        top = logits.topk(5, dim=1).indices == labels[:, None]
+        figures = {
+            "val_loss": functional.cross_entropy(logits, labels),
+            "val_acc5": top.any(1).float().mean(),
+        }
+        for index, emotion in enumerate(EMOTIONS):
+            if (labels == index).any():
+                figures[f"recall_{emotion}"] = top[labels == index, 0].float().mean()
+        self.log_dict(figures)
+        self.log("val_acc1", top[:, 0].float().mean(), prog_bar=True)
+
+    def _gathered(self, parts: list[Tensor]) -> Tensor:
+        """Return the parts of all processes in the order of the faces, without those that fill up the last batch."""
+        mine = torch.cat(parts)
+        gathered: Tensor = self.all_gather(mine)
+        if gathered.ndim > mine.ndim:  # (processes, n, …), dealt out like cards
+            gathered = gathered.transpose(0, 1).flatten(0, 1)
+        return gathered[: len(self.splits["PublicTest"])]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        config = self.config
+        decayed = [p for p in self.net.parameters() if p.ndim > 1]
+        plain = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        optimizer = torch.optim.SGD(groups, config.learning_rate, momentum=0.9, nesterov=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            config.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.2,
+            final_div_factor=1e3,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
