@@ -99,6 +99,7 @@ class DashboardSettings(Section):
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int | None = Field(None, ge=1, le=65535, description="Default 8080; the next free one if that is taken.")
+    allowed_hosts: str = Field("", description="Further names under which the page may be called, separated by commas.")
 
 
 class Settings(Section):

@@ -1,0 +1,137 @@
+"""The dashboard's server: the page, the REST API and their guard, run until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI, Request
+from nicegui import ui
+from starlette.staticfiles import StaticFiles
+
+from mien.config import Settings
+from mien.dashboard.api import build_api
+from mien.dashboard.guard import Guard
+from mien.dashboard.live import Listener
+from mien.dashboard.page import STATIC, View
+from mien.dashboard.queries import Queries, store_url
+from mien.errors import MienError
+
+__all__ = ["run_dashboard"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8080
+PORTS_TRIED = 50
+
+
+class QuietServer(uvicorn.Server):
+    """A server that leaves signals to the command that runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install no handler."""
+        yield
+
+
+def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[str], None]) -> None:
+    """Serve the dashboard until `stop` is set; then it ends within 2 seconds.
+
+    Args:
+        settings: Where to listen, and where store and broker are.
+        stop: Ends it.
+        ready: Called once with the page's address, when it can be opened.
+
+    Raises:
+        MienError: The port is in use, or the address is not this machine's.
+    """
+    listening = _bind(settings.dashboard.host, settings.dashboard.port)
+    listener = Listener(settings)
+    queries = Queries(store_url(settings), listener)
+    app = _build(queries)
+    host = settings.dashboard.host
+    names = [name.strip() for name in settings.dashboard.allowed_hosts.split(",") if name.strip()]
+    config = uvicorn.Config(
+        Guard(app, host, names), log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on",
+        ws_max_size=1 << 20, server_header=False,
+    )  # fmt: skip
+    listener.start()
+    try:
+        asyncio.run(_serve(QuietServer(config), listening, stop, ready, _address(host, listening)))
+    finally:
+        listener.stop()
+        queries.close()
+        listening.close()
+
+
+def _build(queries: Queries) -> FastAPI:
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount("/api", build_api(queries))
+    app.mount("/assets", StaticFiles(directory=STATIC))
+
+    @ui.page("/", title="Mien", response_timeout=10)
+    def index(request: Request) -> None:
+        View(queries, request.url.query)
+
+    ui.run_with(
+        app, title="Mien", favicon=STATIC / "icon.svg", language="en-US", tailwind=False, message_history_length=50,
+        show_welcome_message=False, binding_refresh_interval=None,
+    )  # fmt: skip
+    return app
+
+
+async def _serve(
+    server: QuietServer, listening: socket.socket, stop: threading.Event, ready: Callable[[str], None], address: str
+) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)
+    if server.started:
+        ready(address)
+    while not stop.is_set() and not serving.done():
+        await asyncio.sleep(0.1)
+    server.should_exit = True
+    await serving
+
+
+def _bind(host: str, port: int | None) -> socket.socket:
+    """Return a listening socket at the port named, or at the default one or the next that is free."""
+    wanted = [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED)
+    for candidate in wanted:
+        try:
+            listening = _listen(host, candidate)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise MienError(f"the dashboard cannot listen on {host}:{candidate} ({error.strerror or error})") from error
+        if port is None and candidate != DEFAULT_PORT:
+            log.warning("port %d is in use; the dashboard takes %d", DEFAULT_PORT, candidate)
+        return listening
+    free = "name another with --port, or stop what uses it" if port is not None else "name one with --port"
+    tried = f"port {port} is" if port is not None else f"the ports {wanted[0]} to {wanted[-1]} are"
+    raise MienError(f"the dashboard cannot listen on {host}: {tried} in use; {free}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(place)
+        listening.listen(128)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

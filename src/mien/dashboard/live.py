@@ -1,0 +1,219 @@
+"""What the broker says right now: a listener in a thread of its own.
+
+Observations, availability and statistics go in; the state per source comes out, bounded in size. The listener never
+publishes. It looks for the broker again, with growing pauses, for as long as it runs, so a broker may go, come back
+and change its port.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+import time as clock
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+import msgspec
+import numpy as np
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from mien.config import Settings
+from mien.dashboard.seconds import KEPT, Ring
+from mien.edge.broker import BrokerAddress, find_broker
+from mien.errors import MienError
+from mien.observation import Observation, decode, topic
+
+__all__ = ["Listener", "LiveSource", "Stats"]
+
+log = logging.getLogger(__name__)
+
+MAX_SOURCES = 256
+MAX_STATS = 16_384
+LONGEST_PAUSE_S = 10.0
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """Camera to broker, in milliseconds."""
+
+    p50: float | None = None
+    p99: float | None = None
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """A source's own word on how it runs; what it leaves out is None."""
+
+    fps: float | None = None
+    dropped: int | None = None
+    delay_ms: Delay | None = None
+    uptime_s: float | None = None
+    model: str | None = None
+    version: str | None = None
+
+
+@dataclass
+class LiveSource:
+    """The state of one source.
+
+    Attributes:
+        online: What its retained availability says; None before it said anything.
+        since: When the listener saw that change, UTC; None if it was so before.
+        stats: The newest statistics.
+        last: The newest observation.
+        ring: Its sums per second.
+        session: The session that `seq` belongs to.
+        seq: The highest number seen in that session: what is sent again is not counted again.
+    """
+
+    online: bool | None = None
+    since: datetime | None = None
+    stats: Stats | None = None
+    last: Observation | None = None
+    ring: Ring = field(default_factory=Ring)
+    session: str = ""
+    seq: int = -1
+
+
+class Listener:
+    """Listens to every source of a prefix.
+
+    Args:
+        settings: They say where the broker is, and the prefix.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._prefix = settings.broker.prefix
+        self._sources: dict[str, LiveSource] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dashboard-listener", daemon=True)
+        self.connected = False
+        self.changed = datetime.now(timezone.utc)
+        self.reason = "looking for the broker"
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and wait until the thread has ended, at most a second."""
+        self._stop.set()
+        self._thread.join(1.0)
+
+    def sources(self) -> dict[str, LiveSource]:
+        """Return a copy of the state per source; the rings in it are the listener's own."""
+        with self._lock:
+            return {name: replace(state) for name, state in self._sources.items()}
+
+    def rows(self, sources: Sequence[str], first: int, count: int) -> dict[str, np.ndarray]:
+        """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count, COLUMNS)."""
+        with self._lock:
+            names = [name for name in (sources or self._sources) if name in self._sources]
+            return {name: self._sources[name].ring.rows(first, count) for name in names}
+
+    def _run(self) -> None:
+        pause = 0.5
+        while not self._stop.is_set():
+            try:
+                pause = self._listen(find_broker(self._settings)) or min(pause * 2, LONGEST_PAUSE_S)
+            except MienError as error:
+                self._note(connected=False, reason=str(error))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            self._stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+    def _listen(self, address: BrokerAddress) -> float:
+        """Listen until the connection ends; return the pause before the next try, 0 if none was made at all."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        client.connect_timeout = 3.0
+        if address.username:
+            client.username_pw_set(address.username, address.password)
+        if address.tls:
+            client.tls_set()
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        try:
+            client.connect(address.host, address.port, keepalive=10)
+        except (OSError, ValueError) as error:
+            self._note(connected=False, reason=f"no broker answers at {address.host}:{address.port} ({error})")
+            return 0.0
+        status = MQTTErrorCode.MQTT_ERR_SUCCESS
+        while status == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._stop.is_set():
+            status = client.loop(0.2)
+        reached = self.connected
+        client.disconnect()
+        if reached or status != MQTTErrorCode.MQTT_ERR_CONN_REFUSED:
+            self._note(connected=False, reason=f"the broker at {address.host}:{address.port} went away")
+        return 0.5 if reached else 0.0
+
+    def _on_connect(
+        self, client: mqtt.Client, _data: object, _flags: mqtt.ConnectFlags, code: ReasonCode, _more: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._note(connected=False, reason=f"the broker refuses the dashboard: {code}")
+            return
+        client.subscribe([(topic(self._prefix, "+", kind), 0) for kind in ("available", "stats", "observations")])
+        self._note(connected=True, reason="")
+
+    def _note(self, *, connected: bool, reason: str) -> None:
+        if connected != self.connected:
+            self.changed = datetime.now(timezone.utc)
+            log.info("dashboard: %s", reason or "connected to the broker")
+        self.connected, self.reason = connected, reason
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        source, _, kind = message.topic[len(self._prefix) + 1 :].partition("/")
+        try:
+            if kind == "observations":
+                self._take_observation(source, message.payload)
+            elif kind == "available":
+                self._take_availability(source, message.payload, retained=message.retain)
+            elif kind == "stats" and len(message.payload) <= MAX_STATS:
+                self._take_stats(source, msgspec.json.decode(message.payload, type=Stats), retained=message.retain)
+        except (ValueError, RecursionError) as error:
+            log.debug("dashboard: ignored a message on %s: %s", message.topic, error)
+
+    def _take_observation(self, source: str, payload: bytes) -> None:
+        seen = decode(payload)
+        if not isinstance(seen, Observation) or seen.source != source or seen.time is None:
+            raise ValueError("an observation under another source's name, or without a time")
+        age = clock.time() - seen.time.timestamp()
+        if not -60 <= age < KEPT - 60:
+            return
+        with self._lock:
+            state = self._state(source)
+            if state.session == seen.session and seen.seq <= state.seq:
+                return
+            state.session, state.seq, state.last = seen.session, seen.seq, seen
+            state.ring.add(seen)
+
+    def _take_availability(self, source: str, payload: bytes, *, retained: bool) -> None:
+        if payload not in (b"online", b"offline"):
+            raise ValueError("neither online nor offline")
+        online = payload == b"online"
+        with self._lock:
+            state = self._state(source)
+            if state.online == online:
+                return
+            first = state.online is None and retained
+            state.online, state.since = online, None if first else datetime.now(timezone.utc)
+
+    def _take_stats(self, source: str, stats: Stats, *, retained: bool) -> None:
+        with self._lock:
+            state = self._state(source)
+            state.stats = stats
+            uptime = stats.uptime_s
+            if state.online and state.since is None and not retained and uptime is not None and math.isfinite(uptime):
+                state.since = datetime.now(timezone.utc) - timedelta(seconds=min(max(uptime, 0.0), 1e8))
+
+    def _state(self, source: str) -> LiveSource:
+        if source in self._sources:
+            return self._sources[source]
+        if len(self._sources) >= MAX_SOURCES or not 0 < len(source) <= 64:
+            raise ValueError(f"more than {MAX_SOURCES} sources, or a name that cannot be one")
+        return self._sources.setdefault(source, LiveSource())

@@ -1,0 +1,290 @@
+"""What the page and the REST API ask: the store's figures and the listener's, put together and shared by all viewers.
+
+Sources and a window go in; timelines, states of sources and faces in view come out. The store is asked from one
+thread, and an answer is reused for as long as its window's resolution allows, so fifty viewers of one view cost as
+much as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time as clock
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from mien.config import Settings
+from mien.dashboard.live import Listener, LiveSource, Stats
+from mien.dashboard.periods import FINEST_S, Window
+from mien.dashboard.seconds import COLUMNS, Ring, row_of
+from mien.errors import StoreError
+from mien.observation import Observation
+from mien.stores.base import SourceInfo, Store, Summary, open_store, utc
+
+__all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url"]
+
+ONLINE_S = 15.0
+"""Without a broker, a source whose newest observation is not older counts as online."""
+
+FRESH_S = 0.3
+"""So long all viewers share the states of the sources."""
+
+RESCAN_S = 30.0
+"""So often the seconds are read again as a whole, for what reached the store late."""
+
+MAX_RAW = 20_000
+"""At most so many raw observations are read at once: 5 minutes of two cameras at 30 frames/s."""
+
+MAX_ANSWERS = 256
+
+Answer = TypeVar("Answer")
+
+
+class Timeline(NamedTuple):
+    """What a window showed, point by point.
+
+    Attributes:
+        window: The window.
+        rows: One row per point, shape (window.points, COLUMNS).
+    """
+
+    window: Window
+    rows: np.ndarray
+
+    @property
+    def total(self) -> Summary:
+        """The sum of all points."""
+        row = self.rows.sum(axis=0, dtype=np.float64)
+        counts = tuple(int(count) for count in row[3:10])
+        return Summary(int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[10:]))
+
+
+class SourceState(NamedTuple):
+    """A source as it stands now.
+
+    Attributes:
+        source: Its name.
+        online: Whether it is there.
+        since: Since when, UTC; None where nobody saw the change.
+        first: The time of its first observation in the store.
+        last: The time of its newest observation known.
+        frames: How many observations the store has of it.
+        stats: Its own statistics, where it sends some.
+        newest: Its newest observation, while it is fresh enough to be "now".
+    """
+
+    source: str
+    online: bool
+    since: datetime | None
+    first: datetime | None
+    last: datetime | None
+    frames: int
+    stats: Stats | None
+    newest: Observation | None
+
+
+class Queries:
+    """The questions of the dashboard.
+
+    Args:
+        url: The store's URL.
+        listener: Knows what the broker says.
+    """
+
+    def __init__(self, url: str, listener: Listener) -> None:
+        self.listener = listener
+        self._url = url
+        self._store: Store | None = None
+        self._failed: tuple[float, StoreError] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dashboard-store")
+        self._answers: OrderedDict[tuple[Any, ...], tuple[float, asyncio.Future[Any]]] = OrderedDict()
+        self._views: dict[tuple[Window, tuple[str, ...]], tuple[float, Timeline]] = {}
+        self._states: tuple[float, list[SourceState]] = (-1.0, [])
+        self._rings: dict[str, Ring] = {}
+        self._newest: dict[str, Observation] = {}
+        self._read_until = 0.0
+        self._scanned = 0.0
+
+    async def timeline(self, window: Window, sources: Sequence[str] = ()) -> Timeline:
+        """Return what the window showed, over the sources named or all.
+
+        Raises:
+            StoreError: The store is not there or fails, and the window is too long for what the broker says.
+        """
+        chosen = tuple(sorted(sources))
+        if window.width < 60:
+            try:
+                await self._shared(("seconds",), 0.9, self._read_seconds)
+            except StoreError:
+                if not self.listener.connected:
+                    raise
+            return self._view(window, chosen)
+        lifetime = min(max(window.width / 60, 1.0), 30.0)
+        return await self._shared(("timeline", window, chosen), lifetime, lambda store: _read(store, window, chosen))
+
+    async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Summary:
+        """Return the sum of the minutes that begin in [start, end).
+
+        Raises:
+            StoreError: The store is not there or fails.
+        """
+        chosen = tuple(sorted(sources))
+        key = ("summary", start, end, chosen)
+        return await self._shared(key, 1.0, lambda store: store.summary(start, end, chosen or None))
+
+    async def recent(self, start: datetime, sources: Sequence[str], limit: int) -> list[Observation]:
+        """Return the newest raw observations since `start`, oldest first.
+
+        Raises:
+            StoreError: The store is not there or fails.
+        """
+        chosen = tuple(sorted(sources))
+        key = ("recent", start, chosen, limit)
+        return await self._shared(key, 0.5, lambda store: store.recent(start, chosen or None, limit))
+
+    async def sources(self) -> list[SourceState]:
+        """Return every source that the store or the broker knows, by name; what the store fails to say is left out."""
+        if clock.monotonic() - self._states[0] < FRESH_S:
+            return self._states[1]
+        stored: dict[str, SourceInfo] = {}
+        try:
+            stored = {info.source: info for info in await self._shared(("sources",), 2.0, lambda s: s.sources())}
+            if not self.listener.connected:
+                await self._shared(("seconds",), 0.9, self._read_seconds)
+        except StoreError:
+            pass
+        now = datetime.now(timezone.utc)
+        live = self.listener.sources()
+        names = sorted(stored.keys() | {name for name, state in live.items() if state.last or state.online})
+        states = [self._state(name, stored.get(name), live.get(name), now) for name in names]
+        self._states = clock.monotonic(), states
+        return states
+
+    async def store_error(self) -> StoreError | None:
+        """Return why the store cannot be asked, None if it can."""
+        try:
+            await self._shared(("sources",), 2.0, lambda store: store.sources())
+        except StoreError as error:
+            return error
+        return None
+
+    def close(self) -> None:
+        """Give the store back."""
+        self._thread.submit(self._drop)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _state(self, name: str, info: SourceInfo | None, live: LiveSource | None, now: datetime) -> SourceState:
+        newest = live.last if live else None
+        kept = self._newest.get(name)
+        if kept and (newest is None or _time(kept) > _time(newest)):
+            newest = kept
+        last = max((time for time in (info and info.last, newest and newest.time) if time), default=None)
+        fresh = last is not None and (now - last).total_seconds() <= ONLINE_S
+        known = self.listener.connected and live is not None and live.online is not None
+        online = bool(live.online) if known and live else fresh
+        since = live.since if known and live else None
+        now_seen = newest if newest and online and (now - _time(newest)).total_seconds() <= ONLINE_S else None
+        return SourceState(
+            name, online, since or (None if online else last), info.first if info else None, last,
+            info.frames if info else 0, live.stats if live else None, now_seen,
+        )  # fmt: skip
+
+    def _view(self, window: Window, chosen: tuple[str, ...]) -> Timeline:
+        made, timeline = self._views.get((window, chosen), (0.0, None))
+        if timeline is None or clock.monotonic() - made > 0.9:
+            timeline = self._seconds(window, chosen)
+            self._views = {key: view for key, view in self._views.items() if clock.monotonic() - view[0] < 2}
+            self._views[window, chosen] = clock.monotonic(), timeline
+        return timeline
+
+    def _seconds(self, window: Window, chosen: tuple[str, ...]) -> Timeline:
+        first, count = int(window.start.timestamp()), window.points * window.width
+        live = self.listener.rows(chosen, first, count)
+        total = np.zeros((count, COLUMNS), dtype=np.float64)
+        for name in set(live) | {name for name in self._rings if not chosen or name in chosen}:
+            heard = live.get(name)
+            stored = self._rings[name].rows(first, count) if name in self._rings else heard
+            if heard is None:
+                heard = stored
+            # Both tell of the same frames, each perhaps in part: the one that has more of a second is right.
+            total += np.where(heard[:, :1] >= stored[:, :1], heard, stored)  # type: ignore[index]
+        return Timeline(window, total.reshape(window.points, window.width, COLUMNS).sum(axis=1))
+
+    def _read_seconds(self, store: Store) -> None:
+        now = clock.time()
+        again = now - self._scanned > RESCAN_S
+        start = now - FINEST_S if again else max(self._read_until - 3, now - FINEST_S)
+        seen = store.recent(utc(int(start)), None, MAX_RAW)
+        first = int(start)
+        if len(seen) == MAX_RAW and seen[0].time:
+            first = int(seen[0].time.timestamp()) + 1
+        if again:
+            self._scanned = now
+        rings = {name: ring.before(first) for name, ring in self._rings.items()}
+        for observation in seen:
+            if observation.time and first <= observation.time.timestamp() < now + 60:
+                rings.setdefault(observation.source, Ring()).add(observation)
+                self._newest[observation.source] = observation
+        self._rings = rings
+        self._read_until = max((_time(observation).timestamp() for observation in seen), default=self._read_until)
+        self._read_until = min(self._read_until, now)
+
+    async def _shared(self, key: tuple[Any, ...], lifetime: float, ask: Callable[[Store], Answer]) -> Answer:
+        """Return the answer to a question, asked once for all who put it within its lifetime in seconds."""
+        expires, answer = self._answers.get(key, (0.0, None))
+        if answer is None or (answer.done() and clock.monotonic() >= expires):
+            loop = asyncio.get_running_loop()
+            answer = asyncio.ensure_future(loop.run_in_executor(self._thread, self._ask, ask))
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._answers[key] = (clock.monotonic() + lifetime, answer)
+            while len(self._answers) > MAX_ANSWERS:
+                self._answers.popitem(last=False)
+        self._answers.move_to_end(key)
+        result: Answer = await asyncio.shield(answer)
+        return result
+
+    def _ask(self, ask: Callable[[Store], Answer]) -> Answer:
+        if self._failed and clock.monotonic() - self._failed[0] < 1.0:
+            raise self._failed[1]
+        try:
+            if self._store is None:
+                self._store = open_store(self._url, read_only=True)
+            return ask(self._store)
+        except StoreError as error:
+            self._failed = (clock.monotonic(), error)
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+
+
+def nothing(window: Window) -> Timeline:
+    """Return the timeline of a window in which nothing was seen."""
+    return Timeline(window, np.zeros((window.points, COLUMNS)))
+
+
+def store_url(settings: Settings) -> str:
+    """Return the URL of the store that the settings name."""
+    if settings.store.url is not None:
+        return settings.store.url.get_secret_value()
+    return f"sqlite:///{settings.home.absolute() / 'mien.db'}"
+
+
+def _read(store: Store, window: Window, chosen: tuple[str, ...]) -> Timeline:
+    base = "minute" if window.width < 3600 else "hour" if window.width < 86400 else "day"
+    rows = np.zeros((window.points, COLUMNS))
+    start = window.start.timestamp()
+    for bucket in store.timeline(window.start, window.end, base, chosen or None):
+        rows[int((bucket.start.timestamp() - start) // window.width)] += row_of(bucket)
+    return Timeline(window, rows)
+
+
+def _time(observation: Observation) -> datetime:
+    return observation.time or datetime.min.replace(tzinfo=timezone.utc)

@@ -1,0 +1,40 @@
+"""Numbers and times as people read them: always with a unit, always in the viewer's zone."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from mien.dashboard.periods import Window
+
+__all__ = ["amount", "counted", "moment", "span"]
+
+
+def amount(number: float) -> str:
+    """Return a count, short above 100,000: 1,204 or 12.4 M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if number >= limit:
+            return f"{number / (1e3 if unit == 'k' else limit):,.1f}\u202f{unit}"
+    return f"{number:,.0f}"
+
+
+def counted(number: float, one: str, many: str) -> str:
+    """Return a count with what it counts: 1 face, 1,204 faces."""
+    return f"{amount(number)} {one if number == 1 else many}"
+
+
+def moment(time: datetime, zone: tzinfo, now: datetime) -> str:
+    """Return a time of day, with the day if it is not today's."""
+    local, today = time.astimezone(zone), now.astimezone(zone)
+    if local.date() == today.date():
+        return local.strftime("%H:%M:%S")
+    near = abs((today.date() - local.date()).days) < 7
+    return local.strftime("%a %H:%M" if near else "%d %b %Y, %H:%M")
+
+
+def span(window: Window, zone: tzinfo) -> str:
+    """Return a window as text: its beginning, its end, its zone."""
+    start, end = window.start.astimezone(zone), window.end.astimezone(zone)
+    clock = "%H:%M:%S" if window.width < 60 else "%H:%M"
+    first = start.strftime(f"%d %b, {clock}")
+    last = end.strftime(clock if start.date() == end.date() else f"%d %b, {clock}")
+    return f"{first} – {last}"
