@@ -1,0 +1,16 @@
+"""Write the demo clip to a video file: `python -m mien.vision.demo clip.mp4`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mien.vision.annotate import VideoWriter
+from mien.vision.demo import Demo
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m mien.vision.demo clip.mp4")
+    with Demo() as demo, VideoWriter(Path(sys.argv[1])) as clip:
+        for frame in demo:
+            clip.write(frame.image, frame.offset_s or 0.0)

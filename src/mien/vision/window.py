@@ -1,0 +1,96 @@
+"""A window with the live picture: images go in, and the answer is whether the window is still open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from mien.errors import MienError
+from mien.vision.sources import Image
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["Window"]
+
+
+class Window:
+    """A native window (Tk); q, Esc or its button closes it.
+
+    To be used from the thread that made it.
+
+    Args:
+        title: What stands above it.
+
+    Raises:
+        MienError: There is no display, or Python came without Tk.
+    """
+
+    def __init__(self, title: str) -> None:
+        try:
+            import tkinter
+        except ImportError as error:
+            raise MienError(
+                "cannot open a window: this Python came without Tk (Debian: apt install python3-tk)"
+            ) from error
+        self._tkinter = tkinter
+        try:
+            self._root: Any = tkinter.Tk(className="Mien")
+        except tkinter.TclError as error:
+            raise MienError(
+                f"cannot open a window: {error}; leave out --window on a machine without display"
+            ) from error
+        self.open = True
+        self._photo: Any = None
+        self._root.title(title)
+        self._root.configure(background="black")
+        self._root.protocol("WM_DELETE_WINDOW", self.close)
+        for key in ("<q>", "<Q>", "<Escape>"):
+            self._root.bind(key, lambda _event: self.close())
+        self._label = tkinter.Label(self._root, background="black", borderwidth=0)
+        self._label.pack(expand=True, fill="both")
+
+    def show(self, image: Image) -> bool:
+        """Show an image, BGR, shape (h, w, 3), uint8, and return whether the window is still open."""
+        if not self.open:
+            return False
+        image = self._fit(image)
+        height, width = image.shape[:2]
+        content = b"P6 %d %d 255 " % (width, height) + cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes()
+        try:
+            self._photo = self._tkinter.PhotoImage(master=self._root, data=content, format="PPM")
+            self._label.configure(image=self._photo)
+            self._root.update()
+        except self._tkinter.TclError:  # closed from outside in this very moment
+            self.open = False
+        return self.open
+
+    def _fit(self, image: Image) -> Image:
+        """Scale the image to the window as the user has drawn it, at first to nine tenths of the screen at most."""
+        height, width = image.shape[:2]
+        if self._photo is None:
+            room = 0.9 * self._root.winfo_screenwidth(), 0.9 * self._root.winfo_screenheight()
+            scale = min(1.0, room[0] / width, room[1] / height)
+        else:
+            scale = min(self._root.winfo_width() / width, self._root.winfo_height() / height)
+        if abs(scale - 1) < 0.005:
+            return image
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Close the window."""
+        if self.open:
+            self.open = False
+            self._root.destroy()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
