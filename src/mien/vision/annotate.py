@@ -54,9 +54,14 @@ def annotate(image: Image, observation: Observation) -> Image:
         observation: What it showed.
     """
     drawn = image.copy()
-    # The largest last: what is in front is drawn over what is behind.
-    for face in sorted(observation.faces, key=lambda face: face.box[2] * face.box[3]):
-        _draw(drawn, face)
+    unit = max(1.0, max(image.shape[:2]) / 640)
+    taken = [(x, y, x + width, y + height) for x, y, width, height in (face.box for face in observation.faces)]
+    for face, box in zip(observation.faces, tuple(taken), strict=True):
+        _corners(drawn, box, _colour(face), max(1, round(1.6 * unit)))
+    for face, box in zip(observation.faces, tuple(taken), strict=True):
+        panel, left, top = _place(face, box, unit, drawn, taken)
+        _paste(drawn, panel, left, top)
+        taken.append((left, top, left + panel.shape[1], top + panel.shape[0]))
     return drawn
 
 
@@ -93,9 +98,7 @@ class VideoWriter:
         self._stream: Any = None
         self._last = -1
         if path.is_dir() or not path.parent.is_dir():
-            raise InputError(
-                f"cannot write video '{path}': there is no folder '{path.parent}', or it is a folder itself"
-            )
+            raise InputError(f"cannot write video '{path}': it is a folder, or lies in none")
 
     def write(self, image: Image, offset_s: float) -> None:
         """Add a picture, BGR, shape (h, w, 3), uint8, that is shown from this time on, in seconds.
@@ -158,20 +161,31 @@ class VideoWriter:
             self._part.unlink(missing_ok=True)
 
 
-def _draw(image: Image, face: Face) -> None:
-    unit = max(1.0, max(image.shape[:2]) / 640)
-    x, y, width, height = face.box
-    colour = _bgr(COLOURS[face.emotion] if face.emotion else UNSURE)
-    _corners(image, (x, y, x + width, y + height), colour, max(1, round(1.6 * unit)))
-    panel = _panel(face, unit, roomy=width >= 56 * unit)
-    # Beside the face where there is room, else below or above it, never outside the picture.
-    left = x + width + round(6 * unit)
-    top = y
-    if not (width >= 56 * unit and left + panel.shape[1] <= image.shape[1]):
-        left = x if width < 56 * unit else x - round(6 * unit) - panel.shape[1]
-        if width < 56 * unit:
-            top = y + height + round(3 * unit)
-    _paste(image, panel, left, top)
+def _place(
+    face: Face, box: tuple[int, int, int, int], unit: float, image: Image, taken: list[tuple[int, int, int, int]]
+) -> tuple[NDArray[np.float32], int, int]:
+    """Return a panel and its place: with bars beside the face where nothing lies there, else a label below or above."""
+    gap = round(5 * unit)
+    x1, y1, x2, y2 = box
+    if x2 - x1 >= 40 * unit:
+        panel = _panel(face, unit)
+        for left in (x2 + gap, x1 - gap - panel.shape[1]):
+            if _is_free(left, y1, panel, image, taken):
+                return panel, left, y1
+    label = _label(face, unit)
+    for top in (y2 + gap, y1 - gap - label.shape[0]):
+        if _is_free(x1, top, label, image, taken):
+            return label, x1, top
+    return label, x1, y2 + gap
+
+
+def _is_free(
+    left: int, top: int, panel: NDArray[np.float32], image: Image, taken: list[tuple[int, int, int, int]]
+) -> bool:
+    right, bottom = left + panel.shape[1], top + panel.shape[0]
+    if left < 0 or top < 0 or right > image.shape[1] or bottom > image.shape[0]:
+        return False
+    return not any(left < x2 and x1 < right and top < y2 and y1 < bottom for x1, y1, x2, y2 in taken)
 
 
 def _corners(image: Image, box: tuple[int, int, int, int], colour: tuple[int, int, int], line: int) -> None:
@@ -185,28 +199,34 @@ def _corners(image: Image, box: tuple[int, int, int, int], colour: tuple[int, in
             cv2.line(image, (x, y), (x, y + down * arm), shade, 2 * line + extra, cv2.LINE_AA)
 
 
-def _panel(face: Face, unit: float, *, roomy: bool) -> NDArray[np.float32]:
-    """Return the label, and where there is room a bar per emotion, as BGR and opacity, shape (h, w, 4), 0-255."""
-    pad, text = round(4 * unit), round(11 * unit)
-    row, width = round(11.5 * unit), round(104 * unit)
-    label = f"{face.emotion or 'unsure'} {100 * max(_values(face)):.0f} %"
-    heading = _text(label, text)
-    height = heading.shape[0] + 2 * pad + (len(EMOTIONS) * row + pad // 2 if roomy else 0)
-    if not roomy:
-        width = heading.shape[1] + 2 * pad
-    panel = np.empty((height, width, 4), np.float32)
-    panel[..., :3], panel[..., 3] = PANEL, 255 * PANEL_OPACITY
-    _write(panel, heading, pad, pad, _bgr(COLOURS[face.emotion] if face.emotion else UNSURE))
-    if not roomy:
-        return panel
-    start, full = round(49 * unit), width - round(49 * unit) - pad
+def _label(face: Face, unit: float) -> NDArray[np.float32]:
+    """Return the emotion and its probability, as BGR and opacity, shape (h, w, 4), 0-255."""
+    pad = round(4 * unit)
+    text = _text(f"{face.emotion or 'unsure'} {100 * max(_values(face)):.0f} %", round(12 * unit))
+    label = _ground(text.shape[0] + pad, text.shape[1] + 2 * pad)
+    _write(label, text, pad, pad // 2, _colour(face))
+    return label
+
+
+def _panel(face: Face, unit: float) -> NDArray[np.float32]:
+    """Return the label and a bar per emotion, as BGR and opacity, shape (h, w, 4), 0-255."""
+    pad, row, start, full = (round(value * unit) for value in (4, 13, 53, 52))
+    heading = _label(face, unit)
+    panel = _ground(heading.shape[0] + len(EMOTIONS) * row + pad, max(start + full + 2 * pad, heading.shape[1]))
+    panel[: heading.shape[0], : heading.shape[1]] = heading
     for number, (emotion, value) in enumerate(zip(EMOTIONS, _values(face), strict=True)):
-        top = heading.shape[0] + 2 * pad + number * row
-        _write(panel, _text(emotion, round(9 * unit)), pad, top, (225, 225, 225))
-        bar = slice(top + round(1.5 * unit), top + row - round(3 * unit))
+        top = heading.shape[0] + number * row
+        _write(panel, _text(emotion, round(10 * unit)), pad, top, (235, 235, 235))
+        bar = slice(top + round(3 * unit), top + row - round(3 * unit))
         panel[bar, start : start + full] = (70, 66, 62, 255 * PANEL_OPACITY)
         panel[bar, start : start + max(1, round(full * value))] = (*_bgr(COLOURS[emotion]), 255)
     return panel
+
+
+def _ground(height: int, width: int) -> NDArray[np.float32]:
+    ground = np.empty((height, width, 4), np.float32)
+    ground[..., :3], ground[..., 3] = PANEL, 255 * PANEL_OPACITY
+    return ground
 
 
 def _paste(image: Image, panel: NDArray[np.float32], left: int, top: int) -> None:
@@ -231,18 +251,21 @@ def _write(
 
 @functools.lru_cache(maxsize=1024)
 def _text(text: str, size: int) -> NDArray[np.float32]:
-    """Return how much of each pixel the text covers, 0 to 1, its height that of a capital."""
+    """Return how much of each pixel the text covers, 0 to 1; all texts of a size stand on the same line."""
     font = ImageFont.load_default(max(8, size))
-    left, top, right, bottom = font.getbbox("Hg" + text)
-    width = font.getlength(text)
-    mask = Pillow.new("L", (max(1, round(width) + 1), max(1, round(bottom - top))))
+    _, top, _, bottom = font.getbbox("Hg")
+    mask = Pillow.new("L", (max(1, round(font.getlength(text)) + 1), max(1, round(bottom - top) + 1)))
     ImageDraw.Draw(mask).text((0, -top), text, font=font, fill=255)
-    del left, right
-    return np.asarray(mask, np.float32) / 255
+    return np.asarray(mask, np.float32) / np.float32(255)
 
 
 def _values(face: Face) -> tuple[float, ...]:
-    return msgspec.structs.astuple(face.probabilities)
+    values: tuple[float, ...] = msgspec.structs.astuple(face.probabilities)
+    return values
+
+
+def _colour(face: Face) -> tuple[int, int, int]:
+    return _bgr(COLOURS[face.emotion] if face.emotion else UNSURE)
 
 
 def _bgr(colour: str) -> tuple[int, int, int]:

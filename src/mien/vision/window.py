@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 
 from mien.errors import MienError
 from mien.vision.sources import Image
@@ -31,18 +32,14 @@ class Window:
 
     def __init__(self, title: str) -> None:
         try:
-            import tkinter
+            import tkinter as tk
         except ImportError as error:
-            raise MienError(
-                "cannot open a window: this Python came without Tk (Debian: apt install python3-tk)"
-            ) from error
-        self._tkinter = tkinter
+            raise MienError("cannot open a window: this Python has no Tk (Debian: python3-tk)") from error
+        self._tk = tk
         try:
-            self._root: Any = tkinter.Tk(className="Mien")
-        except tkinter.TclError as error:
-            raise MienError(
-                f"cannot open a window: {error}; leave out --window on a machine without display"
-            ) from error
+            self._root: Any = tk.Tk(className="Mien")
+        except tk.TclError as error:
+            raise MienError(f"cannot open a window: {error} (without a display, leave out --window)") from error
         self.open = True
         self._photo: Any = None
         self._root.title(title)
@@ -50,7 +47,7 @@ class Window:
         self._root.protocol("WM_DELETE_WINDOW", self.close)
         for key in ("<q>", "<Q>", "<Escape>"):
             self._root.bind(key, lambda _event: self.close())
-        self._label = tkinter.Label(self._root, background="black", borderwidth=0)
+        self._label = tk.Label(self._root, background="black", borderwidth=0)
         self._label.pack(expand=True, fill="both")
 
     def show(self, image: Image) -> bool:
@@ -61,10 +58,10 @@ class Window:
         height, width = image.shape[:2]
         content = b"P6 %d %d 255 " % (width, height) + cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes()
         try:
-            self._photo = self._tkinter.PhotoImage(master=self._root, data=content, format="PPM")
+            self._photo = self._tk.PhotoImage(master=self._root, data=content, format="PPM")
             self._label.configure(image=self._photo)
             self._root.update()
-        except self._tkinter.TclError:  # closed from outside in this very moment
+        except self._tk.TclError:  # closed from outside in this very moment
             self.open = False
         return self.open
 
@@ -79,7 +76,8 @@ class Window:
         if abs(scale - 1) < 0.005:
             return image
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)  # type: ignore[return-value]
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
 
     def close(self) -> None:
         """Close the window."""

@@ -138,7 +138,7 @@ class Demo(Source):
         self.dropped = 0
         self.problem: str | None = None
         self._closed = False
-        portrait = cv2.imread(str(PORTRAIT))
+        portrait = np.asarray(cv2.imread(str(PORTRAIT)), np.uint8)
         size = portrait.shape[1] * ENLARGED, portrait.shape[0] * ENLARGED
         large = cv2.resize(portrait, size, interpolation=cv2.INTER_CUBIC)
         blurred = cv2.GaussianBlur(large, (0, 0), 2)
@@ -176,7 +176,7 @@ class Demo(Source):
 
 
 class _Warp:
-    """Where each pixel of the face comes from, and how much it keeps of its colour, in pixels of the enlarged portrait."""
+    """Where each pixel of the face comes from, in pixels of the enlarged portrait, and how much it keeps."""
 
     def __init__(self, parts: tuple[_Pull | _Spread | _Tint, ...]) -> None:
         left, top, width, height = FACE
@@ -222,6 +222,6 @@ def _camera(at_s: float) -> NDArray[np.float64]:
     turn = 2 * math.pi * at_s / SECONDS
     zoom = SIZE[0] / (ENLARGED * (345 - 75 * math.cos(turn)))
     centre = ENLARGED * (222 + 30 * math.sin(turn)), ENLARGED * (122 + 10 * math.sin(2 * turn))
-    view = cv2.getRotationMatrix2D(centre, 3.5 * math.sin(2 * turn + 0.5), zoom)
-    view[:, 2] += (SIZE[0] / 2 - centre[0], SIZE[1] / 2 - centre[1])
-    return np.asarray(view, np.float64)
+    view = np.asarray(cv2.getRotationMatrix2D(centre, 3.5 * math.sin(2 * turn + 0.5), zoom), np.float64)
+    view[:, 2] += np.subtract((SIZE[0] / 2, SIZE[1] / 2), centre)
+    return view
