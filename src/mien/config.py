@@ -43,6 +43,10 @@ class BrokerSettings(Section):
     port: int | None = Field(None, ge=1, le=65535, description="Default 1883; the next free one if that is taken.")
     username: str | None = Field(None, description="For an outside broker; the built-in one makes its own.")
     password: SecretStr | None = Field(None, description="For an outside broker; the built-in one makes its own.")
+    tls: bool = Field(False, description="Encrypt the connection to an outside broker; its port is then 8883.")
+    ca: Path | None = Field(None, description="Certificates to trust, PEM; default: the system's. Implies tls.")
+    certificate: Path | None = Field(None, description="This client's certificate, PEM. Implies tls.")
+    key: Path | None = Field(None, description="The private key of `certificate`, where that file lacks it.")
     prefix: str = Field("mien", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="What topics begin with.")
 
 
