@@ -53,7 +53,7 @@ def annotate(image: Image, observation: Observation) -> Image:
         image: BGR, shape (h, w, 3), uint8: the frame that was observed.
         observation: What it showed.
     """
-    drawn = image.copy()
+    drawn: Image = image.copy()
     unit = max(1.0, max(image.shape[:2]) / 640)
     taken = [(x, y, x + width, y + height) for x, y, width, height in (face.box for face in observation.faces)]
     for face, box in zip(observation.faces, tuple(taken), strict=True):
@@ -256,7 +256,7 @@ def _text(text: str, size: int) -> NDArray[np.float32]:
     _, top, _, bottom = font.getbbox("Hg")
     mask = Pillow.new("L", (max(1, round(font.getlength(text)) + 1), max(1, round(bottom - top) + 1)))
     ImageDraw.Draw(mask).text((0, -top), text, font=font, fill=255)
-    return np.asarray(mask, np.float32) / np.float32(255)
+    return np.asarray(np.asarray(mask, np.float32) / 255, np.float32)
 
 
 def _values(face: Face) -> tuple[float, ...]:

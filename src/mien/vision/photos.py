@@ -58,9 +58,7 @@ class Photos(Source):
         if not self._files:
             kinds = ", ".join(sorted(ending[1:] for ending in ENDINGS))
             raise InputError(f"cannot open folder '{path}': it and its folders hold no photo ({kinds})")
-
-    def __len__(self) -> int:
-        return len(self._files)
+        self.expected = len(self._files)
 
     def __iter__(self) -> Iterator[Frame]:
         failed: list[str] = []

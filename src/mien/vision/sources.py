@@ -74,6 +74,7 @@ class Source(Protocol):
         name: What it is called in observations.
         live: Whether frames come when they come, and those that nobody takes in time are dropped.
         dropped: How many frames were dropped so far.
+        expected: About how many frames there will be, where that can be told; good for a progress bar only.
         problem: One line once iteration has met something that could not be read; what could be read was yielded.
     """
 
@@ -81,6 +82,7 @@ class Source(Protocol):
     live: bool
     dropped: int
     problem: str | None
+    expected: int | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the medium ends or the source is closed."""
@@ -195,6 +197,7 @@ class _Wrapper(Source):
     def __init__(self, source: Source) -> None:
         self.source = source
         self.name, self.live, self.dropped, self.problem = source.name, source.live, source.dropped, source.problem
+        self.expected = source.expected
         self._closed = threading.Event()
 
     def _frames(self) -> Iterator[Frame]:

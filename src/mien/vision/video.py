@@ -50,6 +50,8 @@ class Video(Source):
         self._closed = False
         self._lock = threading.Lock()
         self._container, self._stream = open_container(path)
+        rate, length = self._stream.average_rate, _length(self._container, self._stream)
+        self.expected = round(length * rate) if rate and length else None
 
     def __iter__(self) -> Iterator[Frame]:
         start = now()

@@ -132,6 +132,7 @@ class Demo(Source):
     """The clip; see `mien.vision.sources.Source`."""
 
     live = False
+    expected = FPS * SECONDS
 
     def __init__(self, name: str = "demo") -> None:
         self.name = name

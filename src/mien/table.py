@@ -1,0 +1,143 @@
+"""Observations as files: records go in one by one, a CSV, JSON lines or Parquet file comes out.
+
+As a table an observation is one row per face, and one row with nulls where it shows none. Rows go to disk as they
+come, beside the file that they are for, and take its place at the end; so memory stays bounded and no half-written
+file is ever taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+from mien.errors import InputError, MienError, MissingExtraError
+from mien.observation import EMOTIONS, Observation, encode
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["COLUMNS", "TableWriter", "rows"]
+
+COLUMNS = (
+    *("file", "source", "session", "seq", "frame", "offset_s", "time", "frame_width", "frame_height"),
+    *("track", "x", "y", "width", "height", "confidence", "emotion"),
+    *EMOTIONS,
+    *("model", "elapsed_ms", "id"),
+)
+"""In the order in which files have them; pixels, seconds, UTC."""
+
+WHOLE = {"seq", "frame", "frame_width", "frame_height", "track", "x", "y", "width", "height"}
+REAL = {"offset_s", "confidence", "elapsed_ms", *EMOTIONS}
+KINDS = (".csv", ".jsonl", ".parquet")
+
+
+def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]]:
+    """Yield an observation's rows, values in the order of COLUMNS.
+
+    Args:
+        observation: What a frame showed.
+        file: The photo or video that the frame is from.
+    """
+    of = observation
+    time = of.time.isoformat(timespec="microseconds").replace("+00:00", "Z") if of.time else None
+    frame = (str(file), of.source, of.session, of.seq, of.frame, of.offset_s, time, of.width, of.height)
+    last = (of.model, of.elapsed_ms, of.id)
+    for face in of.faces:
+        shares = msgspec.structs.astuple(face.probabilities)
+        yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last)
+    if not of.faces:
+        yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
+
+
+class TableWriter:
+    """Writes observations to a file of the kind that its ending names; to be used in a `with` block.
+
+    What was added is in the file after the block, also where an error ended it.
+
+    Args:
+        path: A .csv, .jsonl (whole observations, one a line) or .parquet file.
+
+    Raises:
+        InputError: The ending is another, or nothing can be written there.
+        MissingExtraError: Parquet needs the extra `analyze`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kind = path.suffix.lower()
+        self.count = 0
+        if self.kind not in KINDS:
+            raise InputError(f"cannot write '{path}': its name must end in {', '.join(KINDS)}")
+        if self.kind == ".parquet":
+            _polars()
+        self._part = path.with_name(f".{path.name}.part")
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(21, "it is a folder")
+            self._file: TextIO = self._part.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InputError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from error
+        self._csv = csv.writer(self._file)
+        if self.kind != ".jsonl":
+            self._csv.writerow(COLUMNS)
+
+    def add(self, observation: Observation, file: Path | str) -> None:
+        """Write an observation of a frame of this file.
+
+        Raises:
+            MienError: The disk is full or fails.
+        """
+        try:
+            if self.kind == ".jsonl":
+                self._file.write(encode(observation).decode() + "\n")
+            else:
+                self._csv.writerows(rows(observation, file))
+        except OSError as error:
+            raise MienError(f"cannot go on writing '{self.path}': {error.strerror}") from error
+        self.count += 1
+
+    def _finish(self) -> None:
+        try:
+            self._file.close()
+            if self.count and self.kind == ".parquet":
+                _to_parquet(self._part, self.path)
+            elif self.count:
+                self._part.replace(self.path)
+        except OSError as error:
+            raise MienError(f"cannot finish '{self.path}': {error.strerror}") from error
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish()
+
+
+def _to_parquet(part: Path, path: Path) -> None:
+    pl = _polars()
+    kinds = {name: pl.Int64 if name in WHOLE else pl.Float64 if name in REAL else pl.String for name in COLUMNS}
+    whole = path.with_name(f".{path.name}.whole")
+    try:
+        table = pl.scan_csv(part, schema=kinds)
+        time = pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC")
+        table.with_columns(time).sink_parquet(whole)
+        whole.replace(path)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _polars() -> Any:
+    try:
+        import polars as pl
+    except ImportError as error:
+        raise MissingExtraError("writing Parquet", "analyze") from error
+    return pl
