@@ -1,0 +1,212 @@
+"""One connection to an MQTT broker: an address goes in, messages come and go until the connection is lost.
+
+A connection is made once and thrown away when it is lost; whoever needs another one makes it. So acknowledgements and
+message numbers never reach a connection that they do not belong to. MQTT 5 is spoken where the broker takes it,
+else 3.1.1.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from mien.errors import BrokerError
+from mien.observation import MAX_PAYLOAD
+
+__all__ = ["BrokerAddress", "Connection"]
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 10.0
+"""How long a broker may take to answer, in seconds."""
+
+KEEPALIVE_S = 15
+MAX_PACKET = 2 * MAX_PAYLOAD
+SESSION_S = 7 * 86400
+REFUSED_LOGINS = {134, 135}
+
+
+class BrokerAddress(NamedTuple):
+    """Where a broker is and how it is entered.
+
+    Attributes:
+        host: Its name or address.
+        port: Its TCP port.
+        username: None where anybody may enter.
+        password: The user's.
+        tls: What the connection is encrypted with; None: it is not.
+    """
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Connection:
+    """A connection, made on construction.
+
+    The callbacks run on the connection's own thread; they should only take note and return.
+
+    Args:
+        address: The broker's.
+        client_id: A broker keeps one connection for each; a second one ends the first.
+        persistent: Let the broker keep messages for this client while it is away.
+        will: Topic and payload of the retained message that the broker publishes when the connection breaks.
+        in_flight: How many messages may be unacknowledged, in each direction.
+        on_message: Called with each message that comes; it is acknowledged by `acknowledge` alone.
+        on_acknowledged: Called with the number of a message that the broker has acknowledged.
+        on_lost: Called once when the connection is lost.
+
+    Raises:
+        BrokerError: There is no broker, or it refuses.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        *,
+        persistent: bool = False,
+        will: tuple[str, bytes] | None = None,
+        in_flight: int = 500,
+        on_message: Callable[[paho.MQTTMessage], None] = lambda _: None,
+        on_acknowledged: Callable[[int], None] = lambda _: None,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.address = address
+        self.lost = threading.Event()
+        self.resumed = False
+        self._client_id, self._persistent, self._will, self._in_flight = client_id, persistent, will, in_flight
+        self._on_message, self._on_acknowledged, self._on_lost = on_message, on_acknowledged, on_lost
+        self._subscribed: dict[int, bool] = {}
+        self._answered = threading.Condition()
+        answer = self._connect(MQTTProtocolVersion.MQTTv5)
+        if answer is None or (answer.is_failure and answer.value not in REFUSED_LOGINS):
+            answer = self._connect(MQTTProtocolVersion.MQTTv311)
+        if answer is None or answer.is_failure:
+            raise BrokerError(self._refusal(answer))
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Send a message (QoS 1) and return its number."""
+        return self._client.publish(topic, payload, qos=1, retain=retain).mid
+
+    def subscribe(self, topic: str) -> None:
+        """Subscribe with QoS 1 and wait until the broker has agreed.
+
+        Raises:
+            BrokerError: It refuses, or the connection is lost.
+        """
+        result, number = self._client.subscribe(topic, qos=1)
+        with self._answered:
+            agreed = result == paho.MQTT_ERR_SUCCESS and self._answered.wait_for(
+                lambda: number in self._subscribed or self.lost.is_set(), ANSWER_S
+            )
+            if not agreed or number is None or not self._subscribed.get(number, False):
+                why = "the connection was lost" if self.lost.is_set() else "check what this user may read"
+                raise BrokerError(f"the broker at {self.address} does not let '{topic}' be subscribed to: {why}")
+
+    def acknowledge(self, number: int) -> None:
+        """Tell the broker that a message is done with."""
+        self._client.ack(number, 1)
+
+    def close(self) -> None:
+        """Say goodbye, so that the will stays unpublished, and end the thread."""
+        self._client.disconnect()
+        self._end()
+
+    def _end(self) -> None:
+        ending = threading.Thread(target=self._client.loop_stop, daemon=True)  # a broker that hangs holds it up
+        ending.start()
+        ending.join(2.0)
+
+    def _connect(self, protocol: MQTTProtocolVersion) -> ReasonCode | None:
+        """Try to connect and return the broker's answer; None if it gave none."""
+        self._client = client = self._make(protocol)
+        self.lost.clear()
+        answers: list[ReasonCode] = []
+
+        def connected(_client: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+            with self._answered:
+                self.resumed = flags.session_present
+                answers.append(reason)
+                self._answered.notify_all()
+
+        def disconnected(*_: Any) -> None:
+            with self._answered:
+                self.lost.set()
+                self._answered.notify_all()
+            if answers and not answers[0].is_failure:
+                self._on_lost()
+
+        client.on_connect = connected
+        client.on_disconnect = disconnected
+        options: dict[str, Any] = {}
+        if protocol == MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.ReceiveMaximum = self._in_flight
+            properties.MaximumPacketSize = MAX_PACKET
+            properties.SessionExpiryInterval = SESSION_S if self._persistent else 0
+            options = {"clean_start": not self._persistent, "properties": properties}
+        try:
+            client.connect(self.address.host, self.address.port, KEEPALIVE_S, **options)
+        except ssl.SSLError as error:
+            raise BrokerError(f"no TLS with the broker at {self.address}: {error.reason or error}") from error
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise BrokerError(f"no broker at {self.address}: {why[:1].lower()}{why[1:]}") from error
+        client.loop_start()
+        with self._answered:
+            self._answered.wait_for(lambda: answers or self.lost.is_set(), ANSWER_S)
+        if not answers or answers[0].is_failure:
+            client.disconnect()
+            self._end()
+        return answers[0] if answers else None
+
+    def _make(self, protocol: MQTTProtocolVersion) -> paho.Client:
+        clean = None if protocol == MQTTProtocolVersion.MQTTv5 else not self._persistent
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            clean_session=clean,
+            protocol=protocol,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = ANSWER_S / 2
+        client.max_inflight_messages_set(self._in_flight)
+        if self.address.username is not None:
+            client.username_pw_set(self.address.username, self.address.password)
+        if self.address.tls is not None:
+            client.tls_set_context(self.address.tls)
+        if self._will is not None:
+            client.will_set(self._will[0], self._will[1], qos=1, retain=True)
+        client.on_message = lambda _client, _data, message: self._on_message(message)
+        client.on_publish = lambda _client, _data, number, _reason, _properties: self._on_acknowledged(number)
+        client.on_subscribe = self._note_subscription
+        return client
+
+    def _note_subscription(self, _client: Any, _data: Any, number: int, reasons: list[ReasonCode], _: Any) -> None:
+        with self._answered:
+            self._subscribed[number] = not any(reason.is_failure for reason in reasons)
+            self._answered.notify_all()
+
+    def _refusal(self, answer: ReasonCode | None) -> str:
+        if answer is None:
+            return f"what listens at {self.address} does not answer as an MQTT broker does: check host, port and TLS"
+        if answer.value in REFUSED_LOGINS:
+            return f"the broker at {self.address} refuses user and password: set broker.username and broker.password"
+        return f"the broker at {self.address} refuses the connection: {str(answer).lower()}"

@@ -1,0 +1,316 @@
+"""The queue on disk between a source and the broker: observations in, rows to send out, gone when confirmed.
+
+What was appended is committed before it can be read, in groups, by one thread that does all the writing. Every row
+goes one of two ways, and the counts of both are committed with it, so that at any moment, whatever is killed:
+
+    taken = confirmed + dropped + rows
+
+Only rows that were *released* may be sent, and only rows that were not may be dropped: what is counted as dropped was
+never sent, so no store can have it. The publisher lets rows be released while it has a connection, a window of them
+at a time; with no broker in reach a full outbox therefore drops its oldest row first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mien.errors import MienError, StoreError, UsageError
+from mien.observation import Observation, encode
+
+__all__ = ["Counts", "Outbox", "Row", "waiting_sources"]
+
+log = logging.getLogger(__name__)
+
+GROUP_S = 0.02
+"""How long a commit waits for more, in seconds: at most 50 syncs a second, however many frames."""
+
+UNCOMMITTED = 2000
+"""So many observations may wait for their commit; then `append` waits."""
+
+CONFIRMATIONS = 100_000
+"""So many confirmed ranges may wait for their commit; more are not taken in."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS rows (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, session TEXT NOT NULL, seq INTEGER NOT NULL, time REAL, payload BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS rows_seq ON rows (session, seq);
+CREATE TABLE IF NOT EXISTS counts (
+    one INTEGER PRIMARY KEY CHECK (one = 1), taken INTEGER NOT NULL, confirmed INTEGER NOT NULL,
+    dropped INTEGER NOT NULL, released INTEGER NOT NULL);
+INSERT OR IGNORE INTO counts VALUES (1, 0, 0, 0, 0);
+"""
+
+
+class Row(NamedTuple):
+    """A row that may be sent.
+
+    Attributes:
+        n: Its place in the queue; later rows have higher ones.
+        session: The observation's session.
+        seq: The observation's number in it.
+        time: When the frame was taken, in seconds since 1970, where that is known.
+        payload: The observation as JSON.
+    """
+
+    n: int
+    session: str
+    seq: int
+    time: float | None
+    payload: bytes
+
+
+class Counts(NamedTuple):
+    """What an outbox has seen since it was made: taken = confirmed + dropped + depth."""
+
+    taken: int
+    confirmed: int
+    dropped: int
+    depth: int
+
+
+class Outbox:
+    """The outbox of one source; one producer appends, one publisher reads and confirms.
+
+    Args:
+        folder: Where outboxes lie, one file per source; made if need be.
+        source: The source's name.
+        max_rows: A full outbox drops the oldest row that was not released.
+        changed: Called after each commit, from the writing thread.
+
+    Attributes:
+        inherited: The `n` of the last row that an earlier run left; 0 without one.
+
+    Raises:
+        UsageError: Another process has this source's outbox.
+        StoreError: The file cannot be opened.
+    """
+
+    def __init__(
+        self, folder: Path, source: str, max_rows: int = 1_000_000, changed: Callable[[], None] | None = None
+    ) -> None:
+        self.path = folder / f"{source}.db"
+        self.changed = changed
+        self._max_rows = max_rows
+        self._lock_file = _lock(folder, source)
+        try:
+            self._writer, self._reader = _open(self.path), _open(self.path)
+            self._load()
+        except sqlite3.Error as error:
+            os.close(self._lock_file)
+            raise StoreError(f"cannot open the outbox '{self.path}': {error}; move it away to begin anew") from error
+        self._reading = threading.Lock()
+        self._state = threading.Condition()
+        self._new: deque[Observation] = deque()
+        self._confirmations: list[tuple[str, int, int]] = []
+        self._window = 0
+        self._full = False
+        self._stirred = False
+        self._closing = False
+        self._failure: MienError | None = None
+        self._thread = threading.Thread(target=self._write_on, name=f"outbox-{source}", daemon=True)
+        self._thread.start()
+
+    def append(self, observation: Observation) -> None:
+        """Take an observation; it is on disk about 20 ms later, and `changed` is called then.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        with self._state:
+            self._state.wait_for(lambda: len(self._new) < UNCOMMITTED or self._failure is not None)
+            self._check()
+            self._new.append(observation)
+            self._state.notify_all()
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until all that was appended and confirmed is on disk, and say whether it is."""
+        with self._state:
+            done = self._state.wait_for(lambda: not self._has_work() or self._failure is not None, timeout)
+            self._check()
+            return done
+
+    def set_window(self, rows: int) -> None:
+        """Let so many rows be released and not yet confirmed; 0 while there is no connection."""
+        with self._state:
+            self._window, self._stirred = rows, True
+            self._state.notify_all()
+
+    def released(self, after: int, limit: int) -> list[Row]:
+        """Return rows that may be sent, in order, from the first one whose `n` is higher than `after`."""
+        query = "SELECT n, session, seq, time, payload FROM rows WHERE n > ? AND n <= ? ORDER BY n LIMIT ?"
+        with self._reading:
+            return [Row(*row) for row in self._reader.execute(query, (after, self._released, limit))]
+
+    def confirm(self, session: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Let go of the released rows of a session in these ranges of `seq`, both ends included."""
+        with self._state:
+            room = CONFIRMATIONS - len(self._confirmations)  # what is left out is sent, and confirmed, again
+            self._confirmations += [(session, first, last) for first, last in ranges[: max(0, room)]]
+            self._state.notify_all()
+
+    @property
+    def counts(self) -> Counts:
+        """The figures as of the last commit."""
+        return self._counts
+
+    def close(self) -> None:
+        """Commit what is left and let go of the file."""
+        with self._state:
+            self._closing = True
+            self._state.notify_all()
+        self._thread.join()
+        with self._reading:
+            self._reader.close()
+        self._writer.close()
+        os.close(self._lock_file)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _has_work(self) -> bool:
+        return bool(self._new or self._confirmations or self._stirred)
+
+    def _load(self) -> None:
+        self._writer.executescript(TABLES)
+        taken, confirmed, dropped, released = self._writer.execute(
+            "SELECT taken, confirmed, dropped, released FROM counts"
+        ).fetchone()
+        self._counts = Counts(taken, confirmed, dropped, taken - confirmed - dropped)
+        self._released: int = released
+        self.inherited: int = self._writer.execute("SELECT coalesce(max(n), 0) FROM rows").fetchone()[0]
+        self._out: int = self._writer.execute("SELECT count(*) FROM rows WHERE n <= ?", (released,)).fetchone()[0]
+
+    def _write_on(self) -> None:
+        failing = False
+        while True:
+            with self._state:
+                self._state.wait_for(lambda: self._has_work() or self._closing)
+                if not self._has_work():
+                    return
+                closing = self._closing
+            if not closing:
+                time.sleep(GROUP_S)
+            with self._state:
+                new, confirmations = list(self._new), list(self._confirmations)
+                self._stirred = False
+            try:
+                self._commit(new, confirmations)
+            except sqlite3.OperationalError as error:  # a full disk, an I/O error: what waits goes on waiting
+                self._rollback()
+                if not failing:
+                    log.warning("cannot write the outbox '%s': %s; trying again each second", self.path, error)
+                failing = True
+                if closing:
+                    return
+                time.sleep(1.0)
+                continue
+            except sqlite3.Error as error:
+                with self._state:
+                    self._failure = StoreError(f"the outbox '{self.path}' is damaged: {error}; move it away")
+                    self._state.notify_all()
+                return
+            if failing:
+                log.warning("the outbox '%s' can be written again", self.path)
+            failing = False
+            with self._state:
+                for _ in new:
+                    self._new.popleft()
+                del self._confirmations[: len(confirmations)]
+                self._state.notify_all()
+            if self.changed is not None:
+                self.changed()
+
+    def _commit(self, new: list[Observation], confirmations: list[tuple[str, int, int]]) -> None:
+        """Take, let go, release and drop in one transaction; memory follows when that is on disk."""
+        taken, confirmed, dropped, depth = self._counts
+        released, out = self._released, self._out
+        writer = self._writer
+        writer.execute("BEGIN IMMEDIATE")
+        writer.executemany(
+            "INSERT INTO rows (session, seq, time, payload) VALUES (?, ?, ?, ?)",
+            ((one.session, one.seq, one.time.timestamp() if one.time else None, encode(one)) for one in new),
+        )
+        taken, depth = taken + len(new), depth + len(new)
+
+        gone = 0
+        for session, first, last in confirmations:
+            gone += writer.execute(
+                "DELETE FROM rows WHERE session = ? AND seq BETWEEN ? AND ? AND n <= ?",
+                (session, first, last, released),
+            ).rowcount
+        confirmed, depth, out = confirmed + gone, depth - gone, out - gone
+
+        if out < min(self._window, self._max_rows // 2) and depth > out:
+            room = min(self._window, self._max_rows // 2) - out
+            fresh = writer.execute("SELECT n FROM rows WHERE n > ? ORDER BY n LIMIT ?", (released, room)).fetchall()
+            released, out = fresh[-1][0], out + len(fresh)
+
+        excess = depth - max(self._max_rows, out + self._max_rows // 2)
+        if excess > 0:
+            lost = writer.execute(
+                "DELETE FROM rows WHERE n IN (SELECT n FROM rows WHERE n > ? ORDER BY n LIMIT ?)", (released, excess)
+            ).rowcount
+            if not self._full:
+                log.warning("the outbox '%s' is full: its oldest observations are dropped and counted", self.path)
+            dropped, depth = dropped + lost, depth - lost
+
+        writer.execute(
+            "UPDATE counts SET taken = ?, confirmed = ?, dropped = ?, released = ?",
+            (taken, confirmed, dropped, released),
+        )
+        writer.execute("COMMIT")
+        self._full = excess > 0 or (self._full and depth >= self._max_rows * 0.9)
+        self._counts, self._released, self._out = Counts(taken, confirmed, dropped, depth), released, out
+
+    def _rollback(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+
+def waiting_sources(folder: Path) -> list[str]:
+    """Return the sources whose outbox holds rows, such as those of a run that was killed."""
+    found = []
+    for path in sorted(folder.glob("*.db")):
+        try:
+            reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
+            try:
+                if reader.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
+                    found.append(path.stem)
+            finally:
+                reader.close()
+        except sqlite3.Error as error:  # noqa: PERF203
+            log.warning("cannot read the outbox '%s': %s", path, error)
+    return found
+
+
+def _lock(folder: Path, source: str) -> int:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / f"{source}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.close(os.open(folder / f"{source}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"cannot write the outbox in '{folder}': {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise UsageError(f"source '{source}' is being watched already: give this one another name") from error
+    return handle
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 16777216")
+    return connection

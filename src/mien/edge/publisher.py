@@ -1,0 +1,262 @@
+"""From a source's outbox to the broker: rows go out in order, and leave the outbox when a `stored` message covers them.
+
+One thread does it all; what comes from the connection is only noted. The broker is trusted with nothing:
+
+- across a reconnection all that is unconfirmed is sent again, and so it is when a forwarder greets (a `stored`
+  message without ranges) because the broker kept nothing for it;
+- what is older than `resend_after_s` is sent again if something sent after it was confirmed, so it must be lost;
+- if nothing is confirmed at all, only the oldest row is, as a probe: a forwarder that was away must not find its
+  queue filled with copies.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mien.config import Settings
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.edge.outbox import Outbox, Row
+from mien.errors import BrokerError, ConfigError
+from mien.observation import Stored, decode, topic
+
+__all__ = ["WINDOW", "Publisher"]
+
+log = logging.getLogger(__name__)
+
+WINDOW = 10_000
+"""How many rows may be sent and not yet confirmed."""
+
+BACKOFF_S = (0.5, 15.0)
+GREETED_S = 2.0
+STUCK_S = 30
+DELAYS_KEPT = 1000
+
+
+class Sent(NamedTuple):
+    """When a row was last sent: its place in the queue, the how-manieth it was, the monotonic clock in seconds."""
+
+    n: int
+    turn: int
+    at: float
+
+
+class Publisher:
+    """Publishes what is in an outbox until it is stopped.
+
+    Args:
+        outbox: The source's.
+        source: The source's name.
+        settings: Where the broker is, and how long to wait.
+        stats: Called every `stats_every_s` for figures to publish. Without it the source is not announced as online:
+            only what an earlier run left behind is delivered.
+    """
+
+    def __init__(
+        self, outbox: Outbox, source: str, settings: Settings, stats: Callable[[], dict[str, Any]] | None = None
+    ) -> None:
+        self._outbox, self._source, self._settings, self._stats = outbox, source, settings, stats
+        self._resend_after = settings.outbox.resend_after_s
+        self._topics = {
+            kind: topic(settings.broker.prefix, source, kind)
+            for kind in ("observations", "stored", "available", "stats")
+        }
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._messages: deque[Any] = deque(maxlen=10_000)
+        self._acknowledged: deque[int] = deque()
+        self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
+        self._confirmed_at = 0.0
+        self._newest = outbox.inherited
+        self.connected = False
+        outbox.changed = self._wake.set
+        self._thread = threading.Thread(target=self._run, name=f"publisher-{source}", daemon=True)
+        self._thread.start()
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until the outbox is empty, at most so many seconds and only while connected; say whether it is."""
+        end = time.monotonic() + timeout
+        self._outbox.flush(timeout)
+        while self._outbox.counts.depth and self.connected and time.monotonic() < end:
+            time.sleep(0.02)
+        return self._outbox.counts.depth == 0
+
+    def close(self) -> None:
+        """Say offline, disconnect and end; what is unconfirmed stays in the outbox."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait_s, told = BACKOFF_S[0], ""
+        while not self._stop.is_set():
+            try:
+                connection = self._connect()
+            except (BrokerError, ConfigError) as error:
+                if str(error) != told:
+                    log.warning("%s; '%s' keeps its observations in the outbox and tries again", error, self._source)
+                told = str(error)
+            else:
+                log.info("'%s' publishes to the broker at %s", self._source, connection.address)
+                told = ""
+                self._serve(connection)
+                if not self._stop.is_set():
+                    log.warning("the broker at %s is gone; '%s' tries again", connection.address, self._source)
+            self._stop.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311 - so that cameras do not come back in step
+            wait_s = min(wait_s * 2, BACKOFF_S[1]) if told else BACKOFF_S[0]
+
+    def _connect(self) -> Connection:
+        self._messages.clear()
+        self._acknowledged.clear()
+        connection = Connection(
+            find_broker(self._settings),
+            f"mien-watch-{self._source}",
+            will=(self._topics["available"], b"offline") if self._stats else None,
+            in_flight=self._settings.outbox.in_flight,
+            on_message=self._note(self._messages),
+            on_acknowledged=self._note(self._acknowledged),
+            on_lost=self._wake.set,
+        )
+        try:
+            connection.subscribe(self._topics["stored"])
+        except BrokerError:
+            connection.close()
+            raise
+        return connection
+
+    def _note(self, notes: deque[Any]) -> Callable[[Any], None]:
+        def note(what: Any) -> None:
+            notes.append(what)
+            self._wake.set()
+
+        return note
+
+    def _serve(self, connection: Connection) -> None:
+        self._restart()
+        self._outbox.set_window(WINDOW)
+        self.connected = True
+        stats_at = 0.0
+        while not self._stop.is_set() and not connection.lost.is_set():
+            self._take_messages(connection)
+            self._take_acknowledgements()
+            self._send_new(connection)
+            self._send_again(connection)
+            if self._stats and time.monotonic() >= stats_at:
+                stats_at = time.monotonic() + self._settings.watch.stats_every_s
+                connection.publish(self._topics["available"], b"online", retain=True)
+                connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
+            if self._in_flight and time.monotonic() - self._moved_at > STUCK_S:
+                log.warning("the broker at %s has acknowledged nothing for %d s", connection.address, STUCK_S)
+                break
+            self._wake.wait(min(1.0, self._resend_after / 2))
+            self._wake.clear()
+        self.connected = False
+        self._outbox.set_window(0)
+        if self._stats and not connection.lost.is_set():
+            self._say_offline(connection)
+        connection.close()
+
+    def _restart(self) -> None:
+        """Begin anew with the oldest row that is unconfirmed."""
+        self._cursor = 0
+        self._turn = 0
+        self._frontier = 0
+        self._sent: dict[tuple[str, int], Sent] = {}
+        self._in_flight: dict[int, Row] = {}
+        self._restarted_at = self._probed_at = self._moved_at = time.monotonic()
+
+    def _take_messages(self, connection: Connection) -> None:
+        while self._messages:
+            message = self._messages.popleft()
+            connection.acknowledge(message.mid)
+            try:
+                stored = decode(message.payload, Stored)
+            except ValueError as error:
+                log.warning("a message on %s is no confirmation and is ignored: %s", self._topics["stored"], error)
+                continue
+            assert isinstance(stored, Stored)  # noqa: S101 - for the type checker
+            if stored.ranges:
+                self._confirm(stored)
+            elif time.monotonic() - self._restarted_at > GREETED_S:
+                self._restart()
+
+    def _confirm(self, stored: Stored) -> None:
+        self._outbox.confirm(stored.session, stored.ranges)
+        self._confirmed_at = time.monotonic()
+        for first, last in stored.ranges:
+            if last - first < len(self._sent):
+                covered = [(stored.session, seq) for seq in range(first, last + 1)]
+            else:
+                covered = [key for key in self._sent if key[0] == stored.session and first <= key[1] <= last]
+            for key in covered:
+                if sent := self._sent.pop(key, None):
+                    self._frontier = max(self._frontier, sent.turn)
+
+    def _take_acknowledgements(self) -> None:
+        while self._acknowledged:
+            row = self._in_flight.pop(self._acknowledged.popleft(), None)
+            if row is None:
+                continue
+            self._moved_at = time.monotonic()
+            if row.time is not None and row.n > self._newest:
+                self._newest = row.n
+                self._delays.append(round((time.time() - row.time) * 1000, 1))
+            if self._settings.outbox.delivery == "published":
+                self._confirm(Stored(row.session, [(row.seq, row.seq)]))
+
+    def _send_new(self, connection: Connection) -> None:
+        room = self._settings.outbox.in_flight - len(self._in_flight)
+        if room <= 0:
+            return
+        for row in self._outbox.released(self._cursor, room):
+            self._send(connection, row)
+            self._cursor = row.n
+
+    def _send_again(self, connection: Connection) -> None:
+        now = time.monotonic()
+        while self._sent and len(self._in_flight) < self._settings.outbox.in_flight:
+            key, sent = next(iter(self._sent.items()))
+            if now - sent.at < self._resend_after:
+                return
+            probing = sent.turn > self._frontier
+            if probing and now - max(self._confirmed_at, self._probed_at) < self._resend_after:
+                return
+            if probing:
+                self._probed_at = now
+            del self._sent[key]
+            for row in self._outbox.released(sent.n - 1, 1):
+                if row.n == sent.n:
+                    self._send(connection, row)
+
+    def _send(self, connection: Connection, row: Row) -> None:
+        number = connection.publish(self._topics["observations"], row.payload)
+        self._turn += 1
+        if not self._in_flight:
+            self._moved_at = time.monotonic()
+        self._in_flight[number] = row
+        self._sent[row.session, row.seq] = Sent(row.n, self._turn, time.monotonic())
+
+    def _figures(self, stats: dict[str, Any]) -> bytes:
+        """Return the statistics as JSON; `delay_ms` is from the frame to the broker's acknowledgement."""
+        delays = sorted(self._delays) or [0.0]
+        p50, p99 = (delays[int(share * (len(delays) - 1))] for share in (0.5, 0.99))
+        counts = self._outbox.counts
+        figures = {
+            **stats,
+            "delay_ms": {"p50": p50, "p99": p99},
+            "outbox": {"depth": counts.depth, "dropped": counts.dropped},
+        }
+        return json.dumps(figures).encode()
+
+    def _say_offline(self, connection: Connection) -> None:
+        number = connection.publish(self._topics["available"], b"offline", retain=True)
+        end = time.monotonic() + 1.0
+        while number not in self._acknowledged and time.monotonic() < end and not connection.lost.is_set():
+            time.sleep(0.01)

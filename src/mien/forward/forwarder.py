@@ -1,0 +1,390 @@
+"""From the broker to the store: observations are committed, then confirmed to their edge, then acknowledged.
+
+    broker -> inbox (bounded) -> batch -> store's commit -> `stored` messages -> acknowledgements
+
+What is no valid observation is set aside as a dead letter, and confirmed too where it tells which one it is, so that
+no edge sends it for ever. While the store is out nothing is acknowledged and the inbox fills; then nothing more is
+read, and the broker waits. A connection that breaks costs nothing: what was not acknowledged comes again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mien.config import Settings
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.errors import BrokerError, StoreError, UsageError
+from mien.observation import Count, Id, Observation, Stored, decode, encode, new_id, topic
+from mien.stores.base import Store, open_store
+
+__all__ = ["Forwarded", "merge", "run_forwarder"]
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 5000
+INBOX_BYTES = 64 << 20
+IDLE_S = 0.02
+"""A batch is closed when nothing has come for so long, in seconds."""
+
+BACKOFF_S = (0.2, 10.0)
+PRUNE_EVERY_S = 3600.0
+MAX_RANGES = 1000
+SOURCE = re.compile("[a-z0-9_-]{1,64}")
+
+
+class Forwarded(NamedTuple):
+    """What a run of the forwarder did.
+
+    Attributes:
+        stored: Observations that the store did not have.
+        known: Observations that it had, or that are older than what it keeps.
+        dead: Messages set aside as dead letters.
+    """
+
+    stored: int
+    known: int
+    dead: int
+
+
+class Message(NamedTuple):
+    """A message that waits, and the connection on which alone it can be acknowledged."""
+
+    connection: Connection
+    number: int
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class Trace(msgspec.Struct):
+    """What of a message that is no observation still tells which one it should have been."""
+
+    session: Id
+    seq: Count
+
+
+def run_forwarder(settings: Settings, stop: threading.Event, until_idle_s: float | None = None) -> Forwarded:
+    """Forward until `stop` is set.
+
+    Args:
+        settings: Where broker and store are, and how large a batch is.
+        stop: Ends it, after the batch in hand.
+        until_idle_s: End also when nothing has come for so many seconds; a broker out of reach is an error then.
+
+    Raises:
+        StoreError: The store cannot be opened.
+        BrokerError: With `until_idle_s`: there is no broker.
+        UsageError: A forwarder runs already for this state folder.
+    """
+    home = settings.ensure_home()
+    with _alone(home / "forward.lock"):
+        store = open_store(settings.store_url)
+        try:
+            forwarder = _Forwarder(settings, store, stop)
+            forwarder.run(until_idle_s)
+            return Forwarded(forwarder.stored, forwarder.known, forwarder.dead)
+        finally:
+            store.close()
+
+
+def merge(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the numbers as ranges, both ends included, in order."""
+    ranges: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
+
+
+class _Forwarder:
+    def __init__(self, settings: Settings, store: Store, stop: threading.Event) -> None:
+        self._settings, self._store, self._stop = settings, store, stop
+        self._prefix = settings.broker.prefix
+        # A broker keeps one queue for each client id: the same one after a restart, another one for another machine.
+        place = f"{socket.gethostname()}:{settings.home.absolute()}:{self._prefix}"
+        self._client_id = f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+        self._inbox = _Inbox()
+        self._prune_at = 0.0
+        self.stored = self.known = self.dead = 0
+
+    def run(self, until_idle_s: float | None) -> None:
+        wait_s, told = BACKOFF_S[0], ""
+        while not self._stop.is_set():
+            try:
+                connection = self._connect()
+            except BrokerError as error:
+                if until_idle_s is not None:
+                    raise
+                if str(error) != told:
+                    log.warning("%s; trying again", error)
+                told = str(error)
+                self._stop.wait(wait_s)
+                wait_s = min(wait_s * 2, BACKOFF_S[1])
+                continue
+            wait_s, told = BACKOFF_S[0], ""
+            log.info("forwarding from the broker at %s", connection.address)
+            try:
+                idle = self._serve(connection, until_idle_s)
+            finally:
+                self._inbox.open_to(None)
+                connection.close()
+            if idle:
+                return
+            if not self._stop.is_set():
+                log.warning("the broker at %s is gone; trying again", connection.address)
+                self._stop.wait(wait_s)
+
+    def _connect(self) -> Connection:
+        holder: list[Connection] = []
+        connected = threading.Event()
+
+        def take(message: Any) -> None:
+            connected.wait()
+            for connection in holder:
+                self._inbox.put(connection, message)
+
+        try:
+            connection = Connection(
+                find_broker(self._settings),
+                self._client_id,
+                persistent=True,
+                in_flight=IN_FLIGHT,
+                on_message=take,
+                on_lost=self._inbox.wake,
+            )
+            holder.append(connection)
+            self._inbox.open_to(connection)
+        finally:
+            connected.set()
+        try:
+            connection.subscribe(topic(self._prefix, "+", "observations"))
+            connection.subscribe(topic(self._prefix, "+", "available"))
+        except BrokerError:
+            self._inbox.open_to(None)
+            connection.close()
+            raise
+        return connection
+
+    def _serve(self, connection: Connection, until_idle_s: float | None) -> bool:
+        """Work until the connection is lost or stopping is asked for; say whether it ended for idleness."""
+        heard_at = time.monotonic()
+        while not self._stop.is_set():
+            self._prune()
+            batch = self._inbox.take(self._settings.forward.batch_rows, self._settings.forward.batch_s)
+            if batch:
+                self._work_off(batch, connection)
+                heard_at = time.monotonic()
+            elif connection.lost.is_set():
+                return False
+            elif until_idle_s is not None and time.monotonic() - heard_at > until_idle_s:
+                return True
+        return False
+
+    def _work_off(self, batch: list[Message], connection: Connection) -> None:
+        good: dict[str, Observation] = {}
+        letters: list[tuple[str, str, bytes]] = []
+        done: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for message in batch:
+            source, _, kind = message.topic.removeprefix(f"{self._prefix}/").partition("/")
+            if kind == "available":
+                self._greet(message, source)
+                continue
+            try:
+                one = _read(message.payload, source)
+            except ValueError as error:
+                letters.append((message.topic, str(error), message.payload))
+                if SOURCE.fullmatch(source) and (trace := _trace(message.payload)):
+                    done[source, trace.session].append(trace.seq)
+            else:
+                good[one.id] = one
+                done[source, one.session].append(one.seq)
+
+        if not self._commit(list(good.values()), letters):
+            return
+        if connection.lost.is_set():
+            return  # the messages come again on the next connection, and are confirmed then
+        for (source, session), numbers in done.items():
+            ranges = merge(numbers)
+            for at in range(0, len(ranges), MAX_RANGES):
+                stored = Stored(session, ranges[at : at + MAX_RANGES])
+                connection.publish(topic(self._prefix, source, "stored"), encode(stored))
+        self._inbox.acknowledge(batch, connection)
+
+    def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> bool:
+        """Commit a batch, however long the store is out; say whether it was done before stopping."""
+        new, wait_s, failed_at = 0, BACKOFF_S[0], 0.0
+        while True:
+            try:
+                new += self._add(good, letters)
+                self._store.add_dead_letters(letters)
+            except StoreError as error:
+                if not failed_at:
+                    log.warning("%s; observations wait at the broker and in the outboxes", error)
+                    failed_at = time.monotonic()
+                if self._stop.wait(wait_s):
+                    return False
+                wait_s = min(wait_s * 2, BACKOFF_S[1])
+                continue
+            if failed_at:
+                log.warning("the store works again after %.0f s", time.monotonic() - failed_at)
+            self.stored += new
+            self.known += len(good) - new
+            self.dead += len(letters)
+            return True
+
+    def _add(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> int:
+        try:
+            return self._store.add(good)
+        except ValueError:
+            pass
+        new = 0
+        for one in list(good):  # one of them is what the store cannot take: find it, and keep the others
+            try:
+                new += self._store.add([one])
+            except ValueError as error:  # noqa: PERF203
+                good.remove(one)
+                letters.append((topic(self._prefix, one.source, "observations"), str(error), encode(one)))
+        return new
+
+    def _greet(self, message: Message, source: str) -> None:
+        """Tell a source that was online before us, whose messages the broker did not keep for us, to send again."""
+        connection = message.connection
+        before_us = message.retained and message.payload == b"online"
+        if before_us and not connection.resumed and not connection.lost.is_set():
+            connection.publish(topic(self._prefix, source, "stored"), encode(Stored(new_id(), [])))
+
+    def _prune(self) -> None:
+        if time.monotonic() < self._prune_at:
+            return
+        self._prune_at = time.monotonic() + PRUNE_EVERY_S
+        days = self._settings.store.keep_raw_days
+        try:
+            pruned = self._store.prune(datetime.now(timezone.utc) - timedelta(days=days))
+        except StoreError as error:
+            log.warning("%s; what is older than %d days stays for now", error, days)
+        else:
+            if pruned:
+                log.info("deleted %d raw observations older than %d days; their sums stay", pruned, days)
+
+
+class _Inbox:
+    """Messages on their way from a connection's thread to the forwarder's; bounded in number and bytes."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Message] = deque()
+        self._bytes = 0
+        self._numbers: set[int] = set()
+        self._connection: Connection | None = None
+        self._changed = threading.Condition()
+
+    def open_to(self, connection: Connection | None) -> None:
+        """Take messages of this connection alone."""
+        with self._changed:
+            self._connection = connection
+            self._numbers.clear()
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let `take` look whether the connection is still there."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def put(self, connection: Connection, message: Any) -> None:
+        """Take a message in; wait while the inbox is full, so that the broker's side fills up instead."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    (len(self._waiting) < IN_FLIGHT and self._bytes < INBOX_BYTES) or self._connection is not connection
+                )
+            )
+            if self._connection is not connection or message.mid in self._numbers:
+                return  # of a connection that is gone, or sent once more while it waits here
+            if message.qos:
+                self._numbers.add(message.mid)
+            number = message.mid if message.qos else 0
+            self._waiting.append(Message(connection, number, _topic(message), message.payload, message.retain))
+            self._bytes += len(message.payload)
+            self._changed.notify_all()
+
+    def take(self, limit: int, wait_s: float) -> list[Message]:
+        """Return up to `limit` messages; wait for more until none has come for IDLE_S, at most `wait_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._connection is None, 0.2)
+            end = time.monotonic() + wait_s
+            while 0 < len(self._waiting) < limit and time.monotonic() < end:
+                before = len(self._waiting)
+                self._changed.wait_for(lambda: len(self._waiting) >= limit, IDLE_S)
+                if len(self._waiting) == before:
+                    break
+            taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+            self._bytes -= sum(len(message.payload) for message in taken)
+            self._changed.notify_all()
+        return taken
+
+    def acknowledge(self, messages: list[Message], connection: Connection) -> None:
+        """Acknowledge those messages that came on this connection."""
+        mine = [message.number for message in messages if message.connection is connection and message.number]
+        with self._changed:
+            self._numbers.difference_update(mine)
+        for number in mine:
+            connection.acknowledge(number)
+
+
+def _read(payload: bytes, source: str) -> Observation:
+    """Return the observation that a message holds.
+
+    Raises:
+        ValueError: It holds none, or one that does not belong there.
+    """
+    one = decode(payload)
+    assert isinstance(one, Observation)  # noqa: S101 - for the type checker
+    if one.source != source:
+        raise ValueError(f"it is of source '{one.source}', but came on the topic of '{source}'")
+    if one.time is None:
+        raise ValueError("it has no time, so it belongs to no minute")
+    return one
+
+
+def _topic(message: Any) -> str:
+    try:
+        return str(message.topic)
+    except UnicodeDecodeError:
+        return "no UTF-8"
+
+
+def _trace(payload: bytes) -> Trace | None:
+    try:
+        return msgspec.json.decode(payload, type=Trace)
+    except (ValueError, RecursionError):
+        return None
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"a forwarder runs already for '{path.parent}': one is enough for each MIEN_HOME"
+            ) from error
+        yield

@@ -1,0 +1,170 @@
+"""The parts of the delivery as processes of their own, to be killed: `python parts.py PART HOME [ARGUMENT …]`.
+
+    broker HOME [PORT]              the built-in broker
+    forward HOME                    the forwarder
+    camera HOME SOURCE COUNT RATE   a simulated camera: outbox and publisher, as `mien watch` has them
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from mien.config import Settings, load
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+
+
+def observation(source: str, session: str, seq: int, faces: int = 1, at: datetime | None = None) -> Observation:
+    """Return an observation as a camera makes them."""
+    shares = dict.fromkeys(EMOTIONS, 0.02) | {"happy": 0.88}
+    found = [Face(n, (10, 20, 96, 96), 0.97, "happy", Probabilities(**shares)) for n in range(faces)]
+    time = at or datetime.now(timezone.utc)
+    return Observation(new_id(), source, session, seq, time, seq / 15, seq, 640, 360, "mien-1@3f9c2a1b", 7.9, found)
+
+
+def settings(home: Path, **sections: object) -> Settings:
+    """Return settings for a state folder, with waits that suit tests."""
+    sections.setdefault("outbox", {"resend_after_s": 1})
+    return load({"home": home, **sections})
+
+
+def start(part: str, home: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Start a part as a process; what it says goes to HOME/PART.log."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / f"{part}.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, __file__, part, str(home), *map(str, arguments)],
+            stdout=log,
+            stderr=log,
+            text=True,
+            env={**os.environ, "MIEN_OUTBOX__RESEND_AFTER_S": "1", "MIEN_HOME": str(home), **environment},
+        )
+
+
+def stop(*processes: subprocess.Popen[str]) -> None:
+    """Stop processes as Ctrl-C would, and insist."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
+def wait_for(condition: Callable[[], object], timeout: float = 20.0, what: str = "the condition") -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come about within {timeout} s"
+        time.sleep(0.05)
+
+
+def outbox_counts(home: Path, source: str) -> tuple[int, int, int, int]:
+    """Return taken, confirmed, dropped and the rows left, as another process reads them from the disk."""
+    path = home / "outbox" / f"{source}.db"
+    if not path.exists():
+        return 0, 0, 0, 0
+    connection = sqlite3.connect(path, timeout=10)
+    try:
+        found = connection.execute("SELECT taken, confirmed, dropped, (SELECT count(*) FROM rows) FROM counts").fetchone()
+    except sqlite3.OperationalError:
+        return 0, 0, 0, 0
+    finally:
+        connection.close()
+    return found
+
+
+def stored_seqs(home: Path, source: str) -> dict[str, list[int]]:
+    """Return the numbers in the store by session, sorted; the key of its table lets none be there twice."""
+    if not (home / "mien.db").exists():
+        return {}
+    connection = sqlite3.connect(home / "mien.db", timeout=10)
+    try:
+        query = "SELECT hex(session), seq FROM frames WHERE source = ? ORDER BY session, seq"
+        found: dict[str, list[int]] = {}
+        for session, seq in connection.execute(query, (source,)):
+            found.setdefault(session, []).append(seq)
+        return found
+    except sqlite3.OperationalError:
+        return {}
+    finally:
+        connection.close()
+
+
+def assert_complete(home: Path, source: str) -> None:
+    """Check that all that was taken is stored once, with sums to match, and that nothing else is."""
+    taken, confirmed, dropped, left = outbox_counts(home, source)
+    sessions = stored_seqs(home, source)
+    stored = sum(len(seqs) for seqs in sessions.values())
+    assert left == 0
+    assert taken == confirmed + dropped
+    assert stored == confirmed, f"{taken} taken, {confirmed} confirmed, {dropped} dropped, {stored} stored"
+    if not dropped:
+        assert all(seqs == list(range(len(seqs))) for seqs in sessions.values())
+    connection = sqlite3.connect(home / "mien.db")
+    query = "SELECT sum(frames), sum(faces) FROM rollups WHERE source = ? AND seconds = ?"
+    for seconds in (60, 3600, 86400):
+        assert connection.execute(query, (source, seconds)).fetchone() == (stored, stored)
+    connection.close()
+
+
+def _camera(home: Path, source: str, count: int, rate: float, stopping: threading.Event) -> None:
+    from mien.edge.outbox import Outbox
+    from mien.edge.publisher import Publisher
+
+    config = load()
+    outbox = Outbox(home / "outbox", source, config.outbox.max_rows)
+    publisher = Publisher(outbox, source, config, lambda: {"fps": rate})
+    session = new_id()
+    began = time.monotonic()
+    for seq in range(count):
+        outbox.append(observation(source, session, seq))
+        if (ahead := began + seq / rate - time.monotonic()) > 0:
+            stopping.wait(ahead)
+        if stopping.is_set():
+            break
+    while not publisher.drain(1.0) and not stopping.is_set():
+        time.sleep(0.05)
+    publisher.close()
+    outbox.close()
+
+
+def main() -> None:
+    part, home, *arguments = sys.argv[1:]
+    random.seed()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    if part == "broker":
+        from mien.edge.broker import run_broker
+
+        run_broker(load({"broker": {"port": arguments[0]}} if arguments else None), stopping)
+    elif part == "forward":
+        from mien.forward.forwarder import run_forwarder
+
+        logging.info("%s", run_forwarder(load(), stopping))
+    elif part == "camera":
+        _camera(Path(home), arguments[0], int(arguments[1]), float(arguments[2]), stopping)
+
+
+if __name__ == "__main__":
+    main()
