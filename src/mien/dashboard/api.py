@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from mien import __version__
-from mien.dashboard.periods import Choice, Window, resolve
+from mien.dashboard.periods import Choice, resolve
 from mien.dashboard.queries import Queries
 from mien.errors import StoreError
 from mien.observation import EMOTIONS

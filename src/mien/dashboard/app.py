@@ -16,7 +16,7 @@ from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
 from mien.config import Settings
-from mien.dashboard.api import build_api
+from mien.dashboard.api import build_api, error_response
 from mien.dashboard.guard import Guard
 from mien.dashboard.live import Listener
 from mien.dashboard.page import STATIC, View
@@ -31,13 +31,32 @@ DEFAULT_PORT = 8080
 PORTS_TRIED = 50
 
 
-class QuietServer(uvicorn.Server):
-    """A server that leaves signals to the command that runs it."""
+class Server(uvicorn.Server):
+    """A server that ends when an event is set and leaves signals to the command that runs it.
+
+    Args:
+        config: Uvicorn's.
+        stop: Ends it.
+        ready: Called once when it can be reached.
+    """
+
+    def __init__(self, config: uvicorn.Config, stop: threading.Event, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop, self._ready = stop, ready
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Install no handler."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end; asked ten times a second."""
+        return self._stop.is_set() or await super().on_tick(counter)
 
 
 def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[str], None]) -> None:
@@ -61,9 +80,12 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         Guard(app, host, names), log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on",
         ws_max_size=1 << 20, server_header=False,
     )  # fmt: skip
+    for name in ("uvicorn.error", "nicegui"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     listener.start()
     try:
-        asyncio.run(_serve(QuietServer(config), listening, stop, ready, _address(host, listening)))
+        address = _address(host, listening)
+        asyncio.run(Server(config, stop, lambda: ready(address)).serve(sockets=[listening]))
     finally:
         listener.stop()
         queries.close()
@@ -72,7 +94,9 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
 
 def _build(queries: Queries) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.mount("/api", build_api(queries))
+    api = build_api(queries)
+    app.add_api_route("/api", lambda: error_response(404, "not_found", "there is no /api: see /api/v1/openapi.json"))
+    app.mount("/api", api)
     app.mount("/assets", StaticFiles(directory=STATIC))
 
     @ui.page("/", title="Mien", response_timeout=10)
@@ -84,20 +108,6 @@ def _build(queries: Queries) -> FastAPI:
         show_welcome_message=False, binding_refresh_interval=None,
     )  # fmt: skip
     return app
-
-
-async def _serve(
-    server: QuietServer, listening: socket.socket, stop: threading.Event, ready: Callable[[str], None], address: str
-) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.02)
-    if server.started:
-        ready(address)
-    while not stop.is_set() and not serving.done():
-        await asyncio.sleep(0.1)
-    server.should_exit = True
-    await serving
 
 
 def _bind(host: str, port: int | None) -> socket.socket:

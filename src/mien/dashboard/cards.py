@@ -75,10 +75,10 @@ def share_list(total: Summary) -> str:
     for emotion in SHOWN:
         index = EMOTIONS.index(emotion)
         share = 100 * total.sums[index] / total.faces if total.faces else 0.0
-        named = counted(total.counts[index], "face", "faces")
         rows.append(
             f'<li>{_dot(emotion)}<span class="name">{emotion.capitalize()}</span>'
-            f'<span class="value">{share:.1f}\u202f%</span><span class="count">{named}</span>'
+            f'<span class="value">{share:.1f}\u202f%</span>'
+            f'<span class="count">{amount(total.counts[index])} named</span>'
             f'<span class="track" aria-hidden="true"><i style="width:{share:.2f}%;background:var(--{emotion})"></i>'
             "</span></li>"
         )
@@ -121,7 +121,8 @@ def people(state: SourceState) -> str:
         return '<p class="nobody">No face in view</p>'
     rows = "".join(_person(face) for face in _largest(faces)[:SHOWN_FACES])
     more = len(faces) - SHOWN_FACES
-    return f'<ul class="people">{rows}</ul>' + (f'<p class="fine">and {counted(more, "face", "faces")} more</p>' * (more > 0))
+    rest = f'<p class="fine">and {counted(more, "face", "faces")} more</p>' if more > 0 else ""
+    return f'<ul class="people">{rows}</ul>{rest}'
 
 
 def stage(observation: Observation | None) -> dict[str, Any] | None:
@@ -129,12 +130,13 @@ def stage(observation: Observation | None) -> dict[str, Any] | None:
     if observation is None:
         return None
     width, height = observation.width, observation.height
+    sides = (width, height, width, height)
     return {
         "ratio": round(min(max(width / height, 0.6), 2.4), 4),
         "faces": [
             {
                 "key": f"{face.track}" if face.track is not None else f"n{number}",
-                "box": [round(100 * part / whole, 2) for part, whole in zip(face.box, (width, height) * 2, strict=True)],
+                "box": [round(100 * part / whole, 2) for part, whole in zip(face.box, sides, strict=True)],
                 "emotion": face.emotion or "unclear",
                 "label": _label(face),
             }
@@ -200,7 +202,8 @@ def _value(number: str, unit: str) -> str:
 def _meter(happiness: float | None) -> str:
     if happiness is None:
         return "no face in this period"
-    return f'<span class="track meter" aria-hidden="true"><i style="width:{happiness:.1f}%;background:var(--happy)"></i></span>'
+    bar = f'<i style="width:{happiness:.1f}%;background:var(--happy)"></i>'
+    return f'<span class="track meter" aria-hidden="true">{bar}</span>'
 
 
 def _dot(emotion: str | None) -> str:

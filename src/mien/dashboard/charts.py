@@ -37,7 +37,8 @@ EDGE = timedelta(milliseconds=1)
 def shares(rows: np.ndarray) -> np.ndarray:
     """Return the mean probability of each emotion in percent, shape (n, 7), EMOTIONS order; NaN without a face."""
     faces = rows[:, 1:2]
-    return np.divide(100 * rows[:, 10:], faces, out=np.full((len(rows), 7), np.nan), where=faces > 0)
+    result: np.ndarray = np.divide(100 * rows[:, 10:], faces, out=np.full((len(rows), 7), np.nan), where=faces > 0)
+    return result
 
 
 def timeline_figure(timeline: Timeline, zone: tzinfo) -> dict[str, Any]:
@@ -54,12 +55,13 @@ def timeline_figure(timeline: Timeline, zone: tzinfo) -> dict[str, Any]:
     values = np.nan_to_num(shares(rows))[picks]
     values[np.array(picks, dtype=int) < 0] = 0
     stamps = [_local(time, zone) for time in times]
+    skips = ["skip" if pick < 0 else "y" for pick in picks]
     hover = ["" if pick < 0 else "%{y:.0f} %" for pick in picks]
     bands = [
         {
             "type": "scatter", "mode": "lines", "stackgroup": "share", "name": emotion.capitalize(), "x": stamps,
             "y": values[:, EMOTIONS.index(emotion)].round(2).tolist(), "line": {"width": 0.8, "color": COLORS[emotion]},
-            "fillcolor": COLORS[emotion], "hovertemplate": hover, "hoverinfo": ["skip" if p < 0 else "y" for p in picks],
+            "fillcolor": COLORS[emotion], "hovertemplate": hover, "hoverinfo": skips,
         }
         for emotion in SHOWN
     ]  # fmt: skip
@@ -89,6 +91,12 @@ def _layout(window: Window, zone: tzinfo, top: float) -> dict[str, Any]:
         "hovermode": "x unified",
         "hoverlabel": {"namelength": -1},
         "uirevision": "stays",
+        "annotations": [
+            {
+                "text": "Faces in view, mean per frame", "xref": "paper", "yref": "paper", "x": 0, "y": 0.185,
+                "xanchor": "left", "yanchor": "bottom", "showarrow": False,
+            }
+        ],
         "xaxis": axis | {
             "type": "date", "range": [_local(window.start, zone), _local(window.end, zone)], "anchor": "y2",
             "hoverformat": clock, "nticks": 8, "showgrid": False, "ticks": "outside", "ticklen": 5,
@@ -98,7 +106,7 @@ def _layout(window: Window, zone: tzinfo, top: float) -> dict[str, Any]:
                 {"dtickrange": [43_200_000, None], "value": "%d %b"},
             ],
         },
-        "yaxis": axis | {"range": [0, 100], "domain": [0.27, 1], "ticksuffix": " %", "nticks": 5},
+        "yaxis": axis | {"range": [0, 100], "domain": [0.32, 1], "ticksuffix": " %", "nticks": 5},
         "yaxis2": axis | {"range": [0, top], "domain": [0, 0.17], "nticks": 3, "tickformat": ",~r"},
     }  # fmt: skip
 

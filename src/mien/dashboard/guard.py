@@ -50,6 +50,7 @@ class Guard:
         self._open = not _is_loopback(host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, its answer with headers, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -72,7 +73,7 @@ class Guard:
 
     def _refusal(self, host: str, origin: str | None) -> str:
         if not self._knows(host):
-            return "this name is not the dashboard's: call it by the address that it printed, or add it to allowed_hosts"
+            return "the dashboard has another name: use the address that it printed, or set dashboard.allowed_hosts"
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return "requests from other origins are refused"
         return ""

@@ -18,16 +18,14 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 import numpy as np
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.client import MQTTMessage
 
 from mien.config import Settings
 from mien.dashboard.seconds import KEPT, Ring
-from mien.edge.broker import BrokerAddress, find_broker
+from mien.edge.broker import find_broker
+from mien.edge.connection import BrokerAddress, Connection
 from mien.errors import MienError
-from mien.observation import Observation, decode, topic
+from mien.observation import Observation, TopicKind, decode, new_id, topic
 
 __all__ = ["Listener", "LiveSource", "Stats"]
 
@@ -35,7 +33,9 @@ log = logging.getLogger(__name__)
 
 MAX_SOURCES = 256
 MAX_STATS = 16_384
+SHORTEST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
+KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
 
 
 class Delay(msgspec.Struct, frozen=True):
@@ -84,6 +84,12 @@ class Listener:
 
     Args:
         settings: They say where the broker is, and the prefix.
+
+    Attributes:
+        connected: Whether the broker is there.
+        met: Whether it ever was.
+        changed: When `connected` last changed, UTC.
+        reason: Why it is not there.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -94,6 +100,7 @@ class Listener:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dashboard-listener", daemon=True)
         self.connected = False
+        self.met = False
         self.changed = datetime.now(timezone.utc)
         self.reason = "looking for the broker"
 
@@ -118,61 +125,48 @@ class Listener:
             return {name: self._sources[name].ring.rows(first, count) for name in names}
 
     def _run(self) -> None:
-        pause = 0.5
+        pause = SHORTEST_PAUSE_S
         while not self._stop.is_set():
             try:
-                pause = self._listen(find_broker(self._settings)) or min(pause * 2, LONGEST_PAUSE_S)
+                self._listen(find_broker(self._settings))
+                pause = SHORTEST_PAUSE_S
             except MienError as error:
                 self._note(connected=False, reason=str(error))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             self._stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
 
-    def _listen(self, address: BrokerAddress) -> float:
-        """Listen until the connection ends; return the pause before the next try, 0 if none was made at all."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
-        client.connect_timeout = 3.0
-        if address.username:
-            client.username_pw_set(address.username, address.password)
-        if address.tls:
-            client.tls_set()
-        client.on_connect = self._on_connect
-        client.on_message = self._on_message
-        try:
-            client.connect(address.host, address.port, keepalive=10)
-        except (OSError, ValueError) as error:
-            self._note(connected=False, reason=f"no broker answers at {address.host}:{address.port} ({error})")
-            return 0.0
-        status = MQTTErrorCode.MQTT_ERR_SUCCESS
-        while status == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._stop.is_set():
-            status = client.loop(0.2)
-        reached = self.connected
-        client.disconnect()
-        if reached or status != MQTTErrorCode.MQTT_ERR_CONN_REFUSED:
-            self._note(connected=False, reason=f"the broker at {address.host}:{address.port} went away")
-        return 0.5 if reached else 0.0
+    def _listen(self, address: BrokerAddress) -> None:
+        """Listen until the connection is lost or nobody listens any more."""
 
-    def _on_connect(
-        self, client: mqtt.Client, _data: object, _flags: mqtt.ConnectFlags, code: ReasonCode, _more: Properties | None
-    ) -> None:
-        if code.is_failure:
-            self._note(connected=False, reason=f"the broker refuses the dashboard: {code}")
-            return
-        client.subscribe([(topic(self._prefix, "+", kind), 0) for kind in ("available", "stats", "observations")])
-        self._note(connected=True, reason="")
+        def take(message: MQTTMessage) -> None:
+            self._on_message(message)
+            if message.qos:
+                connection.acknowledge(message.mid)
+
+        connection = Connection(address, f"mien-dashboard-{new_id()}", on_message=take)
+        try:
+            for kind in KINDS:
+                connection.subscribe(topic(self._prefix, "+", kind))
+            self._note(connected=True, reason="")
+            while not connection.lost.wait(0.2) and not self._stop.is_set():
+                pass
+        finally:
+            self._note(connected=False, reason=f"the broker at {address} went away")
+            connection.close()
 
     def _note(self, *, connected: bool, reason: str) -> None:
         if connected != self.connected:
             self.changed = datetime.now(timezone.utc)
             log.info("dashboard: %s", reason or "connected to the broker")
-        self.connected, self.reason = connected, reason
+        self.connected, self.reason, self.met = connected, reason, self.met or connected
 
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, message: MQTTMessage) -> None:
         source, _, kind = message.topic[len(self._prefix) + 1 :].partition("/")
         try:
             if kind == "observations":
-                self._take_observation(source, message.payload)
+                self._take_observation(source, bytes(message.payload))
             elif kind == "available":
-                self._take_availability(source, message.payload, retained=message.retain)
+                self._take_availability(source, bytes(message.payload), retained=message.retain)
             elif kind == "stats" and len(message.payload) <= MAX_STATS:
                 self._take_stats(source, msgspec.json.decode(message.payload, type=Stats), retained=message.retain)
         except (ValueError, RecursionError) as error:

@@ -38,7 +38,7 @@ MAX_CARDS = 48
 
 FIGURES = ("Faces in view", "Happiness index", "Most shown", "Analysed")
 
-WHY = '<button class="why" type="button" popovertarget="definition" aria-label="What is the happiness index?">?</button>'
+WHY = '<button class="why" type="button" popovertarget="definition" aria-label="What is this index?">?</button>'
 
 
 class SourceCard(NamedTuple):
@@ -74,7 +74,8 @@ class View:
         ui.page_title("Mien")
         ui.add_head_html(
             f'<meta name="description" content="How the faces in view react"><style>{cards.palette()}</style>'
-            f'<link rel="stylesheet" href="/assets/mien.css?{__version__}"><script src="/assets/mien.js?{__version__}"></script>'
+            f'<link rel="stylesheet" href="/assets/mien.css?{__version__}">'
+            f'<script src="/assets/mien.js?{__version__}"></script>'
         )
         ui.html('<a class="skip" href="#content">Skip to the figures</a>', sanitize=False)
         with ui.element("header").classes("top"):
@@ -82,6 +83,7 @@ class View:
             self._status = ui.html("", sanitize=False, tag="p").classes("status").props("role=status")
             ui.html(_part("theme"), sanitize=False)
         with ui.element("main").props("id=content tabindex=-1"):
+            ui.html('<h1 class="unseen">How the faces in view react</h1>', sanitize=False)
             self._notice = _fill("p", "notice")
             self._empty = ui.html(_part("empty"), sanitize=False)
             self._empty.set_visibility(False)
@@ -90,7 +92,6 @@ class View:
         ui.html(_part("foot").replace("{version}", __version__), sanitize=False, tag="footer")
 
     def _build_board(self) -> None:
-        ui.html('<h1 class="unseen">How the faces in view react</h1>', sanitize=False)
         periods = "".join(
             f'<button type="button" data-period-name="{name}" aria-pressed="false">{word}</button>'
             for name, word in PERIODS.items()
@@ -109,9 +110,10 @@ class View:
                     self._plot = ui.plotly({"data": [], "layout": {}}).classes("plot")
                     self._plot.props('role=img aria-label="Emotions over time"')
                     self._none = _fill("div", "none")
-            with ui.element("section").classes("card"):
-                ui.html("<h2>Share by emotion</h2><p>Mean probability over all faces</p>", sanitize=False, tag="header")
-                self._shares = _fill("div", "")
+            with ui.element("section").classes("card share"):
+                ui.html("<h2>Share by emotion</h2><p>Mean over all faces, and how many were named so</p>",
+                        sanitize=False, tag="header")  # fmt: skip
+                self._shares = _fill("div", "rest")
         self._sources_head = _fill("div", "sources-head")
         self._grid = ui.element("div").classes("sources")
 
@@ -143,7 +145,8 @@ class View:
         _set(self._shares, cards.share_list(total))
         self._show_sources(chosen, now)
         self._send("sources", [state.source for state in states])
-        self._send("stages", {state.source: cards.stage(state.newest) for state in chosen[:MAX_CARDS]})
+        drawn = [state for state in chosen if state.source in self._cards]
+        self._send("stages", {state.source: cards.stage(state.newest) for state in drawn})
 
     async def _timeline(self, window: Window, sources: Sequence[str]) -> Timeline:
         try:
@@ -160,8 +163,8 @@ class View:
             live = any(state.online for state in states)
             _set(self._status, cards.status("live", "Live") if live else cards.status("calm", "Waiting for a source"))
             return
-        since = moment(listener.changed, self._zone, now)
-        _set(self._status, cards.status("away", f"Broker away since {since}", listener.reason))
+        words = f"Broker away since {moment(listener.changed, self._zone, now)}" if listener.met else "No broker"
+        _set(self._status, cards.status("away", words, f"{listener.reason}. What is shown comes from the store."))
 
     def _show_chart(self, timeline: Timeline, total: Summary, chosen: Sequence[SourceState], now: datetime) -> None:
         drawn = (timeline, self._zone)
@@ -169,13 +172,14 @@ class View:
             return
         self._drawn = drawn
         names = span(timeline.window, self._zone)
-        _set(self._chart_head, f"<h2>Emotions over time</h2><p>{names} · {cards.text(str(self._zone))}</p>")
+        about = f"Mean probability · {names} · {cards.text(str(self._zone))}"
+        _set(self._chart_head, f"<h2>Emotions over time</h2><p>{about}</p>")
         _set(self._none, "" if total.frames else cards.none(chosen, self._zone, now))
         self._plot.props["aria-label"] = cards.in_words(total, names)
         self._plot.update_figure(timeline_figure(timeline, self._zone))
 
     def _show_sources(self, states: Sequence[SourceState], now: datetime) -> None:
-        shown = states[:MAX_CARDS]
+        shown = sorted(states, key=lambda state: not state.online)[:MAX_CARDS]
         more = f" · {len(states) - MAX_CARDS} more: choose them above" if len(states) > MAX_CARDS else ""
         online = sum(state.online for state in states)
         _set(self._sources_head, f"<h2>Sources</h2><p>{online} of {len(states)} online{more}</p>")

@@ -205,13 +205,12 @@ class Queries:
         first, count = int(window.start.timestamp()), window.points * window.width
         live = self.listener.rows(chosen, first, count)
         total = np.zeros((count, COLUMNS), dtype=np.float64)
+        blank = np.zeros((count, COLUMNS), dtype=np.float32)
         for name in set(live) | {name for name in self._rings if not chosen or name in chosen}:
-            heard = live.get(name)
-            stored = self._rings[name].rows(first, count) if name in self._rings else heard
-            if heard is None:
-                heard = stored
+            heard = live.get(name, blank)
+            stored = self._rings[name].rows(first, count) if name in self._rings else blank
             # Both tell of the same frames, each perhaps in part: the one that has more of a second is right.
-            total += np.where(heard[:, :1] >= stored[:, :1], heard, stored)  # type: ignore[index]
+            total += np.where(heard[:, :1] >= stored[:, :1], heard, stored)
         return Timeline(window, total.reshape(window.points, window.width, COLUMNS).sum(axis=1))
 
     def _read_seconds(self, store: Store) -> None:

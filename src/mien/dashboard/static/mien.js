@@ -150,6 +150,7 @@ window.mien = (() => {
         Object.assign(mark.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
         mark.style.setProperty("--emotion", `var(--${face.emotion})`);
         mark.classList.toggle("low", top < 16);
+        mark.classList.toggle("right", left + width / 2 > 55);
         mark.firstChild.textContent = face.label;
       }
       kept.forEach((mark) => mark.remove());
