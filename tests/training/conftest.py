@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ def draw(emotion: int, random: np.random.Generator) -> np.ndarray:
     return pixels.astype(np.uint8)
 
 
-def write_csv(path: Path, splits: dict[str, int], seed: int = 0) -> Path:
+def write(path: Path, splits: dict[str, int], seed: int = 0) -> Path:
     random = np.random.default_rng(seed)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -33,7 +33,12 @@ def write_csv(path: Path, splits: dict[str, int], seed: int = 0) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_csv(tmp_path_factory.mktemp("faces") / "fer2013.csv", SPLITS)
+    return write(tmp_path_factory.mktemp("faces") / "fer2013.csv", SPLITS)
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[..., Path]:
+    return write
 
 
 @pytest.fixture(autouse=True)

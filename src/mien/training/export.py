@@ -7,13 +7,9 @@ compared with torch on real faces before it is written.
 
 from __future__ import annotations
 
-import functools
-import json
-import logging
+import io
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +24,7 @@ from mien.observation import EMOTIONS
 from mien.training import data as faces_data
 from mien.training.checkpoints import load_checkpoint
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
+from mien.vision.emotions import INPUT, OUTPUT, Contract
 
 __all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_onnx"]
 
@@ -134,34 +131,26 @@ def to_onnx(
         trained_on: The data, in words.
         licence: Of the weights.
     """
-    model = onnx.ModelProto.FromString(_graph())
-    weights = SingleHead(net, head, calibration.temperature).state_dict()
+    model = onnx.ModelProto.FromString(_trace(SingleHead(net, head, calibration.temperature).eval()))
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.name not in weights and f"net.heads.{HEADS[0]}." not in tensor.name:
-            continue  # a constant of the graph
-        source = tensor.name.replace(f"net.heads.{HEADS[0]}.", f"net.heads.{head}.")
-        values = weights[source].numpy().astype(np.float32)
-        if values.size < HALVED_FROM:
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < HALVED_FROM:
             continue
         casts.append(onnx.helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=onnx.TensorProto.FLOAT))
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half"))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    contract = {
-        "contract": "1",
-        "name": name,
-        "labels": json.dumps(EMOTIONS),
-        "input_size": str(INPUT_SIZE),
-        "input_range": "0-255",
-        "temperature": str(calibration.temperature),
-        "abstain_below": str(calibration.abstain_below),
-        "trained_on": trained_on,
-        "licence": licence,
-    }
-    onnx.helper.set_model_props(model, {f"mien.{key}": value for key, value in contract.items()})
+    contract = Contract(
+        name=name,
+        input_size=INPUT_SIZE,
+        temperature=calibration.temperature,
+        abstain_below=calibration.abstain_below,
+        trained_on=trained_on,
+        licence=licence,
+    )
+    onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model, full_check=True)
     serialized: bytes = model.SerializeToString()
     return serialized
@@ -184,7 +173,7 @@ def check(model: bytes, expected: SingleHead, pixels: np.ndarray) -> float:
         faces = pixels[start : start + 256, None].astype(np.float32)
         with torch.inference_mode():
             answer = expected.eval()(torch.from_numpy(faces)).numpy()
-        largest = max(largest, float(np.abs(session.run(None, {"pixels": faces})[0] - answer).max()))
+        largest = max(largest, float(np.abs(session.run([OUTPUT], {INPUT: faces})[0] - answer).max()))
     if not largest <= TOLERANCE:
         raise ModelError(
             f"the exported model differs from torch by up to {largest:.2g} (at most {TOLERANCE:g} is allowed): it was "
@@ -193,48 +182,23 @@ def check(model: bytes, expected: SingleHead, pixels: np.ndarray) -> float:
     return largest
 
 
-@functools.cache
-def _graph() -> bytes:
-    """Return the ONNX graph of the first head with weights that mean nothing; each export fills in its own.
+def _trace(model: SingleHead) -> bytes:
+    """Return torch's ONNX file of the model.
 
-    Tracing the network takes torch seconds, and a run exports after each epoch.
+    The exporter that torch calls legacy takes a quarter of a second, its successor ten, and a run exports after each
+    epoch.
     """
-    template = SingleHead(fold(EmotionNet()), HEADS[0], 1.0).eval()
-    with torch.no_grad():
-        for weight in (*template.parameters(), template.temperature):
-            weight.copy_(torch.rand_like(weight))  # equal tensors would be merged into one
-    faces = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE)
-    with _quiet():
-        program = torch.onnx.export(
-            template,
-            (faces,),
-            dynamo=True,
-            verbose=False,
-            input_names=["pixels"],
-            output_names=["probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            model,
+            (torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE),),
+            file,
+            dynamo=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
+            opset_version=17,
         )
-    if program is None:
-        raise ModelError("torch exported no ONNX graph")
-    model = program.model_proto
-    del model.metadata_props[:]
-    for part in (*model.graph.node, *model.graph.input, *model.graph.output):
-        del part.metadata_props[:]  # torch's notes on where each part comes from, larger than the graph
-        part.doc_string = ""
-    del model.graph.value_info[:]
-    serialized: bytes = model.SerializeToString()
-    return serialized
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what torch's exporter says of itself: missing torchvision, deprecations inside it."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    return file.getvalue()

@@ -81,23 +81,23 @@ class Training(lightning.LightningModule):
         return DataLoader(sampler.dataset, 256, sampler=sampler)
 
     def on_train_epoch_start(self) -> None:
-        seed = self.config.seed * 1_000_003 + self.current_epoch + 7919 * self.global_rank
-        torch.manual_seed(seed)  # for dropout
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("learning_rate", rate, on_step=False, on_epoch=True, sync_dist=True)
 
     def training_step(self, indices: Tensor, step: int) -> Tensor:
         config = self.config
         pixels, labels, votes = self._batch("Training", indices)
-        generator = torch.Generator().manual_seed(hash((config.seed, self.current_epoch, step, self.global_rank)))
+        drawn = np.random.SeedSequence([config.seed, self.current_epoch, step, self.global_rank]).generate_state(2)
+        torch.manual_seed(int(drawn[0]))  # for dropout
+        generator = torch.Generator().manual_seed(int(drawn[1]))
         small = self.current_epoch < config.epochs // 2
         faces = augment(pixels, config.small_size if small else INPUT_SIZE, config, generator)
         logits = self.net(faces.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(logits["fer2013"].float(), labels, label_smoothing=config.label_smoothing)
-        voted = votes.sum(1) > 0
-        if config.ferplus_weight and voted.any():
-            shares = votes[voted] / votes[voted].sum(1, keepdim=True)
-            loss = loss + config.ferplus_weight * functional.cross_entropy(logits["ferplus"][voted].float(), shares)
+        # Faces without votes have no part in this, but the head always has: DDP waits for every gradient.
+        shares = votes / votes.sum(1, keepdim=True).clamp(min=1)
+        unlike = -(shares * torch.log_softmax(logits["ferplus"].float(), 1)).sum()
+        loss = loss + config.ferplus_weight * unlike / (votes.sum(1) > 0).sum().clamp(min=1)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 

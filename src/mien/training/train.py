@@ -132,7 +132,7 @@ def _launch(config: TrainConfig, resume: bool, devices: int, accelerator: str) -
     if done.returncode:
         raise MienError(
             f"training with {devices} processes stopped with exit code {done.returncode}; the lines above say why. "
-            f"Go on from its last complete epoch with --resume"
+            "--resume goes on from the last complete epoch"
         )
 
 

@@ -1,0 +1,215 @@
+"""A run: what it writes, how it goes on after kill -9, several processes, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lightning")
+import torch
+
+from mien.errors import ConfigError, InputError, MienError, MissingExtraError
+from mien.training import curves
+from mien.training.checkpoints import last_checkpoint, load_checkpoint
+from mien.training.config import TrainConfig, read, validated
+from mien.training.train import train
+
+pytestmark = pytest.mark.training
+
+TINY = {"epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0}
+
+
+def metrics(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "metrics.csv").read_text().splitlines()))
+
+
+def start(config: TrainConfig, **environment: str) -> subprocess.Popen[bytes]:
+    work = json.dumps({"config": asdict(config), "resume": False, "accelerator": "cpu"})
+    return subprocess.Popen(
+        [sys.executable, "-m", "mien.training.train", work], env=os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 100
+    while not path.exists():
+        assert process.poll() is None, f"training ended with {process.returncode} before it wrote {path}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three epochs."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("run")
+    train(TrainConfig(str(dataset), str(out), **TINY), accelerator="cpu")
+    return out
+
+
+def test_run_writes_a_checkpoint_a_model_and_a_row_for_each_epoch(run: Path) -> None:
+    stems = ["000", "001", "002"]
+    assert sorted(file.name for file in run.iterdir()) == sorted(
+        [f"{stem}.{kind}" for stem in stems for kind in ("ckpt", "onnx")]
+        + ["config.json", "curves.png", "latest.json", "metrics.csv"]
+    )
+    rows = metrics(run)
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[2]["train_loss"]) < float(rows[0]["train_loss"])
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert read(run / "config.json").epochs == 3
+
+
+def test_latest_names_the_newest_and_the_best_epoch(run: Path) -> None:
+    latest = json.loads((run / "latest.json").read_text())
+    accuracies = [float(row["val_acc1"]) for row in metrics(run)]
+    assert latest["latest"]["epoch"] == 2
+    assert latest["best"]["accuracy"] == pytest.approx(max(accuracies), abs=1e-5)
+    for entry in (latest["latest"], latest["best"]):
+        assert hashlib.sha256((run / entry["model"]).read_bytes()).hexdigest() == entry["sha256"]
+        assert (run / entry["checkpoint"]).exists()
+
+
+def test_run_resumed_after_kill_ends_with_the_same_weights(dataset: Path, run: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path / "killed"), **TINY)
+    process = start(config)
+    wait_for(tmp_path / "killed" / "000.ckpt", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "002.ckpt").exists()
+
+    last = train(config, resume=True, accelerator="cpu")
+
+    resumed, whole = (torch.load(path, weights_only=True) for path in (last, run / "002.ckpt"))
+    for part in ("state_dict", "current_model_state", "averaging_state"):
+        assert resumed[part].keys() == whole[part].keys()
+        for name, weight in whole[part].items():
+            assert torch.equal(resumed[part][name], weight), f"{part} {name}"
+    assert (tmp_path / "killed" / "002.onnx").read_bytes() == (run / "002.onnx").read_bytes()
+    rows = [metrics(out) for out in (tmp_path / "killed", run)]
+    assert [{**row, "seconds": ""} for row in rows[0]] == [{**row, "seconds": ""} for row in rows[1]]
+
+
+def test_resuming_a_finished_run_changes_nothing(run: Path, dataset: Path) -> None:
+    before = {file.name: file.read_bytes() for file in run.glob("*.ckpt")}
+    train(TrainConfig(str(dataset), str(run), **TINY), resume=True, accelerator="cpu")
+    assert {file.name: file.read_bytes() for file in run.glob("*.ckpt")} == before
+
+
+def test_run_stays_quiet(run: Path, dataset: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1})
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mien.training.train",
+            json.dumps({"config": asdict(config), "resume": False, "accelerator": "cpu"}),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stdout + process.stderr == ""
+
+
+def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1})
+    last = train(config, devices=2, accelerator="cpu")
+    assert last == str(tmp_path / "000.ckpt")
+    kept = torch.load(last, weights_only=True)
+    assert kept["global_step"] == 2  # 140 faces, two processes, 35 faces a step: four without the other's half
+
+
+def test_a_process_that_fails_stops_the_others_with_one_line(dataset: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path / "out"), **TINY)
+    (tmp_path / "out").write_text("a file where the folder should be")
+    with pytest.raises(MienError, match="cannot write|cannot read|exit code"):
+        train(config, accelerator="cpu")
+
+
+def test_folder_of_another_run_is_refused(run: Path, dataset: Path) -> None:
+    config = TrainConfig(str(dataset), str(run), **TINY)
+    with pytest.raises(InputError, match="already holds a run"):
+        train(config, accelerator="cpu")
+    with pytest.raises(InputError, match=r"holds a run with epochs = 3, not 9"):
+        train(replace(config, epochs=9), resume=True, accelerator="cpu")
+
+
+def test_early_stop(dataset: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 30, "patience": 1, "learning_rate": 1e-9})
+    last = train(config, accelerator="cpu")
+    assert Path(last).name < "029.ckpt"
+
+
+def test_tensorboard_gets_the_curves(dataset: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(
+        TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1, "log_to": "tensorboard"}), accelerator="cpu"
+    )
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert {"train_loss", "val_acc1", "val_acc5", "learning_rate", "recall_happy"} <= set(events.Tags()["scalars"])
+
+
+def test_tracker_that_is_not_installed(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[wandb\]'"):
+        train(TrainConfig(str(dataset), str(tmp_path), log_to="wandb"), accelerator="cpu")
+
+
+def test_data_without_public_test_is_refused(write_csv: Callable[..., Path], tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "some.csv", {"Training": 14})
+    with pytest.raises(InputError, match="holds no PublicTest faces"):
+        train(TrainConfig(str(data), str(tmp_path / "out")), accelerator="cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_that_is_not_there(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'gpu' was asked for"):
+        train(TrainConfig(str(dataset), str(tmp_path)), accelerator="gpu")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epochs = 0\ndata='x'\nout='y'", r"'epochs': .*greater than or equal to 1.*it is 0"),
+        ("epoch = 3\ndata='x'\nout='y'", r"unknown training setting 'epoch': did you mean epochs\?"),
+        ("data='x'", r"'out'.*it is missing"),
+        ("epochs =", "neither valid TOML"),
+    ],
+)
+def test_wrong_configuration(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path / "run.toml")
+
+
+def test_configuration_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
+    config = TrainConfig("faces.csv", "out", epochs=7, learning_rate=0.05, patience=3)
+    (tmp_path / "config.json").write_text(json.dumps(asdict(config)))
+    assert read(tmp_path / "config.json") == config
+    assert read(tmp_path / "config.json", epochs=9, seed=None) == replace(config, epochs=9)
+    assert validated(asdict(config)) == config
+
+
+def test_checkpoint_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint at"):
+        load_checkpoint(tmp_path / "no.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(InputError, match="is no checkpoint of Mien's"):
+        load_checkpoint(tmp_path / "text.ckpt")
+    assert last_checkpoint(str(tmp_path / "nowhere")) is None
