@@ -42,6 +42,7 @@ INBOX_BYTES = 64 << 20
 IDLE_S = 0.02
 """A batch is closed when nothing has come for so long, in seconds."""
 
+ONCE_IDLE_S = 2.0
 BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
 MAX_RANGES = 1000
@@ -79,17 +80,17 @@ class Trace(msgspec.Struct):
     seq: Count
 
 
-def run_forwarder(settings: Settings, stop: threading.Event, until_idle_s: float | None = None) -> Forwarded:
+def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = False) -> Forwarded:
     """Forward until `stop` is set.
 
     Args:
         settings: Where broker and store are, and how large a batch is.
         stop: Ends it, after the batch in hand.
-        until_idle_s: End also when nothing has come for so many seconds; a broker out of reach is an error then.
+        once: End also when nothing has come for two seconds; a broker out of reach is an error then.
 
     Raises:
         StoreError: The store cannot be opened.
-        BrokerError: With `until_idle_s`: there is no broker.
+        BrokerError: With `once`: there is no broker.
         UsageError: A forwarder runs already for this state folder.
     """
     home = settings.ensure_home()
@@ -97,7 +98,7 @@ def run_forwarder(settings: Settings, stop: threading.Event, until_idle_s: float
         store = open_store(settings.store_url)
         try:
             forwarder = _Forwarder(settings, store, stop)
-            forwarder.run(until_idle_s)
+            forwarder.run(ONCE_IDLE_S if once else None)
             return Forwarded(forwarder.stored, forwarder.known, forwarder.dead)
         finally:
             store.close()
@@ -291,6 +292,7 @@ class _Inbox:
     def __init__(self) -> None:
         self._waiting: deque[Message] = deque()
         self._bytes = 0
+        self._wanted = 1
         self._numbers: set[int] = set()
         self._connection: Connection | None = None
         self._changed = threading.Condition()
@@ -310,11 +312,8 @@ class _Inbox:
     def put(self, connection: Connection, message: Any) -> None:
         """Take a message in; wait while the inbox is full, so that the broker's side fills up instead."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    (len(self._waiting) < IN_FLIGHT and self._bytes < INBOX_BYTES) or self._connection is not connection
-                )
-            )
+            if self._is_full():
+                self._changed.wait_for(lambda: not self._is_full() or self._connection is not connection)
             if self._connection is not connection or message.mid in self._numbers:
                 return  # of a connection that is gone, or sent once more while it waits here
             if message.qos:
@@ -322,11 +321,13 @@ class _Inbox:
             number = message.mid if message.qos else 0
             self._waiting.append(Message(connection, number, _topic(message), message.payload, message.retain))
             self._bytes += len(message.payload)
-            self._changed.notify_all()
+            if len(self._waiting) == 1 or len(self._waiting) >= self._wanted:
+                self._changed.notify_all()
 
     def take(self, limit: int, wait_s: float) -> list[Message]:
         """Return up to `limit` messages; wait for more until none has come for IDLE_S, at most `wait_s`."""
         with self._changed:
+            self._wanted = limit
             self._changed.wait_for(lambda: self._waiting or self._connection is None, 0.2)
             end = time.monotonic() + wait_s
             while 0 < len(self._waiting) < limit and time.monotonic() < end:
@@ -338,6 +339,9 @@ class _Inbox:
             self._bytes -= sum(len(message.payload) for message in taken)
             self._changed.notify_all()
         return taken
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= IN_FLIGHT or self._bytes >= INBOX_BYTES
 
     def acknowledge(self, messages: list[Message], connection: Connection) -> None:
         """Acknowledge those messages that came on this connection."""

@@ -81,9 +81,19 @@ def frame_row(one: Observation) -> dict[str, Any]:
 def face_row(frame: bytes, n: int, face: Face) -> dict[str, Any]:
     """Return the row of `faces` for the n-th face of a frame."""
     x, y, width, height = face.box
-    row = {"frame": frame, "n": n, "track": face.track, "x": x, "y": y, "width": width, "height": height}
-    row |= {"confidence": face.confidence, "emotion": face.emotion}
-    return row | {emotion: getattr(face.probabilities, emotion) for emotion in EMOTIONS}
+    row = {
+        "frame": frame,
+        "n": n,
+        "track": face.track,
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        "confidence": face.confidence,
+        "emotion": face.emotion,
+    }
+    row.update(zip(EMOTIONS, msgspec.structs.astuple(face.probabilities), strict=True))
+    return row
 
 
 def face(row: Any) -> Face:
