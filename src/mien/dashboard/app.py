@@ -105,7 +105,7 @@ def _build(queries: Queries) -> FastAPI:
 
     ui.run_with(
         app, title="Mien", favicon=STATIC / "icon.svg", language="en-US", tailwind=False, message_history_length=50,
-        show_welcome_message=False, binding_refresh_interval=None,
+        show_welcome_message=False, binding_refresh_interval=None, reconnect_timeout=10.0,
     )  # fmt: skip
     return app
 

@@ -161,9 +161,7 @@ def in_words(total: Summary, period: str) -> str:
     """Return the chart's content as a sentence, for those who do not see it."""
     if not total.faces:
         return f"Emotions over time, {period}: no face"
-    parts = ", ".join(
-        f"{emotion} {100 * total.sums[EMOTIONS.index(emotion)] / total.faces:.0f} %" for emotion in SHOWN
-    )
+    parts = ", ".join(f"{emotion} {100 * total.sums[EMOTIONS.index(emotion)] / total.faces:.0f} %" for emotion in SHOWN)
     return f"Emotions over time, {period}. On average {parts}"
 
 

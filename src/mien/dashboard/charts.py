@@ -41,12 +41,13 @@ def shares(rows: np.ndarray) -> np.ndarray:
     return result
 
 
-def timeline_figure(timeline: Timeline, zone: tzinfo) -> dict[str, Any]:
+def timeline_figure(timeline: Timeline, zone: tzinfo, text_px: float = 12.0) -> dict[str, Any]:
     """Return the stacked shares of the emotions over time above the faces in view.
 
     Args:
         timeline: What to draw.
         zone: The viewer's: Plotly draws the times as they are written.
+        text_px: The height of the text in CSS pixels.
     """
     window, rows = timeline
     starts = [window.start + timedelta(seconds=window.width * point) for point in range(window.points)]
@@ -66,34 +67,35 @@ def timeline_figure(timeline: Timeline, zone: tzinfo) -> dict[str, Any]:
         for emotion in SHOWN
     ]  # fmt: skip
     count = {
-        "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces in view", "yaxis": "y2",
+        "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces", "yaxis": "y2",
         "x": [_local(start, zone) for start in [*starts, window.end]], "y": [*mean_faces.round(2).tolist(), 0],
         "line": {"shape": "hv", "width": 1.2, "color": "#7b8794"}, "fillcolor": "rgba(123,135,148,.22)",
         "hovertemplate": "%{y:.2~f} faces a frame",
     }  # fmt: skip
     top = max(1.0, float(mean_faces.max(initial=0)) * 1.25)
-    return {"data": [*bands, count], "layout": _layout(window, zone, top), "config": CONFIG}
+    return {"data": [*bands, count], "layout": _layout(window, zone, top, text_px), "config": CONFIG}
 
 
 CONFIG = {"displayModeBar": False, "responsive": True, "showTips": False, "doubleClick": False}
 
 
-def _layout(window: Window, zone: tzinfo, top: float) -> dict[str, Any]:
+def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
     axis = {"fixedrange": True, "zeroline": False, "showline": False, "automargin": True}
     clock = "%H:%M:%S" if window.width < 60 else "%a %d %b, %H:%M" if window.width < 86400 else "%d %b %Y"
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "inherit", "size": 12},
+        "font": {"family": "inherit", "size": text_px},
         "showlegend": False,
         "dragmode": False,
         "hovermode": "x unified",
+        "hoversubplots": "axis",
         "hoverlabel": {"namelength": -1},
         "uirevision": "stays",
         "annotations": [
             {
-                "text": "Faces in view, mean per frame", "xref": "paper", "yref": "paper", "x": 0, "y": 0.185,
+                "text": "Faces per frame", "xref": "paper", "yref": "paper", "x": 0, "y": 0.185,
                 "xanchor": "left", "yanchor": "bottom", "showarrow": False,
             }
         ],

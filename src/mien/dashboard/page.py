@@ -62,6 +62,7 @@ class View:
         self._queries = queries
         self._choice = _choice(query)
         self._zone: tzinfo = timezone.utc
+        self._text_px = 12.0
         self._greeted = False
         self._drawn: tuple[Timeline, tzinfo] | None = None
         self._sent: dict[str, str] = {}
@@ -123,8 +124,7 @@ class View:
 
     async def _refresh(self) -> None:
         if not self._greeted:
-            self._zone = zone_named(await ui.run_javascript("mien.zone()", timeout=5))
-            self._greeted = True
+            await self._greet()
         now = datetime.now(timezone.utc)
         states = await self._queries.sources()
         self._show_status(states, now)
@@ -147,6 +147,17 @@ class View:
         self._send("sources", [state.source for state in states])
         drawn = [state for state in chosen if state.source in self._cards]
         self._send("stages", {state.source: cards.stage(state.newest) for state in drawn})
+
+    async def _greet(self) -> None:
+        try:
+            answer = await ui.run_javascript("mien.greet()", timeout=5)
+        except TimeoutError:
+            return
+        told = answer if isinstance(answer, dict) else {}
+        size = told.get("size")
+        self._zone = zone_named(told.get("zone"))
+        self._text_px = 0.8 * min(max(size, 8.0), 64.0) if isinstance(size, int | float) else 12.0
+        self._greeted = True
 
     async def _timeline(self, window: Window, sources: Sequence[str]) -> Timeline:
         try:
@@ -176,7 +187,7 @@ class View:
         _set(self._chart_head, f"<h2>Emotions over time</h2><p>{about}</p>")
         _set(self._none, "" if total.frames else cards.none(chosen, self._zone, now))
         self._plot.props["aria-label"] = cards.in_words(total, names)
-        self._plot.update_figure(timeline_figure(timeline, self._zone))
+        self._plot.update_figure(timeline_figure(timeline, self._zone, self._text_px))
 
     def _show_sources(self, states: Sequence[SourceState], now: datetime) -> None:
         shown = sorted(states, key=lambda state: not state.online)[:MAX_CARDS]

@@ -150,7 +150,8 @@ window.mien = (() => {
         Object.assign(mark.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
         mark.style.setProperty("--emotion", `var(--${face.emotion})`);
         mark.classList.toggle("low", top < 16);
-        mark.classList.toggle("right", left + width / 2 > 55);
+        mark.classList.toggle("left", left + width / 2 < 16);
+        mark.classList.toggle("right", left + width / 2 > 84);
         mark.firstChild.textContent = face.label;
       }
       kept.forEach((mark) => mark.remove());
@@ -163,6 +164,18 @@ window.mien = (() => {
       setTimeout(() => (button.textContent = "Copy"), 1600);
     });
   }
+
+  /* Each update of the chart hides its tooltip: show it again where the pointer still is. */
+  let pointer = null;
+  document.addEventListener("mousemove", (event) => {
+    const chart = event.target.closest?.(".plot");
+    pointer = chart && { clientX: event.clientX, clientY: event.clientY };
+    if (!chart?.on || chart.dataset.hovers) return;
+    chart.dataset.hovers = "yes";
+    chart.on("plotly_afterplot", () => {
+      if (pointer) chart.querySelector(".nsewdrag")?.dispatchEvent(new MouseEvent("mousemove", { ...pointer, bubbles: true }));
+    });
+  });
 
   document.addEventListener("click", (event) => {
     const target = event.target.closest("button, summary");
@@ -199,11 +212,11 @@ window.mien = (() => {
   darkness.addEventListener("change", paint);
   paint();
 
-  function zone() {
+  function greet() {
     paint();
     show();
-    return Intl.DateTimeFormat().resolvedOptions().timeZone;
+    return { zone: Intl.DateTimeFormat().resolvedOptions().timeZone, size: parseFloat(getComputedStyle(root).fontSize) };
   }
 
-  return { sources, stages, zone };
+  return { greet, sources, stages };
 })();
