@@ -29,7 +29,7 @@ SHIPPED = ("fer2013", "ferplus")
 
 VERSION = "1"
 PREFIX = "mien."
-BATCH = 64
+BATCH = 32
 
 
 @dataclass(frozen=True)

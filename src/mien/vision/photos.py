@@ -6,6 +6,7 @@ cannot be read is passed over; `problem` then says so.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -22,7 +23,18 @@ from mien.vision.sources import Frame, Image, Source
 
 __all__ = ["ENDINGS", "MAX_PIXELS", "Photos", "is_photo", "read_photo"]
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "PPM")
+BEGINNINGS = (
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("WEBP", rb"RIFF....WEBP"),
+    ("TIFF", rb"II[*+]\x00|MM\x00[*+]"),
+    ("GIF", rb"GIF8[79]a"),
+    ("AVIF", rb"....ftypavi[fs]"),
+    ("BMP", rb"BM"),
+    ("PPM", rb"P[1-6]\s"),
+)
+"""How files of each kind begin. Only the kind found is handed to Pillow, whose other decoders are never tried."""
+
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif", ".ppm", ".pgm"})
 """Which files of a folder are taken for photos."""
 
@@ -85,16 +97,11 @@ class Photos(Source):
 
 
 def is_photo(path: Path) -> bool:
-    """Return whether the file begins as a photo does, whatever its name ends in."""
+    """Return whether a file is a photo by its beginning or, failing that, by its ending."""
     try:
-        with warnings.catch_warnings(), Pillow.open(path, formats=FORMATS):
-            return True
-    except Pillow.DecompressionBombError:
-        return True
-    except UnidentifiedImageError:
+        return _kind(path) is not None or path.suffix.lower() in ENDINGS
+    except OSError:
         return path.suffix.lower() in ENDINGS
-    except UNREADABLE:
-        return False
 
 
 def read_photo(path: Path) -> tuple[Image, datetime | None]:
@@ -104,19 +111,29 @@ def read_photo(path: Path) -> tuple[Image, datetime | None]:
         InputError: The file cannot be read, is no photo, or has too many pixels.
     """
     try:
+        kind = _kind(path)
+        if kind is None:
+            raise InputError(f"cannot read photo '{path}': it is no picture of a kind known here")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large pictures; both are dealt with here
-            with Pillow.open(path, formats=FORMATS) as photo:
+            with Pillow.open(path, formats=[kind]) as photo:
                 _bound(photo, path)
                 time = _taken(photo)
                 return _to_bgr(ImageOps.exif_transpose(photo)), time
     except Pillow.DecompressionBombError as error:
         raise InputError(f"cannot read photo '{path}': it has far more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"cannot read photo '{path}': it is no picture of a kind known here") from error
+        raise InputError(f"cannot read photo '{path}': it begins as {kind} does, but goes on as none") from error
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"cannot read photo '{path}': {reason[0].lower()}{reason[1:]}") from error
+
+
+def _kind(path: Path) -> str | None:
+    """Return the kind of picture that a file begins as."""
+    with path.open("rb") as file:
+        beginning = file.read(16)
+    return next((kind for kind, pattern in BEGINNINGS if re.match(pattern, beginning, re.DOTALL)), None)
 
 
 def _in_folder(folder: Path) -> list[Path]:

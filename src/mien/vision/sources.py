@@ -228,11 +228,13 @@ class _Limited(_Wrapper):
         self.fps = fps
 
     def __iter__(self) -> Iterator[Frame]:
-        due = float("-inf")
+        due, period = 0.0, 1 / self.fps
         for frame in self._frames():
-            if frame.offset_s is None or frame.offset_s >= due - 1e-6:
+            at = frame.offset_s
+            if at is None or at >= due - 1e-6:
                 yield frame
-                due = max(due, (frame.offset_s or 0.0) - 1 / self.fps) + 1 / self.fps
+                # A late frame moves the beat, so that no burst follows it.
+                due = due + period if at is None or due + period > at else at + period
 
 
 def paced(source: Source) -> Source:

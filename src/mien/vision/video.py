@@ -70,7 +70,8 @@ class Video(Source):
             return
         if not count:
             raise InputError(f"cannot read video '{self.path}': none of its frames can be decoded; is it damaged?")
-        self._note_what_is_missing(count, offset + float(1 / rate))
+        # Some containers tell the length, some the time of the end.
+        self._note_what_is_missing(count, offset + float(1 / rate) + max(0.0, first or 0.0))
 
     def _decode(self) -> Iterator[Any]:
         """Yield decoded frames, passing over packets that are damaged."""

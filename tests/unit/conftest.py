@@ -1,0 +1,45 @@
+"""What tests of the vision half share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import grey_levels, write_model, write_video
+
+from mien.observation import EMOTIONS
+from mien.vision.emotions import Classifier
+from mien.vision.faces import Detector
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with random weights, the same each time."""
+    weights = np.random.default_rng(1).normal(0, 2e-4, (48 * 48, len(EMOTIONS)))
+    return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx", weights, np.zeros(len(EMOTIONS)))
+
+
+@pytest.fixture(scope="session")
+def always(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, float], Classifier]:
+    """Makes a model that gives one emotion the same probability whatever it sees, and the others the rest."""
+
+    def make(emotion: str, probability: float) -> Classifier:
+        shares = np.full(len(EMOTIONS), (1 - probability) / (len(EMOTIONS) - 1))
+        shares[EMOTIONS.index(emotion)] = probability
+        path = tmp_path_factory.mktemp("always") / "model.onnx"
+        return Classifier.load(write_model(path, np.zeros((48 * 48, len(EMOTIONS))), np.log(shares)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def detector() -> Detector:
+    return Detector()
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Forty frames of 64x48, 25 a second."""
+    return write_video(tmp_path / "forty.mp4", grey_levels(40), range(0, 40 * 40, 40))

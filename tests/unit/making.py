@@ -1,0 +1,71 @@
+"""Small models with Mien's contract, and small videos, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from mien.vision.emotions import Contract
+
+CONTRACT = Contract("tiny", 48, 1.0, 0.4, "nothing: its weights are random", "Apache-2.0")
+
+
+def write_model(
+    path: Path, weights: np.ndarray, bias: np.ndarray, metadata: dict[str, str] | None = None, **names: Any
+) -> Path:
+    """Write softmax(pixels @ weights + bias) as an ONNX file; weights of shape (2304, 7)."""
+    onnx = pytest.importorskip("onnx")
+    pixels, output = names.get("pixels", "pixels"), names.get("output", "probabilities")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", [pixels], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["scores"]),
+            helper.make_node("Add", ["scores", "bias"], ["logits"]),
+            helper.make_node(names.get("last", "Softmax"), ["logits"], [output]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info(pixels, kinds.FLOAT, ["n", 1, 48, 48])],
+        [helper.make_tensor_value_info(output, kinds.FLOAT, ["n", weights.shape[1]])],
+        [
+            onnx.numpy_helper.from_array(weights.astype(np.float32), "weights"),
+            onnx.numpy_helper.from_array(bias.astype(np.float32), "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, CONTRACT.to_metadata() if metadata is None else metadata)
+    onnx.save(model, path)
+    return path
+
+
+def write_video(path: Path, images: Iterable[np.ndarray], times_ms: Iterable[int], codec: str = "libx264") -> Path:
+    """Write images, BGR, shape (h, w, 3), to be shown at these times."""
+    images = list(images)
+    with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        stream.codec_context.thread_count = 1
+        if codec == "libx264":
+            stream.options = {"bf": "0", "g": "5", "crf": "12", "preset": "ultrafast"}
+        for image, time in zip(images, times_ms, strict=False):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+            frame.pts, frame.time_base = time, stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def grey_levels(count: int, width: int = 64, height: int = 48) -> list[np.ndarray]:
+    """Images that tell their number by their brightness, and their orientation by a white top."""
+    images = [np.full((height, width, 3), 20 + 3 * number, np.uint8) for number in range(count)]
+    for image in images:
+        image[: height // 4] = 255
+    return images

@@ -1,0 +1,123 @@
+"""The model's contract and the classifier."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import CONTRACT, write_model
+
+from mien.errors import ModelError
+from mien.observation import EMOTIONS
+from mien.vision.emotions import SHIPPED, Classifier, Contract
+
+
+def test_a_contract_survives_its_metadata() -> None:
+    contract = Contract("mien-9", 64, 1.375, 0.4321, "FER-2013", "Apache-2.0")
+    metadata = contract.to_metadata()
+    assert metadata["mien.contract"] == "1"
+    assert metadata["mien.labels"] == "angry,disgust,fear,happy,sad,surprise,neutral"
+    assert all(key.startswith("mien.") for key in metadata)
+    assert Contract.from_metadata({"framework": "other", **metadata}) == contract
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        ("contract", None, "carries no contract"),
+        ("contract", "2", "version '2'"),
+        ("temperature", None, "lacks mien.temperature"),
+        ("temperature", "warm", "'warm', expected a number"),
+        ("temperature", "nan", "expected a number"),
+        ("abstain_below", "1.5", "expected a number from 0 to 1"),
+        ("input_size", "0", "expected a number from 8"),
+        ("labels", "happy,sad", "its labels are happy,sad"),
+        ("input_range", "0-1", "input range"),
+        ("name", "", "its name"),
+    ],
+)
+def test_a_contract_that_cannot_be_kept_is_refused(key: str, text: str | None, said: str) -> None:
+    metadata = CONTRACT.to_metadata()
+    metadata.pop(f"mien.{key}")
+    if text is not None:
+        metadata[f"mien.{key}"] = text
+    with pytest.raises(ModelError, match=said) as caught:
+        Contract.from_metadata(metadata)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_contract_or_with_another_graph_is_refused(tmp_path: Path) -> None:
+    weights, bias = np.zeros((2304, 7)), np.zeros(7)
+    bare = write_model(tmp_path / "bare.onnx", weights, bias, {})
+    other = write_model(tmp_path / "other.onnx", weights, bias, pixels="input_1")
+    text = tmp_path / "text.onnx"
+    text.write_text("no model")
+    for path, said in (
+        (bare, "no contract"),
+        (other, "takes input_1"),
+        (text, "no ONNX model"),
+        (tmp_path / "missing.onnx", "cannot read model"),
+        (tmp_path, "cannot read model"),
+    ):
+        with pytest.raises(ModelError, match=said) as caught:
+            Classifier.load(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path) -> None:
+    scores = Classifier.load(write_model(tmp_path / "scores.onnx", np.zeros((2304, 7)), np.ones(7), last="Identity"))
+    with pytest.raises(ModelError, match="no probabilities"):
+        scores.classify(np.zeros((1, 48, 48), np.uint8))
+    eight = Classifier.load(write_model(tmp_path / "eight.onnx", np.zeros((2304, 8)), np.zeros(8)))
+    with pytest.raises(ModelError, match=r"gives shape \(2, 8\)"):
+        eight.classify(np.zeros((2, 48, 48), np.uint8))
+
+
+def test_probabilities_come_in_the_shape_promised(tiny_model: Path) -> None:
+    classifier = Classifier.load(tiny_model)
+    crops = np.random.default_rng(5).integers(0, 256, (70, 48, 48), np.uint8)
+    probabilities = classifier.classify(crops)
+    assert (probabilities.shape, probabilities.dtype) == ((70, 7), np.float32)
+    assert probabilities.sum(1) == pytest.approx(np.ones(70), abs=1e-5)
+    assert probabilities.std(0).min() > 0
+    one_by_one = np.vstack([classifier.classify(face[None]) for face in crops])
+    assert probabilities == pytest.approx(one_by_one, abs=1e-5)
+    assert classifier.classify(crops[:0]).shape == (0, 7)
+
+
+def test_crops_of_another_size_are_scaled(tiny_model: Path) -> None:
+    classifier = Classifier.load(tiny_model)
+    small = np.kron(np.arange(36, dtype=np.uint8).reshape(6, 6) * 7, np.ones((8, 8), np.uint8))[None]
+    large = np.kron(small[0], np.ones((3, 3), np.uint8))[None]
+    assert classifier.classify(large) == pytest.approx(classifier.classify(small), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "crops", [np.zeros((48, 48), np.uint8), np.zeros((1, 48, 48), np.float32), np.zeros((1, 0, 4), np.uint8)]
+)
+def test_crops_of_another_kind_are_refused(tiny_model: Path, crops: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"uint8 of shape \(n, h, w\)"):
+        Classifier.load(tiny_model).classify(crops)
+
+
+def test_the_id_is_the_name_and_the_files_digest(tiny_model: Path, always: Callable[[str, float], Classifier]) -> None:
+    digest = hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    classifier = Classifier.load(str(tiny_model))
+    assert classifier.model_id == f"tiny@{digest[:8]}"
+    assert classifier.threshold == 0.4
+    probabilities = always("sad", 0.7).classify(np.zeros((1, 48, 48), np.uint8))
+    assert probabilities[0, EMOTIONS.index("sad")] == pytest.approx(0.7, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_can_be_loaded_by_name(name: str) -> None:
+    try:
+        classifier = Classifier.load(name)
+    except ModelError as error:
+        assert "does not come with this version" in str(error)  # noqa: PT017
+        pytest.skip(str(error))
+    assert classifier.classify(np.zeros((1, 48, 48), np.uint8)).shape == (1, 7)

