@@ -35,7 +35,9 @@ WINDOW = 10_000
 """How many rows may be sent and not yet confirmed."""
 
 BACKOFF_S = (0.5, 15.0)
-GREETED_S = 2.0
+GREETED_S = 1.0
+"""However many forwarders greet, sending begins anew at most so often, in seconds."""
+
 STUCK_S = 30
 DELAYS_KEPT = 1000
 
@@ -155,7 +157,7 @@ class Publisher:
             if self._in_flight and time.monotonic() - self._moved_at > STUCK_S:
                 log.warning("the broker at %s has acknowledged nothing for %d s", connection.address, STUCK_S)
                 break
-            self._wake.wait(min(1.0, self._resend_after / 2))
+            self._wake.wait(min(0.5, self._resend_after / 2))
             self._wake.clear()
         self.connected = False
         self._outbox.set_window(0)
@@ -170,6 +172,7 @@ class Publisher:
         self._frontier = 0
         self._sent: dict[tuple[str, int], Sent] = {}
         self._in_flight: dict[int, Row] = {}
+        self._greeted = False
         self._restarted_at = self._probed_at = self._moved_at = time.monotonic()
 
     def _take_messages(self, connection: Connection) -> None:
@@ -184,8 +187,10 @@ class Publisher:
             assert isinstance(stored, Stored)  # noqa: S101 - for the type checker
             if stored.ranges:
                 self._confirm(stored)
-            elif time.monotonic() - self._restarted_at > GREETED_S:
-                self._restart()
+            else:
+                self._greeted = True
+        if self._greeted and time.monotonic() - self._restarted_at > GREETED_S:
+            self._restart()
 
     def _confirm(self, stored: Stored) -> None:
         self._outbox.confirm(stored.session, stored.ranges)

@@ -1,0 +1,263 @@
+"""Watching: sources go in, their observations go into outboxes on disk and from there to the broker.
+
+Each source has a thread, an outbox and a connection of its own; the emotion model is shared. What earlier runs left in
+outboxes is delivered too, whatever its source was called.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mien import __version__
+from mien.config import Settings
+from mien.edge.outbox import Outbox, waiting_sources
+from mien.edge.publisher import Publisher
+from mien.errors import InputError, MienError, UsageError
+from mien.observation import Observation
+from mien.vision.emotions import Classifier
+from mien.vision.faces import Detector
+from mien.vision.pipeline import Pipeline, load_models
+from mien.vision.sources import Frame, Source, limited, open_source, paced, raise_problem
+
+__all__ = ["FrameCallback", "run_watch"]
+
+log = logging.getLogger(__name__)
+
+FrameCallback = Callable[[Frame, Observation], None]
+"""Called with each frame and what it showed, from the source's thread."""
+
+DRAIN_S = 5.0
+"""How long the end waits for confirmations, in seconds; what is missing then stays in the outbox."""
+
+
+def run_watch(
+    settings: Settings,
+    specs: Sequence[str],
+    stop: threading.Event,
+    *,
+    name: str | None = None,
+    loop: bool = False,
+    window: bool = False,
+    frame_callback: FrameCallback | None = None,
+) -> None:
+    """Watch sources until they end or `stop` is set.
+
+    Args:
+        settings: Where outbox and broker are, and how faces are read.
+        specs: What to watch: cameras' numbers, videos, streams' URLs, `demo`.
+        stop: Ends it: what was analysed goes to disk, and to the broker if that takes less than 5 s.
+        name: What the source is called; only for a single one.
+        loop: Play videos again and again, each time as a new session; `demo` always does.
+        window: Show the live picture; closing it stops the watching.
+        frame_callback: Sees each frame and its observation.
+
+    Raises:
+        UsageError: A name was given for several sources, or one is being watched already.
+        InputError: A source cannot be opened.
+        MienError: What went wrong with the only source, or with the last of several.
+    """
+    if name is not None and len(specs) > 1:
+        raise UsageError(f"--name '{name}' names one source, but {len(specs)} were given")
+    settings.ensure_home()
+    detector, classifier = load_models(settings.vision)
+    watchers: list[_Watcher] = []
+    leftovers: _Leftovers | None = None
+    try:
+        for spec in specs:
+            own = detector if not watchers else Detector(settings.vision.confidence, settings.vision.max_side)
+            watchers.append(_Watcher(settings, spec, _open_named(spec, name, watchers), own, classifier, loop))
+        leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
+        show = _show_windows(watchers) if window else None
+        for watcher in watchers:
+            watcher.start(frame_callback)
+        while not stop.is_set() and any(watcher.is_alive() for watcher in watchers):
+            if show is None:
+                stop.wait(0.1)
+            elif not show():
+                break
+    finally:
+        for watcher in watchers:
+            watcher.stop()
+        for watcher in watchers:
+            watcher.close()
+        if leftovers is not None:
+            leftovers.close()
+    errors = [watcher.error for watcher in watchers if watcher.error is not None]
+    for error in errors[:-1]:
+        log.warning("%s", error)
+    if errors:
+        raise errors[-1]
+
+
+class _Watcher:
+    """One source on its way to the broker."""
+
+    def __init__(
+        self, settings: Settings, spec: str, source: Source, detector: Detector, classifier: Classifier, loop: bool
+    ) -> None:
+        self.name = source.name
+        self.error: MienError | None = None
+        self.newest: tuple[Frame, Observation] | None = None
+        self._settings, self._spec, self._source = settings, spec, source
+        self._detector, self._classifier = detector, classifier
+        self._loops = spec == "demo" or (loop and not source.live)
+        self._stopping = threading.Event()
+        self._began = time.monotonic()
+        self._frames = self._dropped_before = self._frames_before = 0
+        self._counted_at = self._began
+        try:
+            self._outbox = Outbox(settings.home / "outbox", self.name, settings.outbox.max_rows)
+        except MienError:
+            source.close()
+            raise
+        self._publisher = Publisher(self._outbox, self.name, settings, self._stats)
+        self._thread = threading.Thread(target=self._run, name=f"watch-{self.name}", daemon=True)
+
+    def start(self, callback: FrameCallback | None) -> None:
+        self._callback = callback
+        log.info("watching '%s'%s", self.name, ", in a loop" if self._loops else "")
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._source.close()
+
+    def close(self) -> None:
+        """Bring what was analysed to disk, and to the broker if that takes no more than DRAIN_S."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        if not self._publisher.drain(DRAIN_S):
+            left = self._outbox.counts.depth
+            log.warning("%d observations of '%s' wait in the outbox; the next `mien watch` sends them", left, self.name)
+        self._publisher.close()
+        self._outbox.close()
+
+    def _run(self) -> None:
+        try:
+            self._play()
+            while self._loops and not self._stopping.is_set():
+                self._dropped_before += self._source.dropped
+                self._source = open_source(self._spec, self.name)
+                if self._stopping.is_set():
+                    self._source.close()
+                self._play()
+        except MienError as error:
+            self.error = error
+        except Exception as error:  # one source must not take the others along
+            log.exception("'%s' failed", self.name)
+            self.error = MienError(f"watching '{self.name}' failed: {error!r}; this is a mistake in Mien")
+
+    def _play(self) -> None:
+        vision = self._settings.vision
+        pipeline = Pipeline(
+            self._detector,
+            self._classifier,
+            self.name,
+            abstain_below=vision.abstain_below,
+            smoothing_s=vision.smoothing_s,
+        )
+        with self._source as source:
+            fps = self._settings.watch.fps
+            for frame in paced(limited(source, fps) if fps else source):
+                if self._stopping.is_set():
+                    break
+                if frame.offset_s is None:
+                    raise InputError(
+                        f"'{self._spec}' is no camera, stream or video: for photos there is `mien analyze`"
+                    )
+                observation = pipeline.observe(frame)
+                self._outbox.append(observation)
+                self._frames += 1
+                self.newest = frame, observation
+                if self._callback is not None:
+                    self._callback(frame, observation)
+            if not self._stopping.is_set():
+                raise_problem(source, f"the {self._frames} frames before were analysed")
+
+    def _stats(self) -> dict[str, Any]:
+        now = time.monotonic()
+        passed, self._counted_at = now - self._counted_at, now
+        frames, self._frames_before = self._frames - self._frames_before, self._frames
+        return {
+            "fps": round(frames / passed, 2) if passed > 0 else 0.0,
+            "dropped": self._dropped_before + self._source.dropped,
+            "faces": len(self.newest[1].faces) if self.newest else 0,
+            "uptime_s": round(now - self._began, 1),
+            "model": self._classifier.model_id,
+            "version": __version__,
+        }
+
+
+class _Leftovers:
+    """What earlier runs left in the outboxes of sources that this run doesn't watch."""
+
+    def __init__(self, settings: Settings, watched: set[str]) -> None:
+        self._stopping = threading.Event()
+        folder = settings.home / "outbox"
+        self._threads = [
+            threading.Thread(target=self._deliver, args=(settings, source), name=f"leftovers-{source}", daemon=True)
+            for source in waiting_sources(folder)
+            if source not in watched
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _deliver(self, settings: Settings, source: str) -> None:
+        try:
+            outbox = Outbox(settings.home / "outbox", source, settings.outbox.max_rows)
+        except UsageError:
+            return  # another process watches it
+        except MienError as error:
+            log.warning("%s", error)
+            return
+        log.info("'%s' left %d observations in its outbox; they are sent now", source, outbox.counts.depth)
+        publisher = Publisher(outbox, source, settings)
+        while outbox.counts.depth and not self._stopping.wait(0.2):
+            pass
+        publisher.close()
+        outbox.close()
+
+
+def _open_named(spec: str, name: str | None, watchers: Sequence[_Watcher]) -> Source:
+    """Open a source under a name that no other in this run has."""
+    source = open_source(spec, name)
+    taken = {watcher.name for watcher in watchers}
+    if source.name not in taken:
+        return source
+    source.close()
+    base = source.name[:60]
+    return open_source(spec, next(f"{base}-{n}" for n in range(2, 1000) if f"{base}-{n}" not in taken))
+
+
+def _show_windows(watchers: Sequence[_Watcher]) -> Callable[[], bool]:
+    """Open a window for each source and return what draws the newest frames; it says whether one is still open."""
+    from mien.vision.annotate import annotate
+    from mien.vision.window import Window
+
+    windows = {watcher: Window(f"Mien: {watcher.name}") for watcher in watchers}
+    shown: dict[_Watcher, Any] = {}
+
+    def show() -> bool:
+        for watcher, window in list(windows.items()):
+            newest = watcher.newest
+            if newest is None or newest is shown.get(watcher):
+                continue
+            shown[watcher] = newest
+            if not window.show(annotate(newest[0].image, newest[1])):
+                del windows[watcher]
+        time.sleep(0.01)
+        return bool(windows)
+
+    return show
