@@ -109,7 +109,7 @@ class Outbox:
             raise StoreError(f"cannot open the outbox '{self.path}': {error}; move it away to begin anew") from error
         self._reading = threading.Lock()
         self._state = threading.Condition()
-        self._new: deque[Observation] = deque()
+        self._new: deque[tuple[str, int, float | None, bytes]] = deque()
         self._confirmations: list[tuple[str, int, int]] = []
         self._window = 0
         self._full = False
@@ -125,10 +125,12 @@ class Outbox:
         Raises:
             StoreError: The file is damaged.
         """
+        time = observation.time.timestamp() if observation.time else None
+        row = (observation.session, observation.seq, time, encode(observation))
         with self._state:
             self._state.wait_for(lambda: len(self._new) < UNCOMMITTED or self._failure is not None)
             self._check()
-            self._new.append(observation)
+            self._new.append(row)
             self._state.notify_all()
 
     def flush(self, timeout: float = 10.0) -> bool:
@@ -145,10 +147,17 @@ class Outbox:
             self._state.notify_all()
 
     def released(self, after: int, limit: int) -> list[Row]:
-        """Return rows that may be sent, in order, from the first one whose `n` is higher than `after`."""
+        """Return rows that may be sent, in order, from the first one whose `n` is higher than `after`.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
         query = "SELECT n, session, seq, time, payload FROM rows WHERE n > ? AND n <= ? ORDER BY n LIMIT ?"
-        with self._reading:
-            return [Row(*row) for row in self._reader.execute(query, (after, self._released, limit))]
+        try:
+            with self._reading:
+                return [Row(*row) for row in self._reader.execute(query, (after, self._released, limit))]
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the outbox '{self.path}': {error}") from error
 
     def confirm(self, session: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Let go of the released rows of a session in these ranges of `seq`, both ends included."""
@@ -230,7 +239,9 @@ class Outbox:
             if self.changed is not None:
                 self.changed()
 
-    def _commit(self, new: list[Observation], confirmations: list[tuple[str, int, int]]) -> None:
+    def _commit(
+        self, new: list[tuple[str, int, float | None, bytes]], confirmations: list[tuple[str, int, int]]
+    ) -> None:
         """Take, let go, release and drop in one transaction; memory follows when that is on disk."""
         taken, confirmed, dropped, depth = self._counts
         released, out = self._released, self._out
@@ -238,7 +249,7 @@ class Outbox:
         writer.execute("BEGIN IMMEDIATE")
         writer.executemany(
             "INSERT INTO rows (session, seq, time, payload) VALUES (?, ?, ?, ?)",
-            ((one.session, one.seq, one.time.timestamp() if one.time else None, encode(one)) for one in new),
+            new,
         )
         taken, depth = taken + len(new), depth + len(new)
 

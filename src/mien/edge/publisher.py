@@ -108,7 +108,14 @@ class Publisher:
             else:
                 log.info("'%s' publishes to the broker at %s", self._source, connection.address)
                 told = ""
-                self._serve(connection)
+                try:
+                    self._serve(connection)
+                except Exception:  # this thread must live as long as the source does
+                    log.exception("publishing '%s' failed and is begun anew", self._source)
+                finally:
+                    self.connected = False
+                    self._outbox.set_window(0)
+                    connection.close()
                 if not self._stop.is_set():
                     log.warning("the broker at %s is gone; '%s' tries again", connection.address, self._source)
             self._stop.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311 - so that cameras do not come back in step
@@ -159,11 +166,8 @@ class Publisher:
                 break
             self._wake.wait(min(0.5, self._resend_after / 2))
             self._wake.clear()
-        self.connected = False
-        self._outbox.set_window(0)
         if self._stats and not connection.lost.is_set():
             self._say_offline(connection)
-        connection.close()
 
     def _restart(self) -> None:
         """Begin anew with the oldest row that is unconfirmed."""

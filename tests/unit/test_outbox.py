@@ -1,0 +1,219 @@
+"""The queue on disk: taken = confirmed + dropped + rows, whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mien.edge.outbox import Counts, Outbox, waiting_sources
+from mien.errors import StoreError, UsageError
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, decode, new_id, now
+
+SESSION = new_id()
+
+
+def observation(seq: int, session: str = SESSION) -> Observation:
+    shares = Probabilities(**dict.fromkeys(EMOTIONS, 1 / 7))
+    return Observation(
+        new_id(), "cam", session, seq, now(), 0.0, seq, 64, 48, "m", 1.0, [Face(0, (0, 0, 9, 9), 1, None, shares)]
+    )
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path, "cam", max_rows=100)
+    yield outbox
+    outbox.close()
+
+
+def fill(outbox: Outbox, count: int, first: int = 0) -> None:
+    for seq in range(first, first + count):
+        outbox.append(observation(seq))
+    assert outbox.flush()
+
+
+def seqs(outbox: Outbox) -> list[int]:
+    return [row.seq for row in outbox.released(0, 10_000)]
+
+
+def test_gives_back_in_order_what_was_appended(outbox: Outbox) -> None:
+    given = [observation(seq) for seq in range(20)]
+    for one in given:
+        outbox.append(one)
+    outbox.set_window(50)
+    assert outbox.flush()
+    rows = outbox.released(0, 100)
+    assert [decode(row.payload) for row in rows] == given
+    assert outbox.released(rows[4].n, 3) == rows[5:8]
+    assert rows[0].time == pytest.approx(time.time(), abs=5)
+
+
+def test_releases_nothing_without_a_connection(outbox: Outbox) -> None:
+    fill(outbox, 10)
+    assert seqs(outbox) == []
+
+
+def test_releases_no_more_than_the_window(outbox: Outbox) -> None:
+    fill(outbox, 30)
+    outbox.set_window(10)
+    outbox.flush()
+    assert seqs(outbox) == list(range(10))
+    outbox.confirm(SESSION, [(0, 3)])
+    outbox.flush()
+    assert seqs(outbox) == list(range(4, 14))
+
+
+def test_confirmed_rows_go_and_others_stay(outbox: Outbox) -> None:
+    fill(outbox, 20)
+    outbox.set_window(50)
+    outbox.flush()
+    outbox.confirm(SESSION, [(0, 4), (10, 10)])
+    outbox.confirm(SESSION, [(0, 4)])
+    outbox.confirm(new_id(), [(0, 2**53 - 1)])
+    outbox.flush()
+    assert seqs(outbox) == [*range(5, 10), *range(11, 20)]
+    assert outbox.counts == Counts(taken=20, confirmed=6, dropped=0, depth=14)
+
+
+def test_what_was_never_sent_cannot_be_confirmed(outbox: Outbox) -> None:
+    fill(outbox, 20)
+    outbox.confirm(SESSION, [(0, 19)])
+    outbox.flush()
+    assert outbox.counts == Counts(20, 0, 0, 20)
+
+
+def test_a_full_outbox_drops_the_oldest_and_counts(outbox: Outbox) -> None:
+    fill(outbox, 250)
+    assert outbox.counts == Counts(250, 0, 150, 100)
+    outbox.set_window(50)
+    outbox.flush()
+    assert seqs(outbox) == list(range(150, 200))
+
+
+def test_what_may_have_been_sent_is_never_dropped(outbox: Outbox) -> None:
+    fill(outbox, 80)
+    outbox.set_window(30)
+    outbox.flush()
+    fill(outbox, 200, first=80)
+    assert seqs(outbox) == list(range(30))
+    assert outbox.counts == Counts(280, 0, 180, 100)
+    outbox.confirm(SESSION, [(0, 29)])
+    outbox.flush()
+    assert seqs(outbox) == list(range(210, 240)), "after the hole that dropping left"
+    assert outbox.counts == Counts(280, 30, 180, 70)
+
+
+def test_a_restart_keeps_rows_counts_and_what_was_released(tmp_path: Path) -> None:
+    first = Outbox(tmp_path, "cam", max_rows=100)
+    fill(first, 120)
+    first.set_window(10)
+    first.flush()
+    first.confirm(SESSION, [(20, 24)])
+    first.close()
+    second = Outbox(tmp_path, "cam", max_rows=100)
+    assert second.counts == Counts(120, 5, 20, 95)
+    assert seqs(second) == list(range(25, 35)), "as released before"
+    assert second.inherited == 120
+    fill(second, 5, first=120)
+    assert second.counts == Counts(125, 5, 20, 100)
+    second.close()
+
+
+def test_an_emptied_queue_never_counts_from_the_start_again(outbox: Outbox) -> None:
+    outbox.set_window(50)
+    fill(outbox, 3)
+    last = outbox.released(0, 10)[-1].n
+    outbox.confirm(SESSION, [(0, 2)])
+    outbox.flush()
+    fill(outbox, 1, first=3)
+    assert outbox.released(last, 10)[0].seq == 3
+
+
+def test_says_when_it_has_committed(outbox: Outbox) -> None:
+    called: list[int] = []
+    outbox.changed = lambda: called.append(outbox.counts.taken)
+    fill(outbox, 3)
+    time.sleep(0.05)
+    assert called[-1] == 3
+
+
+def test_one_process_at_a_time(outbox: Outbox, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'cam' is being watched already"):
+        Outbox(tmp_path, "cam")
+    Outbox(tmp_path, "another").close()
+
+
+def test_the_files_are_their_owners_alone(outbox: Outbox, tmp_path: Path) -> None:
+    fill(outbox, 1)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_names_the_sources_that_still_wait(outbox: Outbox, tmp_path: Path) -> None:
+    Outbox(tmp_path, "empty").close()
+    (tmp_path / "broken.db").write_bytes(b"no database" * 100)
+    fill(outbox, 1)
+    assert waiting_sources(tmp_path) == ["cam"]
+
+
+def test_what_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cam.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match=r"cannot open the outbox .*move it away"):
+        Outbox(tmp_path, "cam")
+
+
+def test_a_full_disk_delays_and_loses_nothing(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    fill(outbox, 1)
+    pages = outbox._writer.execute("PRAGMA page_count").fetchone()[0]
+    outbox._writer.execute(f"PRAGMA max_page_count = {pages}")
+    for seq in range(1, 60):
+        outbox.append(observation(seq))
+    assert not outbox.flush(0.5)
+    assert outbox.counts == Counts(1, 0, 0, 1)
+    outbox._writer.execute("PRAGMA max_page_count = 100000")
+    assert outbox.flush(5)
+    assert outbox.counts == Counts(60, 0, 0, 60)
+    assert sum("disk is full" in record.message for record in caplog.records) == 1
+
+
+def test_kill_9_at_any_moment_keeps_the_sum(tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import sys, random
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        from test_outbox import Outbox, observation, new_id
+        session, chance = new_id(), random.Random()
+        outbox = Outbox(Path({str(tmp_path)!r}), "cam", max_rows=300)
+        outbox.set_window(100)
+        for seq in range(10**6):
+            outbox.append(observation(seq, session))
+            if seq % 7 == 0:
+                outbox.confirm(session, [(seq - chance.randint(0, 20), seq - chance.randint(0, 5))])
+            if seq % 50 == 0:
+                print(outbox.counts.taken, flush=True)
+    """)
+    told = 0
+    for after in (0.0, 0.07, 0.2):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < told + 200:
+            pass
+        time.sleep(after)
+        process.send_signal(signal.SIGKILL)
+        rest = process.communicate()[0].split("\n")
+        told = max([told, *(int(line) for line in rest[:-1] if line)])
+        with sqlite3.connect(tmp_path / "cam.db") as reader:
+            taken, gone, rows = reader.execute(
+                "SELECT taken, confirmed + dropped, (SELECT count(*) FROM rows) FROM counts"
+            ).fetchone()
+        reader.close()
+        assert taken == gone + rows
+        assert taken >= told, "what was told to be taken is on disk"
