@@ -108,34 +108,21 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, dataset: Path) -> No
     assert {file.name: file.read_bytes() for file in run.glob("*.ckpt")} == before
 
 
-def test_run_stays_quiet(run: Path, dataset: Path, tmp_path: Path) -> None:
-    config = TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1})
-    process = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mien.training.train",
-            json.dumps({"config": asdict(config), "resume": False, "accelerator": "cpu"}),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert process.stdout + process.stderr == ""
-
-
-def test_two_processes_train_together(dataset: Path, tmp_path: Path) -> None:
+def test_two_processes_train_together_and_quietly(
+    dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config = TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1})
     last = train(config, devices=2, accelerator="cpu")
     assert last == str(tmp_path / "000.ckpt")
+    assert capfd.readouterr() == ("", "")
     kept = torch.load(last, weights_only=True)
     assert kept["global_step"] == 2  # 140 faces, two processes, 35 faces a step: four without the other's half
 
 
-def test_a_process_that_fails_stops_the_others_with_one_line(dataset: Path, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written(dataset: Path, tmp_path: Path) -> None:
     config = TrainConfig(str(dataset), str(tmp_path / "out"), **TINY)
     (tmp_path / "out").write_text("a file where the folder should be")
-    with pytest.raises(MienError, match="cannot write|cannot read|exit code"):
+    with pytest.raises(MienError, match=r"cannot (read|write)"):
         train(config, accelerator="cpu")
 
 
@@ -155,17 +142,13 @@ def test_early_stop(dataset: Path, tmp_path: Path) -> None:
 
 def test_tensorboard_gets_the_curves(dataset: Path, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    train(
-        TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1, "log_to": "tensorboard"}), accelerator="cpu"
-    )
+    train(TrainConfig(str(dataset), str(tmp_path), **TINY | {"epochs": 1, "log_to": "tensorboard"}), accelerator="cpu")
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert {"train_loss", "val_acc1", "val_acc5", "learning_rate", "recall_happy"} <= set(events.Tags()["scalars"])
 
 
-def test_tracker_that_is_not_installed(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tracker_that_is_not_installed(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curves.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mien\[wandb\]'"):
         train(TrainConfig(str(dataset), str(tmp_path), log_to="wandb"), accelerator="cpu")

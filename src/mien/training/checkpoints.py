@@ -21,7 +21,7 @@ from mien.errors import InputError, MienError, MissingExtraError
 from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
 from mien.training.loop import Training
-from mien.training.model import HEADS, EmotionNet, fold
+from mien.training.model import HEADS, EmotionNet, SingleHead, fold
 
 __all__ = ["Publisher", "RunFolder", "last_checkpoint", "load_checkpoint"]
 
@@ -114,7 +114,7 @@ class Publisher(callbacks.Callback):
         net = export.round_weights(self.net)
         calibration = export.calibrate(pl_module.public_logits, targets)
         model = export.to_onnx(net, HEADS[0], calibration, name="mien-1", trained_on=export.TAUGHT[HEADS[0]])
-        export.check(model, export.SingleHead(net, HEADS[0], calibration.temperature), public.pixels[:64])
+        export.check(model, SingleHead(net, HEADS[0], calibration.temperature), public.pixels[:64])
 
         stem = f"{trainer.current_epoch:03d}"
         entry = {

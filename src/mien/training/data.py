@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -26,7 +26,9 @@ Usage = Literal["Training", "PublicTest", "PrivateTest"]
 USAGES: tuple[Usage, ...] = ("Training", "PublicTest", "PrivateTest")
 SIZE = 48
 VOTES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""The FER+ columns in EMOTIONS order; contempt, unknown and no-face votes are left out."""
+"""The FER+ columns in EMOTIONS order."""
+OTHER_VOTES = ("contempt", "unknown", "NF")
+"""Votes that name none of the seven emotions: nobody trains on them, but a majority must beat them."""
 
 FOLDER_EMOTIONS = {name: i for i, name in enumerate(EMOTIONS)} | {"disgusted": 1, "fearful": 2, "surprised": 5}
 HELD_OUT = 10  # every tenth Training image of a folder that has no PublicTest
@@ -40,24 +42,29 @@ class Faces:
         pixels: Shape (n, 48, 48), uint8.
         labels: Shape (n,), int64, indices into EMOTIONS.
         votes: FER+ votes per emotion, shape (n, 7), float32; a row of zeros where there are none.
+        majority: The emotion that alone has the most FER+ votes, shape (n,), int64; -1 where none of the seven has.
         usage: The split of each face, shape (n,), str.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     votes: np.ndarray
+    majority: np.ndarray
     usage: np.ndarray
 
     def split(self, usage: Usage) -> Faces:
         """Return the faces of one split."""
-        chosen = self.usage == usage
-        return Faces(self.pixels[chosen], self.labels[chosen], self.votes[chosen], self.usage[chosen])
+        return self.take(self.usage == usage)
+
+    def take(self, chosen: np.ndarray) -> Faces:
+        """Return the faces that a mask or indices choose."""
+        return Faces(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-def load(path: str | Path, usages: Collection[Usage] = USAGES) -> Faces:
+def load(path: str | Path, usages: Collection[str] = USAGES) -> Faces:
     """Return the faces of a data set.
 
     Args:
@@ -82,15 +89,27 @@ def load(path: str | Path, usages: Collection[Usage] = USAGES) -> Faces:
     else:
         raise InputError(f"'{path}' is no data set that Mien knows: expected a .parquet, a .csv or a folder")
     collected = [
-        (row.decode(), row.label, row.votes, row.usage) for row in (_checked(raw) for raw in rows) if row.usage in usages
+        (row.decode(), row.label, row.votes, row.usage)
+        for row in (_checked(raw) for raw in rows)
+        if row.usage in usages
     ]
     if not collected:
-        raise InputError(f"'{path}' holds no faces of {', '.join(usages)}: expected FER-2013's 35,887 or a part of them")
+        raise InputError(
+            f"'{path}' holds no faces of {', '.join(usages)}: expected FER-2013's 35,887 or a part of them"
+        )
     pixels, labels, votes, usage = zip(*collected, strict=True)
-    return Faces(np.stack(pixels), np.array(labels, np.int64), np.stack(votes).astype(np.float32), np.array(usage))
+    ten = np.stack(votes).astype(np.float32)
+    seven = ten[:, : len(EMOTIONS)]
+    return Faces(np.stack(pixels), np.array(labels, np.int64), seven, _majority(ten), np.array(usage))
 
 
-NO_VOTES = np.zeros(len(EMOTIONS), np.float32)
+def _majority(votes: np.ndarray) -> np.ndarray:
+    winner = votes.argmax(1)
+    alone = (votes == votes.max(1, keepdims=True)).sum(1) == 1  # also rules out rows without votes
+    return np.where(alone & (winner < len(EMOTIONS)), winner, -1)
+
+
+NO_VOTES = np.zeros(len(VOTES) + len(OTHER_VOTES), np.float32)
 
 
 @dataclass(frozen=True)
@@ -150,27 +169,28 @@ def _numbers(text: str, where: str) -> np.ndarray:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pq.ParquetFile(path)
         names = set(file.schema_arrow.names)
         missing = {"image", "label", "usage"} - names
         if missing:
             raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; it has {', '.join(sorted(names))}")
-        votes_there = all(f"ferplus_{vote}" in names for vote in VOTES)
+        columns = [f"ferplus_{vote}" for vote in VOTES + OTHER_VOTES]
+        votes_there = names.issuperset(columns)
         number = 0
         for batch in file.iter_batches(batch_size=1000):
             for row in batch.to_pylist():
                 where = f"'{path}', row {number}"
-                votes = np.array([row[f"ferplus_{v}"] or 0 for v in VOTES], np.float32) if votes_there else NO_VOTES
+                votes = np.array([row[name] or 0 for name in columns], np.float32) if votes_there else NO_VOTES
                 image = row["image"]["bytes"] if isinstance(row["image"], dict) else row["image"]
                 if not isinstance(image, bytes):
                     raise InputError(f"{where}: expected a picture's bytes, found {type(image).__name__}")
                 yield Row(where, row["label"], row["usage"], votes, partial(_picture, image, where))
                 number += 1
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"'{path}' cannot be read as Parquet ({error}); copy or download it again") from error
 
 

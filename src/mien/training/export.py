@@ -7,8 +7,8 @@ compared with torch on real faces before it is written.
 
 from __future__ import annotations
 
-import io
 import math
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,9 +188,9 @@ def _trace(model: SingleHead) -> bytes:
     The exporter that torch calls legacy takes a quarter of a second, its successor ten, and a run exports after each
     epoch.
     """
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        file = Path(folder) / "model.onnx"
         torch.onnx.export(
             model,
             (torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE),),
@@ -201,4 +201,4 @@ def _trace(model: SingleHead) -> bytes:
             dynamic_axes={INPUT: {0: "n"}, OUTPUT: {0: "n"}},
             opset_version=17,
         )
-    return file.getvalue()
+        return file.read_bytes()

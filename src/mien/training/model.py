@@ -46,6 +46,7 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the features, (B, C, H/stride, W/stride)."""
         y = functional.relu(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
         gate = y.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
@@ -100,6 +101,7 @@ class SingleHead(nn.Module):
         self.register_buffer("temperature", torch.tensor(temperature))
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Return the probabilities, (B, 7), for pixels (B, 1, H, W), 0-255."""
         logits: Tensor = self.net(pixels)[self.head]
         return torch.softmax(logits / self.temperature, dim=1)
 
@@ -131,7 +133,7 @@ def count_macs(net: nn.Module) -> int:
 
     def add(module: nn.Module, _: object, output: Tensor) -> None:
         nonlocal total
-        total += output[0].numel() * module.weight[0].numel()  # type: ignore[operator,index,union-attr]
+        total += output[0].numel() * module.weight[0].numel()  # type: ignore[index]
 
     hooks = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     net.eval()(torch.zeros(1, 1, INPUT_SIZE, INPUT_SIZE))

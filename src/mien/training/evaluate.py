@@ -1,0 +1,203 @@
+"""Evaluate: a model and a data set in, what it gets right and wrong out, as numbers, a page and JSON.
+
+The split is PublicTest unless another is asked for by name: PrivateTest is for the final figure of a released model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+
+from mien.errors import InputError, ModelError
+from mien.observation import EMOTIONS
+from mien.training import data as faces_data
+from mien.training import figures
+from mien.training.audit import audit, duplicates
+from mien.training.data import USAGES, Faces, Usage
+from mien.training.foreign import ForeignModel
+from mien.training.page import page
+from mien.vision.emotions import SHIPPED, Classifier
+
+__all__ = ["Report", "audit", "evaluate", "load_model", "measure"]
+
+
+class Model(Protocol):
+    """What can be evaluated."""
+
+    model_id: str
+
+    def classify(self, crops: Any) -> Any:
+        """Return probabilities, shape (n, 7), for grey face crops, shape (n, h, w), uint8."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        figures: Everything that `evaluation.json` holds.
+        files: The files written.
+    """
+
+    figures: dict[str, Any]
+    files: list[Path]
+
+    def lines(self) -> list[str]:
+        """Return the findings in short, for a terminal."""
+        found, lowest = self.figures, self.figures["lowest_recall"]
+        lines = [
+            f"{found['model']['id']} on {found['split']}, {found['faces']:,} faces",
+            f"accuracy                      {_share(found['accuracy'])}",
+            f"  without Training's copies   {_share(found['accuracy_without_duplicates'])}",
+            f"macro-F1                      {found['macro_f1']:.3f}",
+            f"lowest recall                 {lowest['value']:.1%} ({lowest['emotion']})",
+            f"calibration error (ECE)       {found['calibration']['ece']:.3f}",
+        ]
+        if found["ferplus"]["faces"]:
+            lines.append(f"agreement with FER+ majority  {_share(found['ferplus'])}")
+        if found["abstention"]:
+            kept = found["abstention"]
+            lines.append(f"where it names an emotion     {kept['accuracy']['value']:.1%} of {kept['coverage']:.1%}")
+        if other := found["comparison"]:
+            lines.append(
+                f"against {other['model']}: {other['difference']:+.1%} "
+                f"({other['low']:+.1%} to {other['high']:+.1%}), McNemar's exact p = {other['p']:.2g}"
+            )
+        return lines
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    split: Usage = "PublicTest",
+    out: str | Path | None = None,
+    compare: str | Path | None = None,
+    labels: Sequence[str] | None = None,
+    input_range: str = "0-255",
+) -> Report:
+    """Evaluate a model and write `evaluation.json` and `evaluation.html`.
+
+    Args:
+        model: An ONNX file, or `fer2013` or `ferplus` for a model that comes with Mien.
+        data: The data set.
+        split: The faces to evaluate on.
+        out: The folder to write to; None: nothing is written.
+        compare: Another model, to be compared on the same faces.
+        labels: What the outputs of a model without Mien's contract mean, in their order.
+        input_range: What the pixels of such a model are: `0-255`, `0-1` or `-1-1`.
+
+    Raises:
+        InputError: The data set, split, labels or folder cannot be used.
+        ModelError: A model cannot be read or run.
+    """
+    if split not in USAGES:
+        raise InputError(f"unknown split '{split}': expected one of {', '.join(USAGES)}")
+    chosen = load_model(model, labels, input_range)
+    other = load_model(compare, labels, input_range) if compare else None
+    faces = faces_data.load(data, {"Training", split})
+    if not (faces.usage == split).any():
+        raise InputError(f"'{data}' holds no {split} faces: choose another split")
+    asked = faces.split(split)
+    probabilities = chosen.classify(asked.pixels)
+    found = measure(chosen, probabilities, asked)
+    found |= {"split": split, "data": Path(data).name, "accuracy_without_duplicates": None, "comparison": None}
+    right = probabilities.argmax(1) == asked.labels
+    if split != "Training":
+        training = faces.split("Training")
+        copied = {pair[0] for pair in duplicates(asked.pixels, training.pixels)} if len(training) else set()
+        alone = np.array([index not in copied for index in range(len(asked))])
+        found["accuracy_without_duplicates"] = figures.accuracy(right[alone])
+    if other:
+        others_right = other.classify(asked.pixels).argmax(1) == asked.labels
+        found["comparison"] = {"model": other.model_id, "accuracy": figures.accuracy(others_right)}
+        found["comparison"] |= figures.compare(right, others_right)
+    return Report(found, _write(found, asked, probabilities, Path(out)) if out else [])
+
+
+def load_model(
+    model: str | Path, labels: Sequence[str] | None = None, input_range: str = "0-255"
+) -> Classifier | ForeignModel:
+    """Return Mien's own model, or one of others where the file carries no contract.
+
+    Raises:
+        ModelError: The file cannot be read or run.
+        InputError: The labels or the range do not fit.
+    """
+    if str(model) in SHIPPED:
+        return Classifier.load(str(model))
+    try:
+        session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(
+            f"cannot read model '{model}': it is missing, or no ONNX model that can be run here"
+        ) from error
+    if "mien.contract" in session.get_modelmeta().custom_metadata_map:
+        return Classifier.load(model)
+    return ForeignModel(model, labels, input_range)
+
+
+def measure(model: Model, probabilities: np.ndarray, faces: Faces) -> dict[str, Any]:
+    """Return the figures of a model's answers.
+
+    Args:
+        model: Which model.
+        probabilities: What it answered, shape (n, 7).
+        faces: What it was asked.
+    """
+    answers = probabilities.argmax(1)
+    right = answers == faces.labels
+    matrix = figures.confusion(faces.labels, answers)
+    table = figures.classes(matrix)
+    lowest = min((e for e in EMOTIONS if table[e]["faces"]), key=lambda emotion: table[emotion]["recall"])
+    voted = faces.majority >= 0
+    agreed = answers[voted] == faces.majority[voted]
+    known = [row["f1"] for row in table.values() if row["f1"] is not None]
+    likelihood = probabilities[np.arange(len(faces)), faces.labels].clip(1e-7)
+    found: dict[str, Any] = {
+        "model": {"id": model.model_id},
+        "faces": len(faces),
+        "accuracy": figures.accuracy(right),
+        "macro_f1": float(np.mean(known)),
+        "lowest_recall": {"emotion": lowest, "value": table[lowest]["recall"]},
+        "classes": table,
+        "confusion": matrix.tolist(),
+        "calibration": figures.calibration(probabilities, right),
+        "negative_log_likelihood": float(-np.log(likelihood).mean()),
+        "risk_coverage": figures.risk_coverage(probabilities, right),
+        "ferplus": figures.accuracy(agreed),
+        "ferplus_calibration": figures.calibration(probabilities[voted], agreed) if voted.any() else None,
+        "abstention": None,
+    }
+    if isinstance(model, Classifier):
+        kept = probabilities.max(1) >= model.threshold
+        found["model"] |= asdict(model.contract)
+        found["abstention"] = {
+            "threshold": model.threshold,
+            "coverage": float(kept.mean()),
+            "accuracy": figures.accuracy(right[kept]),
+        }
+    return found
+
+
+def _write(found: dict[str, Any], faces: Faces, probabilities: np.ndarray, out: Path) -> list[Path]:
+    files = {"evaluation.json": json.dumps(found, indent=1), "evaluation.html": page(found, faces, probabilities)}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (out / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write to '{out}': {error.strerror}; give another folder with --out") from error
+    return [out / name for name in files]
+
+
+def _share(figure: dict[str, Any] | None) -> str:
+    if not figure or figure["value"] is None:
+        return "no such faces"
+    return f"{figure['value']:.1%} ({figure['low']:.1%} to {figure['high']:.1%} at 95 %, {figure['faces']:,} faces)"
