@@ -42,8 +42,8 @@ EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "su
 MAX_PAYLOAD = 1 << 20
 """The largest observation, in bytes of JSON, that is read from the wire: some 3,000 faces."""
 
-Source = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,64}$")]
-Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+Source = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,64}\\Z")]
+Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, lt=2**20)]
 Pixel = Annotated[int, msgspec.Meta(gt=-(2**20), lt=2**20)]

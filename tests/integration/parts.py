@@ -1,8 +1,8 @@
 """The parts of the delivery as processes of their own, to be killed: `python parts.py PART HOME [ARGUMENT …]`.
 
-    broker HOME [PORT]              the built-in broker
-    forward HOME                    the forwarder
-    camera HOME SOURCE COUNT RATE   a simulated camera: outbox and publisher, as `mien watch` has them
+broker HOME [PORT]              the built-in broker
+forward HOME                    the forwarder
+camera HOME SOURCE COUNT RATE   a simulated camera: outbox and publisher, as `mien watch` has them
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def outbox_counts(home: Path, source: str) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     connection = sqlite3.connect(path, timeout=10)
     try:
-        found = connection.execute("SELECT taken, confirmed, dropped, (SELECT count(*) FROM rows) FROM counts").fetchone()
+        found = connection.execute(
+            "SELECT taken, confirmed, dropped, (SELECT count(*) FROM rows) FROM counts"
+        ).fetchone()
     except sqlite3.OperationalError:
         return 0, 0, 0, 0
     finally:
@@ -102,9 +104,10 @@ def stored_seqs(home: Path, source: str) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for session, seq in connection.execute(query, (source,)):
             found.setdefault(session, []).append(seq)
-        return found
     except sqlite3.OperationalError:
         return {}
+    else:
+        return found
     finally:
         connection.close()
 
@@ -161,7 +164,7 @@ def main() -> None:
     elif part == "forward":
         from mien.forward.forwarder import run_forwarder
 
-        logging.info("%s", run_forwarder(load(), stopping))
+        print(run_forwarder(load(), stopping))  # noqa: T201
     elif part == "camera":
         _camera(Path(home), arguments[0], int(arguments[1]), float(arguments[2]), stopping)
 

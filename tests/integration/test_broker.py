@@ -1,0 +1,173 @@
+"""The built-in broker as a process: found, guarded, looked after, gone without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts import kill, settings, start, stop, wait_for
+
+from mien.edge.broker import BrokerAddress, find_broker, run_broker
+from mien.edge.connection import Connection
+from mien.errors import BrokerError
+
+
+@pytest.fixture
+def broker(tmp_path: Path, free_port: int) -> Iterator[subprocess.Popen[str]]:
+    process = start("broker", tmp_path, free_port)
+    wait_for((tmp_path / "broker.json").exists)
+    yield process
+    stop(process)
+
+
+def server(home: Path) -> list[int]:
+    """Return the process ids of the servers that use a state folder."""
+    wanted = str(home / "broker" / "nats.conf").encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if wanted in words and words[0].endswith(b"nats-server"):
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_carries_messages_to_who_knows_the_password(broker: object, tmp_path: Path) -> None:
+    address = find_broker(settings(tmp_path))
+    assert address.host == "127.0.0.1"
+    came: list[Any] = []
+    connection = Connection(address, "test", on_message=came.append)
+    connection.subscribe("mien/+/observations")
+    connection.publish("mien/cam/observations", b"hello")
+    wait_for(lambda: came)
+    assert came[0].payload == b"hello"
+    connection.close()
+    for wrong in (address._replace(password="no" * 9), address._replace(username=None, password=None)):
+        with pytest.raises(BrokerError, match="refuses user and password"):
+            Connection(wrong, "test")
+
+
+def test_its_files_are_its_owners_alone(broker: object, tmp_path: Path) -> None:
+    for file in (tmp_path / "broker.json", tmp_path / "broker" / "nats.conf"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "broker").stat().st_mode) == 0o700
+
+
+def test_listens_on_this_machine_alone(broker: object, tmp_path: Path) -> None:
+    (pid,) = server(tmp_path)
+    inodes = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                listening.append(fields[1].partition(":")[0])
+    assert listening
+    assert set(listening) == {"0100007F"}
+
+
+def test_is_started_again_when_it_dies(broker: object, tmp_path: Path) -> None:
+    (first,) = server(tmp_path)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: server(tmp_path) not in ([], [first]))
+    wait_for(lambda: _connects(find_broker(settings(tmp_path))))
+
+
+def test_stops_cleanly(broker: subprocess.Popen[str], tmp_path: Path) -> None:
+    broker.send_signal(signal.SIGTERM)
+    assert broker.wait(10) == 0
+    assert server(tmp_path) == []
+    assert not (tmp_path / "broker.json").exists()
+
+
+def test_leaves_no_orphan_at_kill_9(broker: subprocess.Popen[str], tmp_path: Path, free_port: int) -> None:
+    assert len(server(tmp_path)) == 1
+    kill(broker)
+    wait_for(lambda: server(tmp_path) == [], 5)
+    again = start("broker", tmp_path, free_port)
+    before = (tmp_path / "broker.json").read_text()
+    wait_for(lambda: json.loads((tmp_path / "broker.json").read_text()) != json.loads(before))
+    assert _connects(find_broker(settings(tmp_path)))
+    stop(again)
+
+
+def test_a_second_one_on_the_same_folder_is_refused(broker: object, tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="a broker runs already"):
+        run_broker(settings(tmp_path), threading.Event())
+
+
+def test_a_port_in_use_that_was_asked_for_is_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BrokerError, match=f"port {port} is in use"):
+            run_broker(settings(tmp_path, broker={"port": port}), threading.Event())
+    assert not (tmp_path / "broker.json").exists()
+
+
+def test_a_port_in_use_that_was_not_asked_for_is_passed_by(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = threading.Event()
+    ready: list[BrokerAddress] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("mien.edge.broker.DEFAULT_PORT", port)
+
+        def take(address: BrokerAddress) -> None:
+            ready.append(address)
+            stopping.set()
+
+        run_broker(settings(tmp_path), stopping, take)
+    assert ready[0].port > port
+    assert f"port {port} is in use: the broker takes {ready[0].port}" in caplog.text
+
+
+def test_a_server_that_does_not_start_tells_why(tmp_path: Path, free_port: int) -> None:
+    (tmp_path / "broker").mkdir()
+    (tmp_path / "broker" / "jetstream").write_text("a file where a folder should be")
+    with pytest.raises(BrokerError, match=r"the broker does not start: .*nats\.log"):
+        run_broker(settings(tmp_path, broker={"port": free_port}), threading.Event())
+
+
+def test_what_is_no_broker_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = BrokerAddress(*deaf.getsockname())
+    with pytest.raises(BrokerError, match=f"no broker at {address}: connection refused"):
+        Connection(address, "test")
+
+
+def test_what_speaks_another_protocol_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as web:
+        address = BrokerAddress(*web.getsockname())
+
+        def answer() -> None:
+            for _ in range(2):
+                peer, _ = web.accept()
+                with peer:
+                    peer.recv(1000)
+                    peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(BrokerError, match=r"does not answer as an MQTT broker does|refuses the connection"):
+            Connection(address, "test")
+        thread.join()
+
+
+def _connects(address: BrokerAddress) -> bool:
+    try:
+        Connection(address, "probe").close()
+    except BrokerError:
+        return False
+    return True

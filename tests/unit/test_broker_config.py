@@ -1,0 +1,63 @@
+"""Where the broker is: settings, broker.json, and the lines when neither helps."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.config import Settings, load
+from mien.edge.broker import find_broker, run_broker
+from mien.errors import BrokerError, ConfigError
+
+
+def settings(home: Path, **broker: Any) -> Settings:
+    return load({"home": home, "broker": broker})
+
+
+def test_an_outside_broker_is_the_one_named(tmp_path: Path) -> None:
+    address = find_broker(settings(tmp_path, host="mq.example", username="u", password="sec" + "ret"))
+    assert address[:4] == ("mq.example", 1883, "u", "secret")
+    assert address.tls is None
+    assert "secret" not in str(address)
+
+
+def test_tls_changes_the_default_port(tmp_path: Path) -> None:
+    address = find_broker(settings(tmp_path, host="mq.example", tls=True))
+    assert address.port == 8883
+    assert address.tls is not None
+    assert find_broker(settings(tmp_path, host="mq.example", tls=True, port=1)).port == 1
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot use the certificates '.*none\.pem'"):
+        find_broker(settings(tmp_path, host="mq.example", ca=tmp_path / "none.pem"))
+    (tmp_path / "odd.pem").write_text("no certificate")
+    with pytest.raises(ConfigError, match=r"odd\.pem"):
+        find_broker(settings(tmp_path, host="mq.example", certificate=tmp_path / "odd.pem"))
+
+
+def test_without_a_broker_the_line_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="no broker runs here: start `mien broker`"):
+        find_broker(settings(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"host": "x", "port": "y"}'])
+def test_a_damaged_rendezvous_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "broker.json").write_text(text)
+    with pytest.raises(BrokerError, match="cannot read"):
+        find_broker(settings(tmp_path))
+
+
+def test_the_built_in_broker_is_found_by_its_file(tmp_path: Path) -> None:
+    found = {"host": "127.0.0.1", "port": 1885, "username": "mien", "password": "x"}
+    (tmp_path / "broker.json").write_text(json.dumps(found))
+    assert find_broker(settings(tmp_path))[:4] == ("127.0.0.1", 1885, "mien", "x")
+
+
+def test_the_built_in_broker_does_not_run_beside_a_named_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"outside broker, 'mq\.example'"):
+        run_broker(settings(tmp_path, host="mq.example"), threading.Event())
