@@ -33,9 +33,9 @@ def test_the_face_in_a_portrait_is_found(detector: Detector, portrait: np.ndarra
 def test_boxes_are_in_pixels_of_the_frame_whatever_its_size(detector: Detector, portrait: np.ndarray) -> None:
     large = cv2.resize(portrait, None, fx=3, fy=3)
     box, large_box = detector.detect(portrait).boxes[0], detector.detect(large).boxes[0]
-    assert large_box == pytest.approx(3 * box, abs=0.08 * 3 * box[2])
+    assert large_box == pytest.approx(3 * box, abs=0.24 * float(box[2]))
     quick = detector.detect(portrait, 320).boxes[0]
-    assert quick == pytest.approx(box, abs=0.08 * box[2])
+    assert quick == pytest.approx(box, abs=0.12 * float(box[2]))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (500, 3), (31, 33), (360, 640), (2000, 4000)])

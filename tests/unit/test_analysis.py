@@ -1,0 +1,235 @@
+"""`mien analyze`: files in, a table out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from making import grey_levels, write_video
+from PIL import Image as Pillow
+
+from mien.analysis import analyze_paths
+from mien.config import Settings, VisionSettings
+from mien.errors import InputError, MissingExtraError, PartialError
+from mien.observation import EMOTIONS, Observation, decode
+from mien.table import COLUMNS, TableWriter
+from mien.vision.annotate import write_picture
+from mien.vision.demo import Demo
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> Settings:
+    return Settings(vision=VisionSettings(model=tiny_model, abstain_below=0.0))
+
+
+@pytest.fixture(scope="session")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "portrait.jpg"
+    write_picture(path, Demo().image(1.0))
+    return path
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten frames with a face, then five without."""
+    demo = Demo()
+    images = [demo.image(n / 10) for n in range(10)] + [np.full((360, 640, 3), 60, np.uint8)] * 5
+    return write_video(tmp_path_factory.mktemp("films") / "film.mp4", images, range(0, 1500, 100))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_video_becomes_a_row_per_face_and_one_where_there_is_none(
+    settings: Settings, film: Path, tmp_path: Path
+) -> None:
+    analyze_paths(settings, [film], output=tmp_path / "out.csv")
+    rows = read_csv(tmp_path / "out.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [int(row["frame"]) for row in rows] == list(range(15))
+    assert [float(row["offset_s"]) for row in rows] == pytest.approx([n / 10 for n in range(15)], abs=1e-3)
+    assert {row["track"] for row in rows[:10]} == {"1"}
+    assert {row["file"] for row in rows} == {str(film)}
+    for row in rows[:10]:
+        assert sum(float(row[emotion]) for emotion in EMOTIONS) == pytest.approx(1, abs=1e-3)
+        assert row["emotion"] == max(EMOTIONS, key=lambda emotion: float(row[emotion]))
+        assert (row["frame_width"], row["frame_height"]) == ("640", "360")
+        assert row["time"].endswith("Z")
+    for row in rows[10:]:
+        assert row["track"] == row["x"] == row["emotion"] == row["happy"] == ""
+        assert row["id"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_json_lines_hold_whole_observations(settings: Settings, film: Path, portrait: Path, tmp_path: Path) -> None:
+    analyze_paths(settings, [film, portrait], output=tmp_path / "out.jsonl")
+    observations = [decode(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()]
+    assert [len(one.faces) for one in observations if isinstance(one, Observation)] == [1] * 10 + [0] * 5 + [1]
+    assert [one.source for one in observations if isinstance(one, Observation)] == ["film"] * 15 + ["portrait"]
+    assert len({one.session for one in observations}) == 2
+
+
+def test_parquet_has_typed_columns_with_nulls(settings: Settings, film: Path, portrait: Path, tmp_path: Path) -> None:
+    pl = pytest.importorskip("polars")
+    analyze_paths(settings, [film, portrait], output=tmp_path / "out.parquet")
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert tuple(table.columns) == COLUMNS
+    assert table.schema["time"] == pl.Datetime("us", "UTC")
+    assert (table.schema["x"], table.schema["happy"], table.schema["emotion"]) == (pl.Int64, pl.Float64, pl.String)
+    assert table["emotion"].null_count() == 5
+    assert table["time"].null_count() == table["offset_s"].null_count() == 1
+    assert table.height == 16
+
+
+def test_parquet_without_polars_names_the_extra(
+    settings: Settings, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[analyze\]'"):
+        analyze_paths(settings, [film], output=tmp_path / "out.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_photos_names_each_file(settings: Settings, portrait: Path, tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    for name in ("b.jpg", "a.jpg"):
+        (album / name).write_bytes(portrait.read_bytes())
+    analyze_paths(settings, [album], output=tmp_path / "out.csv")
+    rows = read_csv(tmp_path / "out.csv")
+    assert [row["file"] for row in rows] == [str(album / "a.jpg"), str(album / "b.jpg")]
+    assert {row["track"] for row in rows} == {""}
+
+
+def test_without_an_output_a_table_is_shown(
+    settings: Settings, portrait: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    analyze_paths(settings, [portrait])
+    shown = capsys.readouterr()
+    assert "portrait.jpg" in shown.out
+    assert "1 face in 1 frame" in shown.out
+    assert shown.err == ""
+
+
+def test_a_long_video_shows_its_beginning_and_says_so(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(tmp_path / "grey.mp4", grey_levels(60), range(0, 2400, 40))
+    analyze_paths(settings, [video])
+    shown = capsys.readouterr().out
+    assert shown.count("no face") == 40
+    assert "0 faces in 60 frames; 20 more frames are not shown" in shown
+
+
+def test_what_could_be_read_of_a_truncated_video_is_kept(settings: Settings, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", grey_levels(75, 320, 240), range(0, 3000, 40)).read_bytes()
+    half, out = tmp_path / "half.mp4", tmp_path / "out.csv"
+    half.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PartialError, match=r"ends early.*frames were analysed and written to") as caught:
+        analyze_paths(settings, [half], output=out)
+    assert caught.value.exit_code == 1
+    assert str(out) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert 10 < len(read_csv(out)) < 74
+
+
+def test_one_bad_input_among_good_ones_costs_only_itself(settings: Settings, film: Path, tmp_path: Path) -> None:
+    bad, out = tmp_path / "bad.mp4", tmp_path / "out.csv"
+    bad.write_text("no video")
+    with pytest.raises(PartialError, match=r"bad\.mp4.*15 frames were analysed"):
+        analyze_paths(settings, [bad, film], output=out)
+    assert len(read_csv(out)) == 15
+    with pytest.raises(InputError, match=r"bad\.mp4"):
+        analyze_paths(settings, [bad], output=tmp_path / "nothing.csv")
+    assert not (tmp_path / "nothing.csv").exists()
+
+
+def test_what_is_bound_to_fail_is_refused_before_any_work(settings: Settings, film: Path, tmp_path: Path) -> None:
+    before = film.read_bytes()
+    for paths, output, annotate, said in (
+        ([film, tmp_path / "missing.mp4"], tmp_path / "o.csv", None, "no such file"),
+        ([film], tmp_path / "o.xlsx", None, "must end in"),
+        ([film], tmp_path / "no" / "o.csv", None, "no such file"),
+        ([film], tmp_path / "o.csv", tmp_path / "o.avi", "must end in"),
+        ([film, film], tmp_path / "o.csv", tmp_path / "o.mp4", "one at a time|only one"),
+        ([film], tmp_path / "o.csv", film, "is what is to be analysed"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            analyze_paths(settings, paths, output=output, annotate=annotate)
+        assert "\n" not in str(caught.value)
+    assert film.read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_annotated_video_has_every_frame_at_its_time(settings: Settings, film: Path, tmp_path: Path) -> None:
+    analyze_paths(settings, [film], output=tmp_path / "out.csv", annotate=tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as drawn, av.open(str(film)) as plain:
+        pairs = list(zip(drawn.decode(video=0), plain.decode(video=0), strict=True))
+    assert len(pairs) == 15
+    assert [a.time for a, _ in pairs] == pytest.approx([b.time for _, b in pairs], abs=1e-3)
+    changes = [np.abs(a.to_ndarray(format="gray").astype(int) - b.to_ndarray(format="gray")) for a, b in pairs]
+    assert all((change > 60).sum() > 500 for change in changes[:10])
+    assert all((change > 60).sum() == 0 for change in changes[10:])
+
+
+def test_an_annotated_photo(settings: Settings, portrait: Path, film: Path, tmp_path: Path) -> None:
+    analyze_paths(settings, [portrait], output=tmp_path / "out.csv", annotate=tmp_path / "out.png")
+    with Pillow.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == (640, 360)
+    with pytest.raises(InputError, match=r"ends in \.mp4"):
+        analyze_paths(settings, [film], output=tmp_path / "film.csv", annotate=tmp_path / "film.png")
+
+
+def test_an_interrupted_writer_keeps_what_was_added(film: Path, tiny_model: Path, tmp_path: Path) -> None:
+    from mien.vision.pipeline import Pipeline, load_models
+    from mien.vision.sources import open_source
+
+    path = tmp_path / "out.csv"
+    with open_source(str(film)) as source:
+        pipeline = Pipeline(*load_models(VisionSettings(model=tiny_model)), "film")
+        with pytest.raises(KeyboardInterrupt), TableWriter(path) as table:
+            for number, frame in enumerate(source):
+                if number == 7:
+                    raise KeyboardInterrupt
+                table.add(pipeline.observe(frame), film)
+    assert len(read_csv(path)) == 7
+
+
+def test_memory_stays_within_its_budget_whatever_the_length(tiny_model: Path, tmp_path: Path) -> None:
+    """Peak memory of the whole command, and how much three times as many frames add to it."""
+    demo = Demo()
+    images = [demo.image(n / 10) for n in range(20)]
+    peaks = []
+    for times in (2, 6):
+        path = write_video(tmp_path / f"{times}.mp4", images * times, range(0, 40 * 20 * times, 40))
+        script = (
+            "import resource, sys\nfrom pathlib import Path\nfrom mien.analysis import analyze_paths\n"
+            "from mien.config import load\n"
+            f"analyze_paths(load({{'vision': {{'model': {str(tiny_model)!r}}}}}), [Path({str(path)!r})],"
+            f" output=Path({str(tmp_path / 'o.jsonl')!r}))\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=True)
+        peaks.append(int(ran.stdout) / 1024)
+    assert max(peaks) < 250
+    assert peaks[1] - peaks[0] < 15
+
+
+@pytest.mark.data
+def test_the_samples_give_the_figures_known_of_them(settings: Settings, samples: Path, tmp_path: Path) -> None:
+    expected = {"one-face.mp4": (72, 72), "no-face.mp4": (95, 0), "five-faces.jpg": (1, 5)}
+    for name, (frames, faces) in expected.items():
+        out = tmp_path / "out.jsonl"
+        analyze_paths(settings, [samples / name], output=out)
+        observations = [json.loads(line) for line in out.read_text().splitlines()]
+        assert len(observations) == frames
+        assert sum(len(one["faces"]) for one in observations) == faces
+    assert not list(tmp_path.glob(".*"))

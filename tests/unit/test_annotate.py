@@ -1,0 +1,188 @@
+"""Drawing, video files with drawings, and the live window."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from mien.errors import InputError, MienError
+from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
+from mien.vision.annotate import COLOURS, VideoWriter, annotate, write_picture
+from mien.vision.window import Window
+
+
+def face(x: int, y: int, side: int, emotion: Emotion | None = "happy") -> Face:
+    return Face(1, (x, y, side, side), 0.9, emotion, Probabilities(0.02, 0.02, 0.02, 0.88, 0.02, 0.02, 0.02))
+
+
+def seen(width: int, height: int, *faces: Face) -> Observation:
+    return Observation(new_id(), "stage", new_id(), 0, None, None, 0, width, height, "tiny@00000000", 1.0, list(faces))
+
+
+def ground(width: int, height: int) -> np.ndarray:
+    return np.full((height, width, 3), 120, np.uint8)
+
+
+def rows_and_columns(image: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.nonzero((image != 120).any(2))
+    return columns.min(), rows.min(), columns.max(), rows.max()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (3840, 2160)])
+def test_box_label_and_bars_scale_with_the_frame(width: int, height: int) -> None:
+    unit = width // 640
+    image = ground(width, height)
+    drawn = annotate(image, seen(width, height, face(100 * unit, 100 * unit, 120 * unit)))
+    assert (image == 120).all(), "the frame itself must stay as it is"
+    left, top, right, bottom = rows_and_columns(drawn)
+    assert left == pytest.approx(100 * unit, abs=6 * unit)
+    assert top == pytest.approx(100 * unit, abs=6 * unit)
+    assert bottom == pytest.approx(220 * unit, abs=10 * unit)
+    assert right > 320 * unit, "the bars stand beside the face"
+    yellow = (np.abs(drawn.astype(int) - (0x42, 0xE4, 0xF0)) < 40).all(2)
+    assert yellow.sum() > 500 * unit * unit
+
+
+def test_every_emotion_has_a_colour_of_its_own() -> None:
+    assert tuple(COLOURS) == EMOTIONS
+    # Seen without colour, by deuteranopes and by all, any two must differ in some channel of what is left.
+    rgb = {emotion: np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)]) for emotion, code in COLOURS.items()}
+    deuteranopia = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
+    for one, other in itertools.combinations(rgb, 2):
+        assert np.linalg.norm(deuteranopia @ (rgb[one] - rgb[other])) > 40, f"{one} and {other} look alike"
+
+
+def test_labels_cover_no_other_face() -> None:
+    faces = [face(50 + 130 * n, 120, 90) for n in range(4)]
+    drawn = annotate(ground(640, 360), seen(640, 360, *faces))
+    for one in faces:
+        x, y, width, height = one.box
+        assert (drawn[y + 12 : y + height - 12, x + 12 : x + width - 12] == 120).all()
+
+
+@pytest.mark.parametrize(
+    "box", [(-50, -50, 100, 100), (600, 320, 200, 200), (0, 0, 640, 360), (5, 5, 3, 3), (2000, 2000, 9, 9)]
+)
+def test_faces_at_and_over_the_edge_are_drawn_too(box: tuple[int, int, int, int]) -> None:
+    one = Face(None, box, 0.9, None, face(0, 0, 1).probabilities)
+    assert annotate(ground(640, 360), seen(640, 360, one)).shape == (360, 640, 3)
+
+
+def test_a_tiny_picture_can_be_annotated() -> None:
+    assert annotate(ground(20, 10), seen(20, 10, face(2, 2, 6))).shape == (10, 20, 3)
+
+
+def test_a_video_is_h264_with_even_sides_its_own_times_and_a_fast_start(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path) as writer:
+        for number, offset in enumerate([0.0, 0.04, 0.5, 1.25]):
+            writer.write(np.full((99, 161, 3), 40 * number, np.uint8), offset)
+        assert not path.exists(), "no half-written file under the final name"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height) == (160, 98)
+        frames = list(container.decode(stream))
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.04, 0.5, 1.25], abs=1e-3)
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_an_error_leaves_no_video(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "out.mp4")
+    writer.write(ground(64, 48), 0.0)
+    writer.__exit__(RuntimeError, RuntimeError(), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot write video"):
+        VideoWriter(tmp_path / "missing" / "out.mp4")
+    with pytest.raises(InputError, match="cannot write picture"):
+        write_picture(tmp_path / "missing" / "out.jpg", ground(8, 8))
+    with pytest.raises(InputError, match="cannot write picture"):
+        write_picture(tmp_path / "out.doc", ground(8, 8))
+
+
+def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
+    write_picture(tmp_path / "out.png", np.full((4, 4, 3), (255, 0, 0), np.uint8))
+    assert Pillow.open(tmp_path / "out.png").getpixel((1, 1)) == (0, 0, 255)
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """A screen without a monitor."""
+    pytest.importorskip("tkinter")
+    xvfb = shutil.which("Xvfb") or pytest.skip("Xvfb is not installed")
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        [xvfb, "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        pass_fds=(writing,),
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        number = told.readline().strip()
+    yield f":{number}"
+    server.terminate()
+    server.wait(10)
+
+
+# Tk ends its process when the display goes away, so these run in one of their own.
+PICTURE_SHOWN = """
+picture = np.zeros((300, 400, 3), np.uint8)
+picture[:, :, 2] = 250
+with Window("Mien: stage") as window:
+    for _ in range(10):
+        assert window.show(picture)
+    root = window._root
+    assert (root.winfo_width(), root.winfo_height()) == (400, 300), root.geometry()
+    assert window._photo.get(200, 150) == (250, 0, 0)
+    root.focus_force()
+    root.update()
+    root.event_generate("<Key-q>")
+    assert not window.show(picture)
+    assert not window.show(picture)
+"""
+SCALED_TO_THE_SCREEN = """
+with Window("Mien: stage") as window:
+    for _ in range(5):
+        assert window.show(np.zeros((2160, 3840, 3), np.uint8))
+    assert window._root.winfo_width() <= 800
+    window._root.focus_force()
+    window._root.update()
+    window._root.event_generate("<Escape>")
+    assert not window.show(np.zeros((9, 9, 3), np.uint8))
+"""
+
+
+@pytest.mark.parametrize("steps", [PICTURE_SHOWN, SCALED_TO_THE_SCREEN])
+def test_the_window_shows_the_picture_until_a_key_closes_it(display: str, steps: str) -> None:
+    script = f"import numpy as np\nfrom mien.vision.window import Window\n{steps}\nprint('done')"
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "DISPLAY": display},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("done\n", "")
+
+
+def test_without_a_display_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tkinter")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(MienError, match="cannot open a window"):
+        Window("Mien")

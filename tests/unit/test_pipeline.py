@@ -1,0 +1,167 @@
+"""From frames to observations, with the real detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.observation import EMOTIONS, decode, encode
+from mien.vision.demo import Demo
+from mien.vision.emotions import Classifier
+from mien.vision.faces import Detector, Faces
+from mien.vision.pipeline import Pipeline
+from mien.vision.sources import Frame, Image, open_source
+
+Always = Callable[[str, float], Classifier]
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Frame]:
+    """The demo's first second."""
+    with Demo() as demo:
+        return [frame for frame, _ in zip(demo, range(20), strict=False)]
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model: Path) -> Classifier:
+    return Classifier.load(tiny_model)
+
+
+def test_every_frame_becomes_one_valid_observation(detector: Detector, tiny: Classifier, frames: list[Frame]) -> None:
+    observations = list(Pipeline(detector, tiny, "stage").run(frames))
+    assert [observation.seq for observation in observations] == list(range(20))
+    assert len({observation.id for observation in observations}) == 20
+    assert [observation.id for observation in observations] == sorted(observation.id for observation in observations)
+    assert {observation.session for observation in observations} == {observations[0].session}
+    for observation, frame in zip(observations, frames, strict=True):
+        assert decode(encode(observation)) == observation
+        assert (observation.source, observation.model) == ("stage", tiny.model_id)
+        assert (observation.time, observation.offset_s, observation.frame) == (frame.time, frame.offset_s, frame.index)
+        assert (observation.width, observation.height) == (640, 360)
+        assert observation.elapsed_ms > 0
+        (face,) = observation.faces
+        assert face.track == 1
+        assert all(round(value, 4) == value for value in face.probabilities.__reduce__()[1])
+
+
+def test_a_frame_without_a_face_is_an_observation_too(detector: Detector, tiny: Classifier) -> None:
+    pipeline = Pipeline(detector, tiny, "wall")
+    blank = Frame(np.full((120, 160, 3), 90, np.uint8), 0, 0.0, None)
+    assert pipeline.observe(blank).faces == []
+    assert pipeline.observe(replace(blank, index=1, offset_s=0.04)).seq == 1
+    assert pipeline.raw.shape == (0, 7)
+
+
+def test_two_sessions_share_models_and_nothing_else(detector: Detector, tiny: Classifier, frames: list[Frame]) -> None:
+    first, second = Pipeline(detector, tiny, "a"), Pipeline(detector, tiny, "b")
+    for frame in frames[:3]:
+        first.observe(frame)
+    observation = second.observe(frames[0])
+    assert (observation.seq, observation.faces[0].track) == (0, 1)
+    assert first.session != second.session
+
+
+def test_the_raw_probabilities_are_there_and_the_reported_ones_smoothed(
+    detector: Detector, always: Always, frames: list[Frame]
+) -> None:
+    happy, sad = always("happy", 0.9), always("sad", 0.9)
+    pipeline = Pipeline(detector, happy, "stage", smoothing_s=0.5)
+    pipeline.observe(frames[0])
+    pipeline._classifier = sad
+    face = pipeline.observe(frames[1]).faces[0]
+    assert pipeline.raw[0, EMOTIONS.index("sad")] == pytest.approx(0.9, abs=1e-4)
+    assert face.emotion == "happy"
+    assert 0.05 < face.probabilities.sad < 0.2
+
+
+def test_photos_have_no_tracks_and_are_not_smoothed(detector: Detector, tiny: Classifier, frames: list[Frame]) -> None:
+    pipeline = Pipeline(detector, tiny, "album")
+    for number in range(2):
+        face = pipeline.observe(replace(frames[number], offset_s=None, time=None)).faces[0]
+        assert face.track is None
+        assert face.probabilities.__reduce__()[1] == pytest.approx(pipeline.raw[0].tolist(), abs=1e-4)
+
+
+def test_no_emotion_is_named_below_the_threshold(detector: Detector, always: Always, frames: list[Frame]) -> None:
+    sure, unsure = always("fear", 0.45), always("fear", 0.35)
+    assert Pipeline(detector, sure, "stage").observe(frames[0]).faces[0].emotion == "fear"
+    face = Pipeline(detector, unsure, "stage").observe(frames[0]).faces[0]
+    assert face.emotion is None
+    assert face.probabilities.fear == pytest.approx(0.35, abs=1e-3)
+    assert Pipeline(detector, unsure, "stage", abstain_below=0.3).observe(frames[0]).faces[0].emotion == "fear"
+    assert Pipeline(detector, sure, "stage", abstain_below=0.5).observe(frames[0]).faces[0].emotion is None
+
+
+def test_no_emotion_is_named_of_a_blurred_or_tiny_face(detector: Detector, always: Always, frames: list[Frame]) -> None:
+    sure = always("happy", 0.95)
+    blurred = replace(frames[0], image=np.asarray(cv2.GaussianBlur(frames[0].image, (0, 0), 14), np.uint8))
+    (face,) = Pipeline(Detector(0.3), sure, "fog").observe(blurred).faces
+    assert (face.emotion, face.probabilities.happy) == (None, pytest.approx(0.95, abs=1e-3))
+
+    class Far:
+        """A detector, as others may add theirs, that finds one face of a given size."""
+
+        def __init__(self, side: float) -> None:
+            self.boxes = np.array([[300, 150, side * 0.8, side]], np.float32)
+
+        def detect(self, frame: Image) -> Faces:
+            assert frame.ndim == 3
+            return Faces(self.boxes, np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
+
+    assert Pipeline(Far(15), sure, "far").observe(frames[0]).faces[0].emotion is None
+    assert Pipeline(Far(60), sure, "near").observe(frames[0]).faces[0].emotion == "happy"
+
+
+class Counting(Detector):
+    """The real detector, which also notes at what size it was asked to look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides: list[int | None] = []
+
+    def detect(self, frame: Image, max_side: int | None = None) -> Faces:
+        self.sides.append(max_side)
+        return super().detect(frame, max_side)
+
+
+def test_large_faces_are_followed_quickly_with_thorough_looks_between(tiny: Classifier, frames: list[Frame]) -> None:
+    detector = Counting()
+    assert all(len(observation.faces) == 1 for observation in Pipeline(detector, tiny, "stage").run(frames))
+    thorough = [number for number, side in enumerate(detector.sides) if side is None]
+    assert thorough == [0, 8, 16]
+
+
+def test_small_faces_are_always_looked_for_thoroughly(tiny: Classifier, frames: list[Frame]) -> None:
+    detector = Counting()
+    for frame in frames[:5]:
+        image = np.full((720, 1280, 3), 100, np.uint8)
+        image[:200, :356] = cv2.resize(frame.image, (356, 200), interpolation=cv2.INTER_AREA)
+        assert len(Pipeline(detector, tiny, "hall").observe(replace(frame, image=image)).faces) == 1
+    assert detector.sides == [None] * 5
+
+
+def test_a_face_that_a_quick_look_loses_is_looked_for_thoroughly(tiny: Classifier, frames: list[Frame]) -> None:
+    detector = Counting()
+    pipeline = Pipeline(detector, tiny, "stage")
+    pipeline.observe(frames[0])
+    gone = replace(frames[1], image=np.full_like(frames[1].image, 80))
+    assert pipeline.observe(gone).faces == []
+    assert detector.sides == [None, 320, None]
+
+
+@pytest.mark.data
+def test_the_samples_hold_what_they_hold(samples: Path, detector: Detector, tiny: Classifier) -> None:
+    for name, frames, faces, tracks in (("one-face.mp4", 72, 1, {1}), ("no-face.mp4", 95, 0, set())):
+        with open_source(str(samples / name)) as source:
+            observations = list(Pipeline(detector, tiny, source.name).run(source))
+        assert len(observations) == frames
+        assert {len(observation.faces) for observation in observations} == {faces}
+        assert {face.track for observation in observations for face in observation.faces} == tracks
+    with open_source(str(samples / "five-faces.jpg")) as source:
+        (observation,) = Pipeline(detector, tiny, source.name).run(source)
+    assert len(observation.faces) == 5
