@@ -103,6 +103,8 @@ def analyze_paths(
             try:
                 with _open(path) as source:
                     progress.update(task, total=source.expected)
+                    if drawing:
+                        drawing.check(source)
                     pipeline = _pipeline(source.name, settings.vision)
                     for frame in source:
                         observation = pipeline.observe(frame)
@@ -221,7 +223,15 @@ class _Drawing:
 
         self.path = path
         self._video = VideoWriter(path) if path.suffix.lower() == ".mp4" else None
-        self._drawn = False
+
+    def check(self, source: Source) -> None:
+        """Refuse a source that does not fit the file.
+
+        Raises:
+            InputError: A picture is to hold a video.
+        """
+        if not self._video and source.expected != 1:
+            raise InputError(f"cannot write '{self.path}': a video is drawn into a file that ends in .mp4")
 
     def add(self, image: Image, observation: Observation) -> None:
         from mien.vision.annotate import annotate, write_picture
@@ -229,11 +239,8 @@ class _Drawing:
         drawn = annotate(image, observation)
         if self._video:
             self._video.write(drawn, observation.offset_s or 0.0)
-        elif self._drawn:
-            raise InputError(f"cannot write '{self.path}': a video is drawn into a file that ends in .mp4")
         else:
             write_picture(self.path, drawn)
-        self._drawn = True
 
     def __enter__(self) -> Self:
         return self

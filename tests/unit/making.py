@@ -69,3 +69,10 @@ def grey_levels(count: int, width: int = 64, height: int = 48) -> list[np.ndarra
     for image in images:
         image[: height // 4] = 255
     return images
+
+
+def truncated_video(path: Path) -> Path:
+    """Write a video of 75 frames, 3 seconds, and cut off the second half of the file."""
+    write_video(path, grey_levels(75, 320, 240), range(0, 3000, 40))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
