@@ -99,22 +99,24 @@ def test_no_emotion_is_named_below_the_threshold(detector: Detector, always: Alw
 
 def test_no_emotion_is_named_of_a_blurred_or_tiny_face(detector: Detector, always: Always, frames: list[Frame]) -> None:
     sure = always("happy", 0.95)
-    blurred = replace(frames[0], image=np.asarray(cv2.GaussianBlur(frames[0].image, (0, 0), 16), np.uint8))
-    (face,) = Pipeline(Detector(0.3), sure, "fog").observe(blurred).faces
-    assert (face.emotion, face.probabilities.happy) == (None, pytest.approx(0.95, abs=1e-3))
+    box = detector.detect(frames[0].image).boxes[0]
+    tiny_box = np.array([box[0], box[1], 12, 15], np.float32)
+    blurred = replace(frames[0], image=np.asarray(cv2.GaussianBlur(frames[0].image, (0, 0), 24), np.uint8))
+    for frame, place, emotion in ((frames[0], box, "happy"), (blurred, box, None), (frames[0], tiny_box, None)):
+        (face,) = Pipeline(Fixed(place), sure, "stage").observe(frame).faces
+        assert face.emotion == emotion
+        assert face.probabilities.happy == pytest.approx(0.95, abs=1e-3)
 
-    class Far:
-        """A detector, as others may add theirs, that finds one face of a given size."""
 
-        def __init__(self, side: float) -> None:
-            self.boxes = np.array([[300, 150, side * 0.8, side]], np.float32)
+class Fixed:
+    """A detector, as others may add theirs, that finds one face in one place."""
 
-        def detect(self, frame: Image) -> Faces:
-            assert frame.ndim == 3
-            return Faces(self.boxes, np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
+    def __init__(self, box: np.ndarray) -> None:
+        self.box = box
 
-    assert Pipeline(Far(15), sure, "far").observe(frames[0]).faces[0].emotion is None
-    assert Pipeline(Far(60), sure, "near").observe(frames[0]).faces[0].emotion == "happy"
+    def detect(self, frame: Image) -> Faces:
+        assert frame.ndim == 3
+        return Faces(self.box[None], np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
 
 
 class Counting(Detector):
