@@ -1,8 +1,12 @@
 """The web page and REST API over a store, live through the broker; works without the internet."""
 
-from importlib.util import find_spec
-
 from mien.errors import MissingExtraError
 
-if find_spec("nicegui") is None:
-    raise MissingExtraError("mien dashboard", "dashboard")
+try:
+    from mien.dashboard.app import run_dashboard
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"nicegui", "fastapi", "starlette", "uvicorn"}:
+        raise
+    raise MissingExtraError("mien dashboard", "dashboard") from error
+
+__all__ = ["run_dashboard"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI, Request
 from nicegui import ui
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from mien.config import Settings
@@ -106,6 +107,8 @@ def _build(queries: Queries) -> FastAPI:
     ui.run_with(
         app, title="Mien", favicon=STATIC / "icon.svg", language="en-US", tailwind=False, message_history_length=50,
         show_welcome_message=False, binding_refresh_interval=None, reconnect_timeout=10.0,
+        # Plotly's script is large: packing it hard costs more time than it saves.
+        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=1),
     )  # fmt: skip
     return app
 

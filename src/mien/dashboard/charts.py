@@ -90,7 +90,6 @@ def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[st
         "showlegend": False,
         "dragmode": False,
         "hovermode": "x unified",
-        "hoversubplots": "axis",
         "hoverlabel": {"namelength": -1},
         "uirevision": "stays",
         "annotations": [

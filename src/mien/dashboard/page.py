@@ -83,7 +83,7 @@ class View:
             ui.html(_part("brand"), sanitize=False)
             self._status = ui.html("", sanitize=False, tag="p").classes("status").props("role=status")
             ui.html(_part("theme"), sanitize=False)
-        with ui.element("main").props("id=content tabindex=-1"):
+        with ui.element("div").classes("content").props("id=content tabindex=-1"):
             ui.html('<h1 class="unseen">How the faces in view react</h1>', sanitize=False)
             self._notice = _fill("p", "notice")
             self._empty = ui.html(_part("empty"), sanitize=False)

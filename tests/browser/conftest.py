@@ -1,0 +1,149 @@
+"""A dashboard in a process of its own, a store with a past, and Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from feeding import Camera
+from playwright.sync_api import Browser, expect, sync_playwright
+from visits import Served, Visit
+
+from mien.stores.base import open_store
+
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=30_000)  # CI machines are busy
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A dashboard over a week of lobby, an hour of stage, the last six minutes of both, and both going on."""
+    home = tmp_path_factory.mktemp("seeded")
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    now = datetime.now(timezone.utc)
+    cameras = [Camera("lobby", 1), Camera("stage", 3, (1920, 1080))]
+    store.add(cameras[0].span(now - timedelta(days=6), now - timedelta(minutes=6), 3600))
+    store.add(cameras[1].span(now - timedelta(hours=1), now - timedelta(minutes=6), 60))
+    for camera in cameras:
+        store.add(camera.span(now - timedelta(minutes=6), now, 2))
+    stop = threading.Event()
+
+    def go_on() -> None:
+        while not stop.wait(1):
+            store.add([camera.observe(datetime.now(timezone.utc)) for camera in cameras])
+
+    feeder = threading.Thread(target=go_on)
+    feeder.start()
+    with dashboard(home, MIEN_DASHBOARD__ALLOWED_HOSTS="mien.example") as address:
+        yield Served(address, home, store)
+    stop.set()
+    feeder.join()
+    store.close()
+
+
+@pytest.fixture
+def serve(home: Path) -> Iterator[Callable[..., str]]:
+    """Start `mien dashboard` with further environment; return its address."""
+    with ExitStack() as running:
+        yield lambda **environment: running.enter_context(dashboard(home, **environment))
+
+
+@contextmanager
+def dashboard(home: Path, **environment: str) -> Iterator[str]:
+    """Run `mien dashboard`; at the end it must go cleanly, and soon, at SIGTERM."""
+    port = free()
+    command = [sys.executable, "-m", "mien", "dashboard", "--port", str(port)]
+    process = subprocess.Popen(command, env={**os.environ, "MIEN_HOME": str(home), **environment}, cwd=home.parent)
+    try:
+        yield answering(f"http://127.0.0.1:{port}", process)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert time.monotonic() - asked < 8  # 2 seconds and what a busy machine adds
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answering(address: str, process: subprocess.Popen[bytes]) -> str:
+    """Return the address once it answers."""
+    end = time.monotonic() + 100
+    while time.monotonic() < end:
+        assert process.poll() is None, "the dashboard ended before it was ready"
+        try:
+            urllib.request.urlopen(f"{address}/api/v1/health", timeout=5).close()  # noqa: S310
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return address
+    pytest.fail("the dashboard did not answer in time")
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """Open an address in a fresh browser context; at the end nothing may have left the machine or gone wrong."""
+    visits: list[Visit] = []
+
+    def open_page(address: str, **options: object) -> Visit:
+        settings = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Asia/Kolkata", **options}
+        context = browser.new_context(**settings)  # type: ignore[arg-type]
+        visited = Visit(context.new_page(), context)
+        visits.append(visited)
+        host = urlsplit(address).netloc
+
+        def check(url: str) -> None:
+            if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != host:
+                visited.foreign.append(url)
+
+        visited.page.on("request", lambda request: check(request.url))
+        visited.page.on("websocket", lambda socket: check(socket.url))
+        visited.page.on("console", lambda message: message.type == "error" and visited.errors.append(message.text))
+        visited.page.on("pageerror", lambda error: visited.errors.append(str(error)))
+        visited.page.set_default_timeout(60_000)
+        visited.page.goto(address)
+        return visited
+
+    yield open_page
+    for visited in visits:
+        visited.context.close()
+        assert visited.foreign == []
+        assert visited.errors == []
+
+
+@pytest.fixture
+def broker_port() -> int:
+    return free()

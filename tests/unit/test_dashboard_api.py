@@ -1,0 +1,188 @@
+"""The REST API over a real store, and the guard in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from mien.config import Settings
+from mien.dashboard.api import build_api
+from mien.dashboard.guard import Guard
+from mien.dashboard.live import Listener
+from mien.dashboard.queries import Queries, store_url
+from mien.observation import Face, Observation, Probabilities, decode, encode, new_id
+from mien.stores.base import open_store
+
+MIXED = Probabilities(0.1, 0.0, 0.0, 0.6, 0.0, 0.1, 0.2)
+WINDOW = {"from": "2026-11-22T07:00:00Z", "to": "2026-11-22T08:00:00"}
+START = datetime(2026, 11, 22, 7, 0, tzinfo=timezone.utc)
+
+
+def observe(source: str, time: datetime, faces: int) -> Observation:
+    face = Face(1, (10, 10, 90, 90), 0.9, "happy", MIXED)
+    return Observation(new_id(), source, new_id(), 0, time, None, 0, 640, 360, "mien-1@00000000", 5.0, [face] * faces)
+
+
+class Client:
+    """Sends requests to an application in this process, all in one event loop."""
+
+    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
+        self.app, self.loop = app, loop
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.loop.run_until_complete(self._send(method, path, options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def behind(self, guard: Guard) -> Client:
+        return Client(guard, self.loop)
+
+    async def _send(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, **options)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def client(home: Path) -> Iterator[Client]:
+    settings = Settings(home=home)
+    queries = Queries(store_url(settings), Listener(settings))  # a listener that is not started: no broker
+    loop = asyncio.new_event_loop()
+    yield Client(build_api(queries), loop)
+    queries.close()
+    loop.close()
+
+
+@pytest.fixture
+def filled(home: Path, client: Client) -> Client:
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    lobby = [observe("lobby", START + timedelta(minutes=minute), 2) for minute in range(10)]
+    store.add([*lobby, observe("door", START, 0), observe("door", datetime.now(timezone.utc), 1)])
+    store.close()
+    return client
+
+
+def test_summary_timeline_and_observations_agree_with_what_was_stored(filled: Client) -> None:
+    total = filled.get("/v1/summary", params=WINDOW).json()
+    assert (total["frames"], total["faces"], total["counts"]["happy"]) == (11, 20, 20)
+    assert total["happiness"] == pytest.approx(60)
+    assert sum(total["shares"].values()) == pytest.approx(100)
+    line = filled.get("/v1/timeline", params={**WINDOW, "source": "lobby"}).json()
+    assert line["width_s"] == 60
+    assert [point["faces"] for point in line["points"]] == [2] * 10
+    door = filled.get("/v1/summary", params=[*WINDOW.items(), ("source", "door")]).json()
+    assert (door["frames"], door["faces"], door["happiness"], door["shares"]) == (1, 0, None, None)
+    two = filled.get("/v1/summary", params=[*WINDOW.items(), ("source", "door"), ("source", "lobby")]).json()
+    assert two["frames"] == 11
+    seen = filled.get("/v1/observations", params={"from": WINDOW["from"], "limit": 3, "source": "lobby"}).json()
+    assert [one["time"] for one in seen] == [f"2026-11-22T07:0{minute}:00Z" for minute in (7, 8, 9)]
+
+
+def test_observations_have_the_form_of_the_record(filled: Client) -> None:
+    answer = filled.get("/v1/observations", params={"from": WINDOW["from"], "limit": 1})
+    inner = answer.content[1:-1]
+    assert encode(decode(inner)) == inner  # type: ignore[arg-type]
+
+
+def test_without_a_broker_a_source_seen_lately_is_online(filled: Client) -> None:
+    sources = {source["source"]: source for source in filled.get("/v1/sources").json()}
+    assert sources["door"]["online"] is True
+    assert sources["door"]["faces"] == 1
+    assert sources["lobby"]["online"] is False
+    assert sources["lobby"]["since"] == "2026-11-22T07:09:00Z"
+    assert sources["lobby"]["frames"] == 10
+
+
+def test_a_store_that_is_not_there_yet_is_said_and_picked_up(client: Client, home: Path) -> None:
+    health = client.get("/v1/health").json()
+    assert (health["status"], health["store"], health["broker"]) == ("degraded", False, False)
+    answer = client.get("/v1/summary")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "store_unavailable"
+    assert client.get("/v1/sources").json() == []
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    store.add([observe("lobby", START, 1)])
+    store.close()
+    for _ in range(60):
+        if client.get("/v1/health").json()["store"]:
+            break
+    assert client.get("/v1/summary", params=WINDOW).json()["faces"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/v1/nothing", 404, "not_found"),
+        ("/v2/health", 404, "not_found"),
+        ("/v1/observations?limit=0", 422, "invalid"),
+        ("/v1/observations?limit=5001", 422, "invalid"),
+        ("/v1/summary?source=Lobby", 422, "invalid"),
+        ("/v1/summary?source=" + "x" * 65, 422, "invalid"),
+        ("/v1/summary?from=yesterday", 422, "invalid"),
+        ("/v1/summary?from=2026-11-22&to=2026-11-21", 422, "invalid"),
+        ("/v1/timeline?from=0001-01-01T00:00:00%2B14:00", 422, "invalid"),
+        ("/v1/timeline?to=9999-12-31T23:59:59-14:00", 422, "invalid"),
+    ],
+)
+def test_every_error_has_one_shape(filled: Client, path: str, status: int, code: str) -> None:
+    answer = filled.get(path)
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"error"}
+    assert set(answer.json()["error"]) == {"code", "message"}
+    assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_it_is_read_only(client: Client, method: str) -> None:
+    answer = client.request(method, "/v1/summary")
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
+    document = client.get("/v1/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/v1/health", "/v1/sources", "/v1/summary", "/v1/timeline", "/v1/observations",
+    }  # fmt: skip
+    assert "#/components/schemas/ErrorBody" in str(document["paths"]["/v1/summary"]["get"]["responses"]["422"])
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "status"),
+    [
+        ("127.0.0.1", "localhost:8080", 200),
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("127.0.0.1", "[::1]:8080", 200),
+        ("127.0.0.1", "MIEN.example", 200),
+        ("127.0.0.1", "evil.example", 403),
+        ("127.0.0.1", "localhost.evil.example:8080", 403),
+        ("127.0.0.1", "192.168.1.5", 403),
+        ("127.0.0.1", "", 403),
+        ("192.168.1.5", "192.168.1.5:8080", 200),
+        ("0.0.0.0", "192.168.1.5:8080", 200),  # noqa: S104
+        ("0.0.0.0", "evil.example", 403),  # noqa: S104
+    ],
+)
+def test_only_known_hosts_are_answered(client: Client, bound: str, host: str, status: int) -> None:
+    guarded = client.behind(Guard(client.app, bound, ["mien.example"]))
+    assert guarded.get("/v1/health", headers={"host": host}).status_code == status
+
+
+def test_answers_carry_the_headers_of_security(client: Client) -> None:
+    answer = client.behind(Guard(client.app, "127.0.0.1")).get("/v1/health")
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
