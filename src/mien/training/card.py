@@ -1,0 +1,117 @@
+"""The model card: evaluations in, a page of Markdown out that says what the models can do and for whom they fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mien.errors import InputError
+from mien.observation import EMOTIONS
+from mien.training.page import percent
+
+__all__ = ["write"]
+
+INTRODUCTION = """# Model card
+
+*Made by `mien.training.card` from the evaluations; change that, not this page.*
+
+Each of these networks looks at one grey picture of a face, 48x48 pixels, and says how likely people are to call its
+expression angry, disgusted, fearful, happy, sad, surprised or neutral. `fer2013` answers as the labels of FER-2013 do,
+`ferplus` as the ten people per picture did who voted for FER+. Take `ferplus` to describe how a face would strike
+people, and `fer2013` to compare with published work on FER-2013.
+
+An expression is not a feeling: the networks know nothing of what a person feels, and people who look at the same
+pictures often disagree. FER-2013's labels agree with the FER+ majority in 65.7 % of the 33,499 pictures that have one.
+"""
+DATA = """## Data and their licence
+
+Trained on the 28,709 Training faces of FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414). Its pictures came from a
+web search for emotion words; their rights lie with their makers, and the data set was given out for research. The
+pictures are not part of Mien. The votes are those of FER+ (Barsoum et al. 2016, arXiv:1608.01041, MIT licence); only
+those of Training are learned. The weights are given out under Apache-2.0; whether weights learned from such pictures
+suit a commercial product is for its maker to judge.
+
+Settings, temperature and the threshold under which no emotion is named were chosen on PublicTest, so figures on
+PublicTest flatter the model a little. PrivateTest serves for the last figure of a release alone. Some test pictures
+also stand in Training, pixel for pixel; accuracy is therefore given with and without them.
+"""
+LIMITS = """## Limits
+
+- Posed and found web pictures, mostly of adults who look towards the camera: expect less on profiles, small or dark
+  faces, masks, hands before the mouth, and on expressions in motion.
+- FER-2013 says nothing of the age, sex or origin of the people it shows, so how the figures differ between groups was
+  not measured. Other networks trained on such pictures are known to err more often for groups that the web shows less.
+- Inferring emotions of people at work or in schools is banned in the European Union (AI Act, Article 5(1)(f)), but for
+  medical or safety reasons.
+"""
+
+
+def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -> Path:
+    """Write the card and return its path.
+
+    Args:
+        evaluations: The `evaluation.json` of each model.
+        out: The Markdown file.
+        command: What trained the models.
+
+    Raises:
+        InputError: An evaluation cannot be read, or the card not be written.
+    """
+    parts = [INTRODUCTION]
+    for path in evaluations:
+        try:
+            parts.append(_model(json.loads(Path(path).read_text(encoding="utf-8"))))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"'{path}' is no evaluation: expected the evaluation.json of `mien evaluate`") from error
+    parts += [DATA, f"## How they were made\n\n    {command}\n    mien export\n    mien evaluate\n", LIMITS]
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text("\n".join(parts), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write '{out}': {error.strerror}") from error
+    return Path(out)
+
+
+def _model(found: dict[str, Any]) -> str:
+    table = found["classes"]
+    lines = [
+        f"## {found['model']['id']}, on {found['split']}",
+        "",
+        f"Trained on: {found['model'].get('trained_on', 'unknown')}. All shares of {found['faces']:,} faces, with 95 % "
+        "intervals.",
+        "",
+        "| figure | value |",
+        "|---|---|",
+        f"| accuracy | {percent(found['accuracy'])} |",
+        f"| accuracy without Training's copies | {percent(found['accuracy_without_duplicates'])} |",
+        f"| agreement with the FER+ majority | {percent(found['ferplus'])} |",
+        f"| macro-F1 | {found['macro_f1']:.3f} |",
+        f"| expected calibration error, 15 bins | {found['calibration']['ece']:.3f} |",
+    ]
+    if found["ferplus_calibration"]:
+        lines.append(f"| the same by the FER+ majority | {found['ferplus_calibration']['ece']:.3f} |")
+    if kept := found["abstention"]:
+        lines.append(
+            f"| where the highest probability is {kept['threshold']:.3f} or more ({100 * kept['coverage']:.1f} %) | "
+            f"{percent(kept['accuracy'])} |"
+        )
+    lines += ["", "| emotion | precision | recall | F1 | faces |", "|---|---|---|---|---|"]
+    for emotion in EMOTIONS:
+        row = table[emotion]
+        shares = " | ".join("–" if row[key] is None else f"{row[key]:.3f}" for key in ("precision", "recall", "f1"))
+        lines.append(f"| {emotion} | {shares} | {row['faces']:,} |")
+    return "\n".join([*lines, "", _failures(found), ""])
+
+
+def _failures(found: dict[str, Any]) -> str:
+    """Name the three confusions that meet the largest share of their faces."""
+    pairs = []
+    for row, asked in enumerate(EMOTIONS):
+        total = sum(found["confusion"][row]) or 1
+        for column, told in enumerate(EMOTIONS):
+            if row != column:
+                pairs.append((found["confusion"][row][column] / total, asked, told))
+    worst = ", ".join(f"{asked} taken for {told} ({100 * share:.0f} %)" for share, asked, told in sorted(pairs)[:-4:-1])
+    return f"Most often wrong: {worst}."

@@ -1,0 +1,220 @@
+"""Evaluation: figures against worked examples, and whole reports of Mien's models and of others'."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
+import numpy as np
+import onnx
+import torch
+
+from mien.errors import InputError, ModelError
+from mien.observation import EMOTIONS
+from mien.training import audit, card, data, evaluate, figures
+from mien.training.export import Calibration, round_weights, to_onnx
+from mien.training.foreign import ForeignModel
+from mien.training.model import EmotionNet, fold
+
+pytestmark = pytest.mark.training
+
+
+def bars(path: Path, labels: list[str], *, channels: int = 1, last: bool = False) -> Path:
+    """A network of another's make that knows the bars of the test's faces: for each label, the mean of its rows."""
+    weights = np.zeros((48 * 48, len(labels)), np.float32)
+    for column, label in enumerate(labels):
+        if label in EMOTIONS:
+            mask = np.zeros((48, 48), np.float32)
+            row = 4 + 6 * EMOTIONS.index(label)
+            mask[row : row + 4, 6:42] = 10 / (4 * 36)
+            weights[:, column] = mask.ravel()
+    shape = ["n", 48, 48, channels] if last else ["n", channels, 48, 48]
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["grey"], axes=[3 if last else 1], keepdims=0),
+        helper.make_node("Reshape", ["grey", "flat_shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "bars",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["n", len(labels)])],
+        [
+            onnx.numpy_helper.from_array(weights, "weights"),
+            onnx.numpy_helper.from_array(np.array([-1, 48 * 48], np.int64), "flat_shape"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    net = round_weights(fold(EmotionNet()))
+    path = tmp_path_factory.mktemp("own") / "own.onnx"
+    path.write_bytes(to_onnx(net, "fer2013", Calibration(1.0, 0.2), name="mien-1", trained_on="noise"))
+    return path
+
+
+def test_wilson_interval() -> None:
+    found = figures.accuracy(np.arange(100) < 70)  # worked by hand from Wilson's formula
+    assert (found["value"], found["faces"]) == (0.7, 100)
+    assert found["low"] == pytest.approx(0.6042, abs=1e-4)
+    assert found["high"] == pytest.approx(0.7811, abs=1e-4)
+    assert figures.accuracy(np.zeros(0, bool))["value"] is None
+
+
+def test_classes_and_confusion() -> None:
+    matrix = figures.confusion(np.array([0, 0, 0, 1, 3]), np.array([0, 0, 1, 1, 0]))
+    assert matrix.sum() == 5
+    assert matrix[0, 1] == 1
+    table = figures.classes(matrix)
+    assert table["angry"] == {"precision": 2 / 3, "recall": 2 / 3, "f1": pytest.approx(2 / 3), "faces": 3}
+    assert table["happy"] == {"precision": None, "recall": 0.0, "f1": 0.0, "faces": 1}
+    assert table["sad"]["recall"] is None
+
+
+def test_calibration_error() -> None:
+    probabilities = np.array([[0.8] + [0.2 / 6] * 6] * 10)
+    right = np.arange(10) < 6
+    found = figures.calibration(probabilities, right)
+    assert found["ece"] == pytest.approx(0.2)
+    assert found["bins"] == [{"said": pytest.approx(0.8), "was": 0.6, "faces": 10}]
+
+
+def test_risk_falls_with_coverage_where_the_sure_answers_are_right() -> None:
+    top = np.linspace(0.3, 0.9, 50)
+    probabilities = np.column_stack([top, *[(1 - top) / 6] * 6])
+    curve = figures.risk_coverage(probabilities, np.arange(50) >= 10)
+    assert curve[-1] == (1.0, 0.2)
+    assert all(risk == 0 for coverage, risk in curve if coverage <= 0.8)
+
+
+def test_mcnemar() -> None:
+    right = np.array([True] * 8 + [False] * 2 + [True] * 90)
+    other = np.array([False] * 8 + [True] * 2 + [True] * 90)
+    found = figures.compare(right, other)
+    assert (found["gained"], found["lost"]) == (8, 2)
+    assert found["p"] == pytest.approx(2 * (1 + 10 + 45) / 1024)
+    assert found["difference"] == pytest.approx(0.06)
+    assert figures.compare(right, right)["p"] == 1
+    assert figures.compare(np.ones(2000, bool), np.zeros(2000, bool))["p"] < 1e-300
+
+
+def test_report_of_our_own_model(own: Path, dataset: Path, tmp_path: Path) -> None:
+    report = evaluate.evaluate(own, dataset, out=tmp_path / "report", compare=own)
+    found = json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    assert found["split"] == "PublicTest"
+    assert found["faces"] == sum(map(sum, found["confusion"])) == 35
+    assert found["accuracy"]["right"] == sum(found["confusion"][i][i] for i in range(7))
+    assert found["model"]["trained_on"] == "noise"
+    assert 0 <= found["abstention"]["coverage"] <= 1
+    assert found["comparison"]["gained"] == found["comparison"]["lost"] == 0
+    assert found["ferplus"]["faces"] == 0
+    page = (tmp_path / "report" / "evaluation.html").read_text()
+    assert page.count("<svg") == 2
+    assert page.count("data:image/png;base64") >= 35
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert any("accuracy" in line for line in report.lines())
+
+
+@pytest.mark.parametrize(("channels", "last"), [(1, False), (3, True)])
+def test_model_of_another_make(dataset: Path, tmp_path: Path, channels: int, last: bool) -> None:
+    labels = ["neutral", "happy", "contempt", "surprise", "sad", "disgust", "fear", "angry"]
+    path = bars(tmp_path / "other.onnx", labels, channels=channels, last=last)
+    asked = ["Neutral", "happiness", "contempt", "surprise", "sadness", "disgust", "fear", "anger"]
+    report = evaluate.evaluate(path, dataset, labels=asked, input_range="0-1")
+    assert report.figures["accuracy"]["value"] == 1
+    assert report.figures["accuracy_without_duplicates"]["faces"] == 35
+    assert report.files == []
+    wrong = [*asked[::-1]]
+    assert evaluate.evaluate(path, dataset, labels=wrong).figures["accuracy"]["value"] < 0.5
+
+
+def test_better_model_is_told_from_a_worse(own: Path, dataset: Path, tmp_path: Path) -> None:
+    path = bars(tmp_path / "other.onnx", list(EMOTIONS))
+    found = evaluate.evaluate(path, dataset, compare=own).figures["comparison"]
+    assert found["lost"] == 0
+    assert found["p"] < 1e-6
+    assert found["difference"] > 0.5
+
+
+def test_what_cannot_be_evaluated(own: Path, dataset: Path, tmp_path: Path) -> None:
+    eight = bars(tmp_path / "eight.onnx", [*EMOTIONS, "contempt"])
+    with pytest.raises(ModelError, match="8 scores a face for 7 labels"):
+        evaluate.evaluate(eight, dataset)
+    with pytest.raises(InputError, match="must name each emotion once; look at angry"):
+        ForeignModel(eight, ["happy"])
+    with pytest.raises(InputError, match="unknown input range '0-2'"):
+        ForeignModel(eight, input_range="0-2")
+    with pytest.raises(InputError, match="unknown split 'Test'"):
+        evaluate.evaluate(own, dataset, split="Test")  # type: ignore[arg-type]
+    (tmp_path / "text.onnx").write_text("hello")
+    for name in ("text.onnx", "nothing.onnx"):
+        with pytest.raises(ModelError, match="cannot read model"):
+            evaluate.evaluate(tmp_path / name, dataset)
+
+
+def test_audit_finds_exact_and_near_copies_and_nothing_else(dataset: Path, tmp_path: Path) -> None:
+    faces = data.load(dataset)
+    assert audit.leaks(faces) == []
+    pixels = faces.pixels.copy()
+    pixels[140] = pixels[3]  # PublicTest 0 is Training 3
+    near = pixels[5].astype(int)
+    near[::7, ::7] += 1
+    pixels[180] = near.clip(0, 255)
+    pixels[6], pixels[181] = 90, 40  # blank, but not equal
+    changed = data.Faces(pixels, faces.labels, faces.votes, faces.majority, faces.usage)
+    found = audit.leaks(changed)
+    assert [(leak.face, leak.split, leak.other_face, leak.other_split) for leak in found] == [
+        (140, "PublicTest", 3, "Training"),
+        (180, "PrivateTest", 5, "Training"),
+    ]
+    assert found[0].correlation == 1
+    assert audit.ALIKE < found[1].correlation < 1
+    assert audit.audit(dataset, tmp_path / "leaks.csv") == []
+    assert next(csv.reader((tmp_path / "leaks.csv").read_text().splitlines()))[0] == "split"
+
+
+def test_copies_of_training_are_left_out_of_the_second_figure(tmp_path: Path, dataset: Path) -> None:
+    lines = dataset.read_text().splitlines()
+    copied = lines[1].replace("Training", "PublicTest")
+    (tmp_path / "some.csv").write_text("\n".join([*lines, copied]))
+    path = bars(tmp_path / "other.onnx", list(EMOTIONS))
+    found = evaluate.evaluate(path, tmp_path / "some.csv").figures
+    assert (found["accuracy"]["faces"], found["accuracy_without_duplicates"]["faces"]) == (36, 35)
+
+
+def test_card_tells_the_figures_of_the_report(own: Path, dataset: Path, tmp_path: Path) -> None:
+    report = evaluate.evaluate(own, dataset, out=tmp_path)
+    text = card.write(
+        [tmp_path / "evaluation.json"], tmp_path / "card.md", command="mien train --data faces"
+    ).read_text()
+    assert f"{100 * report.figures['accuracy']['value']:.1f} %" in text
+    assert "mien train --data faces" in text
+    assert all(emotion in text for emotion in EMOTIONS)
+    with pytest.raises(InputError, match="no evaluation"):
+        card.write([tmp_path / "nothing.json"], tmp_path / "card.md", command="")
+
+
+@pytest.mark.data
+def test_public_test_stands_again_in_training_as_often_as_the_data_say(request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue("data")
+    faces = data.load(folder / "fer2013.parquet", ("Training", "PublicTest"))
+    assert (len(faces.split("Training")), len(faces.split("PublicTest"))) == (28_709, 3_589)
+    public = faces.split("PublicTest")
+    copies = {pair[0] for pair in audit.duplicates(public.pixels[:600], faces.split("Training").pixels)}
+    assert math.isclose(len(copies) / 600, 290 / 3589, abs_tol=0.03)
+    voted = public.majority >= 0
+    assert (public.majority[voted] == public.labels[voted]).mean() == pytest.approx(0.657, abs=0.03)

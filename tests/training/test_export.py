@@ -1,0 +1,111 @@
+"""A checkpoint becomes files that answer as torch does, and that say truly how sure they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+import numpy as np
+import onnx
+import torch
+
+from mien.errors import InputError, ModelError
+from mien.training import export as exporting
+from mien.training.export import Calibration, calibrate, check, export, round_weights, to_onnx
+from mien.training.model import EmotionNet, SingleHead, count_macs, fold, predict
+from mien.vision.emotions import Classifier
+
+pytestmark = pytest.mark.training
+
+RANDOM = np.random.default_rng(0)
+FACES = RANDOM.integers(0, 256, (40, 48, 48)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def net() -> EmotionNet:
+    """A network whose norms have seen something, as after training."""
+    torch.manual_seed(0)
+    net = EmotionNet()
+    with torch.no_grad():
+        for _ in range(3):
+            net.train()(torch.from_numpy(FACES).float()[:, None])
+    return net.eval()
+
+
+def test_network_keeps_to_the_budget(net: EmotionNet) -> None:
+    assert count_macs(net) < 120e6
+
+
+def test_folding_the_norms_changes_no_answer(net: EmotionNet) -> None:
+    folded = fold(net)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+    for head, logits in predict(net, FACES).items():
+        np.testing.assert_allclose(predict(folded, FACES)[head], logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["fer2013", "ferplus"])
+def test_file_answers_as_torch_does(net: EmotionNet, head: str, tmp_path: Path) -> None:
+    rounded = round_weights(fold(net))
+    model = to_onnx(rounded, head, Calibration(0.7, 0.4), name="tried", trained_on="noise")
+    assert check(model, SingleHead(rounded, head, 0.7), FACES) <= 1e-4
+    assert len(model) < 4e6
+    (tmp_path / "model.onnx").write_bytes(model)
+    classifier = Classifier.load(tmp_path / "model.onnx")
+    expected = torch.softmax(torch.from_numpy(predict(rounded, FACES)[head]) / 0.7, 1).numpy()
+    np.testing.assert_allclose(classifier.classify(FACES), expected, atol=1e-4)
+    contract = classifier.contract
+    assert (contract.name, contract.temperature, contract.abstain_below) == ("tried", 0.7, 0.4)
+    assert (contract.trained_on, contract.licence, contract.input_size) == ("noise", "Apache-2.0", 48)
+
+
+def test_file_that_answers_otherwise_is_refused(net: EmotionNet) -> None:
+    rounded = round_weights(fold(net))
+    model = to_onnx(rounded, "fer2013", Calibration(1.0, 0.4), name="tried", trained_on="noise")
+    with pytest.raises(ModelError, match="differs from torch by up to"):
+        check(model, SingleHead(rounded, "fer2013", 1.05), FACES)
+
+
+def test_weights_of_the_file_are_those_of_the_rounded_network(net: EmotionNet) -> None:
+    rounded = round_weights(fold(net))
+    model = onnx.ModelProto.FromString(to_onnx(rounded, "fer2013", Calibration(1.0, 0.4), name="x", trained_on="y"))
+    halves = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT16]
+    stored = {float(abs(onnx.numpy_helper.to_array(t).astype(np.float32)).sum()) for t in halves}
+    weights = [p for n, p in rounded.named_parameters() if p.numel() >= exporting.HALVED_FROM and "ferplus" not in n]
+    assert len(halves) == len(weights)
+    for weight in weights:
+        total = float(weight.detach().abs().numpy().sum())
+        assert min(abs(total - other) for other in stored) < 1e-3 * total
+
+
+def test_temperature_is_found_again() -> None:
+    """Labels drawn from known probabilities; logits three times too large."""
+    logits = RANDOM.normal(0, 2, (20_000, 7)).astype(np.float32)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([RANDOM.choice(7, p=row / row.sum()) for row in shares])
+    found = calibrate(3 * logits, np.eye(7, dtype=np.float32)[labels])
+    assert found.temperature == pytest.approx(3, rel=0.05)
+    assert (shares.max(1) >= found.abstain_below).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_faces_without_votes_do_not_count_for_the_temperature() -> None:
+    logits = RANDOM.normal(0, 2, (500, 7)).astype(np.float32)
+    votes = np.eye(7, dtype=np.float32)[logits.argmax(1)] * 10
+    votes[::2] = np.eye(7, dtype=np.float32)[logits[::2].argmin(1)]
+    contradicted = calibrate(logits, votes).temperature
+    votes[::2] = 0
+    assert calibrate(logits, votes).temperature < 0.1 < contradicted
+
+
+def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None:
+    config = {"data": "faces", "out": "run", "ferplus_weight": 0.0}
+    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, tmp_path / "000.ckpt")
+    written = export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="mien-9")
+    assert written == [tmp_path / "out" / "fer2013.onnx"]  # the votes were not learned
+    assert Classifier.load(written[0]).contract.name == "mien-9"
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write to"):
+        export(tmp_path / "000.ckpt", dataset, tmp_path / "file")

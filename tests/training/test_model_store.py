@@ -1,0 +1,247 @@
+"""Models travel from a run to a machine without torch: over folders, HTTP and a real S3 server."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import http.client
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+import numpy as np
+import torch
+
+from mien.edge import model_store
+from mien.errors import InputError, MienError, MissingExtraError, ModelError
+from mien.training import export
+from mien.training.checkpoints import RunFolder
+from mien.training.model import HEADS, EmotionNet, fold
+from mien.vision.emotions import Classifier
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs, the first of which is the better."""
+    folder = tmp_path_factory.mktemp("published")
+    entries = []
+    for epoch, accuracy in ((0, 0.7), (1, 0.6)):
+        torch.manual_seed(epoch)
+        net = export.round_weights(fold(EmotionNet()))
+        model = export.to_onnx(net, HEADS[0], export.Calibration(1.0, 0.3), name=f"epoch-{epoch}", trained_on="noise")
+        (folder / f"{epoch:03d}.onnx").write_bytes(model)
+        digest = hashlib.sha256(model).hexdigest()
+        entries.append({"epoch": epoch, "accuracy": accuracy, "model": f"{epoch:03d}.onnx", "sha256": digest})
+    (folder / "latest.json").write_text(json.dumps({"format": 1, "latest": entries[1], "best": entries[0]}))
+    return folder
+
+
+@pytest.fixture
+def copy(published: Path, tmp_path: Path) -> Path:
+    """The run, to be spoiled."""
+    return Path(shutil.copytree(published, tmp_path / "copy"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def model_in_use(home: Path) -> str:
+    found = model_store.current(home)
+    assert found is not None
+    classifier = Classifier.load(found[0])
+    assert classifier.model_id == found[1].model_id
+    assert classifier.classify(np.zeros((2, 48, 48), np.uint8)).shape == (2, 7)
+    return classifier.contract.name
+
+
+def test_best_model_is_pulled_unless_the_latest_is_asked_for(published: Path, home: Path) -> None:
+    assert model_store.current(home) is None
+    installed = model_store.pull(str(published), home)
+    assert (installed.epoch, installed.accuracy) == (0, 0.7)
+    assert model_in_use(home) == "epoch-0"
+    model_store.pull(f"{published}/latest.json", home, which="latest")
+    assert model_in_use(home) == "epoch-1"
+
+
+def test_rollback_brings_the_model_before_back_and_can_be_undone(published: Path, home: Path) -> None:
+    with pytest.raises(InputError, match="no earlier model"):
+        model_store.rollback(home)
+    model_store.pull(str(published), home)
+    model_store.pull(str(published), home, which="latest")
+    model_store.pull(str(published), home, which="latest")  # again: nothing to replace
+    assert model_store.rollback(home).epoch == 0
+    assert model_in_use(home) == "epoch-0"
+    assert model_store.rollback(home).epoch == 1
+    assert len(list((home / "models").iterdir())) == 3
+
+
+def test_damaged_model_is_refused_and_the_old_one_stays(copy: Path, home: Path) -> None:
+    model_store.pull(str(copy), home)
+    (copy / "001.onnx").write_bytes((copy / "001.onnx").read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"damaged: its sha256 is .* expected .* stays as it was"):
+        model_store.pull(str(copy), home, which="latest")
+    assert model_in_use(home) == "epoch-0"
+
+
+def test_model_without_contract_is_refused_and_the_old_one_stays(copy: Path, home: Path) -> None:
+    import onnx
+
+    model_store.pull(str(copy), home)
+    model = onnx.load(copy / "001.onnx")
+    del model.metadata_props[:]
+    content = model.SerializeToString()
+    (copy / "001.onnx").write_bytes(content)
+    run = json.loads((copy / "latest.json").read_text())
+    run["latest"]["sha256"] = hashlib.sha256(content).hexdigest()
+    (copy / "latest.json").write_text(json.dumps(run))
+    with pytest.raises(ModelError, match=r"001\.onnx.* no contract .* stays as it was"):
+        model_store.pull(str(copy), home, which="latest")
+    assert model_in_use(home) == "epoch-0"
+    assert sorted(file.suffix for file in (home / "models").iterdir()) == [".json", ".onnx"]
+
+
+@pytest.mark.parametrize("name", ["../000.onnx", "/etc/passwd", ".onnx", "a/b.onnx"])
+def test_run_that_names_a_file_elsewhere_is_refused(copy: Path, home: Path, name: str) -> None:
+    run = json.loads((copy / "latest.json").read_text())
+    run["best"]["model"] = name
+    (copy / "latest.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"not what `mien train` writes.*best\.model"):
+        model_store.pull(str(copy), home)
+
+
+def test_installed_model_that_was_damaged_since_is_named(published: Path, home: Path) -> None:
+    installed = model_store.pull(str(published), home)
+    (home / "models" / f"{installed.sha256}.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match="is damaged: pull it again"):
+        model_store.current(home)
+    assert model_store.pull(str(published), home) == installed
+    assert model_in_use(home) == "epoch-0"
+
+
+def test_nothing_there(tmp_path: Path, home: Path, free_port: int) -> None:
+    with pytest.raises(InputError, match=r"there is no '.*/latest\.json'"):
+        model_store.pull(str(tmp_path), home)
+    with pytest.raises(MienError, match="cannot read 'http://127"):
+        model_store.pull(f"http://127.0.0.1:{free_port}/run", home)
+    with pytest.raises(InputError, match="cannot read 'nosuch://run"):
+        model_store.pull("nosuch://run", home)
+
+
+@contextlib.contextmanager
+def web(folder: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_over_http(published: Path, home: Path) -> None:
+    with web(published.parent) as address:
+        assert model_store.pull(f"{address}/{published.name}/", home).epoch == 0
+        with pytest.raises(InputError, match="there is no"):
+            model_store.pull(f"{address}/elsewhere", home)
+    assert model_in_use(home) == "epoch-0"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A real S3 HTTP server with one bucket, and the environment that leads to it."""
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto.server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                    connection.request("PUT", "/runs")
+                    connection.getresponse().read()
+                    connection.close()
+                    break
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            yield "s3://runs"
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def test_from_s3_without_torch(s3: str, published: Path, home: Path) -> None:
+    folder = RunFolder(f"{s3}/first")
+    for file in published.iterdir():
+        folder.write(file.name, file.read_bytes())
+    assert folder.read("latest.json") == (published / "latest.json").read_bytes()
+    assert folder.read("nothing.json") is None
+
+    code = f"""
+import sys
+from pathlib import Path
+from mien.edge import model_store
+print(model_store.pull("{s3}/first", Path("{home}")).epoch)
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+    assert model_in_use(home) == "epoch-0"
+    with pytest.raises(InputError, match="there is no 's3://runs/nothing"):
+        model_store.pull(f"{s3}/nothing", home)
+
+
+def test_training_writes_to_s3_and_resumes_there(s3: str, dataset: Path, home: Path, tmp_path: Path) -> None:
+    from mien.training.config import TrainConfig
+    from mien.training.train import train
+
+    config = TrainConfig(str(dataset), f"{s3}/trained", epochs=1, batch_size=35, ema_decay=0.5)
+    assert train(config, accelerator="cpu") == f"{s3}/trained/000.ckpt"
+    with pytest.raises(InputError, match="already holds a run"):
+        train(config, accelerator="cpu")
+    assert train(config, resume=True, accelerator="cpu") == f"{s3}/trained/000.ckpt"
+    assert model_store.pull(f"{s3}/trained", home).origin == f"{s3}/trained/000.onnx"
+    assert model_in_use(home) == "mien-1"
+    assert RunFolder(f"{s3}/trained").read("curves.png") is not None
+
+
+def test_s3_without_its_package(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = pytest.importorskip("fsspec.registry")
+    monkeypatch.delitem(registry._registry, "s3", raising=False)  # where fsspec keeps what it has imported
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[s3\]'"):
+        model_store.pull("s3://bucket/run", home)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[s3\]'"):
+        RunFolder("s3://bucket/run")
