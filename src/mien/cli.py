@@ -6,6 +6,7 @@ when it runs, so that `mien --help` stays quick.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,13 +14,14 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from mien import __version__
-from mien.errors import MienError
+from mien.errors import MienError, MissingExtraError
 
 if TYPE_CHECKING:
     from mien.config import Settings
@@ -170,10 +172,88 @@ def analyze(
     analyze_paths(settings, paths, output=output, annotate=annotate)
 
 
+@app.command(epilog="Example: mien train --data fer2013.parquet --out runs/first")
+def train(
+    data: Annotated[str | None, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder, also as s3://bucket/run.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A .toml or .json of settings; a run's config.json is one.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the Training faces [default: 30]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Faces a step, on each device [default: 128]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The schedule's peak [default: 0.1]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn by chance [default: 1]")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed [default: 32-true]")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without progress.")] = None,
+    log_to: Annotated[
+        str | None,
+        typer.Option(help="csv, tensorboard, wandb or wandb-offline [default: csv, which is always written]"),
+    ] = None,
+    devices: Annotated[int, typer.Option(help="GPUs, or CPU processes, that work together.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+) -> None:
+    """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
+    with _extra("mien train", "train"):
+        from mien.training import config
+        from mien.training.train import train as run
+
+    _settings("train", {})
+    flags = {"data": data, "out": out, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    flags |= {"seed": seed, "precision": precision, "patience": patience, "log_to": log_to}
+    given = {name: value for name, value in flags.items() if value is not None}
+    chosen = config.read(settings, **given) if settings else config.validated(given)
+    log.info("the last checkpoint is %s", run(chosen, resume=resume, devices=devices, accelerator=accelerator))
+
+
+@app.command(epilog="Example: mien evaluate fer2013 --data fer2013.parquet --out report/")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")],
+    data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
+    split: Annotated[
+        str, typer.Option(help="Training, PublicTest, or PrivateTest: for the final figure only.")
+    ] = "PublicTest",
+    out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Another model, compared on the same faces.")
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also list the faces that stand in two splits, as CSV.")
+    ] = None,
+) -> None:
+    """Say how good a model is, with figures, plots and a page that hides nothing."""
+    with _extra("mien evaluate", "train"):
+        from mien.training import audit as audits
+        from mien.training import evaluate as evaluation
+
+    _settings("evaluate", {})
+    if audit:
+        typer.echo(f"{len(audits.audit(data, audit)):,} faces stand in two splits: {audit}")
+    report = evaluation.evaluate(model, data, split=split, out=out, compare=compare)
+    typer.echo("\n".join(report.lines()))
+
+
+@app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A .ckpt that `mien train` wrote.")],
+    data: Annotated[Path, typer.Option(help="FER-2013; temperature and threshold are fitted on its PublicTest.")],
+    out: Annotated[Path, typer.Option(help="The folder for the models.")],
+    name: Annotated[str, typer.Option(help="What observations call the model.")] = "mien-1",
+) -> None:
+    """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
+    with _extra("mien export", "train"):
+        from mien.training.export import export as write
+
+    _settings("export", {})
+    for path in write(checkpoint, data, out, name=name):
+        typer.echo(path)
+
+
 @app.command(epilog="Example: mien doctor")
 def doctor() -> None:
     """Say what works on this machine, and what to do about what doesn't."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from mien.doctor import diagnose
@@ -182,7 +262,7 @@ def doctor() -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     findings = list(diagnose(_settings("doctor", {})))
     for name, state, text in findings:
-        table.add_row(signs[state], name, text)
+        table.add_row(signs[state], escape(name), escape(text))
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
     failed = [finding.name for finding in findings if finding.state == "fail"]
     if failed:
@@ -239,6 +319,17 @@ def _settings(component: str, flags: dict[str, Any]) -> Settings:
     return load(flags, session.config)
 
 
+@contextlib.contextmanager
+def _extra(feature: str, extra: str) -> Iterator[None]:
+    """Name the extra to install where an optional import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mien"):
+            raise
+        raise MissingExtraError(feature, extra) from error
+
+
 def _address(broker: str | None) -> dict[str, Any]:
     if broker is None:
         return {}
@@ -261,6 +352,6 @@ def _stop_on_signals() -> threading.Event:
 
 def _stop_with_parent() -> None:
     """Stop this process when the standard input closes: the parent that holds its other end has gone."""
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not sys.stdin: its lock would be held when the process ends
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -109,7 +109,6 @@ class DashboardSettings(Section):
 class Settings(Section):
     """Every setting of Mien."""
 
-
     home: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("mien", appauthor=False)),
         description="The folder that holds the outbox, the store and the broker's state.",

@@ -86,7 +86,7 @@ def _model(settings: Settings) -> Result:
 
 
 def _broker(settings: Settings) -> Result:
-    from mien.edge.broker import server_binary
+    from mien.edge.broker import server_program
 
     if settings.broker.host:
         port = settings.broker.port or 1883
@@ -95,7 +95,7 @@ def _broker(settings: Settings) -> Result:
         except OSError as error:
             return "fail", f"nothing answers at {settings.broker.host}:{port} ({error}): start it or change [broker]"
         return "ok", f"{settings.broker.host}:{port} answers"
-    return "ok", f"built in: {server_binary().name} is there"
+    return "ok", f"built in: {server_program().name} is there"
 
 
 def _ports(settings: Settings) -> Result:
