@@ -1,19 +1,17 @@
-"""The parts of the delivery as processes of their own, to be killed: `python parts.py PART HOME [ARGUMENT …]`.
+"""The parts of the delivery as processes of their own, to be killed: `start(PART, HOME, ARGUMENT …)`.
 
-broker HOME [PORT]              the built-in broker
-forward HOME                    the forwarder
-camera HOME SOURCE COUNT RATE   a simulated camera: outbox and publisher, as `mien watch` has them
+broker [PORT]              the built-in broker
+forward                    the forwarder
+camera SOURCE COUNT RATE   a simulated camera: outbox and publisher, as `mien watch` has them
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
-import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +19,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from mien.config import Settings, load
+from mien.edge.broker import run_broker
+from mien.edge.outbox import Outbox
+from mien.edge.publisher import Publisher
+from mien.forward.forwarder import run_forwarder
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+
+STARTED: list[Part] = []
+"""Every part started here; the fixture `parts` stops those that still run."""
+
+_forks = multiprocessing.get_context("forkserver")  # real processes, without a second of imports for each
+_forks.set_forkserver_preload(["parts"])
 
 
 def observation(source: str, session: str, seq: int, faces: int = 1, at: datetime | None = None) -> Observation:
@@ -38,38 +46,56 @@ def settings(home: Path, **sections: object) -> Settings:
     return load({"home": home, **sections})
 
 
-def start(part: str, home: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Start a part as a process; what it says goes to HOME/PART.log."""
+class Part(_forks.Process):  # type: ignore[name-defined,misc]
+    """A part as a process of its own."""
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def end(self, timeout: float = 60.0) -> int | None:
+        """Wait for the end and return the exit code; None if it did not come."""
+        self.join(timeout)
+        return self.exitcode
+
+
+def start(part: str, home: Path, *arguments: object, **environment: str) -> Part:
+    """Start a part; what it says goes to HOME/PART.log."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / f"{part}.log").open("a") as log:
-        return subprocess.Popen(
-            [sys.executable, __file__, part, str(home), *map(str, arguments)],
-            stdout=log,
-            stderr=log,
-            text=True,
-            env={**os.environ, "MIEN_OUTBOX__RESEND_AFTER_S": "1", "MIEN_HOME": str(home), **environment},
-        )
+    ours = {name: value for name, value in os.environ.items() if name.startswith("MIEN_")}
+    environment = {**ours, "MIEN_OUTBOX__RESEND_AFTER_S": "1", "MIEN_HOME": str(home), **environment}
+    process = Part(target=_run, args=(part, home, arguments, environment), daemon=True)
+    process.start()
+    STARTED.append(process)
+    return process
 
 
-def stop(*processes: subprocess.Popen[str]) -> None:
-    """Stop processes as Ctrl-C would, and insist."""
+def stop(*processes: Part) -> None:
+    """Stop parts as Ctrl-C would, and insist."""
     for process in processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if process.is_alive():
+            process.terminate()
     for process in processes:
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
+        if process.end(15) is None:
             process.kill()
-            process.wait()
+            process.join()
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def stop_all() -> None:
+    """Stop every part that still runs."""
+    stop(*STARTED)
+    STARTED.clear()
+
+
+def kill(process: Part) -> None:
+    """Kill a part as kill -9 does."""
     process.kill()
-    process.wait()
+    process.join()
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 20.0, what: str = "the condition") -> None:
+def wait_for(condition: Callable[[], object], timeout: float = 60.0, what: str = "the condition") -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + timeout
     while not condition():
@@ -130,9 +156,6 @@ def assert_complete(home: Path, source: str) -> None:
 
 
 def _camera(home: Path, source: str, count: int, rate: float, stopping: threading.Event) -> None:
-    from mien.edge.outbox import Outbox
-    from mien.edge.publisher import Publisher
-
     config = load()
     outbox = Outbox(home / "outbox", source, config.outbox.max_rows)
     publisher = Publisher(outbox, source, config, lambda: {"fps": rate})
@@ -150,24 +173,18 @@ def _camera(home: Path, source: str, count: int, rate: float, stopping: threadin
     outbox.close()
 
 
-def main() -> None:
-    part, home, *arguments = sys.argv[1:]
-    random.seed()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+def _run(part: str, home: Path, arguments: tuple[object, ...], environment: dict[str, str]) -> None:
+    with (home / f"{part}.log").open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.environ.update(environment)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     if part == "broker":
-        from mien.edge.broker import run_broker
-
         run_broker(load({"broker": {"port": arguments[0]}} if arguments else None), stopping)
     elif part == "forward":
-        from mien.forward.forwarder import run_forwarder
-
-        print(run_forwarder(load(), stopping))  # noqa: T201
+        run_forwarder(load(), stopping)
     elif part == "camera":
-        _camera(Path(home), arguments[0], int(arguments[1]), float(arguments[2]), stopping)
-
-
-if __name__ == "__main__":
-    main()
+        source, count, rate = arguments
+        _camera(home, str(source), int(str(count)), float(str(rate)), stopping)

@@ -7,14 +7,13 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import kill, settings, start, stop, wait_for
+from parts import Part, kill, settings, start, stop, wait_for
 
 from mien.edge.broker import BrokerAddress, find_broker, run_broker
 from mien.edge.connection import Connection
@@ -22,7 +21,7 @@ from mien.errors import BrokerError
 
 
 @pytest.fixture
-def broker(tmp_path: Path, free_port: int) -> Iterator[subprocess.Popen[str]]:
+def broker(tmp_path: Path, free_port: int) -> Iterator[Part]:
     process = start("broker", tmp_path, free_port)
     wait_for((tmp_path / "broker.json").exists)
     yield process
@@ -84,17 +83,17 @@ def test_is_started_again_when_it_dies(broker: object, tmp_path: Path) -> None:
     wait_for(lambda: _connects(find_broker(settings(tmp_path))))
 
 
-def test_stops_cleanly(broker: subprocess.Popen[str], tmp_path: Path) -> None:
-    broker.send_signal(signal.SIGTERM)
-    assert broker.wait(10) == 0
+def test_stops_cleanly(broker: Part, tmp_path: Path) -> None:
+    broker.terminate()
+    assert broker.end() == 0
     assert server(tmp_path) == []
     assert not (tmp_path / "broker.json").exists()
 
 
-def test_leaves_no_orphan_at_kill_9(broker: subprocess.Popen[str], tmp_path: Path, free_port: int) -> None:
+def test_leaves_no_orphan_at_kill_9(broker: Part, tmp_path: Path, free_port: int) -> None:
     assert len(server(tmp_path)) == 1
     kill(broker)
-    wait_for(lambda: server(tmp_path) == [], 5)
+    wait_for(lambda: server(tmp_path) == [])
     again = start("broker", tmp_path, free_port)
     before = (tmp_path / "broker.json").read_text()
     wait_for(lambda: json.loads((tmp_path / "broker.json").read_text()) != json.loads(before))

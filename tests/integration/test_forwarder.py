@@ -1,0 +1,198 @@
+"""The forwarder against a real broker and store: what it stores, confirms, sets aside and survives."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts import observation, settings, start, stop_all, wait_for
+
+from mien.config import Settings
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.errors import BrokerError, StoreError, UsageError
+from mien.forward.forwarder import merge, run_forwarder
+from mien.observation import Observation, Stored, decode, encode, new_id
+from mien.stores.base import DeadLetter, open_store
+from mien.stores.sql import SqlStore
+
+
+class Edge:
+    """A client that publishes what it likes and notes the confirmations."""
+
+    def __init__(self, home: Settings) -> None:
+        self.stored: list[tuple[str, Stored]] = []
+        self._connection = Connection(find_broker(home), "edge", on_message=self._note)
+        self._connection.subscribe("mien/+/stored")
+
+    def publish(self, payload: bytes | Observation, topic: str = "mien/cam/observations") -> None:
+        self._connection.publish(topic, payload if isinstance(payload, bytes) else encode(payload))
+
+    def confirmed(self, source: str, session: str) -> list[int]:
+        ranges = [
+            one for name, stored in self.stored if (name, stored.session) == (source, session) for one in stored.ranges
+        ]
+        return sorted({seq for first, last in ranges for seq in range(first, last + 1)})
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _note(self, message: Any) -> None:
+        stored = decode(message.payload, Stored)
+        assert isinstance(stored, Stored)
+        self.stored.append((message.topic.split("/")[1], stored))
+        self._connection.acknowledge(message.mid)
+
+
+@pytest.fixture
+def home(tmp_path: Path, free_port: int) -> Iterator[Settings]:
+    start("broker", tmp_path, free_port)
+    wait_for((tmp_path / "broker.json").exists)
+    yield settings(tmp_path)
+    stop_all()
+
+
+@pytest.fixture
+def forwarding(home: Settings) -> Iterator[threading.Event]:
+    stopping = threading.Event()
+    thread = threading.Thread(target=run_forwarder, args=(home, stopping))
+    thread.start()
+    wait_for(lambda: (home.home / "mien.db").exists())
+    time.sleep(0.3)
+    yield stopping
+    stopping.set()
+    thread.join()
+
+
+@pytest.fixture
+def edge(home: Settings, forwarding: object) -> Iterator[Edge]:
+    edge = Edge(home)
+    yield edge
+    edge.close()
+
+
+def stored(home: Settings, source: str = "cam") -> int:
+    store = open_store(home.store_url, read_only=True)
+    try:
+        return sum(one.frames for one in store.sources() if one.source == source)
+    finally:
+        store.close()
+
+
+def letters(home: Settings) -> list[DeadLetter]:
+    store = open_store(home.store_url, read_only=True)
+    try:
+        return store.dead_letters()
+    finally:
+        store.close()
+
+
+def test_stores_and_confirms_each_once(home: Settings, edge: Edge) -> None:
+    session = new_id()
+    given = [observation("cam", session, seq) for seq in range(120)]
+    for one in given + given[:50]:
+        edge.publish(one)
+    wait_for(lambda: edge.confirmed("cam", session) == list(range(120)))
+    assert stored(home) == 120
+
+
+HOSTILE: list[tuple[bytes, str]] = [
+    (b"", "JSON"),
+    (b"\xff" * 100, "."),
+    (b"[" * 50_000, "deep"),
+    (b"{}", "missing"),
+    (b"x" * (1 << 20) + b"x", "more than"),
+    (b'{"session": "1", "seq": -1}', "missing"),
+]
+
+
+def test_hostile_payloads_are_set_aside_and_stop_nothing(home: Settings, edge: Edge) -> None:
+    session = new_id()
+    for payload, _ in HOSTILE:
+        edge.publish(payload)
+    edge.publish(observation("cam", session, 0), "mien/lobby/observations")
+    edge.publish(encode(observation("cam", session, 1)).replace(b'"cam"', b'"../../x"'))
+    edge.publish(observation("cam", session, 2))
+    wait_for(lambda: len(letters(home)) == len(HOSTILE) + 2)
+    wait_for(lambda: stored(home) == 1)
+    found = letters(home)[::-1]
+    for letter, (payload, reason) in zip(found, HOSTILE, strict=False):
+        assert reason in letter.reason
+        assert letter.payload == payload[: 64 << 10]
+    assert "came on the topic of 'lobby'" in found[-2].reason
+
+
+def test_what_is_set_aside_is_confirmed_where_it_tells_what_it_is(home: Settings, edge: Edge) -> None:
+    session = new_id()
+    timeless = json.loads(encode(observation("cam", session, 0)))
+    edge.publish(json.dumps(timeless | {"time": None}).encode())
+    edge.publish(json.dumps(timeless | {"seq": 1, "faces": "none"}).encode())
+    edge.publish(json.dumps(timeless | {"seq": 2, "time": "1969-01-01T00:00:00Z"}).encode())
+    edge.publish(observation("cam", session, 3))
+    wait_for(lambda: edge.confirmed("cam", session) == [0, 1, 2, 3])
+    assert stored(home) == 1
+    assert {reason[:11] for _, _, _, reason, _ in letters(home)} == {"it has no t", "Expected `a", "its time 19"}
+
+
+def test_waits_while_the_store_is_out(
+    home: Settings, edge: Edge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = SqlStore.add
+    out = threading.Event()
+    out.set()
+
+    def failing(self: SqlStore, observations: Any) -> int:
+        if out.is_set():
+            raise StoreError("cannot write the store: unplugged")
+        return whole(self, observations)
+
+    monkeypatch.setattr(SqlStore, "add", failing)
+    session = new_id()
+    for seq in range(50):
+        edge.publish(observation("cam", session, seq))
+    wait_for(lambda: "unplugged" in caplog.text)
+    time.sleep(1)
+    assert edge.stored == []
+    out.clear()
+    wait_for(lambda: edge.confirmed("cam", session) == list(range(50)))
+    assert caplog.text.count("unplugged") == 1
+    assert "the store works again" in caplog.text
+
+
+def test_once_drains_and_ends(home: Settings) -> None:
+    stopping = threading.Event()
+    assert run_forwarder(home, stopping, once=True) == (0, 0, 0)
+    edge = Edge(home)
+    session = new_id()
+    for seq in range(700):
+        edge.publish(observation("cam", session, seq))
+    edge.publish(b"?")
+    assert run_forwarder(home, stopping, once=True) == (700, 0, 1)
+    wait_for(lambda: edge.confirmed("cam", session) == list(range(700)))
+    edge.close()
+
+
+def test_once_without_a_broker_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="no broker runs here"):
+        run_forwarder(settings(tmp_path), threading.Event(), once=True)
+
+
+def test_one_forwarder_for_each_state_folder(home: Settings, forwarding: object) -> None:
+    with pytest.raises(UsageError, match="a forwarder runs already"):
+        run_forwarder(home, threading.Event())
+
+
+def test_a_store_that_cannot_be_opened_is_told_at_once(home: Settings) -> None:
+    (home.home / "mien.db").write_bytes(b"a letter" * 1000)
+    with pytest.raises(StoreError, match="not a database"):
+        run_forwarder(home, threading.Event())
+
+
+def test_merges_numbers_to_ranges() -> None:
+    assert merge([5, 3, 4, 9, 3, 1]) == [(1, 1), (3, 5), (9, 9)]
+    assert merge([]) == []

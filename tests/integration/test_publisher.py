@@ -1,0 +1,221 @@
+"""The publisher against a real broker: what it announces, sends, and sends again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts import Part, kill, observation, settings, start, stop_all, wait_for
+
+from mien.config import Settings
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.edge.outbox import Outbox
+from mien.edge.publisher import Publisher
+from mien.observation import Observation, Stored, decode, encode, new_id
+
+SESSION = new_id()
+
+
+class Listener:
+    """A client that notes all messages, and confirms when told to."""
+
+    def __init__(self, home: Settings) -> None:
+        self.messages: list[tuple[str, bytes]] = []
+        self._connection = Connection(find_broker(home), "listener", on_message=self._note)
+        for kind in ("observations", "available", "stats"):
+            self._connection.subscribe(f"mien/+/{kind}")
+
+    def seqs(self) -> list[int]:
+        ones = [decode(payload) for topic, payload in self.messages if topic.endswith("/observations")]
+        return [one.seq for one in ones if isinstance(one, Observation)]
+
+    def last(self, kind: str) -> bytes | None:
+        return next((payload for topic, payload in self.messages[::-1] if topic == f"mien/cam/{kind}"), None)
+
+    def confirm(self, *ranges: tuple[int, int]) -> None:
+        self._connection.publish("mien/cam/stored", encode(Stored(SESSION, list(ranges))))
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._connection.publish(topic, payload)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _note(self, message: Any) -> None:
+        self.messages.append((message.topic, message.payload))
+        self._connection.acknowledge(message.mid)
+
+
+@pytest.fixture
+def broker(tmp_path: Path, free_port: int) -> Iterator[Part]:
+    process = start("broker", tmp_path, free_port)
+    wait_for((tmp_path / "broker.json").exists)
+    yield process
+    stop_all()
+
+
+@pytest.fixture
+def home(tmp_path: Path, broker: object) -> Settings:
+    return settings(tmp_path, outbox={"resend_after_s": 1}, watch={"stats_every_s": 1})
+
+
+@pytest.fixture
+def listener(home: Settings) -> Iterator[Listener]:
+    listener = Listener(home)
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path / "outbox", "cam")
+    yield outbox
+    outbox.close()
+
+
+@pytest.fixture
+def publisher(home: Settings, outbox: Outbox, listener: Listener) -> Iterator[Publisher]:
+    publisher = Publisher(outbox, "cam", home, lambda: {"fps": 15.0})
+    yield publisher
+    publisher.close()
+
+
+def fill(outbox: Outbox, count: int, first: int = 0) -> None:
+    for seq in range(first, first + count):
+        outbox.append(observation("cam", SESSION, seq))
+    assert outbox.flush()
+
+
+def test_sends_in_order_and_lets_go_of_what_is_confirmed(
+    publisher: Publisher, outbox: Outbox, listener: Listener
+) -> None:
+    fill(outbox, 100)
+    wait_for(lambda: len(listener.seqs()) >= 100)
+    assert listener.seqs()[:100] == list(range(100))
+    assert outbox.counts.depth == 100
+    listener.confirm((0, 59))
+    wait_for(lambda: outbox.counts.depth == 40)
+    listener.confirm((60, 99))
+    assert publisher.drain(10)
+    assert outbox.counts.confirmed == 100
+
+
+def test_sends_again_what_was_lost_between_confirmed_ones(
+    publisher: Publisher, outbox: Outbox, listener: Listener
+) -> None:
+    fill(outbox, 10)
+    wait_for(lambda: len(listener.seqs()) >= 10)
+    listener.confirm((0, 3), (6, 9))
+    wait_for(lambda: set(listener.seqs()[10:]) == {4, 5})
+    listener.confirm((4, 5))
+    assert publisher.drain(10)
+
+
+def test_only_probes_while_nothing_is_confirmed(publisher: Publisher, outbox: Outbox, listener: Listener) -> None:
+    fill(outbox, 50)
+    wait_for(lambda: len(listener.seqs()) > 51)
+    again = listener.seqs()[50:]
+    assert len(again) < 10, "a forwarder that is away is not sent copies of everything"
+
+
+def test_sends_all_again_when_a_forwarder_greets(publisher: Publisher, outbox: Outbox, listener: Listener) -> None:
+    fill(outbox, 50)
+    wait_for(lambda: len(listener.seqs()) >= 50)
+    listener.confirm()
+    wait_for(lambda: set(range(50)) <= set(listener.seqs()[50:]))
+
+
+def test_nonsense_on_the_confirmations_topic_is_ignored(
+    publisher: Publisher, outbox: Outbox, listener: Listener
+) -> None:
+    fill(outbox, 5)
+    wait_for(lambda: len(listener.seqs()) >= 5)
+    for payload in (b"", b"\xff", b"[" * 10_000, b'{"session": "x", "ranges": []}', b"0" * 100_000):
+        listener.publish("mien/cam/stored", payload)
+    listener.publish("mien/cam/stored", encode(Stored(new_id(), [(0, 2**53 - 1)] * 500)))
+    listener.confirm((3, 2**53 - 1))
+    wait_for(lambda: outbox.counts.depth == 3)
+
+
+def test_announces_itself_and_its_figures(publisher: Publisher, outbox: Outbox, listener: Listener) -> None:
+    fill(outbox, 20)
+    wait_for(lambda: outbox.counts.depth == 20 and len(listener.seqs()) >= 20)
+    wait_for(lambda: (json.loads(listener.last("stats") or b"{}").get("outbox") or {}).get("depth") == 20)
+    assert listener.last("available") == b"online"
+    figures = json.loads(listener.last("stats") or b"")
+    assert figures["fps"] == 15.0
+    assert figures["outbox"] == {"depth": 20, "dropped": 0}
+    assert 0 <= figures["delay_ms"]["p50"] <= figures["delay_ms"]["p99"]
+    publisher.close()
+    wait_for(lambda: listener.last("available") == b"offline")
+
+
+def test_the_broker_says_offline_for_one_that_was_killed(home: Settings, listener: Listener) -> None:
+    camera = start("camera", home.home, "cam", 10**6, 50)
+    wait_for(lambda: listener.last("available") == b"online")
+    kill(camera)
+    wait_for(lambda: listener.last("available") == b"offline")
+
+
+def test_takes_on_without_a_broker_and_says_one_line(
+    tmp_path: Path, free_port: int, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = settings(tmp_path, broker={"host": "127.0.0.1", "port": free_port})
+    publisher = Publisher(outbox, "cam", home, dict)
+    fill(outbox, 30)
+    time.sleep(2)
+    assert outbox.counts.depth == 30
+    assert sum("no broker at" in record.message for record in caplog.records) == 1
+    publisher.close()
+
+
+def test_sends_all_again_after_the_broker_was_away(
+    broker: Part, home: Settings, outbox: Outbox, free_port: int, tmp_path: Path
+) -> None:
+    publisher = Publisher(outbox, "cam", home, dict)
+    fill(outbox, 30)
+    wait_for(lambda: publisher.connected)
+    kill(broker)
+    wait_for(lambda: not publisher.connected)
+    fill(outbox, 10, first=30)
+    start("broker", tmp_path, free_port)
+    heard: list[Listener] = []
+
+    def listens() -> bool:
+        try:
+            heard.append(Listener(home))
+        except Exception:  # noqa: BLE001 - not yet
+            return False
+        return True
+
+    wait_for(listens)
+    fill(outbox, 1, first=40)
+    wait_for(lambda: 40 in heard[0].seqs())
+    heard[0].confirm()
+    wait_for(lambda: set(heard[0].seqs()) == set(range(41)))
+    heard[0].close()
+    publisher.close()
+
+
+def test_delivery_published_lets_go_at_the_brokers_word(tmp_path: Path, broker: object, outbox: Outbox) -> None:
+    home = settings(tmp_path, outbox={"delivery": "published"})
+    publisher = Publisher(outbox, "cam", home, dict)
+    fill(outbox, 40)
+    wait_for(lambda: outbox.counts.confirmed == 40)
+    assert publisher.drain(5)
+    publisher.close()
+
+
+def test_ends_at_once_however_often_it_is_told(publisher: Publisher, outbox: Outbox) -> None:
+    fill(outbox, 10)
+    began = time.monotonic()
+    publisher.close()
+    publisher.close()
+    assert time.monotonic() - began < 5
+    assert not any(thread.name == "publisher-cam" for thread in threading.enumerate())
