@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -119,6 +120,7 @@ def test_a_store_that_is_not_there_yet_is_said_and_picked_up(client: Client, hom
     for _ in range(60):
         if client.get("/v1/health").json()["store"]:
             break
+        time.sleep(0.1)
     assert client.get("/v1/summary", params=WINDOW).json()["faces"] == 1
 
 

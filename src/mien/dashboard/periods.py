@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -98,7 +99,7 @@ def resolve(choice: Choice, zone: tzinfo, now: datetime) -> Window:
     else:
         width = next((step for step in STEPS if seconds / step <= POINTS), STEPS[-1])
     first = int(start.timestamp()) // width * width
-    last = -(-int(end.timestamp()) // width) * width
+    last = math.ceil(end.timestamp() / width) * width
     return Window(utc(first), utc(max(last, first + width)), width)
 
 
