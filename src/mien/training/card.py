@@ -59,13 +59,8 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     Raises:
         InputError: An evaluation cannot be read, or the card not be written.
     """
-    parts = [INTRODUCTION]
-    for path in evaluations:
-        try:
-            parts.append(_model(json.loads(Path(path).read_text(encoding="utf-8"))))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"'{path}' is no evaluation: expected the evaluation.json of `mien evaluate`") from error
-    parts += [DATA, f"## How they were made\n\n    {command}\n    mien export\n    mien evaluate\n", LIMITS]
+    parts = [INTRODUCTION, *(_read(path) for path in evaluations), DATA]
+    parts += [f"## How they were made\n\n    {command}\n    mien export\n    mien evaluate\n", LIMITS]
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text("\n".join(parts), encoding="utf-8")
@@ -74,13 +69,19 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     return Path(out)
 
 
+def _read(path: str | Path) -> str:
+    try:
+        return _model(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"'{path}' is no evaluation: expected the evaluation.json of `mien evaluate`") from error
+
+
 def _model(found: dict[str, Any]) -> str:
     table = found["classes"]
     lines = [
         f"## {found['model']['id']}, on {found['split']}",
         "",
-        f"Trained on: {found['model'].get('trained_on', 'unknown')}. All shares of {found['faces']:,} faces, with 95 % "
-        "intervals.",
+        f"Trained on: {found['model'].get('trained_on', 'unknown')}. In brackets: the 95 % interval.",
         "",
         "| figure | value |",
         "|---|---|",

@@ -63,7 +63,7 @@ class Report:
             lines.append(f"agreement with FER+ majority  {_share(found['ferplus'])}")
         if found["abstention"]:
             kept = found["abstention"]
-            lines.append(f"where it names an emotion     {kept['accuracy']['value']:.1%} of {kept['coverage']:.1%}")
+            lines.append(f"where it names an emotion     {_share(kept['accuracy'])}, {kept['coverage']:.1%} of all")
         if other := found["comparison"]:
             lines.append(
                 f"against {other['model']}: {other['difference']:+.1%} "
