@@ -119,7 +119,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
     visits: list[Visit] = []
 
     def open_page(address: str, **options: object) -> Visit:
-        settings = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Asia/Kolkata", **options}
+        settings = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/Brisbane", **options}
         context = browser.new_context(**settings)  # type: ignore[arg-type]
         visited = Visit(context.new_page(), context)
         visits.append(visited)

@@ -157,7 +157,7 @@ class Listener:
     def _note(self, *, connected: bool, reason: str) -> None:
         if connected != self.connected:
             self.changed = datetime.now(timezone.utc)
-            log.info("dashboard: %s", reason or "connected to the broker")
+            log.info("%s", reason or "connected to the broker")
         self.connected, self.reason, self.met = connected, reason, self.met or connected
 
     def _on_message(self, message: MQTTMessage) -> None:
@@ -170,7 +170,7 @@ class Listener:
             elif kind == "stats" and len(message.payload) <= MAX_STATS:
                 self._take_stats(source, msgspec.json.decode(message.payload, type=Stats), retained=message.retain)
         except (ValueError, RecursionError) as error:
-            log.debug("dashboard: ignored a message on %s: %s", message.topic, error)
+            log.debug("ignored a message on %s: %s", message.topic, error)
 
     def _take_observation(self, source: str, payload: bytes) -> None:
         seen = decode(payload)
