@@ -31,7 +31,7 @@ from mien.training.checkpoints import RunFolder
 from mien.training.model import HEADS, EmotionNet, fold
 from mien.vision.emotions import Classifier
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
 
 @pytest.fixture(scope="module")

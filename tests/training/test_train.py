@@ -26,7 +26,7 @@ from mien.training.checkpoints import last_checkpoint, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
 from mien.training.train import train
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
 TINY = {"epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0}
 
