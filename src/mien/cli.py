@@ -16,7 +16,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -50,6 +50,8 @@ Broker = Annotated[
     str | None, typer.Option(metavar="HOST[:PORT]", help="An outside MQTT broker [default: the built-in one]")
 ]
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
+
+Usage = Literal["Training", "PublicTest", "PrivateTest"]
 
 
 class Session:
@@ -210,9 +212,7 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")],
     data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
-    split: Annotated[
-        str, typer.Option(help="Training, PublicTest, or PrivateTest: for the final figure only.")
-    ] = "PublicTest",
+    split: Annotated[Usage, typer.Option(help="PrivateTest is for the final figure only.")] = "PublicTest",
     out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
     compare: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Another model, compared on the same faces.")

