@@ -102,8 +102,8 @@ def test_stores_and_confirms_each_once(home: Settings, edge: Edge) -> None:
 
 
 HOSTILE: list[tuple[bytes, str]] = [
-    (b"", "JSON"),
-    (b"\xff" * 100, "."),
+    (b"", "truncated"),
+    (b"\xff" * 100, "malformed"),
     (b"[" * 50_000, "deep"),
     (b"{}", "missing"),
     (b"x" * (1 << 20) + b"x", "more than"),
