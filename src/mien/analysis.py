@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from typing_extensions import Self
 
-    from mien.vision.emotions import Classifier
-    from mien.vision.faces import Detector
     from mien.vision.pipeline import Pipeline
     from mien.vision.sources import Image, Source
 
@@ -125,17 +122,12 @@ def analyze_paths(
         raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
 
 
-@functools.lru_cache(maxsize=1)
-def _models(settings: VisionSettings) -> tuple[Detector, Classifier]:
-    from mien.vision.pipeline import load_models
-
-    return load_models(settings)
-
-
 def _pipeline(source: str, settings: VisionSettings) -> Pipeline:
-    from mien.vision.pipeline import Pipeline
+    from mien.vision.pipeline import Pipeline, shared_models
 
-    return Pipeline(*_models(settings), source, abstain_below=settings.abstain_below, smoothing_s=settings.smoothing_s)
+    return Pipeline(
+        *shared_models(settings), source, abstain_below=settings.abstain_below, smoothing_s=settings.smoothing_s
+    )
 
 
 def _open(path: Path) -> Source:

@@ -11,7 +11,6 @@ import pytest
 from making import truncated_video
 
 import mien
-from mien import analysis
 from mien.errors import InputError, PartialError
 from mien.vision.annotate import write_picture
 from mien.vision.demo import Demo
@@ -20,10 +19,10 @@ from mien.vision.demo import Demo
 @pytest.fixture(autouse=True)
 def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the API, which takes the shipped model, take the tiny one, so that the tests pass with any weights."""
-    from mien.vision import emotions
+    from mien.vision import emotions, pipeline
 
     monkeypatch.setattr(emotions, "_file", lambda path: Path(path) if path else tiny_model)
-    analysis._models.cache_clear()
+    pipeline.shared_models.cache_clear()
 
 
 def test_what_is_public_is_there_and_nothing_is_missing() -> None:

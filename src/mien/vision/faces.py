@@ -7,6 +7,7 @@ The crop is framed as FER-2013's faces are.
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -58,7 +59,7 @@ class FaceDetector(Protocol):
 
 
 class Detector:
-    """YuNet.
+    """YuNet; may be called from any thread, but works for one at a time.
 
     Args:
         confidence: Faces that it is less sure of are left out.
@@ -71,6 +72,7 @@ class Detector:
     def __init__(self, confidence: float = 0.7, max_side: int = 640) -> None:
         cv2.setNumThreads(1)  # a second thread makes YuNet no faster
         self.max_side = max_side
+        self._free = threading.Lock()
         self._net: Any = cv2.FaceDetectorYN.create(str(_weights()), "", (320, 320), confidence, 0.3, 5000)
 
     def detect(self, frame: Image, max_side: int | None = None) -> Faces:
@@ -89,8 +91,9 @@ class Detector:
             small = cv2.copyMakeBorder(
                 small, 0, max(0, 32 - size[1]), 0, max(0, 32 - size[0]), cv2.BORDER_CONSTANT, value=(0, 0, 0)
             )
-        self._net.setInputSize((small.shape[1], small.shape[0]))
-        _, found = self._net.detect(small)
+        with self._free:  # another thread's frame must not change the size in between
+            self._net.setInputSize((small.shape[1], small.shape[0]))
+            _, found = self._net.detect(small)
         if found is None:
             return Faces(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
         found = found[np.isfinite(found).all(1) & (found[:, 2] > 0) & (found[:, 3] > 0)].astype(np.float32)

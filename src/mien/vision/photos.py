@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,7 +21,13 @@ from PIL import ImageOps, UnidentifiedImageError
 from mien.errors import InputError
 from mien.vision.sources import Frame, Image, Source
 
-__all__ = ["ENDINGS", "MAX_PIXELS", "Photos", "is_photo", "read_photo"]
+__all__ = ["ENDINGS", "MAX_PIXELS", "Colour", "Photos", "Picture", "as_image", "is_photo", "read_photo"]
+
+Picture = str | Path | Image
+"""A photo's path, or an array of shape (h, w, 3), uint8."""
+
+Colour = Literal["bgr", "rgb"]
+"""The order of an array's channels: OpenCV's is BGR, that of Pillow and most others RGB."""
 
 BEGINNINGS = (
     ("JPEG", rb"\xff\xd8\xff"),
@@ -102,6 +108,26 @@ def is_photo(path: Path) -> bool:
         return _kind(path) is not None or path.suffix.lower() in ENDINGS
     except OSError:
         return path.suffix.lower() in ENDINGS
+
+
+def as_image(picture: Picture, colour: Colour = "bgr") -> Image:
+    """Return a picture as BGR, shape (h, w, 3), uint8.
+
+    Args:
+        picture: A photo's path, or an array of shape (h, w, 3), uint8.
+        colour: The order of the array's channels; of a path it says nothing.
+
+    Raises:
+        InputError: The photo cannot be read.
+        ValueError: The array has another shape or type, or there is no such order.
+    """
+    if colour not in ("bgr", "rgb"):
+        raise ValueError(f"colour must be 'bgr' or 'rgb', not {colour!r}")
+    if not isinstance(picture, np.ndarray):
+        return read_photo(Path(picture))[0]
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
+        raise ValueError(f"a picture must be uint8 of shape (h, w, 3), not {picture.dtype} of shape {picture.shape}")
+    return picture if colour == "bgr" else np.ascontiguousarray(picture[..., ::-1])
 
 
 def read_photo(path: Path) -> tuple[Image, datetime | None]:

@@ -7,6 +7,7 @@ Detector and classifier are shared between sessions; what a session remembers li
 
 from __future__ import annotations
 
+import functools
 import time as clock
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -21,7 +22,7 @@ from mien.vision.faces import Detector, FaceDetector, Faces, crop, sharpness
 from mien.vision.sources import Frame, Image
 from mien.vision.tracks import Smoother, Tracker
 
-__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "load_models"]
+__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "load_models", "shared_models"]
 
 MIN_SIDE = 20
 """No emotion is named of a face that is smaller, in pixels."""
@@ -170,6 +171,12 @@ def load_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
         ModelError: A model is missing or cannot be used.
     """
     return Detector(settings.confidence, settings.max_side), Classifier.load(settings.model)
+
+
+@functools.lru_cache(maxsize=1)
+def shared_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
+    """Return what `load_models` does, the same each time: for callers that keep no model of their own."""
+    return load_models(settings)
 
 
 def _face(track: int | None, box: Any, confidence: Any, emotion: Emotion | None, probabilities: Any) -> Face:
