@@ -104,7 +104,7 @@ def test_stores_and_confirms_each_once(home: Settings, edge: Edge) -> None:
 HOSTILE: list[tuple[bytes, str]] = [
     (b"", "truncated"),
     (b"\xff" * 100, "malformed"),
-    (b"[" * 50_000, "deep"),
+    (b"[" * 50_000, "Expected `object`"),
     (b"{}", "missing"),
     (b"x" * (1 << 20) + b"x", "more than"),
     (b'{"session": "1", "seq": -1}', "missing"),
