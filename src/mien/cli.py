@@ -6,7 +6,6 @@ when it runs, so that `mien --help` stays quick.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -14,14 +13,13 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mien import __version__
-from mien.errors import MienError, MissingExtraError
+from mien import __version__, cli_training
+from mien.errors import MienError
 
 if TYPE_CHECKING:
     from mien.config import Settings
@@ -42,6 +40,7 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="The emotion model that this machine uses.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(model_app, name="model")
+app.add_typer(cli_training.app)
 
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="The store: sqlite:////path/mien.db, … [default: in the state folder]")
@@ -49,9 +48,11 @@ Store = Annotated[
 Broker = Annotated[
     str | None, typer.Option(metavar="HOST[:PORT]", help="An outside MQTT broker [default: the built-in one]")
 ]
+Model = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the pulled or shipped one]"),
+]
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
-
-Usage = Literal["Training", "PublicTest", "PrivateTest"]
 
 
 class Session:
@@ -63,18 +64,23 @@ class Session:
 session = Session()
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings [default: mien.toml if it is here]")
     ] = None,
     lifeline: Annotated[bool, typer.Option("--lifeline", hidden=True)] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-    if version:
-        typer.echo(f"mien {__version__}")
-        raise typer.Exit
     session.config = config
     if lifeline:
         threading.Thread(target=_stop_with_parent, name="lifeline", daemon=True).start()
@@ -106,12 +112,13 @@ def watch(
     window: Annotated[bool, typer.Option("--window", help="Show the live picture; q closes it.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Play videos again and again.")] = False,
     fps: Annotated[float | None, typer.Option(help="Analyse at most so many frames a second.")] = None,
+    model: Model = None,
     broker: Broker = None,
 ) -> None:
     """Watch cameras, streams and videos, and publish what their faces show."""
     from mien.edge.watch import run_watch
 
-    settings = _settings("watch", {"watch": {"fps": fps}, "broker": _address(broker)})
+    settings = _settings("watch", {"watch": {"fps": fps}, "vision": {"model": model}, "broker": _address(broker)})
     run_watch(settings, sources, _stop_on_signals(), name=name, loop=loop, window=window)
 
 
@@ -174,79 +181,26 @@ def analyze(
     analyze_paths(settings, paths, output=output, annotate=annotate)
 
 
-@app.command(epilog="Example: mien train --data fer2013.parquet --out runs/first")
-def train(
-    data: Annotated[str | None, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")] = None,
-    out: Annotated[str | None, typer.Option(help="The run's folder, also as s3://bucket/run.")] = None,
-    settings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A .toml or .json of settings; a run's config.json is one.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the Training faces [default: 30]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Faces a step, on each device [default: 128]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The schedule's peak [default: 0.1]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is drawn by chance [default: 1]")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed [default: 32-true]")] = None,
-    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without progress.")] = None,
-    log_to: Annotated[
-        str | None,
-        typer.Option(help="csv, tensorboard, wandb or wandb-offline [default: csv, which is always written]"),
-    ] = None,
-    devices: Annotated[int, typer.Option(help="GPUs, or CPU processes, that work together.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+@model_app.command(epilog="Example: mien model pull s3://bucket/run")
+def pull(
+    url: Annotated[str, typer.Argument(help="A run's folder: a path, https://…, s3://…")],
+    latest: Annotated[bool, typer.Option("--latest", help="Take the newest epoch, not the best one.")] = False,
 ) -> None:
-    """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
-    with _extra("mien train", "train"):
-        from mien.training import config
-        from mien.training.train import train as run
+    """Make a run's model the one of this machine; the one before is kept."""
+    from mien.edge import model_store
 
-    _settings("train", {})
-    flags = {"data": data, "out": out, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    flags |= {"seed": seed, "precision": precision, "patience": patience, "log_to": log_to}
-    given = {name: value for name, value in flags.items() if value is not None}
-    chosen = config.read(settings, **given) if settings else config.validated(given)
-    log.info("the last checkpoint is %s", run(chosen, resume=resume, devices=devices, accelerator=accelerator))
+    home = _settings("model", {}).ensure_home()
+    installed = model_store.pull(url, home, which="latest" if latest else "best")
+    typer.echo(f"this machine now uses {installed.model_id}; `mien model rollback` goes back")
 
 
-@app.command(epilog="Example: mien evaluate fer2013 --data fer2013.parquet --out report/")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")],
-    data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
-    split: Annotated[Usage, typer.Option(help="PrivateTest is for the final figure only.")] = "PublicTest",
-    out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
-    compare: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Another model, compared on the same faces.")
-    ] = None,
-    audit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also list the faces that stand in two splits, as CSV.")
-    ] = None,
-) -> None:
-    """Say how good a model is, with figures, plots and a page that hides nothing."""
-    with _extra("mien evaluate", "train"):
-        from mien.training import audit as audits
-        from mien.training import evaluate as evaluation
+@model_app.command(epilog="Example: mien model rollback")
+def rollback() -> None:
+    """Go back to the model before."""
+    from mien.edge import model_store
 
-    _settings("evaluate", {})
-    if audit:
-        typer.echo(f"{len(audits.audit(data, audit)):,} faces stand in two splits: {audit}")
-    report = evaluation.evaluate(model, data, split=split, out=out, compare=compare)
-    typer.echo("\n".join(report.lines()))
-
-
-@app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
-def export(
-    checkpoint: Annotated[str, typer.Argument(help="A .ckpt that `mien train` wrote.")],
-    data: Annotated[Path, typer.Option(help="FER-2013; temperature and threshold are fitted on its PublicTest.")],
-    out: Annotated[Path, typer.Option(help="The folder for the models.")],
-    name: Annotated[str, typer.Option(help="What observations call the model.")] = "mien-1",
-) -> None:
-    """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
-    with _extra("mien export", "train"):
-        from mien.training.export import export as write
-
-    _settings("export", {})
-    for path in write(checkpoint, data, out, name=name):
-        typer.echo(path)
+    installed = model_store.rollback(_settings("model", {}).ensure_home())
+    typer.echo(f"this machine uses {installed.model_id} again")
 
 
 @app.command(epilog="Example: mien doctor")
@@ -315,19 +269,8 @@ def _settings(component: str, flags: dict[str, Any]) -> Settings:
     """Set up the log of a command and return its effective settings."""
     from mien.config import load
 
-    logging.basicConfig(format=f"%(asctime)s  {component:<9}  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    cli_training.log_as(component)
     return load(flags, session.config)
-
-
-@contextlib.contextmanager
-def _extra(feature: str, extra: str) -> Iterator[None]:
-    """Name the extra to install where an optional import fails."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("mien"):
-            raise
-        raise MissingExtraError(feature, extra) from error
 
 
 def _address(broker: str | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Settings", "effective", "fields", "load"]
+__all__ = ["Settings", "checked", "effective", "fields", "load"]
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -156,6 +156,19 @@ def load(flags: dict[str, Any] | None = None, file: Path | None = None) -> Setti
     values, origin = _read_file(file)
     _merge(values, _read_environment())
     _merge(values, flags or {})
+    return checked(values, origin)
+
+
+def checked(values: dict[str, Any], origin: str) -> Settings:
+    """Return the settings with these values, and defaults for all others.
+
+    Args:
+        values: Nested as the settings are.
+        origin: Where they are from, for the message.
+
+    Raises:
+        ConfigError: A name is unknown or a value is out of range; the message names it and the nearest name.
+    """
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -189,7 +202,7 @@ def effective(settings: Settings) -> str:
         elif isinstance(value, SecretStr):
             lines.append(f'{last} = "********"')
         elif isinstance(value, int | float):
-            lines.append(f"{last} = {value}")
+            lines.append(f"{last} = {json.dumps(value)}")
         else:
             lines.append(f"{last} = {json.dumps(str(value), ensure_ascii=False)}")
     return "\n".join(lines) + "\n"

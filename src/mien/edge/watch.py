@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mien import __version__
-from mien.config import Settings
+from mien.config import Settings, VisionSettings
+from mien.edge import model_store
 from mien.edge.outbox import Outbox, waiting_sources
 from mien.edge.publisher import Publisher
 from mien.errors import InputError, MienError, UsageError
@@ -63,7 +64,7 @@ def run_watch(
     if name is not None and len(specs) > 1:
         raise UsageError(f"--name '{name}' names one source, but {len(specs)} were given")
     settings.ensure_home()
-    detector, classifier = load_models(settings.vision)
+    detector, classifier = load_models(_with_pulled_model(settings))
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
     try:
@@ -91,6 +92,12 @@ def run_watch(
         log.warning("%s", error)
     if errors:
         raise errors[-1]
+
+
+def _with_pulled_model(settings: Settings) -> VisionSettings:
+    """Return the vision settings, with the model that was pulled to this machine where they name none."""
+    pulled = model_store.current(settings.home) if settings.vision.model is None else None
+    return settings.vision.model_copy(update={"model": pulled[0]}) if pulled else settings.vision
 
 
 class _Watcher:

@@ -1,0 +1,112 @@
+"""The commands of training: train, evaluate and export. They need the extra `train`, and `cli` takes them in."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mien.errors import MissingExtraError
+
+__all__ = ["app", "log_as"]
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer()
+
+Usage = Literal["Training", "PublicTest", "PrivateTest"]
+
+
+def log_as(component: str) -> None:
+    """Send this process's log to the standard error, a line each, under the component's name."""
+    logging.basicConfig(format=f"%(asctime)s  {component:<9}  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+
+
+@app.command(epilog="Example: mien train --data fer2013.parquet --out runs/first")
+def train(
+    data: Annotated[str | None, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")] = None,
+    out: Annotated[str | None, typer.Option(help="The run's folder, also as s3://bucket/run.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A .toml or .json of settings; a run's config.json is one.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the Training faces [default: 30]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Faces a step, on each device [default: 128]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The schedule's peak [default: 0.1]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn by chance [default: 1]")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed [default: 32-true]")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without progress.")] = None,
+    log_to: Annotated[
+        str | None,
+        typer.Option(help="csv, tensorboard, wandb or wandb-offline [default: csv, which is always written]"),
+    ] = None,
+    devices: Annotated[int, typer.Option(help="GPUs, or CPU processes, that work together.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+) -> None:
+    """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
+    with _extra("mien train", "train"):
+        from mien.training.config import read, validated
+        from mien.training.train import train as run
+
+    log_as("train")
+    flags = {"data": data, "out": out, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    flags |= {"seed": seed, "precision": precision, "patience": patience, "log_to": log_to}
+    given = {name: value for name, value in flags.items() if value is not None}
+    chosen = read(config, **given) if config else validated(given)
+    log.info("the last checkpoint is %s", run(chosen, resume=resume, devices=devices, accelerator=accelerator))
+
+
+@app.command(epilog="Example: mien evaluate fer2013 --data fer2013.parquet --out report/")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")],
+    data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
+    split: Annotated[Usage, typer.Option(help="PrivateTest is for the final figure only.")] = "PublicTest",
+    out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Another model, compared on the same faces.")
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also list the faces that stand in two splits, as CSV.")
+    ] = None,
+) -> None:
+    """Say how good a model is, with figures, plots and a page that hides nothing."""
+    with _extra("mien evaluate", "train"):
+        from mien.training import audit as audits
+        from mien.training import evaluate as evaluation
+
+    log_as("evaluate")
+    if audit:
+        typer.echo(f"{len(audits.audit(data, audit)):,} faces stand in two splits: {audit}")
+    report = evaluation.evaluate(model, data, split=split, out=out, compare=compare)
+    typer.echo("\n".join(report.lines()))
+
+
+@app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A .ckpt that `mien train` wrote.")],
+    data: Annotated[Path, typer.Option(help="FER-2013; temperature and threshold are fitted on its PublicTest.")],
+    out: Annotated[Path, typer.Option(help="The folder for the models.")],
+    name: Annotated[str, typer.Option(help="What observations call the model.")] = "mien-1",
+) -> None:
+    """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
+    with _extra("mien export", "train"):
+        from mien.training.export import export as write
+
+    log_as("export")
+    for path in write(checkpoint, data, out, name=name):
+        typer.echo(path)
+
+
+@contextlib.contextmanager
+def _extra(feature: str, extra: str) -> Iterator[None]:
+    """Name the extra to install where an optional import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mien"):
+            raise
+        raise MissingExtraError(feature, extra) from error
