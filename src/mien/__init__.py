@@ -14,18 +14,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien.analysis import analyze, watch
+    from mien.analysis import Analysis, Analyzer, analyze, analyze_video, watch
     from mien.observation import EMOTIONS, Face, Observation
 
-__all__ = ["EMOTIONS", "Face", "Observation", "__version__", "analyze", "watch"]
+__all__ = [
+    "EMOTIONS",
+    "Analysis",
+    "Analyzer",
+    "Face",
+    "Observation",
+    "__version__",
+    "analyze",
+    "analyze_video",
+    "watch",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Analysis": "mien.analysis",
+    "Analyzer": "mien.analysis",
     "EMOTIONS": "mien.observation",
     "Face": "mien.observation",
     "Observation": "mien.observation",
     "analyze": "mien.analysis",
+    "analyze_video": "mien.analysis",
     "watch": "mien.analysis",
 }
 

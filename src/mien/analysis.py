@@ -1,62 +1,226 @@
-"""Analysis of files, as fast as this machine can: photos, folders and videos go in, a table comes out.
+"""The Python API: pictures and videos go in, faces and observations come out, as fast as this machine can.
 
-`analyze` and `watch` are the Python API; `analyze_paths` is the command `mien analyze`.
+An `Analyzer` keeps its models; the functions use one with the default settings.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+import tempfile
+import warnings
+import weakref
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from mien.config import Settings, VisionSettings
-from mien.errors import InputError, MienError, PartialError
-from mien.observation import EMOTIONS, Face, Observation
-from mien.table import TableWriter
+from mien.config import checked
+from mien.errors import InputError
+from mien.observation import Face, Observation, decode, encode
+from mien.table import TableWriter, to_pandas, to_polars
+from mien.vision.photos import Colour, Picture, as_image
+from mien.vision.pipeline import Pipeline, read_pictures, shared_models
+from mien.vision.selection import selected
+from mien.vision.sources import open_source, raise_problem
 
-if TYPE_CHECKING:
-    from types import TracebackType
+__all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
 
-    from rich.progress import Progress
-    from typing_extensions import Self
+BATCH = 8
+"""So many pictures are in memory at a time."""
 
-    from mien.vision.pipeline import Pipeline
-    from mien.vision.sources import Image, Source
-
-__all__ = ["analyze", "analyze_paths", "watch"]
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-SHOWN = 40
-"""So many rows are shown on the terminal."""
+IN_MEMORY = 8 << 20
+"""So many bytes of an analysis are held in memory; what is more lies in a temporary file."""
 
 
-def analyze(picture: str | Path | Image) -> list[Face]:
-    """Return the faces in a picture, the surest first.
+class Analyzer:
+    """Detector and emotion model, loaded once and kept; may be used from several threads.
+
+        >>> import numpy as np
+        >>> analyzer = Analyzer(confidence=0.8)
+        >>> analyzer.analyze(np.zeros((120, 160, 3), np.uint8))
+        []
 
     Args:
-        picture: A photo's path, or an array, BGR, shape (h, w, 3), uint8.
+        model: An ONNX file with Mien's contract, or "ferplus" for the second model that comes with Mien.
+        settings: The others of `[vision]`, by name: `confidence`, `max_side`, `abstain_below`, `smoothing_s`.
+
+    Attributes:
+        model_id: What observations call the model.
 
     Raises:
-        InputError: The photo cannot be read.
-        ValueError: The array has another shape or type.
+        ConfigError: There is no such setting, or its value is out of range.
+        ModelError: A model is missing or cannot be used.
     """
-    import numpy as np
 
-    from mien.vision.photos import read_photo
-    from mien.vision.sources import Frame
+    def __init__(self, model: str | Path | None = None, **settings: float | None) -> None:
+        self._settings = checked({"vision": {"model": model, **settings}}, "the arguments").vision
+        self._detector, self._classifier = shared_models(self._settings)
+        self.model_id = self._classifier.model_id
 
-    if not isinstance(picture, np.ndarray):
-        image, _ = read_photo(Path(picture))
-    elif picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
-        raise ValueError(f"a picture must be BGR, uint8, of shape (h, w, 3), not {picture.dtype} of {picture.shape}")
-    else:
-        image = picture
-    return _pipeline("picture", Settings().vision).observe(Frame(image, 0, None, None)).faces
+    def analyze(self, picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
+        """Return the faces in a picture, the surest first.
+
+        Args:
+            picture: A photo's path, or an array of shape (h, w, 3), uint8.
+            colour: The order of an array's channels: "bgr", as OpenCV has it, or "rgb", as Pillow and most others.
+
+        Raises:
+            InputError: The photo cannot be read.
+            ValueError: The array has another shape or type.
+        """
+        return self.analyze_batch([picture], colour=colour)[0]
+
+    def analyze_batch(self, pictures: Iterable[Picture], *, colour: Colour = "bgr") -> list[list[Face]]:
+        """Return the faces of each picture, in the order of the pictures; see `analyze`.
+
+        Pictures are taken a few at a time, so that a long list of paths, or a generator of arrays, costs little memory.
+        """
+        remaining = iter(pictures)
+        results: list[list[Face]] = []
+        while images := [as_image(picture, colour) for picture in islice(remaining, BATCH)]:
+            results += read_pictures(self._detector, self._classifier, images, self._settings.abstain_below)
+        return results
+
+    def analyze_video(
+        self,
+        path: str | Path,
+        *,
+        every: int = 1,
+        fps: float | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> Analysis:
+        """Return what each frame of a video shows, once all of it has been looked at.
+
+        Args:
+            path: A video, a photo or a folder of photos, or `demo`.
+            every: Look only at each so-manieth frame.
+            fps: Look at most at so many frames a second.
+            start: Begin at this time, in seconds.
+            end: Stop before this time, in seconds.
+
+        Raises:
+            InputError: It cannot be read at all, or has no end. Where it can be read in part, a warning says so and
+                `problem` of what is returned holds it.
+            UsageError: A number is out of range.
+        """
+        source = open_source(str(path))
+        with source:
+            if source.live:
+                raise InputError(f"cannot analyse '{path}': it is live and has no end; mien.watch watches such sources")
+            analysis = Analysis(str(path))
+            chosen = selected(source, every=every, fps=fps, start=start, end=end)
+            for observation in self._pipeline(source.name).run(chosen):
+                analysis._add(observation)  # noqa: SLF001 - nobody else may
+            analysis.problem = chosen.problem
+        if analysis.problem:
+            warnings.warn(f"{analysis.problem}; what could be read was analysed", stacklevel=2)
+        return analysis
+
+    def watch(self, source: str | Path, *, name: str | None = None) -> Iterator[Observation]:
+        """Yield what each frame of a source shows, as soon as it has been looked at; see `mien.watch`."""
+        with open_source(str(source), name) as opened:
+            yield from self._pipeline(opened.name).run(opened)
+            raise_problem(opened, "what could be read was analysed")
+
+    def _pipeline(self, source: str) -> Pipeline:
+        of = self._settings
+        return Pipeline(
+            self._detector, self._classifier, source, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
+        )
+
+
+class Analysis:
+    """The observations of a video, in order; can be iterated, more than once, and has a length.
+
+    However long the video, they take a bounded part of memory; the rest lies in a temporary file that goes with them.
+
+    Attributes:
+        path: What was analysed.
+        problem: One line where it could be read in part only.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._count = 0
+        self._lines = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with this object
+        weakref.finalize(self, self._lines.close)
+
+    def _add(self, observation: Observation) -> None:
+        self._lines.write(encode(observation) + b"\n")
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Observation]:
+        at = 0
+        for _ in range(self._count):
+            self._lines.seek(at)  # another iteration may have moved it
+            line = self._lines.readline()
+            at += len(line)
+            yield decode(line)
+
+    def __repr__(self) -> str:
+        return f"<Analysis of {self.path}: {self._count:,} frames>"
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame: a row per face, one with nulls for a frame without; columns as in files.
+
+        Raises:
+            MissingExtraError: It needs the extra `analyze`.
+        """
+        return to_polars((observation, self.path) for observation in self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame; see `to_polars`.
+
+        Raises:
+            MissingExtraError: It needs the extra `pandas`.
+        """
+        return to_pandas((observation, self.path) for observation in self)
+
+    def write(self, path: str | Path) -> None:
+        """Write a .csv, .jsonl (whole observations, one a line) or .parquet file.
+
+        Raises:
+            InputError: The ending is another, or nothing can be written there.
+            MissingExtraError: Parquet needs the extra `analyze`.
+        """
+        with TableWriter(Path(path)) as table:
+            for observation in self:
+                table.add(observation, self.path)
+
+
+def analyze(picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
+    """Return the faces in a picture, the surest first; see `Analyzer.analyze`.
+
+    >>> import numpy as np
+    >>> analyze(np.zeros((120, 160, 3), np.uint8), colour="rgb")
+    []
+    """
+    return Analyzer().analyze(picture, colour=colour)
+
+
+def analyze_video(
+    path: str | Path, *, every: int = 1, fps: float | None = None, start: float = 0.0, end: float | None = None
+) -> Analysis:
+    """Return what each frame of a video shows, once all of it has been looked at; see `Analyzer.analyze_video`.
+
+    >>> analysis = analyze_video("demo", fps=2, end=3)
+    >>> [observation.offset_s for observation in analysis]
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    >>> [len(observation.faces) for observation in analysis]
+    [1, 1, 1, 1, 1, 1]
+    """
+    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end)
 
 
 def watch(source: str | Path, *, name: str | None = None) -> Iterator[Observation]:
     """Yield what each frame of a source shows, as fast as this machine can.
+
+        >>> next(watch("demo")).source
+        'demo'
 
     Args:
         source: `demo`, a camera's number or device, a URL, or the path of a video, a photo or a folder of photos.
@@ -66,188 +230,4 @@ def watch(source: str | Path, *, name: str | None = None) -> Iterator[Observatio
         InputError: There is no such source, or it cannot be read.
         PartialError: It could be read in part only; the observations of that part were yielded.
     """
-    from mien.vision.sources import open_source, raise_problem
-
-    with open_source(str(source), name) as opened:
-        yield from _pipeline(opened.name, Settings().vision).run(opened)
-        raise_problem(opened, "what could be read was analysed")
-
-
-def analyze_paths(
-    settings: Settings, paths: Sequence[Path], *, output: Path | None = None, annotate: Path | None = None
-) -> None:
-    """Analyse photos, folders of photos and videos into one table.
-
-    Args:
-        settings: The effective settings.
-        paths: What to analyse.
-        output: A .csv, .jsonl or .parquet file; None: a table on the terminal.
-        annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
-
-    Raises:
-        InputError: A path cannot be read at all, or an output cannot be written.
-        PartialError: Part of it could not be read; what could be was written.
-    """
-    _check(paths, output, annotate)
-    problems: list[str] = []
-    with contextlib.ExitStack() as stack:
-        records: TableWriter | _Terminal = TableWriter(output) if output else _Terminal()
-        stack.enter_context(records)
-        drawing = stack.enter_context(_Drawing(annotate)) if annotate else None
-        progress = stack.enter_context(_progress())
-        for path in paths:
-            task = progress.add_task(path.name, total=None)
-            try:
-                with _open(path) as source:
-                    progress.update(task, total=source.expected)
-                    if drawing:
-                        drawing.check(source)
-                    pipeline = _pipeline(source.name, settings.vision)
-                    for frame in source:
-                        observation = pipeline.observe(frame)
-                        records.add(observation, frame.path or path)
-                        if drawing:
-                            drawing.add(frame.image, observation)
-                        progress.advance(task)
-                problems += [source.problem] if source.problem else []
-            except InputError as error:
-                if len(paths) == 1 and not records.count:
-                    raise
-                problems.append(str(error))
-    if problems and not records.count:
-        raise InputError("; ".join(problems))
-    if problems:
-        frames = "1 frame was" if records.count == 1 else f"{records.count:,} frames were"
-        kept = f"written to {output}" if output else "shown"
-        raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
-
-
-def _pipeline(source: str, settings: VisionSettings) -> Pipeline:
-    from mien.vision.pipeline import Pipeline, shared_models
-
-    return Pipeline(
-        *shared_models(settings), source, abstain_below=settings.abstain_below, smoothing_s=settings.smoothing_s
-    )
-
-
-def _open(path: Path) -> Source:
-    from mien.vision.sources import open_source
-
-    source = open_source(str(path))
-    if source.live:
-        source.close()
-        raise InputError(f"cannot analyse '{path}': it is live and has no end; mien watch watches such sources")
-    return source
-
-
-def _check(paths: Sequence[Path], output: Path | None, annotate: Path | None) -> None:
-    """Refuse before any work what is bound to fail after it.
-
-    Raises:
-        InputError: An input is missing, or an output would overwrite one or cannot hold what is to go into it.
-    """
-    for path in paths:
-        if str(path) != "demo" and not path.exists():
-            raise InputError(f"cannot analyse '{path}': there is no such file or folder")
-        for out in (output, annotate):
-            if out and out.exists() and path.exists() and out.samefile(path):
-                raise InputError(f"cannot write '{out}': it is what is to be analysed")
-    if not annotate:
-        return
-    if annotate.suffix.lower() not in (*PICTURES, ".mp4"):
-        raise InputError(f"cannot write '{annotate}': its name must end in .mp4 or {', '.join(PICTURES)}")
-    if len(paths) != 1 or paths[0].is_dir():
-        raise InputError(f"cannot write '{annotate}': only one photo or one video can be drawn at a time")
-
-
-class _Terminal:
-    """Collects the first rows and shows them as a table at the end."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._faces = 0
-        self._first: list[tuple[Observation, str]] = []
-
-    def add(self, observation: Observation, file: Path | str) -> None:
-        self.count += 1
-        self._faces += len(observation.faces)
-        if sum(len(seen.faces) or 1 for seen, _ in self._first) < SHOWN:
-            self._first.append((observation, str(file)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self.count:
-            return
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("file", "frame", "time s", "track", "x y width height", "emotion", "probability"):
-            table.add_column(column, justify="left" if column in ("file", "emotion") else "right")
-        for observation, file in self._first:
-            offset = "" if observation.offset_s is None else f"{observation.offset_s:.2f}"
-            start = (Path(file).name, str(observation.frame), offset)
-            for face in observation.faces:
-                share = max(getattr(face.probabilities, emotion) for emotion in EMOTIONS)
-                track = "" if face.track is None else str(face.track)
-                box = " ".join(map(str, face.box))
-                table.add_row(*start, track, box, face.emotion or "unsure", f"{100 * share:.0f} %")
-            if not observation.faces:
-                table.add_row(*start, "", "", "no face")
-        console = Console()
-        console.print(table)
-        faces = "1 face" if self._faces == 1 else f"{self._faces:,} faces"
-        frames = "1 frame" if self.count == 1 else f"{self.count:,} frames"
-        hidden = self.count - len(self._first)
-        more = f"; {hidden:,} more frames are not shown, -o FILE writes all" if hidden else ""
-        console.print(f"{faces} in {frames}{more}", highlight=False)
-
-
-class _Drawing:
-    """Writes the annotated photo or video."""
-
-    def __init__(self, path: Path) -> None:
-        from mien.vision.annotate import VideoWriter
-
-        self.path = path
-        self._video = VideoWriter(path) if path.suffix.lower() == ".mp4" else None
-
-    def check(self, source: Source) -> None:
-        """Refuse a source that does not fit the file.
-
-        Raises:
-            InputError: A picture is to hold a video.
-        """
-        if not self._video and source.expected != 1:
-            raise InputError(f"cannot write '{self.path}': a video is drawn into a file that ends in .mp4")
-
-    def add(self, image: Image, observation: Observation) -> None:
-        from mien.vision.annotate import annotate, write_picture
-
-        drawn = annotate(image, observation)
-        if self._video:
-            self._video.write(drawn, observation.offset_s or 0.0)
-        else:
-            write_picture(self.path, drawn)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._video:
-            self._video.__exit__(None if issubclass(kind or Exception, MienError) else kind, error, trace)
-
-
-def _progress() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"))
-    console = Console(stderr=True)
-    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal)
+    return Analyzer().watch(source, name=name)

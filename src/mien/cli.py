@@ -175,7 +175,7 @@ def analyze(
     ] = None,
 ) -> None:
     """Analyse photos and videos as fast as this machine can, into a table."""
-    from mien.analysis import analyze_paths
+    from mien.batch import analyze_paths
 
     settings = _settings("analyze", {"vision": {"model": model}})
     analyze_paths(settings, paths, output=output, annotate=annotate)

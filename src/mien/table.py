@@ -1,4 +1,4 @@
-"""Observations as files: records go in one by one, a CSV, JSON lines or Parquet file comes out.
+"""Observations as tables: records go in one by one, a CSV, JSON lines or Parquet file, or a DataFrame comes out.
 
 As a table an observation is one row per face, and one row with nulls where it shows none. Rows go to disk as they
 come, beside the file that they are for, and take its place at the end; so memory stays bounded and no half-written
@@ -8,7 +8,7 @@ file is ever taken for a whole one.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,7 +21,7 @@ from mien.observation import EMOTIONS, Observation, encode
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["COLUMNS", "TableWriter", "rows"]
+__all__ = ["COLUMNS", "TableWriter", "rows", "to_pandas", "to_polars"]
 
 COLUMNS = (
     *("file", "source", "session", "seq", "frame", "offset_s", "time", "frame_width", "frame_height"),
@@ -54,6 +54,33 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
         yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
 
 
+def to_polars(records: Iterable[tuple[Observation, Path | str]]) -> Any:
+    """Return observations, each with the file that it is of, as a polars DataFrame.
+
+    Raises:
+        MissingExtraError: It needs the extra `analyze`.
+    """
+    pl = _polars("a polars DataFrame")
+    lines = (row for observation, file in records for row in rows(observation, file))
+    return pl.DataFrame(lines, schema=_polars_schema(pl), orient="row").with_columns(_polars_time(pl))
+
+
+def to_pandas(records: Iterable[tuple[Observation, Path | str]]) -> Any:
+    """Return observations, each with the file that it is of, as a pandas DataFrame.
+
+    Raises:
+        MissingExtraError: It needs the extra `pandas`.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("a pandas DataFrame", "pandas") from error
+    lines = (row for observation, file in records for row in rows(observation, file))
+    kinds = {name: "Int64" if name in WHOLE else "float64" if name in REAL else "string" for name in COLUMNS}
+    table = pd.DataFrame(lines, columns=list(COLUMNS)).astype(kinds)
+    return table.assign(time=pd.to_datetime(table["time"], utc=True, format="ISO8601"))
+
+
 class TableWriter:
     """Writes observations to a file of the kind that its ending names; to be used in a `with` block.
 
@@ -74,7 +101,7 @@ class TableWriter:
         if self.kind not in KINDS:
             raise InputError(f"cannot write '{path}': its name must end in {', '.join(KINDS)}")
         if self.kind == ".parquet":
-            _polars()
+            _polars("writing Parquet")
         self._part = path.with_name(f".{path.name}.part")
         try:
             if path.is_dir():
@@ -123,21 +150,26 @@ class TableWriter:
 
 
 def _to_parquet(part: Path, path: Path) -> None:
-    pl = _polars()
-    kinds = {name: pl.Int64 if name in WHOLE else pl.Float64 if name in REAL else pl.String for name in COLUMNS}
+    pl = _polars("writing Parquet")
     whole = path.with_name(f".{path.name}.whole")
     try:
-        table = pl.scan_csv(part, schema=kinds)
-        time = pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC")
-        table.with_columns(time).sink_parquet(whole)
+        pl.scan_csv(part, schema=_polars_schema(pl)).with_columns(_polars_time(pl)).sink_parquet(whole)
         whole.replace(path)
     finally:
         whole.unlink(missing_ok=True)
 
 
-def _polars() -> Any:
+def _polars_schema(pl: Any) -> dict[str, Any]:
+    return {name: pl.Int64 if name in WHOLE else pl.Float64 if name in REAL else pl.String for name in COLUMNS}
+
+
+def _polars_time(pl: Any) -> Any:
+    return pl.col("time").str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC")
+
+
+def _polars(feature: str) -> Any:
     try:
         import polars as pl
     except ImportError as error:
-        raise MissingExtraError("writing Parquet", "analyze") from error
+        raise MissingExtraError(feature, "analyze") from error
     return pl

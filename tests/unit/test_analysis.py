@@ -14,7 +14,7 @@ import pytest
 from making import grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
-from mien.analysis import analyze_paths
+from mien.batch import analyze_paths
 from mien.config import Settings, VisionSettings
 from mien.errors import InputError, MissingExtraError, PartialError
 from mien.observation import EMOTIONS, Observation, decode
@@ -207,7 +207,7 @@ def test_memory_stays_within_its_budget_whatever_the_length(tiny_model: Path, tm
     for times in (1, 4):
         path = write_video(tmp_path / f"{times}.mp4", images * times, range(0, 40 * 8 * times, 40))
         script = (
-            "from pathlib import Path\nfrom mien.analysis import analyze_paths\n"
+            "from pathlib import Path\nfrom mien.batch import analyze_paths\n"
             "from mien.config import load\n"
             f"analyze_paths(load({{'vision': {{'model': {str(tiny_model)!r}}}}}), [Path({str(path)!r})],"
             f" output=Path({str(tmp_path / 'o.jsonl')!r}))\n"

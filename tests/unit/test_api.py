@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from making import truncated_video
 
 import mien
-from mien.errors import InputError, PartialError
+from mien.errors import ConfigError, InputError, MissingExtraError, PartialError, UsageError
+from mien.table import COLUMNS
 from mien.vision.annotate import write_picture
 from mien.vision.demo import Demo
 
@@ -26,7 +28,9 @@ def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_public_is_there_and_nothing_is_missing() -> None:
-    assert sorted(mien.__all__) == ["EMOTIONS", "Face", "Observation", "__version__", "analyze", "watch"]
+    functions = ["analyze", "analyze_video", "watch"]
+    classes = ["Analysis", "Analyzer", "Face", "Observation"]
+    assert sorted(mien.__all__) == sorted(["EMOTIONS", "__version__", *classes, *functions])
     for name in mien.__all__:
         assert getattr(mien, name) is not None
     assert set(mien.__all__) <= set(dir(mien))
@@ -56,7 +60,7 @@ def test_faces_of_a_photo_and_of_an_array_are_the_same(tmp_path: Path) -> None:
     [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
 )
 def test_an_array_of_another_kind_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"BGR, uint8, of shape \(h, w, 3\)"):
+    with pytest.raises(ValueError, match=r"uint8 of shape \(h, w, 3\)"):
         mien.analyze(array)
 
 
@@ -81,3 +85,117 @@ def test_watching_a_truncated_video_ends_in_an_error_after_what_could_be_read(tm
     with pytest.raises(PartialError, match="ends early"):
         seen.extend(mien.watch(truncated_video(tmp_path / "half.mp4")))
     assert 10 < len(seen) < 74
+
+
+def test_rgb_is_bgr_backwards() -> None:
+    image = Demo().image(1.0)
+    image[..., 0] //= 3  # so that the order matters
+    (face,) = mien.analyze(image)
+    assert mien.analyze(np.ascontiguousarray(image[..., ::-1]), colour="rgb") == [face]
+    assert mien.analyze(image, colour="rgb") != [face]
+    with pytest.raises(ValueError, match="colour must be 'bgr' or 'rgb', not 'grey'"):
+        mien.analyze(image, colour="grey")  # type: ignore[arg-type]
+
+
+def test_a_batch_gives_what_its_pictures_give_one_by_one(tmp_path: Path) -> None:
+    demo = Demo()
+    pictures = [demo.image(float(second)) if second % 3 else np.zeros((50, 70, 3), np.uint8) for second in range(11)]
+    analyzer = mien.Analyzer(confidence=0.8)
+    alone = [analyzer.analyze(picture) for picture in pictures]
+    assert [len(faces) for faces in alone] == [0, 1, 1] * 3 + [0, 1]
+    assert analyzer.analyze_batch(iter(pictures)) == alone
+    assert analyzer.analyze_batch([]) == []
+    write_picture(tmp_path / "one.png", pictures[1])
+    assert analyzer.analyze_batch([tmp_path / "one.png", pictures[2]]) == alone[1:3]
+
+
+def test_an_analyzer_takes_settings_and_says_which_it_knows(tiny_model: Path, tmp_path: Path) -> None:
+    image = Demo().image(1.0)
+    assert mien.Analyzer(tiny_model, abstain_below=1.0).analyze(image)[0].emotion is None
+    assert mien.Analyzer(tiny_model, abstain_below=0.0).analyze(image)[0].emotion is not None
+    assert mien.Analyzer(tiny_model).model_id.startswith("tiny@")
+    with pytest.raises(ConfigError, match=r"unknown setting 'vision\.confidense'.*did you mean vision\.confidence"):
+        mien.Analyzer(confidense=0.5)
+    with pytest.raises(ConfigError, match=r"vision\.confidence.*less than 1, but it is 3"):
+        mien.Analyzer(confidence=3)
+
+
+def test_an_analysis_can_be_iterated_again_and_written(video: Path, tmp_path: Path) -> None:
+    analysis = mien.analyze_video(video)
+    assert len(analysis) == 40
+    assert analysis.problem is None
+    first = list(analysis)
+    assert [one.seq for one in first] == list(range(40))
+    assert [(a.id, b.id) for a, b in zip(analysis, analysis, strict=True)] == [(one.id, one.id) for one in first]
+    assert "forty.mp4: 40 frames" in repr(analysis)
+    analysis.write(tmp_path / "out.csv")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 41
+    with pytest.raises(InputError, match="must end in"):
+        analysis.write(tmp_path / "out.xlsx")
+
+
+def test_an_analysis_larger_than_memory_allows_goes_through_a_file(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien import analysis
+
+    monkeypatch.setattr(analysis, "IN_MEMORY", 1000)
+    assert [one.seq for one in mien.analyze_video(video)] == list(range(40))
+
+
+def test_an_analysis_as_a_polars_table() -> None:
+    pl = pytest.importorskip("polars")
+    table = mien.analyze_video("demo", fps=1, end=3).to_polars()
+    assert tuple(table.columns) == COLUMNS
+    assert table.schema["time"] == pl.Datetime("us", "UTC")
+    assert table["offset_s"].to_list() == [0, 1, 2]
+    assert table["track"].to_list() == [1, 1, 1]
+    assert set(table["file"]) == {"demo"}
+
+
+def test_an_analysis_as_a_pandas_table(video: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    table = mien.analyze_video(video, end=0.2).to_pandas()
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["frame"]) == [0, 1, 2, 3, 4]
+    assert table["emotion"].isna().all()
+    assert isinstance(table["time"].dtype, pd.DatetimeTZDtype)
+
+
+def test_tables_name_the_extra_they_need(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = mien.analyze_video(video, every=20)
+    for module, extra, to in (("pandas", "pandas", analysis.to_pandas), ("polars", "analyze", analysis.to_polars)):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(MissingExtraError, match=rf"pip install 'mien\[{extra}\]'"):
+            to()
+
+
+def test_part_of_a_video(video: Path) -> None:
+    def frames(**which: float) -> list[int]:
+        return [one.frame for one in mien.analyze_video(video, **which)]  # type: ignore[arg-type]
+
+    assert frames(every=15) == [0, 15, 30]
+    assert frames(start=1.4) == [35, 36, 37, 38, 39]
+    assert frames(start=0.4, end=0.6) == [10, 11, 12, 13, 14]
+    assert frames(start=0.4, every=10, end=1.0) == [10, 20]
+    assert frames(fps=5) == list(range(0, 40, 5))
+    assert [one.seq for one in mien.analyze_video(video, start=1.4)] == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match=r"nothing of 'forty' is left: its last frame is at 1\.56 s, the start at 5 s"):
+        frames(start=5)
+    for wrong in ({"every": 0}, {"fps": 0}, {"fps": -1}, {"start": -1}, {"start": 2, "end": 1}, {"end": float("nan")}):
+        with pytest.raises(UsageError, match="expected"):
+            frames(**wrong)
+
+
+def test_a_truncated_video_gives_a_warning_and_what_could_be_read(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="ends early.*what could be read was analysed"):
+        analysis = mien.analyze_video(truncated_video(tmp_path / "half.mp4"))
+    assert 10 < len(analysis) < 74
+    assert "ends early" in str(analysis.problem)
+
+
+@pytest.mark.parametrize("module", ["mien.analysis", "mien.vision.selection"])
+def test_the_examples_in_docstrings_are_true(module: str) -> None:
+    found = doctest.testmod(sys.modules[module] if module in sys.modules else __import__(module, fromlist=["x"]))
+    assert found.attempted > 0
+    assert found.failed == 0

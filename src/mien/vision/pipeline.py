@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time as clock
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from mien.vision.faces import Detector, FaceDetector, Faces, crop, sharpness
 from mien.vision.sources import Frame, Image
 from mien.vision.tracks import Smoother, Tracker
 
-__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "load_models", "shared_models"]
+__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "load_models", "read_pictures", "shared_models"]
 
 MIN_SIDE = 20
 """No emotion is named of a face that is smaller, in pixels."""
@@ -84,13 +84,7 @@ class Pipeline:
         crops = crop(frame.image, found.boxes)
         self.raw = self._classifier.classify(crops)
         tracks, probabilities = self._follow(found, frame)
-        named = self._name(found, crops, probabilities)
-        faces = [
-            _face(track, box, confidence, emotion, row)
-            for track, box, confidence, emotion, row in zip(
-                tracks, found.boxes, found.confidences, named, probabilities, strict=True
-            )
-        ]
+        faces = _faces(tracks, found, crops, probabilities, self._threshold)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),
@@ -117,17 +111,6 @@ class Pipeline:
         smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
         self._smoother.forget(self._tracker.alive)
         return tracks, smoothed
-
-    def _name(self, found: Faces, crops: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> list[Emotion | None]:
-        """Return the likeliest emotion of each face, or None where the model should not say."""
-        if not len(found):
-            return []
-        clear = (
-            (probabilities.max(1) >= self._threshold)
-            & (found.boxes[:, 2:].max(1) >= MIN_SIDE)
-            & (sharpness(crops) >= MIN_SHARPNESS)
-        )
-        return [EMOTIONS[best] if say else None for best, say in zip(probabilities.argmax(1), clear, strict=True)]
 
 
 class _Search:
@@ -177,6 +160,48 @@ def load_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
 def shared_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
     """Return what `load_models` does, the same each time: for callers that keep no model of their own."""
     return load_models(settings)
+
+
+def read_pictures(
+    detector: FaceDetector, classifier: Classifier, images: Sequence[Image], abstain_below: float | None = None
+) -> list[list[Face]]:
+    """Return the faces of each picture, the surest first; the emotions of all of them are read in one go.
+
+    Args:
+        detector: Finds faces.
+        classifier: Reads emotions.
+        images: BGR, shape (h, w, 3), uint8; they may differ in size.
+        abstain_below: No emotion is named below this probability; None: the model's own threshold.
+    """
+    threshold = classifier.threshold if abstain_below is None else abstain_below
+    found = [detector.detect(image) for image in images]
+    crops = [crop(image, faces.boxes) for image, faces in zip(images, found, strict=True)]
+    ends = np.cumsum([len(faces) for faces in found])
+    probabilities = np.split(classifier.classify(np.concatenate(crops)), ends[:-1])
+    return [
+        _faces([None] * len(faces), faces, cut, shares, threshold)
+        for faces, cut, shares in zip(found, crops, probabilities, strict=True)
+    ]
+
+
+def _faces(
+    tracks: Sequence[int | None],
+    found: Faces,
+    crops: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    threshold: float,
+) -> list[Face]:
+    """Return the record of each face, without an emotion where the model should not say."""
+    clear = (
+        (probabilities.max(1, initial=0) >= threshold)
+        & (found.boxes[:, 2:].max(1, initial=0) >= MIN_SIDE)
+        & (sharpness(crops) >= MIN_SHARPNESS)
+    )
+    best = probabilities.argmax(1)
+    return [
+        _face(track, found.boxes[n], found.confidences[n], EMOTIONS[best[n]] if clear[n] else None, probabilities[n])
+        for n, track in enumerate(tracks)
+    ]
 
 
 def _face(track: int | None, box: Any, confidence: Any, emotion: Emotion | None, probabilities: Any) -> Face:

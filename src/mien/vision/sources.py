@@ -32,6 +32,7 @@ __all__ = [
     "Frame",
     "Image",
     "Source",
+    "Wrapper",
     "limited",
     "open_camera",
     "open_demo",
@@ -191,8 +192,8 @@ def raise_problem(source: Source, kept: str) -> None:
         raise PartialError(f"{source.problem}; {kept}")
 
 
-class _Wrapper(Source):
-    """A source that hands on another's frames at its own times."""
+class Wrapper(Source):
+    """A source that hands on the frames of another; what it does with them, its `__iter__` says."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -200,21 +201,23 @@ class _Wrapper(Source):
         self.expected = source.expected
         self._closed = threading.Event()
 
-    def _frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[Frame]:
+        """Yield the other's frames and take over what it says of itself."""
         for frame in self.source:
             self.dropped = self.source.dropped
             yield frame
         self.problem = self.source.problem
 
     def close(self) -> None:
+        """Close the other."""
         self._closed.set()
         self.source.close()
 
 
-class _Paced(_Wrapper):
+class _Paced(Wrapper):
     def __iter__(self) -> Iterator[Frame]:
         start: float | None = None
-        for frame in self._frames():
+        for frame in self.frames():
             start = clock.monotonic() if start is None else start
             due = start + (frame.offset_s or 0.0)
             if self._closed.wait(max(0.0, due - clock.monotonic())):
@@ -222,14 +225,14 @@ class _Paced(_Wrapper):
             yield frame
 
 
-class _Limited(_Wrapper):
+class _Limited(Wrapper):
     def __init__(self, source: Source, fps: float) -> None:
         super().__init__(source)
         self.fps = fps
 
     def __iter__(self) -> Iterator[Frame]:
         due, period = 0.0, 1 / self.fps
-        for frame in self._frames():
+        for frame in self.frames():
             at = frame.offset_s
             if at is None or at >= due - 1e-6:
                 yield frame

@@ -8,6 +8,8 @@ from pathlib import Path
 from mien.vision.annotate import VideoWriter
 from mien.vision.demo import Demo
 
+__all__: list[str] = []
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m mien.vision.demo clip.mp4")

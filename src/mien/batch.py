@@ -1,0 +1,140 @@
+"""The command `mien analyze`: photos, folders and videos go in, one table comes out, and a drawn picture or video."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.config import Settings
+from mien.errors import InputError, MienError, PartialError
+from mien.observation import Observation
+from mien.table import TableWriter
+from mien.terminal import ShownTable, progress
+from mien.vision.annotate import VideoWriter, annotate, write_picture
+from mien.vision.pipeline import Pipeline, shared_models
+from mien.vision.sources import Image, Source, open_source
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["analyze_paths"]
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def analyze_paths(
+    settings: Settings, paths: Sequence[Path], *, output: Path | None = None, annotate: Path | None = None
+) -> None:
+    """Analyse photos, folders of photos and videos into one table.
+
+    Args:
+        settings: The effective settings.
+        paths: What to analyse.
+        output: A .csv, .jsonl or .parquet file; None: a table on the terminal.
+        annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
+
+    Raises:
+        InputError: A path cannot be read at all, or an output cannot be written.
+        PartialError: Part of it could not be read; what could be was written.
+    """
+    _check(paths, output, annotate)
+    vision = settings.vision
+    models = shared_models(vision)
+    problems: list[str] = []
+    with contextlib.ExitStack() as stack:
+        records: TableWriter | ShownTable = TableWriter(output) if output else ShownTable()
+        stack.enter_context(records)
+        drawing = stack.enter_context(_Drawing(annotate)) if annotate else None
+        bar = stack.enter_context(progress())
+        for path in paths:
+            task = bar.add_task(path.name, total=None)
+            try:
+                with _open(path) as source:
+                    bar.update(task, total=source.expected)
+                    if drawing:
+                        drawing.check(source)
+                    pipeline = Pipeline(
+                        *models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s
+                    )
+                    for frame in source:
+                        observation = pipeline.observe(frame)
+                        records.add(observation, frame.path or path)
+                        if drawing:
+                            drawing.add(frame.image, observation)
+                        bar.advance(task)
+                problems += [source.problem] if source.problem else []
+            except InputError as error:
+                if len(paths) == 1 and not records.count:
+                    raise
+                problems.append(str(error))
+    if problems and not records.count:
+        raise InputError("; ".join(problems))
+    if problems:
+        frames = "1 frame was" if records.count == 1 else f"{records.count:,} frames were"
+        kept = f"written to {output}" if output else "shown"
+        raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
+
+
+def _open(path: Path) -> Source:
+    source = open_source(str(path))
+    if source.live:
+        source.close()
+        raise InputError(f"cannot analyse '{path}': it is live and has no end; mien watch watches such sources")
+    return source
+
+
+def _check(paths: Sequence[Path], output: Path | None, annotate: Path | None) -> None:
+    """Refuse before any work what is bound to fail after it.
+
+    Raises:
+        InputError: An input is missing, or an output would overwrite one or cannot hold what is to go into it.
+    """
+    for path in paths:
+        if str(path) != "demo" and not path.exists():
+            raise InputError(f"cannot analyse '{path}': there is no such file or folder")
+        for out in (output, annotate):
+            if out and out.exists() and path.exists() and out.samefile(path):
+                raise InputError(f"cannot write '{out}': it is what is to be analysed")
+    if not annotate:
+        return
+    if annotate.suffix.lower() not in (*PICTURES, ".mp4"):
+        raise InputError(f"cannot write '{annotate}': its name must end in .mp4 or {', '.join(PICTURES)}")
+    if len(paths) != 1 or paths[0].is_dir():
+        raise InputError(f"cannot write '{annotate}': only one photo or one video can be drawn at a time")
+
+
+class _Drawing:
+    """Writes the annotated photo or video."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._video = VideoWriter(path) if path.suffix.lower() == ".mp4" else None
+
+    def check(self, source: Source) -> None:
+        """Refuse a source that does not fit the file.
+
+        Raises:
+            InputError: A picture is to hold a video.
+        """
+        if not self._video and source.expected != 1:
+            raise InputError(f"cannot write '{self.path}': a video is drawn into a file that ends in .mp4")
+
+    def add(self, image: Image, observation: Observation) -> None:
+        drawn = annotate(image, observation)
+        if self._video:
+            self._video.write(drawn, observation.offset_s or 0.0)
+        else:
+            write_picture(self.path, drawn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._video:
+            self._video.__exit__(None if issubclass(kind or Exception, MienError) else kind, error, trace)
