@@ -10,6 +10,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="DIR", help="Keep pictures of the pages, for README and docs.")
+
+
+@pytest.fixture(scope="session")
+def screenshots(request: pytest.FixtureRequest) -> Path | None:
+    """Where pictures of the pages go, if anywhere."""
+    folder = request.config.getoption("--screenshots")
+    return Path(folder) if folder else None
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder that MIEN_TEST_DATA names."""
