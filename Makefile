@@ -29,7 +29,7 @@ docs: .venv/dev
 
 .venv/run: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dashboard]'
 	@touch $@
 
 # torch first and by its exact version: the CPU build then serves, where the index has one
