@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.config import Settings
-from mien.errors import InputError, MienError, PartialError
+from mien.errors import InputError, MienError, PartialError, UsageError
 from mien.observation import Observation
 from mien.table import TableWriter
 from mien.terminal import ShownTable, progress
 from mien.vision.annotate import VideoWriter, annotate, write_picture
+from mien.vision.hiding import Hiding
 from mien.vision.pipeline import Pipeline, shared_models
+from mien.vision.selection import selected
 from mien.vision.sources import Image, Source, open_source
 
 if TYPE_CHECKING:
@@ -27,7 +29,16 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def analyze_paths(
-    settings: Settings, paths: Sequence[Path], *, output: Path | None = None, annotate: Path | None = None
+    settings: Settings,
+    paths: Sequence[Path],
+    *,
+    output: Path | None = None,
+    annotate: Path | None = None,
+    blur: bool = False,
+    every: int = 1,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
 ) -> None:
     """Analyse photos, folders of photos and videos into one table.
 
@@ -36,37 +47,47 @@ def analyze_paths(
         paths: What to analyse.
         output: A .csv, .jsonl or .parquet file; None: a table on the terminal.
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
+        blur: Hide the faces in it.
+        every: Of videos only each so-manieth frame.
+        fps: Of videos at most so many frames a second.
+        start: Of videos only what comes from this time on, in seconds.
+        end: Of videos only what comes before this time, in seconds.
 
     Raises:
+        UsageError: A number is out of range, or `blur` has no picture to act on.
         InputError: A path cannot be read at all, or an output cannot be written.
         PartialError: Part of it could not be read; what could be was written.
     """
     _check(paths, output, annotate)
+    if blur and not annotate:
+        raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = settings.vision
     models = shared_models(vision)
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
         records: TableWriter | ShownTable = TableWriter(output) if output else ShownTable()
         stack.enter_context(records)
-        drawing = stack.enter_context(_Drawing(annotate)) if annotate else None
+        hiding = Hiding() if blur else None
+        drawing = stack.enter_context(_Drawing(annotate, paths[0], hiding)) if annotate else None
         bar = stack.enter_context(progress())
         for path in paths:
             task = bar.add_task(path.name, total=None)
             try:
                 with _open(path) as source:
-                    bar.update(task, total=source.expected)
                     if drawing:
                         drawing.check(source)
+                    chosen = selected(source, every=every, fps=fps, start=start, end=end)
+                    bar.update(task, total=chosen.expected)
                     pipeline = Pipeline(
                         *models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s
                     )
-                    for frame in source:
+                    for frame in chosen:
                         observation = pipeline.observe(frame)
                         records.add(observation, frame.path or path)
                         if drawing:
                             drawing.add(frame.image, observation)
                         bar.advance(task)
-                problems += [source.problem] if source.problem else []
+                problems += [chosen.problem] if chosen.problem else []
             except InputError as error:
                 if len(paths) == 1 and not records.count:
                     raise
@@ -110,9 +131,10 @@ def _check(paths: Sequence[Path], output: Path | None, annotate: Path | None) ->
 class _Drawing:
     """Writes the annotated photo or video."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: Path, hiding: Hiding | None) -> None:
         self.path = path
-        self._video = VideoWriter(path) if path.suffix.lower() == ".mp4" else None
+        self._hiding = hiding
+        self._video = VideoWriter(path, sound=source) if path.suffix.lower() == ".mp4" else None
 
     def check(self, source: Source) -> None:
         """Refuse a source that does not fit the file.
@@ -124,7 +146,7 @@ class _Drawing:
             raise InputError(f"cannot write '{self.path}': a video is drawn into a file that ends in .mp4")
 
     def add(self, image: Image, observation: Observation) -> None:
-        drawn = annotate(image, observation)
+        drawn = annotate(self._hiding.hide(image, observation) if self._hiding else image, observation)
         if self._video:
             self._video.write(drawn, observation.offset_s or 0.0)
         else:

@@ -170,15 +170,24 @@ def analyze(
         Path | None,
         typer.Option(help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."),
     ] = None,
+    blur: Annotated[bool, typer.Option("--blur", help="Hide the faces in what --annotate writes.")] = False,
+    every: Annotated[int, typer.Option(metavar="N", help="Look only at each Nth frame of a video.")] = 1,
+    fps: Annotated[float | None, typer.Option(help="Look at most at so many frames of a video's second.")] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Begin videos at: seconds, mm:ss or hh:mm:ss.")] = "0",
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Stop videos before this time.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="An ONNX model with Mien's contract [default: the shipped one]")
     ] = None,
 ) -> None:
     """Analyse photos and videos as fast as this machine can, into a table."""
     from mien.batch import analyze_paths
+    from mien.vision.selection import parse_seconds
 
     settings = _settings("analyze", {"vision": {"model": model}})
-    analyze_paths(settings, paths, output=output, annotate=annotate)
+    begin, stop = parse_seconds(start), None if end is None else parse_seconds(end)
+    analyze_paths(
+        settings, paths, output=output, annotate=annotate, blur=blur, every=every, fps=fps, start=begin, end=stop
+    )
 
 
 @model_app.command(epilog="Example: mien model pull s3://bucket/run")

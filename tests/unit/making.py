@@ -63,6 +63,40 @@ def write_video(path: Path, images: Iterable[np.ndarray], times_ms: Iterable[int
     return path
 
 
+def add_beep(path: Path, silent: Path, begin_s: float, end_s: float, codec: str = "aac") -> Path:
+    """Write a copy of a video with a sound track: silence but for a beep between two times."""
+    rate = 48_000
+    with av.open(str(silent)) as given, av.open(str(path), "w") as container:
+        picture, sound = container.add_stream_from_template(given.streams.video[0]), container.add_stream(codec, rate)
+        for packet in given.demux(video=0):
+            if packet.pts is not None:
+                packet.stream = picture
+                container.mux(packet)
+        times = np.arange(round(rate * float(given.duration or 0) / av.time_base)) / rate
+        wave = np.sin(times * 2 * np.pi * 440) * 0.5 * ((times >= begin_s) & (times < end_s))
+        kind = "s16" if codec.startswith("pcm") else "fltp"
+        for start in range(0, len(times) - 1023, 1024):
+            samples = wave[None, start : start + 1024]
+            samples = (samples * 32767).astype(np.int16) if kind == "s16" else samples.astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=kind, layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    return path
+
+
+def beep_in(path: Path) -> tuple[float, float] | None:
+    """Return when a video's beep begins and ends in seconds, or None where there is no sound track."""
+    loud: list[float] = []
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return None
+        for frame in container.decode(audio=0):
+            samples = np.abs(frame.to_ndarray()).max(0)
+            loud += [float(frame.time) + n / frame.sample_rate for n in np.nonzero(samples > 0.1)[0]]
+    return min(loud), max(loud)
+
+
 def grey_levels(count: int, width: int = 64, height: int = 48) -> list[np.ndarray]:
     """Images that tell their number by their brightness, and their orientation by a white top."""
     images = [np.full((height, width, 3), 20 + 3 * number, np.uint8) for number in range(count)]

@@ -11,16 +11,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from making import grey_levels, truncated_video, write_video
+from making import add_beep, beep_in, grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
 from mien.batch import analyze_paths
 from mien.config import Settings, VisionSettings
-from mien.errors import InputError, MissingExtraError, PartialError
+from mien.errors import InputError, MissingExtraError, PartialError, UsageError
 from mien.observation import EMOTIONS, Observation, decode
 from mien.table import COLUMNS, TableWriter
 from mien.vision.annotate import write_picture
 from mien.vision.demo import Demo
+from mien.vision.faces import Detector
 
 
 @pytest.fixture
@@ -184,6 +185,58 @@ def test_an_annotated_photo(settings: Settings, portrait: Path, film: Path, tmp_
         assert drawn.size == (640, 360)
     with pytest.raises(InputError, match=r"ends in \.mp4"):
         analyze_paths(settings, [film], output=tmp_path / "film.csv", annotate=tmp_path / "film.png")
+
+
+def test_a_part_of_a_video_is_drawn_from_its_own_beginning(settings: Settings, film: Path, tmp_path: Path) -> None:
+    analyze_paths(settings, [film], output=tmp_path / "o.csv", annotate=tmp_path / "o.mp4", every=2, start=0.4, end=1.1)
+    assert [int(row["frame"]) for row in read_csv(tmp_path / "o.csv")] == [4, 6, 8, 10]
+    with av.open(str(tmp_path / "o.mp4")) as drawn:
+        assert [frame.time for frame in drawn.decode(video=0)] == pytest.approx([0, 0.2, 0.4, 0.6], abs=1e-3)
+
+
+def test_sound_is_kept_in_step_with_the_picture(settings: Settings, film: Path, tmp_path: Path) -> None:
+    loud = add_beep(tmp_path / "loud.mp4", film, 0.6, 0.9)
+    analyze_paths(settings, [loud], output=tmp_path / "o.csv", annotate=tmp_path / "whole.mp4")
+    assert beep_in(loud) == pytest.approx((0.6, 0.9), abs=0.03)
+    assert beep_in(tmp_path / "whole.mp4") == pytest.approx(beep_in(loud), abs=0.01)
+    analyze_paths(settings, [loud], output=tmp_path / "o.csv", annotate=tmp_path / "part.mp4", start=0.4, end=1.2)
+    assert beep_in(tmp_path / "part.mp4") == pytest.approx((0.2, 0.5), abs=0.04)
+    with av.open(str(tmp_path / "part.mp4")) as part:
+        assert float(part.duration) / av.time_base == pytest.approx(0.8, abs=0.05)
+
+
+def test_sound_that_an_mp4_cannot_hold_is_left_out_with_a_line(
+    settings: Settings, film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loud = add_beep(tmp_path / "loud.mkv", film, 0.6, 0.9, "pcm_s16le")
+    assert beep_in(loud) is not None
+    analyze_paths(settings, [loud], output=tmp_path / "o.csv", annotate=tmp_path / "o.mp4")
+    assert beep_in(tmp_path / "o.mp4") is None
+    (line,) = caplog.messages
+    assert "(pcm_s16le) is left out" in line
+
+
+def test_blurred_faces_cannot_be_found_any_more(
+    settings: Settings, film: Path, portrait: Path, detector: Detector, tmp_path: Path
+) -> None:
+    analyze_paths(settings, [film], output=tmp_path / "o.csv", annotate=tmp_path / "o.mp4", blur=True)
+    (row,) = [row for row in read_csv(tmp_path / "o.csv") if row["frame"] == "5"]
+    x, y, width, height = (int(row[key]) for key in ("x", "y", "width", "height"))
+    with av.open(str(tmp_path / "o.mp4")) as drawn, av.open(str(film)) as plain:
+        pairs = list(zip(drawn.decode(video=0), plain.decode(video=0), strict=True))
+    hidden, shown = (frame.to_ndarray(format="bgr24") for frame in pairs[5])
+    assert len(detector.detect(shown)) == 1
+    assert len(detector.detect(hidden)) == 0
+    assert hidden[y : y + height, x : x + width].std() < 0.7 * shown[y : y + height, x : x + width].std()
+    assert np.abs(hidden[-20:, :20].astype(int) - shown[-20:, :20]).max() < 40, "what is no face stays as it is"
+    analyze_paths(settings, [portrait], output=tmp_path / "o.csv", annotate=tmp_path / "o.png", blur=True)
+    with Pillow.open(tmp_path / "o.png") as picture:
+        assert len(detector.detect(np.asarray(picture.convert("RGB"))[..., ::-1].copy())) == 0
+
+
+def test_blur_without_a_picture_is_refused(settings: Settings, film: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--blur hides the faces in what --annotate writes"):
+        analyze_paths(settings, [film], output=tmp_path / "o.csv", blur=True)
 
 
 def test_an_interrupted_writer_keeps_what_was_added(film: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -18,6 +19,7 @@ from PIL import Image as Pillow
 from mien.errors import InputError, MienError
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision.annotate import COLOURS, VideoWriter, annotate, write_picture
+from mien.vision.hiding import Hiding
 from mien.vision.window import Window
 
 
@@ -118,6 +120,26 @@ def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
     write_picture(tmp_path / "out.png", np.full((4, 4, 3), (255, 0, 0), np.uint8))
     assert Pillow.open(tmp_path / "out.png").getpixel((1, 1)) == (0, 0, 255)
+
+
+def test_a_face_that_is_lost_for_a_moment_stays_hidden() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8)
+    hiding = Hiding(keep_s=1.0)
+
+    def hides(at: float, *faces: Face) -> bool:
+        observation = msgspec.structs.replace(seen(300, 200, *faces), offset_s=at)
+        hidden = hiding.hide(noise, observation)
+        outside = np.ones((200, 300), bool)
+        outside[20:180, 70:230] = False
+        assert (hidden[outside] == noise[outside]).all()
+        changed = (hidden != noise).any(2)[50:150, 100:200]
+        assert changed.mean() > 0.95 or not changed.any()
+        return bool(changed.any())
+
+    assert not hides(0.0)
+    assert hides(1.0, face(100, 50, 100))
+    assert hides(1.9)
+    assert not hides(2.1)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from PIL import ImageDraw, ImageFont
 
 from mien.errors import InputError, MienError
 from mien.observation import EMOTIONS, Emotion, Face, Observation
+from mien.vision.sound import Sound
 from mien.vision.sources import Image
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class VideoWriter:
 
     Args:
         path: The file.
+        sound: A video whose sound is to be heard with it, where an MP4 can hold that.
 
     Raises:
         InputError: It cannot be written.
@@ -91,23 +93,25 @@ class VideoWriter:
 
     TICKS = 90_000
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sound: Path | None = None) -> None:
         self.path = path
         self._part = path.with_name(f".{path.name}.part")
         self._container: Any = None
         self._stream: Any = None
-        self._last = -1
+        self._last, self._step, self._first_s = -1, 0, 0.0
         if path.is_dir() or not path.parent.is_dir():
             raise InputError(f"cannot write video '{path}': it is a folder, or lies in none")
+        self._sound = Sound(sound) if sound else None
 
     def write(self, image: Image, offset_s: float) -> None:
         """Add a picture, BGR, shape (h, w, 3), uint8, that is shown from this time on, in seconds.
 
-        The first picture decides the size; others are scaled to it. Times must grow.
+        The first picture decides the size, and others are scaled to it; the MP4 begins at its time. Times must grow.
         """
         import av
 
         if self._container is None:
+            self._first_s = offset_s
             self._open(image.shape[1] // 2 * 2 or 2, image.shape[0] // 2 * 2 or 2)
         size = self._stream.width, self._stream.height
         if image.shape[1::-1] != size:
@@ -117,9 +121,12 @@ class VideoWriter:
         if image.shape[1::-1] != size:  # a frame of a single row or column has no even size
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-        self._last = max(self._last + 1, round(offset_s * self.TICKS))
+        before, self._last = self._last, max(self._last + 1, round((offset_s - self._first_s) * self.TICKS))
+        self._step = self._last - max(0, before)
         frame.pts, frame.time_base = self._last, Fraction(1, self.TICKS)
         self._container.mux(self._stream.encode(frame))
+        if self._sound:
+            self._sound.write(self._container, self._last / self.TICKS)
 
     def _open(self, width: int, height: int) -> None:
         import av
@@ -133,6 +140,8 @@ class VideoWriter:
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, self.TICKS)
         self._stream.codec_context.thread_count = 1
+        if self._sound:
+            self._sound.join(self._container, self._first_s)
 
     def _finish(self) -> None:
         import av
@@ -141,6 +150,8 @@ class VideoWriter:
             return
         try:
             self._container.mux(self._stream.encode(None))
+            if self._sound:
+                self._sound.write(self._container, (self._last + self._step) / self.TICKS)
             self._container.close()
             self._part.replace(self.path)
         except (av.FFmpegError, OSError) as error:
@@ -158,6 +169,8 @@ class VideoWriter:
         finally:
             if self._container is not None:
                 self._container.close()
+            if self._sound:
+                self._sound.close()
             self._part.unlink(missing_ok=True)
 
 

@@ -66,11 +66,16 @@ class Pipeline:
         self.session = session or new_id()
         self.raw: NDArray[np.float32] = np.empty((0, len(EMOTIONS)), np.float32)
         self._detect = _Search(detector)
-        self._classifier = classifier
-        self._threshold = classifier.threshold if abstain_below is None else abstain_below
+        self._abstain_below = abstain_below
+        self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
         self._seq = 0
+
+    def use(self, classifier: Classifier) -> None:
+        """Read emotions with this model from the next frame on."""
+        self._classifier = classifier
+        self._threshold = classifier.threshold if self._abstain_below is None else self._abstain_below
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Observation]:
         """Yield the observation of each frame."""
