@@ -9,8 +9,9 @@ BIN := .venv/bin
 
 .PHONY: run test check docs format
 
+# at a terminal Ctrl-C goes to mien alone, so that make sees how it ends instead of being interrupted itself
 run: .venv/run
-	@$(BIN)/mien up $(SOURCE)
+	@if [ -t 0 ]; then bash -mc '"$$0" "$$@"' $(BIN)/mien up $(SOURCE); else $(BIN)/mien up $(SOURCE); fi
 
 test: .venv/dev
 	$(BIN)/pytest
