@@ -151,7 +151,8 @@ class Listener:
             while not connection.lost.wait(0.2) and not self._stop.is_set():
                 pass
         finally:
-            self._note(connected=False, reason=f"the broker at {address} went away")
+            if not self._stop.is_set():
+                self._note(connected=False, reason=f"the broker at {address} went away")
             connection.close()
 
     def _note(self, *, connected: bool, reason: str) -> None:
