@@ -44,7 +44,6 @@ class Edge:
 
     def _note(self, message: Any) -> None:
         stored = decode(message.payload, Stored)
-        assert isinstance(stored, Stored)
         self.stored.append((message.topic.split("/")[1], stored))
         self._connection.acknowledge(message.mid)
 

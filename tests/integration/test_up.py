@@ -16,6 +16,7 @@ from running import Up, kill_leftovers
 
 pytestmark = pytest.mark.timeout(300)
 
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "home"

@@ -78,15 +78,16 @@ class Publisher:
         self._confirmed_at = 0.0
         self._newest = outbox.inherited
         self.connected = False
+        self._reachable = True  # until an attempt to connect has failed
         outbox.changed = self._wake.set
         self._thread = threading.Thread(target=self._run, name=f"publisher-{source}", daemon=True)
         self._thread.start()
 
     def drain(self, timeout: float) -> bool:
-        """Wait until the outbox is empty, at most so many seconds and only while connected; say whether it is."""
+        """Wait until the outbox is empty, at most so many seconds and not without a broker; say whether it is."""
         end = time.monotonic() + timeout
         self._outbox.flush(timeout)
-        while self._outbox.counts.depth and self.connected and time.monotonic() < end:
+        while self._outbox.counts.depth and self._reachable and time.monotonic() < end:
             time.sleep(0.02)
         return self._outbox.counts.depth == 0
 
@@ -105,6 +106,7 @@ class Publisher:
                 if str(error) != told:
                     log.warning("%s; '%s' keeps its observations in the outbox and tries again", error, self._source)
                 told = str(error)
+                self._reachable = False
             else:
                 log.info("'%s' publishes to the broker at %s", self._source, connection.address)
                 told = ""
@@ -150,7 +152,7 @@ class Publisher:
     def _serve(self, connection: Connection) -> None:
         self._restart()
         self._outbox.set_window(WINDOW)
-        self.connected = True
+        self.connected = self._reachable = True
         stats_at = 0.0
         while not self._stop.is_set() and not connection.lost.is_set():
             self._take_messages(connection)
@@ -188,7 +190,6 @@ class Publisher:
             except ValueError as error:
                 log.warning("a message on %s is no confirmation and is ignored: %s", self._topics["stored"], error)
                 continue
-            assert isinstance(stored, Stored)  # noqa: S101 - for the type checker
             if stored.ranges:
                 self._confirm(stored)
             else:

@@ -13,15 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mien import __version__
-from mien.config import Settings, VisionSettings
-from mien.edge import model_store
+from mien.config import Settings
+from mien.edge.live_model import LiveModel
 from mien.edge.outbox import Outbox, waiting_sources
 from mien.edge.publisher import Publisher
 from mien.errors import InputError, MienError, UsageError
 from mien.observation import Observation
-from mien.vision.emotions import Classifier
 from mien.vision.faces import Detector
-from mien.vision.pipeline import Pipeline, load_models
+from mien.vision.pipeline import Pipeline
 from mien.vision.sources import Frame, Source, limited, open_source, paced, raise_problem
 
 __all__ = ["FrameCallback", "run_watch"]
@@ -64,18 +63,19 @@ def run_watch(
     if name is not None and len(specs) > 1:
         raise UsageError(f"--name '{name}' names one source, but {len(specs)} were given")
     settings.ensure_home()
-    detector, classifier = load_models(_with_pulled_model(settings))
+    model = LiveModel(settings)
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
     try:
         for spec in specs:
-            own = detector if not watchers else Detector(settings.vision.confidence, settings.vision.max_side)
-            watchers.append(_Watcher(settings, spec, _open_named(spec, name, watchers), own, classifier, loop))
+            detector = Detector(settings.vision.confidence, settings.vision.max_side)
+            watchers.append(_Watcher(settings, spec, _open_named(spec, name, watchers), detector, model, loop))
         leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
         show = _show_windows(watchers) if window else None
         for watcher in watchers:
             watcher.start(frame_callback)
         while not stop.is_set() and any(watcher.is_alive() for watcher in watchers):
+            model.refresh()
             if show is None:
                 stop.wait(0.1)
             elif not show():
@@ -83,10 +83,13 @@ def run_watch(
     finally:
         for watcher in watchers:
             watcher.stop()
-        for watcher in watchers:
-            watcher.close()
+        end = time.monotonic() + DRAIN_S
         if leftovers is not None:
-            leftovers.close()
+            leftovers.stop(end)
+        for watcher in watchers:
+            watcher.close(end)
+        if leftovers is not None:
+            leftovers.join()
     errors = [watcher.error for watcher in watchers if watcher.error is not None]
     for error in errors[:-1]:
         log.warning("%s", error)
@@ -94,23 +97,17 @@ def run_watch(
         raise errors[-1]
 
 
-def _with_pulled_model(settings: Settings) -> VisionSettings:
-    """Return the vision settings, with the model that was pulled to this machine where they name none."""
-    pulled = model_store.current(settings.home) if settings.vision.model is None else None
-    return settings.vision.model_copy(update={"model": pulled[0]}) if pulled else settings.vision
-
-
 class _Watcher:
     """One source on its way to the broker."""
 
     def __init__(
-        self, settings: Settings, spec: str, source: Source, detector: Detector, classifier: Classifier, loop: bool
+        self, settings: Settings, spec: str, source: Source, detector: Detector, model: LiveModel, loop: bool
     ) -> None:
         self.name = source.name
         self.error: MienError | None = None
         self.newest: tuple[Frame, Observation] | None = None
         self._settings, self._spec, self._source = settings, spec, source
-        self._detector, self._classifier = detector, classifier
+        self._detector, self._model = detector, model
         self._loops = spec == "demo" or (loop and not source.live)
         self._stopping = threading.Event()
         self._began = time.monotonic()
@@ -136,13 +133,18 @@ class _Watcher:
         self._stopping.set()
         self._source.close()
 
-    def close(self) -> None:
-        """Bring what was analysed to disk, and to the broker if that takes no more than DRAIN_S."""
+    def close(self, end: float) -> None:
+        """Bring what was analysed to disk, and to the broker if that is done by `end` on the monotonic clock."""
         if self._thread.ident is not None:
             self._thread.join()
-        if not self._publisher.drain(DRAIN_S):
-            left = self._outbox.counts.depth
-            log.warning("%d observations of '%s' wait in the outbox; the next `mien watch` sends them", left, self.name)
+        try:
+            if not self._publisher.drain(max(0.0, end - time.monotonic())):
+                left = self._outbox.counts.depth
+                log.warning(
+                    "%d observations of '%s' wait in the outbox; the next `mien watch` sends them", left, self.name
+                )
+        except MienError as error:
+            self.error = self.error or error
         self._publisher.close()
         self._outbox.close()
 
@@ -165,7 +167,7 @@ class _Watcher:
         vision = self._settings.vision
         pipeline = Pipeline(
             self._detector,
-            self._classifier,
+            self._model.classifier,
             self.name,
             abstain_below=vision.abstain_below,
             smoothing_s=vision.smoothing_s,
@@ -179,6 +181,7 @@ class _Watcher:
                     raise InputError(
                         f"'{self._spec}' is no camera, stream or video: for photos there is `mien analyze`"
                     )
+                pipeline.use(self._model.classifier)
                 observation = pipeline.observe(frame)
                 self._outbox.append(observation)
                 self._frames += 1
@@ -197,7 +200,7 @@ class _Watcher:
             "dropped": self._dropped_before + self._source.dropped,
             "faces": len(self.newest[1].faces) if self.newest else 0,
             "uptime_s": round(now - self._began, 1),
-            "model": self._classifier.model_id,
+            "model": self._model.classifier.model_id,
             "version": __version__,
         }
 
@@ -207,6 +210,7 @@ class _Leftovers:
 
     def __init__(self, settings: Settings, watched: set[str]) -> None:
         self._stopping = threading.Event()
+        self._end = 0.0
         folder = settings.home / "outbox"
         self._threads = [
             threading.Thread(target=self._deliver, args=(settings, source), name=f"leftovers-{source}", daemon=True)
@@ -216,8 +220,12 @@ class _Leftovers:
         for thread in self._threads:
             thread.start()
 
-    def close(self) -> None:
+    def stop(self, end: float) -> None:
+        """Go on until `end`, on the monotonic clock, and no longer."""
+        self._end = end
         self._stopping.set()
+
+    def join(self) -> None:
         for thread in self._threads:
             thread.join()
 
@@ -233,6 +241,10 @@ class _Leftovers:
         publisher = Publisher(outbox, source, settings)
         while outbox.counts.depth and not self._stopping.wait(0.2):
             pass
+        try:
+            publisher.drain(max(0.0, self._end - time.monotonic()))
+        except MienError as error:
+            log.warning("%s", error)
         publisher.close()
         outbox.close()
 

@@ -359,7 +359,6 @@ def _read(payload: bytes, source: str) -> Observation:
         ValueError: It holds none, or one that does not belong there.
     """
     one = decode(payload)
-    assert isinstance(one, Observation)  # noqa: S101 - for the type checker
     if one.source != source:
         raise ValueError(f"it is of source '{one.source}', but came on the topic of '{source}'")
     if one.time is None:
