@@ -18,7 +18,8 @@ from PIL import Image as Pillow
 
 from mien.errors import InputError, MienError
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
-from mien.vision.annotate import COLOURS, VideoWriter, annotate, write_picture
+from mien.vision.annotate import VideoWriter, annotate, write_picture
+from mien.vision.colours import COLOURS
 from mien.vision.hiding import Hiding
 from mien.vision.window import Window
 
@@ -51,8 +52,8 @@ def test_box_label_and_bars_scale_with_the_frame(width: int, height: int) -> Non
     assert top == pytest.approx(100 * unit, abs=6 * unit)
     assert bottom == pytest.approx(220 * unit, abs=10 * unit)
     assert right > 320 * unit, "the bars stand beside the face"
-    yellow = (np.abs(drawn.astype(int) - (0x42, 0xE4, 0xF0)) < 40).all(2)
-    assert yellow.sum() > 500 * unit * unit
+    orange = (np.abs(drawn.astype(int) - (0x00, 0x9F, 0xE6)) < 40).all(2)
+    assert orange.sum() > 500 * unit * unit
 
 
 def test_every_emotion_has_a_colour_of_its_own() -> None:

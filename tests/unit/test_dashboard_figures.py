@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from mien.dashboard import cards
-from mien.dashboard.charts import COLORS, SHOWN, timeline_figure
+from mien.dashboard.charts import SHOWN, timeline_figure
 from mien.dashboard.periods import Choice, Window, parse_choice, resolve, zone_named
 from mien.dashboard.queries import SourceState, Timeline, nothing
 from mien.dashboard.seconds import COLUMNS, KEPT, Ring
 from mien.dashboard.wording import amount, moment, span
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import Summary
+from mien.vision.colours import COLOURS
 
 NOW = datetime(2026, 11, 22, 14, 3, 21, 500_000, tzinfo=timezone.utc)
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -107,7 +108,7 @@ def test_the_chart_stacks_shares_to_a_hundred_and_drops_to_nothing_where_nobody_
     figure = timeline_figure(Timeline(window, rows), KOLKATA)
     bands, count = figure["data"][:-1], figure["data"][-1]
     assert [band["name"].lower() for band in bands] == list(SHOWN)
-    assert [band["fillcolor"] for band in bands] == [COLORS[emotion] for emotion in SHOWN]
+    assert [band["fillcolor"] for band in bands] == [COLOURS[emotion] for emotion in SHOWN]
     totals = dict(zip(bands[0]["x"], np.sum([band["y"] for band in bands], axis=0), strict=True))
     assert totals["2026-11-22 19:33:21.000"] == pytest.approx(100, abs=0.1)
     assert totals["2026-11-22 19:33:20.999"] == 0

@@ -10,11 +10,12 @@ from datetime import datetime, tzinfo
 from html import escape
 from typing import Any
 
-from mien.dashboard.charts import COLORS, SHOWN
+from mien.dashboard.charts import SHOWN
 from mien.dashboard.queries import SourceState
 from mien.dashboard.wording import amount, counted, moment
 from mien.observation import EMOTIONS, Face, Observation
 from mien.stores.base import Summary
+from mien.vision.colours import COLOURS
 
 __all__ = [
     "figures",
@@ -36,7 +37,7 @@ SHOWN_FACES = 8
 
 def palette() -> str:
     """Return the emotions' colours as CSS variables."""
-    return ":root{" + "".join(f"--{emotion}:{color};" for emotion, color in COLORS.items()) + "}"
+    return ":root{" + "".join(f"--{emotion}:{color};" for emotion, color in COLOURS.items()) + "}"
 
 
 def figures(total: Summary, states: Sequence[SourceState]) -> dict[str, tuple[str, str]]:

@@ -14,22 +14,12 @@ import numpy as np
 from mien.dashboard.periods import Window
 from mien.dashboard.queries import Timeline
 from mien.observation import EMOTIONS, Emotion
+from mien.vision.colours import COLOURS
 
-__all__ = ["COLORS", "SHOWN", "shares", "timeline_figure"]
+__all__ = ["SHOWN", "shares", "timeline_figure"]
 
 SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "disgust", "angry")
 """The order in which people read them: from pleasant to unpleasant. Data keep the order of EMOTIONS."""
-
-COLORS: dict[Emotion, str] = {
-    "happy": "#E69F00",
-    "surprise": "#56B4E9",
-    "neutral": "#98A2AD",
-    "sad": "#0072B2",
-    "fear": "#CC79A7",
-    "disgust": "#009E73",
-    "angry": "#D55E00",
-}
-"""Okabe and Ito's palette, which people with any kind of colour vision tell apart, with grey for neutral."""
 
 EDGE = timedelta(milliseconds=1)
 
@@ -61,8 +51,8 @@ def timeline_figure(timeline: Timeline, zone: tzinfo, text_px: float = 12.0) -> 
     bands = [
         {
             "type": "scatter", "mode": "lines", "stackgroup": "share", "name": emotion.capitalize(), "x": stamps,
-            "y": values[:, EMOTIONS.index(emotion)].round(2).tolist(), "line": {"width": 0.8, "color": COLORS[emotion]},
-            "fillcolor": COLORS[emotion], "hovertemplate": hover, "hoverinfo": skips,
+            "y": values[:, EMOTIONS.index(emotion)].round(2).tolist(), "line": {"width": 0.8, "color": COLOURS[emotion]},
+            "fillcolor": COLOURS[emotion], "hovertemplate": hover, "hoverinfo": skips,
         }
         for emotion in SHOWN
     ]  # fmt: skip

@@ -20,25 +20,15 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from mien.errors import InputError, MienError
-from mien.observation import EMOTIONS, Emotion, Face, Observation
+from mien.observation import EMOTIONS, Face, Observation
+from mien.vision.colours import COLOURS
 from mien.vision.sound import Sound
 from mien.vision.sources import Image
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["COLOURS", "UNSURE", "VideoWriter", "annotate", "write_picture"]
-
-COLOURS: dict[Emotion, str] = {
-    "angry": "#d55e00",
-    "disgust": "#009e73",
-    "fear": "#cc79a7",
-    "happy": "#f0e442",
-    "sad": "#0072b2",
-    "surprise": "#56b4e9",
-    "neutral": "#bbbbbb",
-}
-"""One colour per emotion: Okabe and Ito's, which colour-blind people tell apart, and grey."""
+__all__ = ["UNSURE", "VideoWriter", "annotate", "write_picture"]
 
 UNSURE = "#ffffff"
 """The colour of a face of which no emotion is named."""

@@ -1,0 +1,18 @@
+"""One colour per emotion, on the dashboard and in pictures alike."""
+
+from __future__ import annotations
+
+from mien.observation import Emotion
+
+__all__ = ["COLOURS"]
+
+COLOURS: dict[Emotion, str] = {
+    "angry": "#d55e00",
+    "disgust": "#009e73",
+    "fear": "#cc79a7",
+    "happy": "#e69f00",
+    "sad": "#0072b2",
+    "surprise": "#56b4e9",
+    "neutral": "#98a2ad",
+}
+"""Okabe and Ito's palette, which people with any kind of colour vision tell apart, with grey for neutral."""
