@@ -1,4 +1,4 @@
-"""What the documentation takes from the code when it is built: the table of settings and the help texts."""
+"""What the documentation takes from the code when it is built: the tables of settings and the help texts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from mien.cli import app
-from mien.config import fields
+from mien.config import SourceSettings, fields
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill the places that a page marks with `<!-- settings -->` and `<!-- help COMMAND -->`."""
-    markdown = markdown.replace("<!-- settings -->", settings_table())
+    """Fill the places that a page marks with `<!-- settings -->`, `<!-- source -->` and `<!-- help COMMAND -->`."""
+    markdown = markdown.replace("<!-- settings -->", settings_table()).replace("<!-- source -->", source_table())
     return re.sub(r"<!-- help ([a-z ]+?) -->", lambda found: f"```text\n{help_text(found[1])}\n```", markdown)
 
 
@@ -32,6 +32,12 @@ def settings_table() -> str:
         variable = "MIEN_" + name.upper().replace(".", "__")
         rows.append(f"| `{name}` | `{variable}` | {default} | {field.description} |")
     return "\n".join(rows)
+
+
+def source_table() -> str:
+    """Return one row per setting of a `[[source]]`."""
+    rows = ["| in `[[source]]` | what it is |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `{name}` | {field.description} |" for name, field in fields(SourceSettings))])
 
 
 def help_text(command: str) -> str:

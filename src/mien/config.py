@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from mien.errors import ConfigError
 
@@ -24,7 +25,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Settings", "checked", "effective", "fields", "load"]
+__all__ = ["Settings", "Shape", "SourceSettings", "checked", "effective", "fields", "load", "without_password"]
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -34,6 +35,27 @@ class Section(BaseModel):
     """A table in mien.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _shape(value: Any) -> tuple[tuple[float, float], ...]:
+    """Return the corners of a rectangle or polygon, 0 to 1."""
+    what = "a rectangle [x, y, width, height] or a polygon of at least three [x, y], all from 0 to 1"
+    numbers: Any = value
+    if isinstance(value, list | tuple) and len(value) == 4 and not any(isinstance(one, list | tuple) for one in value):
+        x, y, width, height = value
+        if all(isinstance(one, int | float) for one in value) and width > 0 and height > 0:
+            numbers = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+    try:
+        corners = tuple((float(x), float(y)) for x, y in numbers)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected {what}") from None
+    if len(corners) < 3 or not all(0 <= at <= 1 + 1e-9 for corner in corners for at in corner):
+        raise ValueError(f"expected {what}")
+    return corners
+
+
+Shape = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_shape)]
+"""The corners of a part of the frame: x, y, from 0 to 1 of its width and height."""
 
 
 class BrokerSettings(Section):
@@ -67,6 +89,26 @@ class WatchSettings(Section):
 
     fps: float | None = Field(None, gt=0, le=240, description="Analyse at most so many frames a second; default: all.")
     stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
+
+
+class SourceSettings(Section):
+    """One of several sources that `mien watch` watches when it is given none: a table [[source]] in mien.toml."""
+
+    url: str = Field(min_length=1, description="A camera's number or device, a stream's URL, a video, or demo.")
+    name: str | None = Field(
+        None, pattern=r"^[a-z0-9_-]{1,64}$", description="What it is called; default: made from the url."
+    )
+    loop: bool = Field(False, description="Play a video again and again.")
+    mask: tuple[Shape, ...] = Field(
+        (),
+        description="Parts to blank before anything looks at them: rectangles [x, y, width, height] and polygons "
+        "[[x, y], [x, y], [x, y], ...], all from 0 to 1 of the frame's width and height.",
+    )
+    fps: float | None = Field(None, gt=0, le=240, description="In place of watch.fps.")
+    confidence: float | None = Field(None, gt=0, lt=1, description="In place of vision.confidence.")
+    max_side: int | None = Field(None, ge=160, le=4096, description="In place of vision.max_side.")
+    abstain_below: float | None = Field(None, ge=0, le=1, description="In place of vision.abstain_below.")
+    smoothing_s: float | None = Field(None, ge=0, le=10, description="In place of vision.smoothing_s.")
 
 
 class OutboxSettings(Section):
@@ -116,10 +158,19 @@ class Settings(Section):
     broker: BrokerSettings = BrokerSettings()
     vision: VisionSettings = VisionSettings()
     watch: WatchSettings = WatchSettings()
+    source: tuple[SourceSettings, ...] = ()
     outbox: OutboxSettings = OutboxSettings()
     forward: ForwardSettings = ForwardSettings()
     store: StoreSettings = StoreSettings()
     dashboard: DashboardSettings = DashboardSettings()
+
+    @field_validator("source")
+    @classmethod
+    def _have_names_of_their_own(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        names = [source.name for source in sources if source.name]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two sources are called '{min(twice)}'")
+        return sources
 
     @property
     def store_url(self) -> str:
@@ -176,8 +227,10 @@ def checked(values: dict[str, Any], origin: str) -> Settings:
 
 
 def fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the pydantic field of every setting."""
+    """Yield the dotted name and the pydantic field of every setting but the tables [[source]]."""
     for name, field in model.model_fields.items():
+        if (model, name) == (Settings, "source"):
+            continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from fields(field.annotation, f"{prefix}{name}.")
         else:
@@ -196,16 +249,29 @@ def effective(settings: Settings) -> str:
         if ".".join(path) != table:
             table = ".".join(path)
             lines += ["", f"[{table}]"]
-        lines.append(f"# {field.description}")
-        if value is None:
-            lines.append(f"# {last} is not set")
-        elif isinstance(value, SecretStr):
-            lines.append(f'{last} = "********"')
-        elif isinstance(value, int | float):
-            lines.append(f"{last} = {json.dumps(value)}")
-        else:
-            lines.append(f"{last} = {json.dumps(str(value), ensure_ascii=False)}")
+        lines += [f"# {field.description}", _line(last, value)]
+    for source in settings.source:
+        lines += ["", "[[source]]", *(_line(name, getattr(source, name)) for name in SourceSettings.model_fields)]
     return "\n".join(lines) + "\n"
+
+
+def without_password(url: str) -> str:
+    """Return the URL with asterisks in the place of its user and password."""
+    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
+
+
+def _line(name: str, value: Any) -> str:
+    if value is None:
+        return f"# {name} is not set"
+    if isinstance(value, SecretStr):
+        return f'{name} = "********"'
+    if isinstance(value, tuple):
+        return f"{name} = {json.dumps(value)}"
+    if isinstance(value, bool):
+        return f"{name} = {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"{name} = {value}"
+    return f"{name} = {json.dumps(without_password(str(value)), ensure_ascii=False)}"
 
 
 def _read_file(file: Path | None) -> tuple[dict[str, Any], str]:
@@ -253,13 +319,22 @@ def _merge(values: dict[str, Any], over: dict[str, Any]) -> None:
 
 def _explain(error: ValidationError, origin: str) -> str:
     problem = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in problem["loc"])
+    path = [str(part) for part in problem["loc"]]
+    name = ".".join(path)
+    variable = f" ({_variable(name)})"
+    if path[0] == "source":
+        which = f" of [[source]] {int(path[1]) + 1}" if len(path) > 1 and path[1].isdecimal() else ""
+        name, variable = ".".join(["source", *path[2:3]]), which
     if problem["type"] == "extra_forbidden":
-        known = [known for known, _ in fields()] + list(Settings.model_fields)
+        sources = [known for known, _ in fields(SourceSettings, "source.")]
+        known = sources if path[0] == "source" else [known for known, _ in fields()] + list(Settings.model_fields)
         return f"unknown setting '{name}' in {origin}{_nearest(name, known)}"
+    if problem["type"] == "missing":
+        return f"setting '{name}'{variable} is missing in {origin}"
     secret = any(word in name for word in ("password", "url"))
     came = "a value that is not shown" if secret else f"{problem['input']!r}"
-    return f"setting '{name}' ({_variable(name)}): {problem['msg'][0].lower()}{problem['msg'][1:]}, but it is {came}"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"setting '{name}'{variable}: {said[0].lower()}{said[1:]}, but it is {came}"
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.config import Settings, effective, fields, load
+from mien.config import Settings, SourceSettings, effective, fields, load
 from mien.errors import ConfigError
 
 
@@ -44,6 +44,22 @@ def test_the_file_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("[dashboard]\nport = 70000", "setting 'dashboard.port' (MIEN_DASHBOARD__PORT): input should be less than"),
         ("[dashboard\n", "'mien.toml' is not valid TOML"),
         ("dashboard = 3", "setting 'dashboard'"),
+        ("[[source]]\nname = 'hall'", "setting 'source.url' of [[source]] 1 is missing in 'mien.toml'"),
+        ("[[source]]\nurl = '0'\nfsp = 1", "unknown setting 'source.fsp' in 'mien.toml': did you mean source.fps?"),
+        ("[[source]]\nurl = '0'\n[[source]]\nurl = '1'\nfps = 0", "setting 'source.fps' of [[source]] 2: input should"),
+        ("[[source]]\nurl = '0'\nname = 'The hall'", "setting 'source.name' of [[source]] 1: string should match"),
+        ("[[source]]\nurl = '0'\nmask = [[0, 0, 2, 1]]", "setting 'source.mask' of [[source]] 1: expected a rectangle"),
+        (
+            "[[source]]\nurl = '0'\nmask = [[[0, 0], [1, 1]]]",
+            "a polygon of at least three [x, y], all from 0 to 1, but",
+        ),
+        ("[[source]]\nurl = '0'\nmask = ['left']", "setting 'source.mask' of [[source]] 1: expected a rectangle"),
+        ("[[source]]\nurl = '0'\nmask = 0.5", "setting 'source.mask' of [[source]] 1: input should be a valid tuple"),
+        ("[source]\nurl = '0'", "setting 'source': input should be a valid tuple"),
+        (
+            "[[source]]\nurl = '0'\nname = 'a'\n[[source]]\nurl = '1'\nname = 'a'",
+            "setting 'source': two sources are called 'a'",
+        ),
     ],
 )
 def test_a_bad_file_gets_one_line(toml: str, expected: str) -> None:
@@ -77,14 +93,27 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_sources_are_listed_as_tables() -> None:
+    Path("mien.toml").write_text(
+        "[watch]\nfps = 10\n[[source]]\nurl = 'rtsp://me:hunter2@cam/1'\nname = 'hall'\nfps = 5\n"
+        "mask = [[0.5, 0, 0.25, 1], [[0, 0], [0.5, 0], [0, 0.5]]]\n[[source]]\nurl = 'demo'\nloop = true\n"
+    )
+    hall, demo = load().source
+    assert (hall.name, hall.fps, demo.name, demo.fps, demo.loop) == ("hall", 5, None, None, True)
+    assert hall.mask == (((0.5, 0), (0.75, 0), (0.75, 1), (0.5, 1)), ((0, 0), (0.5, 0), (0, 0.5)))
+    assert "rtsp://***@cam/1" in effective(load())
+    assert "hunter2" not in effective(load())
+
+
 def test_what_is_shown_can_be_read_back() -> None:
-    settings = load({"broker": {"prefix": "a/b"}, "watch": {"fps": 2.5}})
+    sources = [{"url": "demo", "mask": [[0, 0, 0.5, 0.5]], "loop": True}, {"url": "0", "fps": 2}]
+    settings = load({"broker": {"prefix": "a/b"}, "watch": {"fps": 2.5}, "source": sources})
     Path("mien.toml").write_text(effective(settings))
     assert load() == settings
 
 
 def test_every_setting_has_a_description() -> None:
-    assert all(field.description for _, field in fields())
+    assert all(field.description for _, field in (*fields(), *fields(SourceSettings, "source.")))
 
 
 def test_the_state_folder_is_private(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 
 from mien.errors import InputError, MienError, PartialError
 from mien.vision import live, photos
+from mien.vision.selection import masked
 from mien.vision.sources import Frame, limited, open_source, paced, raise_problem
 from mien.vision.video import Video
 
@@ -235,6 +236,18 @@ def test_fewer_frames_a_second_are_spread_evenly(video: Path) -> None:
     with limited(open_source(str(video)), 5) as source:
         offsets = [frame.offset_s for frame in source]
     assert offsets == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4], abs=1e-3)
+
+
+def test_masked_parts_are_black_and_the_rest_is_as_it_was(video: Path) -> None:
+    half, corner = ((0.5, 0), (1, 0), (1, 1), (0.5, 1)), ((0, 0), (0.25, 0), (0, 0.25))
+    with open_source(str(video)) as plain, masked(open_source(str(video)), [half, corner]) as hidden:
+        pairs = [(a, b) for (a, b), _ in zip(zip(plain, hidden, strict=True), range(3), strict=False)]
+    assert [(a.index, a.offset_s) for a, _ in pairs] == [(b.index, b.offset_s) for _, b in pairs]
+    for before, after in ((a.image, b.image) for a, b in pairs):
+        assert (after[:, 32:] == 0).all()
+        assert (after[:4, :4] == 0).all()
+        assert (after[13:, :32] == before[13:, :32]).all()
+        assert (before[:, 32:] > 0).all()
 
 
 def test_a_video_closed_in_the_middle_just_ends(video: Path) -> None:

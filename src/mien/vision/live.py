@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from mien.config import without_password
 from mien.errors import InputError, MienError
 from mien.observation import now
 from mien.vision.sources import Frame, Image, Source
-from mien.vision.video import Converter, open_container, reason_of, without_password
+from mien.vision.video import Converter, open_container, reason_of
 
 __all__ = ["Connection", "Live", "camera", "is_file_behind", "stream"]
 

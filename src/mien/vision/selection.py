@@ -1,17 +1,22 @@
-"""What of a source is looked at: its frames go in, those that are wanted come out, untouched.
+"""What of a source is looked at: its frames go in, those that are wanted come out, and of them the parts that are.
 
 Times and frame numbers stay those of the medium.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import cv2
+import numpy as np
+
+from mien.config import Shape
 from mien.errors import InputError, UsageError
 from mien.vision.sources import Frame, Source, Wrapper, limited
 
-__all__ = ["parse_seconds", "selected"]
+__all__ = ["masked", "parse_seconds", "selected"]
 
 
 def selected(
@@ -40,6 +45,16 @@ def selected(
     if every > 1 or start > 0 or end is not None:
         source = _Selected(source, every, start, end)
     return limited(source, fps) if fps else source
+
+
+def masked(source: Source, shapes: Sequence[Shape]) -> Source:
+    """Return the frames of a source with parts of them black, so that nothing later sees what is there.
+
+    Args:
+        source: The source; closing the returned one closes it.
+        shapes: The parts, each by its corners: x, y, from 0 to 1 of the frame's width and height.
+    """
+    return _Masked(source, shapes) if shapes else source
 
 
 def parse_seconds(text: str) -> float:
@@ -89,3 +104,18 @@ class _Selected(Wrapper):
             raise InputError(
                 f"nothing of '{self.name}' is left: its last frame is at {at:.2f} s, the start at {self._start:g} s"
             )
+
+
+class _Masked(Wrapper):
+    def __init__(self, source: Source, shapes: Sequence[Shape]) -> None:
+        super().__init__(source)
+        self._shapes = [np.array(shape) for shape in shapes]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames():
+            image = frame.image.copy()
+            size = np.array(image.shape[1::-1])
+            # What a shape touches is covered, the pixels under its edges too.
+            corners = [np.round(shape * size).astype(np.int32) for shape in self._shapes]
+            cv2.fillPoly(image, corners, (0, 0, 0))
+            yield dataclasses.replace(frame, image=image)

@@ -8,7 +8,6 @@ as it goes; `problem` then says so.
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,11 +16,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mien.config import without_password
 from mien.errors import InputError, MienError
 from mien.observation import now
 from mien.vision.sources import Frame, Image, Source
 
-__all__ = ["MAX_PIXELS", "Converter", "Video", "open_container", "reason_of", "without_password"]
+__all__ = ["MAX_PIXELS", "Converter", "Video", "open_container", "reason_of"]
 
 MAX_PIXELS = 40_000_000
 """Frames larger than this are refused: 8K has 33 million pixels."""
@@ -145,11 +145,6 @@ class Converter:
         else:
             image = np.asarray(self._reformatter.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
         return _turn(image, frame.rotation)
-
-
-def without_password(url: str) -> str:
-    """Return the URL with asterisks in the place of its user and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
 
 
 def open_container(path: str, *, timeout_s: float = 10.0, options: dict[str, str] | None = None) -> tuple[Any, Any]:
