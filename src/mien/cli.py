@@ -90,7 +90,10 @@ def root(
 def up(
     source: Annotated[
         str | None,
-        typer.Argument(help="A camera's number, a video, a stream's URL, or 'demo' [default: camera 0, or demo]"),
+        typer.Argument(
+            help="A camera's number, a video, a stream's URL, or 'demo' "
+            "[default: the sources in mien.toml, or camera 0, or demo]"
+        ),
     ] = None,
     port: Port = None,
     store: Store = None,
@@ -107,7 +110,13 @@ def up(
 
 @app.command(epilog="Example: mien watch 0 --name lobby --window")
 def watch(
-    sources: Annotated[list[str], typer.Argument(help="Cameras' numbers, videos, streams' URLs, 'demo'.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Cameras' numbers, videos, streams' URLs, 'demo', names of sources in mien.toml "
+            "[default: all sources in mien.toml]"
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What the source is called [default: made from the source]")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show the live picture; q closes it.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Play videos again and again.")] = False,
@@ -119,7 +128,7 @@ def watch(
     from mien.edge.watch import run_watch
 
     settings = _settings("watch", {"watch": {"fps": fps}, "vision": {"model": model}, "broker": _address(broker)})
-    run_watch(settings, sources, _stop_on_signals(), name=name, loop=loop, window=window)
+    run_watch(settings, sources or [], _stop_on_signals(), name=name, loop=loop, window=window)
 
 
 @app.command(epilog="Example: mien broker --port 1884")

@@ -172,6 +172,15 @@ class Settings(Section):
             raise ValueError(f"two sources are called '{min(twice)}'")
         return sources
 
+    def overridden(self, source: SourceSettings) -> Settings:
+        """Return these settings as they are for one source."""
+        fps = {"fps": source.fps} if source.fps is not None else {}
+        names = ("confidence", "max_side", "abstain_below", "smoothing_s")
+        vision = {name: value for name in names if (value := getattr(source, name)) is not None}
+        return self.model_copy(
+            update={"watch": self.watch.model_copy(update=fps), "vision": self.vision.model_copy(update=vision)}
+        )
+
     @property
     def store_url(self) -> str:
         """The store's URL: the one set, or SQLite's `mien.db` in the state folder."""

@@ -110,14 +110,14 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
 
     Args:
         settings: The effective settings.
-        source: What to watch; None: the first camera, or the demo clip.
+        source: What to watch; None: the sources that the settings list, or the first camera, or the demo clip.
         stop: Ends everything when set.
         flags: MIEN_* variables that hand this command's own flags on to the parts.
 
     Raises:
         MienError: The broker cannot start, or a part refused what it was given.
     """
-    if source is None:
+    if source is None and not settings.source:
         source = default_source()
         log.info(
             "no source was named and there is no camera: the demo clip plays in a loop"
@@ -128,7 +128,7 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
     parts = [
         Part("dashboard", [], environment),
         Part("forward", [], environment),
-        Part("watch", [source], environment),
+        Part("watch", [source] if source else [], environment),
     ]
     broker_stop = threading.Event()
     broker = _start_broker(settings, broker_stop)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from parts import outbox_counts, settings, start, stop_all, stored_seqs, wait_for
 
-from mien.config import Settings
+from mien.config import Settings, checked
 from mien.edge import live_model, model_store
 from mien.edge.live_model import LiveModel
 from mien.edge.watch import run_watch
@@ -27,6 +27,7 @@ from mien.observation import Observation
 from mien.vision import emotions
 from mien.vision.annotate import VideoWriter
 from mien.vision.demo import Demo
+from mien.vision.sources import Frame
 
 FRAMES = 15
 FERPLUS = Path(emotions.__file__).parent / "weights" / "ferplus.onnx"
@@ -75,6 +76,36 @@ def test_several_clips_end_by_themselves_and_drain(home: Settings, clip: Path, t
     for source in ("face", "other", "face-2"):
         assert_delivered(home.home, source)
     assert faces(home.home) == 3 * FRAMES
+
+
+def test_sources_come_from_the_settings_each_as_it_is_listed(home: Settings, clip: Path) -> None:
+    listed = [
+        {"url": str(clip), "name": "hall", "mask": [[0, 0, 1, 1]]},
+        {"url": str(clip), "fps": 5, "loop": False},
+        {"url": "demo", "name": "stage"},
+    ]
+    several = checked(home.model_dump() | {"source": listed}, "a test")
+    seen: dict[str, list[Observation]] = {}
+    stop = threading.Event()
+
+    def note(frame: Frame, observation: Observation) -> None:
+        seen.setdefault(observation.source, []).append(observation)
+        assert (observation.source == "hall") == (not frame.image.any())
+        if len(seen) == 3 and len(seen["hall"]) == FRAMES:
+            stop.set()
+
+    run_watch(several, [], stop, frame_callback=note)
+    assert {len(one.faces) for one in seen["hall"]} == {0}
+    assert {len(one.faces) for one in (*seen["face"], *seen["stage"])} == {1}
+    assert len(seen["face"]) < FRAMES / 2
+    seen.clear()
+    run_watch(several, ["hall"], threading.Event(), frame_callback=lambda _, one: seen.setdefault(one.source, []))
+    assert list(seen) == ["hall"]
+
+
+def test_without_any_source_one_line_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing to watch: name a camera.*\[\[source\]\] in mien\.toml"):
+        run_watch(Settings(home=tmp_path), [], threading.Event())
 
 
 def test_a_loop_is_a_new_session_each_time(home: Settings, clip: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mien import __version__
-from mien.config import Settings
+from mien.config import Settings, SourceSettings
 from mien.edge.live_model import LiveModel
 from mien.edge.outbox import Outbox, waiting_sources
 from mien.edge.publisher import Publisher
@@ -21,6 +21,7 @@ from mien.errors import InputError, MienError, UsageError
 from mien.observation import Observation
 from mien.vision.faces import Detector
 from mien.vision.pipeline import Pipeline
+from mien.vision.selection import masked
 from mien.vision.sources import Frame, Source, limited, open_source, paced, raise_problem
 
 __all__ = ["FrameCallback", "run_watch"]
@@ -48,7 +49,8 @@ def run_watch(
 
     Args:
         settings: Where outbox and broker are, and how faces are read.
-        specs: What to watch: cameras' numbers, videos, streams' URLs, `demo`.
+        specs: What to watch: cameras' numbers, videos, streams' URLs, `demo`, or names of sources that the settings
+            list; none: all that these list.
         stop: Ends it: what was analysed goes to disk, and to the broker if that takes less than 5 s.
         name: What the source is called; only for a single one.
         loop: Play videos again and again, each time as a new session; `demo` always does.
@@ -56,20 +58,23 @@ def run_watch(
         frame_callback: Sees each frame and its observation.
 
     Raises:
-        UsageError: A name was given for several sources, or one is being watched already.
+        UsageError: There is nothing to watch, a name was given for several sources, or one is being watched already.
         InputError: A source cannot be opened.
         MienError: What went wrong with the only source, or with the last of several.
     """
-    if name is not None and len(specs) > 1:
-        raise UsageError(f"--name '{name}' names one source, but {len(specs)} were given")
+    sources = _listed(settings, specs, loop)
+    if name is not None and len(sources) > 1:
+        raise UsageError(f"--name '{name}' names one source, but {len(sources)} were given")
     settings.ensure_home()
     model = LiveModel(settings)
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
     try:
-        for spec in specs:
-            detector = Detector(settings.vision.confidence, settings.vision.max_side)
-            watchers.append(_Watcher(settings, spec, _open_named(spec, name, watchers), detector, model, loop))
+        for listed in sources:
+            own = settings.overridden(listed)
+            detector = Detector(own.vision.confidence, own.vision.max_side)
+            opened = _open_named(listed.url, name or listed.name, watchers)
+            watchers.append(_Watcher(own, listed, opened, detector, model))
         leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
         show = _show_windows(watchers) if window else None
         for watcher in watchers:
@@ -101,14 +106,14 @@ class _Watcher:
     """One source on its way to the broker."""
 
     def __init__(
-        self, settings: Settings, spec: str, source: Source, detector: Detector, model: LiveModel, loop: bool
+        self, settings: Settings, listed: SourceSettings, source: Source, detector: Detector, model: LiveModel
     ) -> None:
         self.name = source.name
         self.error: MienError | None = None
         self.newest: tuple[Frame, Observation] | None = None
-        self._settings, self._spec, self._source = settings, spec, source
+        self._settings, self._spec, self._mask, self._source = settings, listed.url, listed.mask, source
         self._detector, self._model = detector, model
-        self._loops = spec == "demo" or (loop and not source.live)
+        self._loops = listed.url == "demo" or (listed.loop and not source.live)
         self._stopping = threading.Event()
         self._began = time.monotonic()
         self._frames = self._dropped_before = self._frames_before = 0
@@ -174,7 +179,7 @@ class _Watcher:
         )
         with self._source as source:
             fps = self._settings.watch.fps
-            for frame in paced(limited(source, fps) if fps else source):
+            for frame in paced(masked(limited(source, fps) if fps else source, self._mask)):
                 if self._stopping.is_set():
                     break
                 if frame.offset_s is None:
@@ -247,6 +252,18 @@ class _Leftovers:
             log.warning("%s", error)
         publisher.close()
         outbox.close()
+
+
+def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[SourceSettings]:
+    """Return what is to be watched: what was named, or else what the settings list."""
+    known = {source.name: source for source in settings.source if source.name}
+    found = [known.get(spec) or SourceSettings(url=spec) for spec in specs] or list(settings.source)
+    if not found:
+        raise UsageError(
+            "nothing to watch: name a camera, a stream, a video or demo, or list sources as [[source]] in mien.toml; "
+            "see mien watch --help"
+        )
+    return [source.model_copy(update={"loop": loop or source.loop}) for source in found]
 
 
 def _open_named(spec: str, name: str | None, watchers: Sequence[_Watcher]) -> Source:
