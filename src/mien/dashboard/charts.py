@@ -52,7 +52,8 @@ def timeline_figure(timeline: Timeline, zone: tzinfo, text_px: float = 12.0) -> 
         {
             "type": "scatter", "mode": "lines", "stackgroup": "share", "name": emotion.capitalize(), "x": stamps,
             "y": values[:, EMOTIONS.index(emotion)].round(2).tolist(),
-            "line": {"width": 0.8, "color": COLOURS[emotion]}, "fillcolor": COLOURS[emotion], "hovertemplate": hover, "hoverinfo": skips,
+            "line": {"width": 0.8, "color": COLOURS[emotion]}, "fillcolor": COLOURS[emotion],
+            "hovertemplate": hover, "hoverinfo": skips,
         }
         for emotion in SHOWN
     ]  # fmt: skip

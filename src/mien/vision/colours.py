@@ -13,6 +13,7 @@ COLOURS: dict[Emotion, str] = {
     "happy": "#e69f00",
     "sad": "#0072b2",
     "surprise": "#56b4e9",
-    "neutral": "#98a2ad",
+    "neutral": "#bcc3cb",
 }
-"""Okabe and Ito's palette, which people with any kind of colour vision tell apart, with grey for neutral."""
+"""Okabe and Ito's palette, which people with any kind of colour vision tell apart, with a
+light grey for neutral: a darker one would look like fear to deuteranopes."""
