@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from postgres import Server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +52,8 @@ def free_port() -> int:
 
 def program(*names: str) -> str:
     """Return the path of a system program; without it fail in CI, skip elsewhere."""
-    folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    servers = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian has them off the PATH
+    folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *servers])
     for name in names:
         if found := shutil.which(name, path=folders):
             return found
@@ -65,3 +71,14 @@ def mosquitto() -> str:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     return program("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server that the tests share; each makes a database of its own."""
+    programs = Path(program("initdb")).parent
+    from postgres import Server
+
+    server = Server(programs)
+    yield server
+    server.close()

@@ -33,9 +33,15 @@ def observation(at: datetime | None = NOON, seq: int = 0, source: str = "lobby",
     return Observation(new_id(), source, SESSION, seq, at, 12.48, 374, 1280, 720, "mien-1@3f9c2a1b", 7.9, found)
 
 
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'mien.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'mien.db'}"
+        return
+    server = request.getfixturevalue("postgresql")
+    database = server.new_database()
+    yield server.url(database)
+    server.drop(database)
 
 
 @pytest.fixture
@@ -189,6 +195,10 @@ def test_a_reader_sees_but_never_writes(store: Store, url: str) -> None:
 
 
 class TestSqlite:
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'mien.db'}"
+
     def test_the_file_is_its_owners_alone(self, store: Store, tmp_path: Path) -> None:
         store.add([observation()])
         for file in tmp_path.glob("mien.db*"):

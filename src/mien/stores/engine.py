@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -14,23 +15,39 @@ from mien.errors import MissingExtraError, StoreError
 
 __all__ = ["open_engine"]
 
+ANSWER_S = 10
+"""How long a server may take to answer, in seconds."""
+
 
 def open_engine(url: str, read_only: bool) -> sa.Engine:
     """Return the engine for a database's URL; whoever writes to SQLite says so by the option `mien_write`.
 
     Raises:
         StoreError: The URL or the file cannot be used.
+        MissingExtraError: The database's driver is not installed.
     """
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _sqlite_engine(parsed, read_only)
-        options = {"options": "-c default_transaction_read_only=on"} if read_only else {}
-        return sa.create_engine(parsed, connect_args=options, pool_pre_ping=True)
-    except ModuleNotFoundError as error:
+        return _postgresql_engine(parsed, read_only)
+    except ImportError as error:
         raise MissingExtraError(f"a store at '{url.partition(':')[0]}:'", "postgres") from error
-    except exc.ArgumentError as error:
-        raise StoreError(f"'{url}' is no database URL: expected one such as sqlite:////var/lib/mien/mien.db") from error
+    except (exc.ArgumentError, ValueError) as error:
+        shown = re.sub("//.*@", "//…@", url)  # what is before the last @ holds the password
+        raise StoreError(
+            f"'{shown}' is no database URL: expected one such as sqlite:////var/lib/mien/mien.db or "
+            "postgresql://user@host:5432/database"
+        ) from error
+
+
+def _postgresql_engine(url: sa.URL, read_only: bool) -> sa.Engine:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    options: dict[str, str | int] = {"connect_timeout": ANSWER_S, "application_name": "mien"}
+    if read_only:
+        options["options"] = "-c default_transaction_read_only=on"
+    return sa.create_engine(url, connect_args=options, pool_pre_ping=True)
 
 
 def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:

@@ -278,6 +278,12 @@ def _advice(cause: str) -> str:
         "readonly": "; check who may write the file and its folder, or name another with store.url",
         "unable to open": "; check who may read the file and its folder",
         "locked": "; another program holds it: close that",
+        "onnection refused": "; start the server, or check host and port in store.url",
+        "resolve host": "; check the host in store.url",
+        "password authentication failed": "; check user and password in store.url",
+        "no password supplied": "; name the password in store.url, best as MIEN_STORE__URL",
+        "does not exist": "; make it (createdb), or check store.url",
+        "permission denied": "; the user must own the database, or may make tables in it",
     }
     return next((advice for sign, advice in advice.items() if sign in cause), "")
 

@@ -1,0 +1,104 @@
+"""What holds for the store in PostgreSQL alone; the contract that it shares stands in test_store.py."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from test_store import NOON, observation
+
+from mien.errors import StoreError
+from mien.stores.base import open_store
+from postgres import PASSWORD, QUOTED, Server
+
+
+@pytest.fixture
+def database(postgresql: Server) -> Iterator[str]:
+    name = postgresql.new_database()
+    yield name
+    postgresql.drop(name)
+
+
+def test_writers_take_turns(postgresql: Server, database: str) -> None:
+    url = postgresql.url(database)
+    first, second = open_store(url), open_store(url)
+    given = [observation(seq=n) for n in range(10)]
+    added: list[int] = []
+    thread = threading.Thread(target=lambda: added.append(second.add(given)))
+    with first._write():  # type: ignore[attr-defined]
+        thread.start()
+        time.sleep(0.5)
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        assert postgresql.query(database, waiting) == [(1,)]
+        assert added == []
+    thread.join()
+    assert added == [10]
+    assert first.add(given) == 0
+    first.close()
+    second.close()
+
+
+def test_two_that_start_at_once_make_the_tables_once(postgresql: Server, database: str) -> None:
+    failed: list[BaseException] = []
+
+    def open_one() -> None:
+        try:
+            open_store(postgresql.url(database)).close()
+        except StoreError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=open_one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert postgresql.query(database, "SELECT name, value FROM state") == [("schema", 1)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_a_server_that_was_away_is_found_again(postgresql: Server, database: str, how: signal.Signals) -> None:
+    store = open_store(postgresql.url(database))
+    store.add([observation(seq=0)])
+    postgresql.stop(how)
+    try:
+        with pytest.raises(StoreError, match=r"cannot write the store .*; start the server") as told:
+            store.add([observation(seq=1)])
+    finally:
+        postgresql.start()
+    assert PASSWORD not in str(told.value)
+    assert QUOTED not in str(told.value)
+    assert store.add([observation(seq=1)]) == 1
+    assert [one.seq for one in store.recent(NOON)] == [0, 1]
+    store.close()
+
+
+def test_what_cannot_be_opened_is_told_without_the_password(postgresql: Server, database: str) -> None:
+    url = postgresql.url(database)
+    for wrong, told in (
+        (url.replace(QUOTED, "guess"), "password authentication failed.*check user and password"),
+        (url.replace(database, "none"), '"none" does not exist; make it'),
+        (url.replace("127.0.0.1", "no-such-host.invalid"), "check the host"),
+        (url.replace(str(postgresql.port), "port"), r"'postgresql://…@127.0.0.1:port/\w+' is no database URL"),
+    ):
+        with pytest.raises(StoreError, match=told) as found:
+            open_store(wrong)
+        assert QUOTED not in str(found.value)
+        assert "\n" not in str(found.value)
+    with pytest.raises(StoreError, match="is empty: start `mien forward`"):
+        open_store(url, read_only=True)
+
+
+def test_without_the_driver_the_extra_is_named(postgresql: Server) -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from mien.stores.base import open_store\n"
+        "open_store('postgresql://me@localhost/mien')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "MissingExtraError: a store at 'postgresql:' needs the extra 'postgres'" in done.stderr
