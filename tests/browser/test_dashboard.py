@@ -109,6 +109,17 @@ def test_a_custom_period_is_in_the_viewers_zone_in_the_fields_and_in_utc_in_the_
     expect(page.locator(".chart header")).to_contain_text("01 Jan, 10:00 – 02 Jan, 10:00 · Australia/Brisbane")
 
 
+def test_a_period_being_entered_survives_a_new_source(seeded: Served, visit: Open) -> None:
+    page = visit(seeded.address).page
+    expect(page.locator("#picker .options label")).to_have_count(2)
+    page.get_by_role("button", name="Custom").click()
+    page.locator("#from").fill("2026-01-01T10:00")
+    page.evaluate("mien.sources(['lobby', 'stage', 'yard'])")  # what the page is sent when a source appears
+    expect(page.locator("#picker .options label")).to_have_count(3)
+    expect(page.locator("#from")).to_be_visible()
+    expect(page.locator("#from")).to_have_value("2026-01-01T10:00")
+
+
 def test_phone_has_no_sideways_scroll_and_dark_is_dark(seeded: Served, visit: Open) -> None:
     options = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark", "has_touch": True}
     page = visit(seeded.address, **options).page

@@ -33,7 +33,9 @@ window.mien = (() => {
   }
 
   /* The choice: the URL holds it; buttons, boxes and fields show it; the server hears of each change. */
+  let drafting = false; // a custom period is being entered: the URL does not have it yet
   function go(change) {
+    drafting = false;
     const next = query();
     change(next);
     const text = next.toString();
@@ -48,6 +50,7 @@ window.mien = (() => {
 
   function choosePeriod(name) {
     if (name === "custom") {
+      drafting = true;
       root.dataset.period = "custom";
       mark("custom");
       fill();
@@ -99,11 +102,11 @@ window.mien = (() => {
   }
 
   function show() {
-    const period = query().get("period") ?? "5m";
+    const period = drafting ? "custom" : (query().get("period") ?? "5m");
     const chosen = query().getAll("source");
     root.dataset.period = period;
     mark(period);
-    if (period === "custom") fill();
+    if (period === "custom" && !drafting) fill();
     const boxes = all("#picker input[name=source]");
     boxes.forEach((box) => (box.checked = !chosen.length || chosen.includes(box.value)));
     const label = document.querySelector("#picker summary span");
@@ -208,7 +211,10 @@ window.mien = (() => {
     picker.open = false;
     picker.querySelector("summary").focus();
   });
-  addEventListener("popstate", tell);
+  addEventListener("popstate", () => {
+    drafting = false;
+    tell();
+  });
   darkness.addEventListener("change", paint);
   paint();
 
