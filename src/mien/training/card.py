@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,13 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
         InputError: An evaluation cannot be read, or the card not be written.
     """
     parts = [INTRODUCTION, *(_read(path) for path in evaluations), DATA]
-    parts += [f"## How they were made\n\n    {command}\n    mien export\n    mien evaluate\n", LIMITS]
+    steps = [
+        command,
+        "mien export CHECKPOINT --data fer2013.parquet --out models/    # the run's last checkpoint",
+        "mien evaluate models/fer2013.onnx --data fer2013.parquet --split PrivateTest --out report/",
+        "python -m mien.training.card report/evaluation.json … --command '…' --out docs/model/card.md",
+    ]
+    parts += ["## How they were made\n\n" + "".join(f"    {step}\n" for step in steps), LIMITS]
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text("\n".join(parts), encoding="utf-8")
@@ -116,3 +123,15 @@ def _failures(found: dict[str, Any]) -> str:
                 pairs.append((found["confusion"][row][column] / total, asked, told))
     worst = ", ".join(f"{asked} taken for {told} ({100 * share:.0f} %)" for share, asked, told in sorted(pairs)[:-4:-1])
     return f"Most often wrong: {worst}."
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m mien.training.card", description="Write the model card.")
+    parser.add_argument("evaluations", nargs="+", help="the evaluation.json of each model and split")
+    parser.add_argument("--command", required=True, help="what trained the models")
+    parser.add_argument("--out", required=True, help="the Markdown file")
+    given = parser.parse_args()
+    try:
+        write(given.evaluations, given.out, command=given.command)
+    except InputError as error:
+        parser.error(str(error))
