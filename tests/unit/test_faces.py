@@ -11,7 +11,7 @@ import pytest
 from mien.errors import ModelError
 from mien.vision import faces
 from mien.vision.demo import Demo
-from mien.vision.faces import Detector, crop, sharpness
+from mien.vision.faces import Detector, _is_possible, crop, sharpness
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +112,12 @@ def test_weights_that_are_not_the_known_ones_are_refused(monkeypatch: pytest.Mon
 def test_every_face_of_the_samples_is_found(samples: Path, detector: Detector) -> None:
     for name, count in (("five-faces", 5), ("one-face", 1), ("group-1", 14), ("group-5", 7)):
         assert len(detector.detect(cv2.imread(str(samples / f"{name}.jpg")))) == count
+
+
+def test_what_can_be_no_face_is_left_out() -> None:
+    def row(*box: float) -> list[float]:
+        return [*box, *[0.0] * 10, 0.9]
+
+    rows = [row(10, 10, 50, 60), row(-20, -20, 90, 90), row(10, 10, 1e10, 20), row(10, 10, 5, -1), row(120, 10, 5, 5)]
+    rows += [row(10, -30, 20, 20), row(float("nan"), 1, 5, 5), row(1, 1, float("inf"), 5), row(-1e30, 1, 1e30, 5)]
+    assert list(_is_possible(np.array(rows, np.float32), (100, 80))) == [True, True] + [False] * 7

@@ -191,7 +191,8 @@ def _parquet(path: Path) -> Iterator[Row]:
                 yield Row(where, row["label"], row["usage"], votes, partial(_picture, image, where))
                 number += 1
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"'{path}' cannot be read as Parquet ({error}); copy or download it again") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"'{path}' cannot be read as Parquet ({reason}); copy or download it again") from error
 
 
 def _csv(path: Path) -> Iterator[Row]:
@@ -200,7 +201,8 @@ def _csv(path: Path) -> Iterator[Row]:
         header = [name.strip() for name in next(reader, [])]
         missing = {"emotion", "pixels", "Usage"} - set(header)
         if missing:
-            raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {header[:5]}")
+            began = str(header)[:80]
+            raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {began}")
         at = {name: header.index(name) for name in ("emotion", "pixels", "Usage")}
         try:
             for row in reader:

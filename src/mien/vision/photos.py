@@ -7,6 +7,7 @@ cannot be read is passed over; `problem` then says so.
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -50,7 +51,10 @@ MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535
 
 EXIF, ORIGINAL, OFFSET, MODIFIED = 0x8769, 0x9003, 0x9011, 0x0132
-UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError)
+UNREADABLE = (
+    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError, MemoryError),
+    *(RuntimeError, struct.error),
+)
 """What Pillow's decoders raise over damaged files."""
 
 

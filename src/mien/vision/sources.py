@@ -7,13 +7,14 @@ add theirs for URLs of their own scheme.
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,13 +113,19 @@ def open_source(spec: str, name: str | None = None) -> Source:
         MienError: A stream cannot be reached.
     """
     kind = _kind(spec)
-    openers = {point.name: point for point in entry_points(group="mien.sources")}
+    openers = _openers()
     if kind not in openers:
         known = ", ".join(sorted(openers))
         raise InputError(f"cannot open '{spec}': nothing here reads '{kind}' sources (known: {known})")
     opener: Any = openers[kind].load()
     source: Source = opener(spec, slug(name) if name else None)
     return source
+
+
+@functools.lru_cache(maxsize=1)
+def _openers() -> dict[str, EntryPoint]:
+    # Kept: with many packages installed, looking costs as much as reading the faces of two frames.
+    return {point.name: point for point in entry_points(group="mien.sources")}
 
 
 def _kind(spec: str) -> str:
