@@ -17,7 +17,7 @@ from mien.config import SourceSettings, fields
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the places that a page marks with `<!-- settings -->`, `<!-- source -->` and `<!-- help COMMAND -->`."""
     markdown = markdown.replace("<!-- settings -->", settings_table()).replace("<!-- source -->", source_table())
-    return re.sub(r"<!-- help ([a-z ]+?) -->", lambda found: f"```text\n{help_text(found[1])}\n```", markdown)
+    return re.sub(r"<!-- help ([a-z -]+?) -->", lambda found: f"```text\n{help_text(found[1])}\n```", markdown)
 
 
 def settings_table() -> str:

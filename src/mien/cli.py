@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mien import __version__, cli_training
+from mien import __version__, cli_store, cli_training
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ app = typer.Typer(
 model_app = typer.Typer(help="The emotion model that this machine uses.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(model_app, name="model")
 app.add_typer(cli_training.app)
+app.add_typer(cli_store.app, name="store")
 
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="The store: sqlite:////path/mien.db, … [default: in the state folder]")

@@ -14,6 +14,7 @@ from test_store import NOON, observation
 
 from mien.errors import StoreError
 from mien.stores.base import open_store
+from mien.stores.tables import SCHEMA
 from postgres import PASSWORD, QUOTED, Server
 
 
@@ -58,7 +59,7 @@ def test_two_that_start_at_once_make_the_tables_once(postgresql: Server, databas
     for thread in threads:
         thread.join()
     assert failed == []
-    assert postgresql.query(database, "SELECT name, value FROM state") == [("schema", 1)]
+    assert postgresql.query(database, "SELECT name, value FROM state") == [("schema", SCHEMA)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])

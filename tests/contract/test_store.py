@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mien.errors import StoreError
@@ -146,6 +147,84 @@ def test_pruned_rows_stay_away_and_stay_counted(store: Store) -> None:
     assert store.summary(NOON, NOON + timedelta(days=1)).faces == 20
 
 
+def figures(store: Store) -> list[object]:
+    """All that a store says of itself in figures."""
+    start, end = NOON - timedelta(days=1), NOON + timedelta(days=60)
+    lines = [store.timeline(start, end, bucket, [source]) for bucket in ("minute", "hour", "day") for source in "ab"]
+    return [[(*one[:5], [round(value, 6) for value in one.sums]) for one in line] for line in lines]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    given = [
+        observation(NOON + timedelta(seconds=chance.uniform(0, 200_000)), n, chance.choice("ab"), chance.randint(0, 3))
+        for n in range(300)
+    ]
+    store.add(given)
+    start = NOON + timedelta(seconds=chance.choice([-5, 0, 7, 3600, 86_390.5]))
+    end = start + timedelta(seconds=chance.choice([0.5, 59, 60, 4000, 100_000, 300_000]))
+    kept = [one for one in given if not (one.source == "a" and one.time and start <= one.time < end)]
+    assert store.erase("a", start, end) == len(given) - len(kept)
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    other.add(kept)
+    assert figures(store) == figures(other)
+    assert store.sources() == other.sources()
+    assert [one for batch in store.observations(7) for one in batch] == sorted(kept, key=lambda one: (one.time, one.id))
+    other.close()
+    assert store.add(given) == 0, "what was erased is refused"
+    assert store.erase("a", start, end) == 0
+    assert figures(store) == figures(store)
+
+
+def test_erasing_what_was_pruned_takes_whole_minutes(store: Store) -> None:
+    given = [observation(NOON + timedelta(seconds=30 * n), n, faces=2) for n in range(20)]
+    store.add(given)
+    store.prune(NOON + timedelta(minutes=5, seconds=10))
+    assert store.pruned_before() == NOON + timedelta(minutes=5)
+    assert store.erase("lobby", NOON + timedelta(seconds=90), NOON + timedelta(minutes=7, seconds=30)) == 5
+    line = store.timeline(NOON, NOON + timedelta(hours=1), "minute")
+    assert [(one.start.minute, one.frames, one.faces) for one in line] == [(0, 2, 4), (7, 1, 2), (8, 2, 4), (9, 2, 4)]
+    (hour,) = store.timeline(NOON, NOON + timedelta(hours=1), "hour")
+    (day,) = store.timeline(NOON - timedelta(hours=12), NOON + timedelta(hours=1), "day")
+    assert hour[1:] == day[1:]
+    assert (hour.frames, hour.faces) == (7, 14)
+    assert store.sources() == [("lobby", NOON, NOON + timedelta(seconds=570), 7)]
+
+
+def test_erasing_everything_leaves_no_source(store: Store) -> None:
+    store.add([observation(NOON, n) for n in range(3)])
+    store.add_dead_letters([("mien/lobby/observations", "no JSON", b"?"), ("mien/l_bby/observations", "no JSON", b"?")])
+    later = datetime.now(timezone.utc) + timedelta(minutes=1)
+    assert store.erase("lobby", NOON - timedelta(days=9999), later) == 3 * (later > NOON)
+    assert [letter.topic for letter in store.dead_letters()] == ["mien/l_bby/observations"]
+    assert store.erase("l_bby", NOON - timedelta(days=9999), NOON) == 0
+    store.erase("lobby", NOON, NOON + timedelta(days=1))
+    assert store.sources() == []
+    assert store.timeline(NOON - timedelta(days=1), NOON + timedelta(days=1), "day") == []
+
+
+def test_takes_the_sums_of_minutes_that_it_lacks(store: Store, tmp_path: Path) -> None:
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    given = [observation(NOON + timedelta(minutes=7 * n), n, "a") for n in range(50)]
+    other.add(given)
+    store.add(given[:10])
+    minutes = other.timeline(NOON, NOON + timedelta(days=1), "minute", ["a"])
+    assert store.add_minutes("a", minutes) == 40
+    assert store.add_minutes("a", minutes) == 0
+    assert figures(store) == figures(other)
+    other.close()
+
+
+def test_dead_letters_go_by_number_and_come_in_pages(store: Store) -> None:
+    store.add_dead_letters([(f"t{n}", "r", b"") for n in range(5)])
+    newest = store.dead_letters(2)
+    rest = store.dead_letters(10, before=newest[-1].id)
+    assert [letter.topic for letter in newest + rest] == ["t4", "t3", "t2", "t1", "t0"]
+    store.drop_dead_letters([newest[0].id, rest[0].id])
+    assert [letter.topic for letter in store.dead_letters()] == ["t3", "t1", "t0"]
+
+
 @pytest.mark.parametrize(
     "at", [None, datetime(1969, 1, 1, tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)]
 )
@@ -275,11 +354,11 @@ class TestSqlite:
         first = open_store(url)
         first.add([observation()])
         first.close()
-        monkeypatch.setattr(sql, "SCHEMA", 3)
+        monkeypatch.setattr(sql, "SCHEMA", 4)
         monkeypatch.setattr(
             sql,
             "MIGRATIONS",
-            {2: ("ALTER TABLE sources ADD note TEXT",), 3: ("UPDATE sources SET note=1",)},
+            {3: ("ALTER TABLE sources ADD note TEXT",), 4: ("UPDATE sources SET note=1",)},
         )
         store = open_store(url)
         assert len(store.recent(NOON)) == 1
@@ -288,6 +367,27 @@ class TestSqlite:
             assert raw.execute("SELECT note FROM sources").fetchall() == [("1",)]
         raw.close()
         open_store(url).close()
+
+    def test_nothing_of_what_was_erased_is_left_in_the_file(self, store: Store, tmp_path: Path) -> None:
+        told = "the-model-that-saw-it@00000000"
+        store.add([msgspec.structs.replace(observation(seq=n), model=told) for n in range(50)])
+        assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 50
+        for file in tmp_path.glob("mien.db*"):
+            assert told.encode() not in file.read_bytes()
+
+    def test_the_first_version_is_brought_up_to_date(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path / 'mien.db'}"
+        open_store(url).close()
+        with sqlite3.connect(tmp_path / "mien.db") as raw:
+            raw.execute("DROP TABLE erased")
+            raw.execute("UPDATE state SET value = 1 WHERE name = 'schema'")
+        raw.close()
+        with pytest.raises(StoreError, match="start `mien forward`, which upgrades it"):
+            open_store(url, read_only=True)
+        store = open_store(url)
+        store.add([observation()])
+        assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 1
+        store.close()
 
     def test_a_full_disk_is_told_and_survived(self, store: Store) -> None:
         with store._engine.connect() as connection:  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ COMMANDS = [
     "evaluate",
     "export",
     "model",
+    "store",
     "doctor",
     "config",
 ]
@@ -54,11 +55,13 @@ def test_every_command_is_there() -> None:
 def test_help_says_what_it_does_with_an_example(command: str) -> None:
     group = typer.main.get_command(app)
     chosen = group.commands[command]  # type: ignore[attr-defined]
-    chosen = getattr(chosen, "commands", {}).get("pull", chosen)
     assert chosen.help
-    assert (chosen.epilog or "").startswith(f"Example: mien {command}")
-    for parameter in chosen.params:
-        assert getattr(parameter, "help", None) or getattr(parameter, "hidden", False), f"{command}: {parameter.name}"
+    for one in getattr(chosen, "commands", {"": chosen}).values():
+        assert one.help
+        assert (one.epilog or "").startswith(f"Example: mien {command}")
+        for parameter in one.params:
+            told = getattr(parameter, "help", None) or getattr(parameter, "hidden", False)
+            assert told, f"{command} {one.name}: {parameter.name}"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.errors import BrokerError, StoreError, UsageError
-from mien.observation import Count, Id, Observation, Stored, decode, encode, new_id, topic
+from mien.forward.letters import read
+from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
 from mien.stores.base import Store, open_store
 
 __all__ = ["Forwarded", "merge", "run_forwarder"]
@@ -209,7 +210,7 @@ class _Forwarder:
                 self._greet(message, source)
                 continue
             try:
-                one = _read(message.payload, source)
+                one = read(message.payload, source)
             except ValueError as error:
                 letters.append((message.topic, str(error), message.payload))
                 if SOURCE.fullmatch(source) and (trace := _trace(message.payload)):
@@ -350,20 +351,6 @@ class _Inbox:
             self._numbers.difference_update(mine)
         for number in mine:
             connection.acknowledge(number)
-
-
-def _read(payload: bytes, source: str) -> Observation:
-    """Return the observation that a message holds.
-
-    Raises:
-        ValueError: It holds none, or one that does not belong there.
-    """
-    one = decode(payload)
-    if one.source != source:
-        raise ValueError(f"it is of source '{one.source}', but came on the topic of '{source}'")
-    if one.time is None:
-        raise ValueError("it has no time, so it belongs to no minute")
-    return one
 
 
 def _topic(message: Any) -> str:

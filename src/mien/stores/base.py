@@ -6,7 +6,7 @@ again. Readers (`dashboard`, `reports`) see stores through this module alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -102,8 +102,11 @@ class Store(Protocol):
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
 
-    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Return the newest dead letters, newest first."""
+    def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
+        """Return the newest dead letters, newest first; with `before` those with a lower number."""
+
+    def drop_dead_letters(self, numbers: Sequence[int]) -> None:
+        """Delete dead letters by number."""
 
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
@@ -119,8 +122,26 @@ class Store(Protocol):
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
 
+    def observations(self, batch: int = 1000) -> Iterator[list[Observation]]:
+        """Yield all raw observations in batches, in the order of their times; a batch is read as it is asked for."""
+
     def prune(self, before: datetime) -> int:
-        """Delete raw rows older than `before` and return how many; rollups stay."""
+        """Delete raw rows of minutes before `before`, refuse such ones from now on, and return how many went.
+
+        Rollups stay.
+        """
+
+    def pruned_before(self) -> datetime | None:
+        """Return the time before which there are rollups alone; None: nothing was pruned."""
+
+    def erase(self, source: str, start: datetime, end: datetime) -> int:
+        """Delete what was seen in [start, end) with its figures, refuse it from now on, and return how many rows went.
+
+        Of a minute whose raw rows were pruned nothing can be taken out in part: it goes whole.
+        """
+
+    def add_minutes(self, source: str, minutes: Sequence[Bucket]) -> int:
+        """Commit the figures of minutes of which there are none here, and return how many minutes that were."""
 
     def close(self) -> None:
         """Give the connection back."""

@@ -74,6 +74,7 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
         try:
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA secure_delete = ON")  # what is erased must not stay in free pages
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error:
             connection.close()

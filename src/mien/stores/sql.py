@@ -14,22 +14,31 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation
-from mien.stores import rows
+from mien.stores import rows, sums
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, SourceInfo, Summary
 from mien.stores.engine import open_engine
-from mien.stores.tables import MIGRATIONS, SCHEMA, dead_letters, faces, frames, metadata, rollups, sources, state
+from mien.stores.sums import FIGURES
+from mien.stores.tables import (
+    MIGRATIONS,
+    SCHEMA,
+    dead_letters,
+    erased,
+    faces,
+    frames,
+    metadata,
+    rollups,
+    sources,
+    state,
+)
 
 __all__ = ["SqlStore"]
 
 LETTERS_KEPT = 10_000
 LETTER_BYTES = 64 << 10
 CHUNK = 1000
-MINUTE = 60_000_000
-FIGURES = ["frames", "faces", "abstained", *(f"count_{e}" for e in EMOTIONS), *(f"sum_{e}" for e in EMOTIONS)]
 
 
 class SqlStore:
@@ -46,7 +55,6 @@ class SqlStore:
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._engine = open_engine(url, read_only)
         self._name = self._engine.url.render_as_string(hide_password=True)
-        self._insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self._engine.dialect.name]
         try:
             self._check_schema() if read_only else self._migrate()
         except BaseException:
@@ -59,15 +67,14 @@ class SqlStore:
             return 0
         given = {row["id"]: (row, one) for one in observations for row in [rows.frame_row(one)]}
         with self._write() as connection:
-            mark = connection.scalar(sa.select(state.c.value).where(state.c.name == "prune_mark")) or 0
-            known = self._known(connection, list(given))
-            new = [(row, one) for key, (row, one) in given.items() if key not in known and row["time"] >= mark]
+            known = self._known(connection, list(given)) | self._refused(connection, [row for row, _ in given.values()])
+            new = [(row, one) for key, (row, one) in given.items() if key not in known]
             if not new:
                 return 0
             self._insert_rows(connection, frames, [row for row, _ in new])
             found = [rows.face_row(row["id"], n, face) for row, one in new for n, face in enumerate(one.faces)]
             self._insert_rows(connection, faces, found)
-            self._roll_up(connection, [(row["time"], one) for row, one in new])
+            sums.grow(connection, [(row["time"], one) for row, one in new])
         return len(new)
 
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
@@ -84,12 +91,19 @@ class SqlStore:
             newest = connection.scalar(sa.select(sa.func.max(dead_letters.c.id)))
             connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - LETTERS_KEPT))
 
-    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        """Return the newest dead letters, newest first."""
+    def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
+        """Return the newest dead letters, newest first; with `before` those with a lower number."""
         query = sa.select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(dead_letters.c.id < before)
         with self._read() as connection:
             found = connection.execute(query).all()
         return [DeadLetter(row.id, rows.to_time(row.time), row.topic, row.reason, bytes(row.payload)) for row in found]
+
+    def drop_dead_letters(self, numbers: Sequence[int]) -> None:
+        """Delete dead letters by number."""
+        with self._write() as connection:
+            connection.execute(sa.delete(dead_letters).where(dead_letters.c.id.in_(list(numbers))))
 
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
@@ -131,19 +145,51 @@ class SqlStore:
             .order_by(frames.c.time.desc(), frames.c.id.desc())
             .limit(limit)
         )
-        in_frame: dict[bytes, list[Face]] = {}
+        return self._whole(query)[::-1]
+
+    def observations(self, batch: int = 1000) -> Iterator[list[Observation]]:
+        """Yield all raw observations in batches, in the order of their times; a batch is read as it is asked for."""
+        after: sa.ColumnElement[bool] = sa.true()
+        while found := self._whole(sa.select(frames).where(after).order_by(frames.c.time, frames.c.id).limit(batch)):
+            yield found
+            last = sa.tuple_(sa.literal(rows.taken_at(found[-1])), sa.literal(rows.to_bytes(found[-1].id)))
+            after = sa.tuple_(frames.c.time, frames.c.id) > last
+
+    def pruned_before(self) -> datetime | None:
+        """Return the time before which there are sums alone; None: nothing was pruned."""
         with self._read() as connection:
-            found = connection.execute(query).all()
-            for ids in _chunks([row.id for row in found]):
-                for face in connection.execute(sa.select(faces).where(faces.c.frame.in_(ids)).order_by(faces.c.n)):
-                    in_frame.setdefault(bytes(face.frame), []).append(rows.face(face))
-        return [rows.observation(row, in_frame.get(bytes(row.id), [])) for row in reversed(found)]
+            mark = _mark(connection)
+        return rows.to_time(mark) if mark else None
+
+    def add_minutes(self, source: str, minutes: Sequence[Bucket]) -> int:
+        """Commit the sums of minutes of which there are none here, and return how many minutes that were."""
+        with self._write() as connection:
+            return sums.add_minutes(connection, source, minutes)
+
+    def erase(self, source: str, start: datetime, end: datetime) -> int:
+        """Delete what was seen in [start, end) with its sums, refuse it from now on, and return how many rows went."""
+        first, until = rows.to_microseconds(start), rows.to_microseconds(end)
+        where = (frames.c.source == source, frames.c.time >= first, frames.c.time < until)
+        with self._write() as connection:
+            ids = sa.select(frames.c.id).where(*where)
+            connection.execute(sa.delete(faces).where(faces.c.frame.in_(ids)))
+            gone = connection.execute(sa.delete(frames).where(*where)).rowcount
+            sums.erase(connection, source, first, until, _mark(connection))
+            period = {"source": source, "start": first, "until": until}
+            connection.execute(sums.insert(connection, erased).values(period).on_conflict_do_nothing())
+            came = (dead_letters.c.time >= first, dead_letters.c.time < until)
+            of = dead_letters.c.topic.endswith(f"/{source}/observations", autoescape=True)
+            connection.execute(sa.delete(dead_letters).where(of, *came))
+        if self._engine.dialect.name == "sqlite":  # so that nothing of it is left in the log beside the file either
+            with self._explained("write"), self._engine.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone
 
     def prune(self, before: datetime) -> int:
-        """Delete raw rows older than `before`, refuse such ones from now on, and return how many went."""
-        mark = {"name": "prune_mark", "value": rows.to_microseconds(before)}
-        upsert = self._insert(state).values(mark)
+        """Delete raw rows of minutes before `before`, refuse such ones from now on, and return how many went."""
+        mark = {"name": "prune_mark", "value": sums.minute_of(rows.to_microseconds(before))}
         with self._write() as connection:
+            upsert = sums.insert(connection, state).values(mark)
             connection.execute(
                 upsert.on_conflict_do_update(
                     index_elements=["name"],
@@ -170,43 +216,34 @@ class SqlStore:
         if values:  # the statement as text: SQLAlchemy's handling of each row would take twice the database's time
             connection.exec_driver_sql(str(sa.insert(table).compile(dialect=self._engine.dialect)), values)
 
+    def _whole(self, query: sa.Select[Any]) -> list[Observation]:
+        """Return the observations of these rows of `frames`, with their faces."""
+        in_frame: dict[bytes, list[Face]] = {}
+        with self._read() as connection:
+            found = connection.execute(query).all()
+            for ids in _chunks([row.id for row in found]):
+                for face in connection.execute(sa.select(faces).where(faces.c.frame.in_(ids)).order_by(faces.c.n)):
+                    in_frame.setdefault(bytes(face.frame), []).append(rows.face(face))
+        return [rows.observation(row, in_frame.get(bytes(row.id), [])) for row in found]
+
+    def _refused(self, connection: sa.Connection, given: list[dict[str, Any]]) -> set[bytes]:
+        """Return the ids of what is older than the prune mark or of a time that was erased."""
+        mark = _mark(connection)
+        gone = connection.execute(
+            sa.select(erased).where(erased.c.source.in_(sorted({row["source"] for row in given})))
+        ).all()
+        return {
+            row["id"]
+            for row in given
+            if row["time"] < mark
+            or any(one.source == row["source"] and one.start <= row["time"] < one.until for one in gone)
+        }
+
     def _known(self, connection: sa.Connection, ids: list[bytes]) -> set[bytes]:
         known: set[bytes] = set()
         for some in _chunks(ids):
             known.update(bytes(key) for key in connection.scalars(sa.select(frames.c.id).where(frames.c.id.in_(some))))
         return known
-
-    def _roll_up(self, connection: sa.Connection, new: list[tuple[int, Observation]]) -> None:
-        seen: dict[str, list[int]] = {}
-        minutes: dict[tuple[int, str], list[float]] = {}
-        for time, one in new:
-            seen.setdefault(one.source, []).append(time)
-            rows.count(one, minutes.setdefault((time - time % MINUTE, one.source), [0] * len(FIGURES)))
-
-        cells: dict[tuple[int, int, str], list[float]] = {}
-        for seconds in BUCKETS.values():
-            for (start, source), figures in minutes.items():
-                key = (seconds, start - start % (seconds * 1_000_000), source)
-                cells[key] = [a + b for a, b in zip(cells[key], figures, strict=True)] if key in cells else figures
-
-        keys = ("seconds", "start", "source")
-        upsert = self._insert(rollups)
-        grown = {name: rollups.c[name] + upsert.excluded[name] for name in FIGURES}
-        cell_rows = [dict(zip((*keys, *FIGURES), (*key, *cells[key]), strict=True)) for key in sorted(cells)]
-        connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=grown), cell_rows)
-
-        upsert = self._insert(sources)
-        first, last, total = upsert.excluded["first"], upsert.excluded["last"], upsert.excluded["frames"]
-        widened = {
-            "first": sa.case((first < sources.c.first, first), else_=sources.c.first),
-            "last": sa.case((last > sources.c.last, last), else_=sources.c.last),
-            "frames": sources.c.frames + total,
-        }
-        source_rows = [
-            {"source": source, "first": min(times), "last": max(times), "frames": len(times)}
-            for source, times in sorted(seen.items())
-        ]
-        connection.execute(upsert.on_conflict_do_update(index_elements=["source"], set_=widened), source_rows)
 
     def _migrate(self) -> None:
         with self._write() as connection:
@@ -259,6 +296,10 @@ class SqlStore:
         except exc.SQLAlchemyError as error:
             cause = _cause(error)
             raise StoreError(f"cannot {verb} the store '{self._name}': {cause}{_advice(cause)}") from error
+
+
+def _mark(connection: sa.Connection) -> int:
+    return connection.scalar(sa.select(state.c.value).where(state.c.name == "prune_mark")) or 0
 
 
 def _chunks(ids: list[bytes]) -> Iterator[list[bytes]]:

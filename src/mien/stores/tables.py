@@ -26,6 +26,7 @@ __all__ = [
     "MIGRATIONS",
     "SCHEMA",
     "dead_letters",
+    "erased",
     "faces",
     "frames",
     "metadata",
@@ -34,10 +35,17 @@ __all__ = [
     "state",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the tables below."""
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: (
+        """
+        CREATE TABLE erased (source VARCHAR(64) NOT NULL, start BIGINT NOT NULL, until BIGINT NOT NULL,
+            PRIMARY KEY (source, start, until))
+        """,
+    ),
+}
 """The statements that lead from the version before to this one, by version."""
 
 metadata = MetaData()
@@ -104,6 +112,14 @@ sources = Table(
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
     Column("frames", BigInteger, nullable=False),
+)
+
+erased = Table(
+    "erased",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("until", BigInteger, primary_key=True, autoincrement=False),
 )
 
 dead_letters = Table(

@@ -1,0 +1,165 @@
+"""The sums per minute, hour and day, and the sources' totals: how they grow with new rows, and shrink with erased ones.
+
+Minutes are the truth: hours and days are always the sums of their minutes, and where something is taken out they are
+made anew from them, so that figures of any length agree. Everything here happens in the transaction of whoever calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mien.observation import EMOTIONS, Observation
+from mien.stores import rows
+from mien.stores.base import BUCKETS, Bucket
+from mien.stores.tables import faces, frames, rollups, sources
+
+__all__ = ["FIGURES", "MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of"]
+
+MINUTE = 60_000_000
+FIGURES = ["frames", "faces", "abstained", *(f"count_{e}" for e in EMOTIONS), *(f"sum_{e}" for e in EMOTIONS)]
+KEYS = ("seconds", "start", "source")
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """Return the database's own INSERT, which can say what to do on a conflict."""
+    made: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[connection.dialect.name](table)
+    return made
+
+
+def minute_of(time: int) -> int:
+    """Return the beginning of the minute of a time, both in microseconds since 1970."""
+    return time - time % MINUTE
+
+
+def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> None:
+    """Add observations, each with its time in microseconds, to the sums and totals."""
+    seen: dict[str, list[int]] = {}
+    minutes: dict[tuple[int, str], list[float]] = {}
+    for time, one in new:
+        seen.setdefault(one.source, []).append(time)
+        rows.count(one, minutes.setdefault((minute_of(time), one.source), [0] * len(FIGURES)))
+    _add(connection, minutes)
+    _add_totals(connection, [(source, min(times), max(times), len(times)) for source, times in sorted(seen.items())])
+
+
+def add_minutes(connection: sa.Connection, source: str, minutes: Sequence[Bucket]) -> int:
+    """Add the figures of minutes of which there are none here, and return how many minutes that were."""
+    starts = {rows.to_microseconds(one.start): one for one in minutes}
+    here = sa.select(rollups.c.start).where(
+        rollups.c.seconds == 60, rollups.c.source == source, rollups.c.start.in_(list(starts))
+    )
+    for start in connection.scalars(here).all():
+        del starts[start]
+    if starts:
+        cells = {
+            (start, source): [one.frames, one.faces, one.abstained, *one.counts, *one.sums]
+            for start, one in starts.items()
+        }
+        _add(connection, cells)
+        total = sum(one.frames for one in starts.values())
+        _add_totals(connection, [(source, min(starts), max(starts) + MINUTE - 1, total)])
+    return len(starts)
+
+
+def erase(connection: sa.Connection, source: str, start: int, end: int, mark: int) -> None:
+    """Take [start, end) out of a source's figures; its raw rows have been deleted.
+
+    Args:
+        connection: In a transaction that writes.
+        source: Its name.
+        start: Microseconds since 1970.
+        end: Microseconds since 1970.
+        mark: Raw rows of minutes before this time were pruned; such a minute goes whole if a part of it has to.
+    """
+    mine = (rollups.c.source == source, rollups.c.seconds == 60)
+    first = minute_of(start)
+    gone = (*mine, rollups.c.start >= first, rollups.c.start < end)
+    before = connection.scalar(sa.select(sa.func.sum(rollups.c.frames)).where(*gone)) or 0
+    connection.execute(sa.delete(rollups).where(*gone))
+    for minute in sorted({first, minute_of(end)}):
+        if mark <= minute < end:
+            _count_again(connection, source, minute)
+    after = connection.scalar(sa.select(sa.func.sum(rollups.c.frames)).where(*gone)) or 0
+
+    for seconds in sorted(set(BUCKETS.values()) - {60}):
+        length = seconds * 1_000_000
+        _sum_again(connection, source, seconds, start - start % length, end + -end % length)
+    _narrow(connection, source, start, end, int(before - after))
+
+
+def _add(connection: sa.Connection, minutes: dict[tuple[int, str], list[float]]) -> None:
+    cells: dict[tuple[int, int, str], list[float]] = {}
+    for seconds in BUCKETS.values():
+        for (start, source), figures in minutes.items():
+            key = (seconds, start - start % (seconds * 1_000_000), source)
+            cells[key] = [a + b for a, b in zip(cells[key], figures, strict=True)] if key in cells else figures
+    upsert = insert(connection, rollups)
+    grown = {name: rollups.c[name] + upsert.excluded[name] for name in FIGURES}
+    values = [dict(zip((*KEYS, *FIGURES), (*key, *cells[key]), strict=True)) for key in sorted(cells)]
+    connection.execute(upsert.on_conflict_do_update(index_elements=KEYS, set_=grown), values)
+
+
+def _add_totals(connection: sa.Connection, totals: Sequence[tuple[str, int, int, int]]) -> None:
+    upsert = insert(connection, sources)
+    first, last, total = upsert.excluded["first"], upsert.excluded["last"], upsert.excluded["frames"]
+    widened = {
+        "first": sa.case((first < sources.c.first, first), else_=sources.c.first),
+        "last": sa.case((last > sources.c.last, last), else_=sources.c.last),
+        "frames": sources.c.frames + total,
+    }
+    values = [dict(zip(("source", "first", "last", "frames"), one, strict=True)) for one in totals]
+    connection.execute(upsert.on_conflict_do_update(index_elements=["source"], set_=widened), values)
+
+
+def _count_again(connection: sa.Connection, source: str, minute: int) -> None:
+    """Make a minute's figures from its raw rows."""
+    of = (frames.c.source == source, frames.c.time >= minute, frames.c.time < minute + MINUTE)
+    total = connection.scalar(sa.select(sa.func.count()).select_from(frames).where(*of))
+    if not total:
+        return
+    named = [sa.func.count(sa.case((faces.c.emotion == emotion, 1))) for emotion in EMOTIONS]
+    shares = [sa.func.coalesce(sa.func.sum(faces.c[emotion]), 0.0) for emotion in EMOTIONS]
+    abstained = sa.func.count(sa.case((faces.c.emotion.is_(None), 1)))
+    query = sa.select(sa.func.count(), abstained, *named, *shares).select_from(faces)
+    figures = connection.execute(query.join(frames, frames.c.id == faces.c.frame).where(*of)).one()
+    values = dict(zip((*KEYS, *FIGURES), (60, minute, source, total, *figures), strict=True))
+    connection.execute(sa.insert(rollups).values(values))
+
+
+def _sum_again(connection: sa.Connection, source: str, seconds: int, start: int, end: int) -> None:
+    """Make the hours or days that begin in [start, end) from their minutes."""
+    within = (rollups.c.source == source, rollups.c.start >= start, rollups.c.start < end)
+    connection.execute(sa.delete(rollups).where(rollups.c.seconds == seconds, *within))
+    beginning = (rollups.c.start - rollups.c.start % (seconds * 1_000_000)).label("beginning")
+    totals = [sa.func.sum(rollups.c[name]) for name in FIGURES]
+    query = (
+        sa.select(sa.literal(seconds), beginning, rollups.c.source, *totals)
+        .where(rollups.c.seconds == 60, *within)
+        .group_by(sa.text("beginning"), rollups.c.source)
+    )
+    connection.execute(sa.insert(rollups).from_select([*KEYS, *FIGURES], query))
+
+
+def _narrow(connection: sa.Connection, source: str, start: int, end: int, gone: int) -> None:
+    """Take what is gone off a source's total, and find its first and last time if those are gone."""
+    mine = (rollups.c.source == source, rollups.c.seconds == 60)
+    span = sa.select(sa.func.min(rollups.c.start), sa.func.max(rollups.c.start)).where(*mine)
+    earliest, latest = connection.execute(span).one()
+    this = sources.c.source == source
+    if earliest is None:
+        connection.execute(sa.delete(sources).where(this))
+        return
+    known = connection.execute(sa.select(sources).where(this)).one()
+    raw = sa.select(sa.func.min(frames.c.time), sa.func.max(frames.c.time)).where(frames.c.source == source)
+    oldest = connection.execute(raw.where(frames.c.time < earliest + MINUTE)).one()[0]
+    newest = connection.execute(raw.where(frames.c.time >= latest)).one()[1]
+    first, last = known.first, known.last
+    if start <= first < end:
+        first = earliest if oldest is None else oldest
+    if start <= last < end:
+        last = latest + MINUTE - 1 if newest is None else newest
+    connection.execute(sa.update(sources).where(this).values(first=first, last=last, frames=sources.c.frames - gone))

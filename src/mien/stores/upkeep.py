@@ -1,0 +1,105 @@
+"""Work on whole stores: a copy into another one, a table of all observations, a backup of a running one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from mien.errors import StoreError, UsageError
+from mien.stores.base import Store
+
+__all__ = ["Copied", "backup", "copy"]
+
+MINUTES = 5000
+BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Copied(NamedTuple):
+    """What a copy brought.
+
+    Attributes:
+        observations: Those that the other store did not have.
+        known: Those that it had, or refuses because they were pruned or erased there.
+        minutes: Minutes of which there were sums alone, and are now.
+    """
+
+    observations: int
+    known: int
+    minutes: int
+
+
+def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda _: None) -> Copied:
+    """Bring into a store what another one has; begun again, it goes on where it was.
+
+    Observations keep their ids, so what is there already stays as it is. Of a time whose raw rows were pruned, the sums
+    are copied, minute by minute where the target has none.
+
+    Args:
+        origin: It is only read.
+        target: What it gets is committed in batches.
+        progress: Called with the number of observations of each batch.
+    """
+    minutes = 0
+    if (mark := origin.pruned_before()) is not None:
+        for source in origin.sources():
+            line = origin.timeline(BEGINNING, mark, "minute", [source.source])
+            for at in range(0, len(line), MINUTES):
+                minutes += target.add_minutes(source.source, line[at : at + MINUTES])
+    new = total = 0
+    for batch in origin.observations():
+        new += target.add(batch)
+        total += len(batch)
+        progress(len(batch))
+    return Copied(new, total - new, minutes)
+
+
+def backup(url: str, path: Path) -> int:
+    """Write what a SQLite store holds at this moment to a file, while others read and write it; return its bytes.
+
+    Raises:
+        UsageError: The store is no SQLite file, or the file is there already.
+        StoreError: The store cannot be read, or the file not be written.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise UsageError("only a SQLite store is backed up by Mien: use the database's own tools, such as pg_dump")
+    if path.exists():
+        raise UsageError(f"'{path}' is there already: name another file, or delete it")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        with closing(_read_only(Path(parsed.database))) as origin, closing(sqlite3.connect(part)) as target:
+            origin.backup(target)  # in one step: it reads one state, and does not begin anew when others write
+            target.execute("PRAGMA journal_mode = DELETE")
+            (found,) = target.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise StoreError(
+                f"the store '{parsed.database}' is damaged ({found}): there is no good copy of it to be had"
+            )
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write '{path}': {error.strerror}") from error
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot back up '{parsed.database}' to '{path}': {error}") from error
+    finally:
+        for left in _parts(part):
+            left.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=10)
+
+
+def _parts(part: Path) -> Iterator[Path]:
+    yield part
+    for ending in ("-journal", "-wal", "-shm"):
+        yield part.with_name(part.name + ending)
