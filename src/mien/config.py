@@ -115,6 +115,9 @@ class OutboxSettings(Section):
     """The queue on disk between watch and the broker."""
 
     max_rows: int = Field(1_000_000, ge=100, le=100_000_000, description="A full outbox drops the oldest and counts.")
+    max_age_days: float | None = Field(
+        None, gt=0, le=3650, description="What was never sent is dropped, and counted, at this age; default: kept."
+    )
     resend_after_s: float = Field(30.0, ge=1, le=3600, description="What is unconfirmed so long is sent again.")
     in_flight: int = Field(500, ge=1, le=10_000, description="How many observations may be unconfirmed by the broker.")
     delivery: str = Field(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mien.config import Settings, load
 from mien.edge.broker import run_broker
-from mien.edge.outbox import Outbox
+from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.forward.forwarder import run_forwarder
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
@@ -157,7 +157,7 @@ def assert_complete(home: Path, source: str) -> None:
 
 def _camera(home: Path, source: str, count: int, rate: float, stopping: threading.Event) -> None:
     config = load()
-    outbox = Outbox(home / "outbox", source, config.outbox.max_rows)
+    outbox = open_outbox(config, source)
     publisher = Publisher(outbox, source, config, lambda: {"fps": rate})
     session = new_id()
     began = time.monotonic()

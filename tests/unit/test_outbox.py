@@ -10,21 +10,24 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from mien.edge.outbox import Counts, Outbox, waiting_sources
+from mien.config import load
+from mien.edge.outbox import Counts, Outbox, open_outbox, waiting_sources
 from mien.errors import StoreError, UsageError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, decode, new_id, now
 
 SESSION = new_id()
 
 
-def observation(seq: int, session: str = SESSION) -> Observation:
+def observation(seq: int, session: str = SESSION, age_s: float = 0) -> Observation:
     shares = Probabilities(**dict.fromkeys(EMOTIONS, 1 / 7))
+    face = Face(0, (0, 0, 9, 9), 1, None, shares)
     return Observation(
-        new_id(), "cam", session, seq, now(), 0.0, seq, 64, 48, "m", 1.0, [Face(0, (0, 0, 9, 9), 1, None, shares)]
+        new_id(), "cam", session, seq, now() - timedelta(seconds=age_s), 0.0, seq, 64, 48, "m", 1.0, [face]
     )
 
 
@@ -110,6 +113,58 @@ def test_what_may_have_been_sent_is_never_dropped(outbox: Outbox) -> None:
     outbox.flush()
     assert seqs(outbox) == list(range(210, 240)), "after the hole that dropping left"
     assert outbox.counts == Counts(280, 30, 180, 70)
+
+
+def test_what_is_too_old_and_was_never_sent_is_dropped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Outbox(tmp_path, "cam", max_age_s=3600)
+    for seq in range(30):
+        outbox.append(observation(seq, age_s=7200 if seq < 20 else 60))
+        if seq % 5 == 4:
+            assert outbox.flush()
+    assert outbox.counts == Counts(taken=30, confirmed=0, dropped=20, depth=10)
+    outbox.set_window(50)
+    assert outbox.flush()
+    assert seqs(outbox) == list(range(20, 30))
+    assert caplog.text.count("drops, and counts, what waited longer than 0.0416667 days") == 1
+    outbox.close()
+
+
+def test_what_grew_old_in_a_closed_outbox_goes_when_it_is_opened_but_nothing_that_was_sent(tmp_path: Path) -> None:
+    first = Outbox(tmp_path, "cam")
+    for seq in range(30):
+        first.append(observation(seq, age_s=7200))
+    assert first.flush()
+    first.set_window(10)
+    assert first.flush()
+    first.close()
+    second = Outbox(tmp_path, "cam", max_age_s=3600)
+    assert second.flush()
+    assert second.counts == Counts(taken=30, confirmed=0, dropped=20, depth=10)
+    assert seqs(second) == list(range(10)), "a store may have these"
+    second.close()
+
+
+def test_an_idle_outbox_looks_for_what_grew_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.edge.outbox.AGES_EVERY_S", 0.2)
+    outbox = Outbox(tmp_path, "cam", max_age_s=3)
+    fill(outbox, 5)
+    assert outbox.counts.depth == 5
+    end = time.monotonic() + 20
+    while outbox.counts.depth and time.monotonic() < end:
+        time.sleep(0.05)
+    assert outbox.counts == Counts(5, 0, 5, 0)
+    outbox.close()
+
+
+def test_is_bounded_as_the_settings_say(tmp_path: Path) -> None:
+    outbox = open_outbox(load({"home": tmp_path, "outbox": {"max_age_days": 0.5}}), "cam")
+    outbox.append(observation(0, age_s=0.6 * 86400))
+    outbox.append(observation(1, age_s=0.4 * 86400))
+    assert outbox.flush()
+    assert outbox.counts == Counts(2, 0, 1, 1)
+    outbox.close()
 
 
 def test_a_restart_keeps_rows_counts_and_what_was_released(tmp_path: Path) -> None:

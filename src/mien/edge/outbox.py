@@ -23,10 +23,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mien.config import Settings
 from mien.errors import MienError, StoreError, UsageError
 from mien.observation import Observation, encode
 
-__all__ = ["Counts", "Outbox", "Row", "waiting_sources"]
+__all__ = ["Counts", "Outbox", "Row", "open_outbox", "waiting_sources"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ GROUP_S = 0.02
 
 UNCOMMITTED = 2000
 """So many observations may wait for their commit; then `append` waits."""
+
+AGES_EVERY_S = 60.0
+"""So often an idle outbox looks for what is too old, in seconds."""
 
 CONFIRMATIONS = 100_000
 """So many confirmed ranges may wait for their commit; more are not taken in."""
@@ -84,6 +88,7 @@ class Outbox:
         folder: Where outboxes lie, one file per source; made if need be.
         source: The source's name.
         max_rows: A full outbox drops the oldest row that was not released.
+        max_age_s: Rows of frames that are older are dropped, if they were not released; None: at no age.
         changed: Called after each commit, from the writing thread.
 
     Attributes:
@@ -95,11 +100,16 @@ class Outbox:
     """
 
     def __init__(
-        self, folder: Path, source: str, max_rows: int = 1_000_000, changed: Callable[[], None] | None = None
+        self,
+        folder: Path,
+        source: str,
+        max_rows: int = 1_000_000,
+        max_age_s: float | None = None,
+        changed: Callable[[], None] | None = None,
     ) -> None:
         self.path = folder / f"{source}.db"
         self.changed = changed
-        self._max_rows = max_rows
+        self._max_rows, self._max_age_s = max_rows, max_age_s
         self._lock_file = _lock(folder, source)
         try:
             self._writer, self._reader = _open(self.path), _open(self.path)
@@ -112,8 +122,8 @@ class Outbox:
         self._new: deque[tuple[str, int, float | None, bytes]] = deque()
         self._confirmations: list[tuple[str, int, int]] = []
         self._window = 0
-        self._full = False
-        self._stirred = False
+        self._full = self._aged = False
+        self._stirred = max_age_s is not None
         self._closing = False
         self._failure: MienError | None = None
         self._thread = threading.Thread(target=self._write_on, name=f"outbox-{source}", daemon=True)
@@ -203,8 +213,10 @@ class Outbox:
         failing = False
         while True:
             with self._state:
-                self._state.wait_for(lambda: self._has_work() or self._closing)
-                if not self._has_work():
+                self._state.wait_for(
+                    lambda: self._has_work() or self._closing, None if self._max_age_s is None else AGES_EVERY_S
+                )
+                if self._closing and not self._has_work():
                     return
                 closing = self._closing
             if not closing:
@@ -261,6 +273,9 @@ class Outbox:
             ).rowcount
         confirmed, depth, out = confirmed + gone, depth - gone, out - gone
 
+        aged = self._drop_aged(released)
+        dropped, depth = dropped + aged, depth - aged
+
         if out < min(self._window, self._max_rows // 2) and depth > out:
             room = min(self._window, self._max_rows // 2) - out
             fresh = writer.execute("SELECT n FROM rows WHERE n > ? ORDER BY n LIMIT ?", (released, room)).fetchall()
@@ -280,12 +295,37 @@ class Outbox:
             (taken, confirmed, dropped, released),
         )
         writer.execute("COMMIT")
+        self._aged = aged > 0 or (self._aged and depth > out)
         self._full = excess > 0 or (self._full and depth >= self._max_rows * 0.9)
         self._counts, self._released, self._out = Counts(taken, confirmed, dropped, depth), released, out
+
+    def _drop_aged(self, released: int) -> int:
+        """Delete what is too old and was not released, and return how many rows that were."""
+        if self._max_age_s is None:
+            return 0
+        query = "SELECT n FROM rows WHERE n > ? AND (time IS NULL OR time >= ?) ORDER BY n LIMIT 1"
+        young = self._writer.execute(query, (released, time.time() - self._max_age_s)).fetchone()
+        before = (released, young[0]) if young else (released, 2**62)
+        lost = self._writer.execute("DELETE FROM rows WHERE n > ? AND n < ?", before).rowcount
+        if lost and not self._aged:
+            days = self._max_age_s / 86400
+            log.warning("the outbox '%s' drops, and counts, what waited longer than %g days", self.path, days)
+        return lost
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
+
+
+def open_outbox(settings: Settings, source: str) -> Outbox:
+    """Return the outbox of a source in the state folder, bounded as the settings say.
+
+    Raises:
+        UsageError: Another process has this source's outbox.
+        StoreError: The file cannot be opened.
+    """
+    days = settings.outbox.max_age_days
+    return Outbox(settings.home / "outbox", source, settings.outbox.max_rows, days * 86400 if days else None)
 
 
 def waiting_sources(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from mien import __version__
 from mien.config import Settings, SourceSettings
 from mien.edge.live_model import LiveModel
-from mien.edge.outbox import Outbox, waiting_sources
+from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.publisher import Publisher
 from mien.errors import InputError, MienError, UsageError
 from mien.observation import Observation
@@ -119,7 +119,7 @@ class _Watcher:
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
         try:
-            self._outbox = Outbox(settings.home / "outbox", self.name, settings.outbox.max_rows)
+            self._outbox = open_outbox(settings, self.name)
         except MienError:
             source.close()
             raise
@@ -236,7 +236,7 @@ class _Leftovers:
 
     def _deliver(self, settings: Settings, source: str) -> None:
         try:
-            outbox = Outbox(settings.home / "outbox", source, settings.outbox.max_rows)
+            outbox = open_outbox(settings, source)
         except UsageError:
             return  # another process watches it
         except MienError as error:
