@@ -242,6 +242,38 @@ def doctor() -> None:
         raise MienError(f"{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}")
 
 
+@app.command(epilog="Example: mien bench film.mp4")
+def bench(
+    video: Annotated[Path | None, typer.Argument(help="What to measure with [default: the demo clip]")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="End after so many seconds at the latest.")] = 10.0,
+    model: Annotated[
+        Path | None, typer.Option(help="An ONNX model with Mien's contract [default: the shipped one]")
+    ] = None,
+) -> None:
+    """Measure how fast this machine reads faces: decode, detect, classify, track, total."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mien.bench import bench as measure
+    from mien.bench import machine
+
+    report = measure(_settings("bench", {"vision": {"model": model}}).vision, video, seconds)
+    table = Table("part", box=None, pad_edge=False, header_style="bold")
+    for column in ("frames/s", "ms p50", "ms p99"):
+        table.add_column(column, justify="right")
+    for part, rate, p50, p99 in report.rows():
+        table.add_row(part, f"{rate:,.0f}", f"{p50:.2f}", f"{p99:.2f}")
+    frames = len(report.milliseconds["total"])
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    console.print(
+        f"{frames:,} frames of {report.size[0]}x{report.size[1]}, {report.faces:,} faces, "
+        f"{report.peak_mb:,.0f} MiB at most",
+        machine(),
+        sep="\n",
+    )
+
+
 @app.command("config", epilog="Example: mien config")
 def show_config() -> None:
     """Print the effective settings, secrets masked, with what each means."""

@@ -26,6 +26,7 @@ COMMANDS = [
     "model",
     "store",
     "doctor",
+    "bench",
     "config",
 ]
 
@@ -76,6 +77,9 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
         (["analyze", "text.mp4"], 2, "text.mp4"),
         (["analyze", "text.jpg"], 2, "text.jpg"),
         (["analyze", "text.mp4", "-o", "out.xyz"], 2, "out.xyz"),
+        (["analyze", "demo", "--start", "1:x"], 2, "'1:x' is no time"),
+        (["analyze", "demo", "--blur"], 2, "add --annotate"),
+        (["bench", "text.mp4"], 2, "text.mp4"),
         (["--config", "none.toml", "config"], 2, "none.toml"),
         (["forward", "--store", "oracle://x", "--once"], 1, "oracle"),
         (["forward", "--store", "sqlite:////proc/none/mien.db", "--once"], 1, "/proc/none"),

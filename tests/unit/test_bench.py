@@ -1,0 +1,41 @@
+"""`mien bench`: what is measured adds up, and describes this run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from making import grey_levels, write_video
+
+from mien.bench import PARTS, WARM_UP, bench, machine
+from mien.config import VisionSettings
+from mien.errors import InputError
+
+
+def test_the_parts_of_each_frame_add_up(tiny_model: Path) -> None:
+    report = bench(VisionSettings(model=tiny_model), seconds=1.0)
+    assert tuple(report.milliseconds) == PARTS
+    frames = list(zip(*report.milliseconds.values(), strict=True))
+    assert report.faces == len(frames) > 0
+    for *parts, total in frames:
+        assert all(part > 0 for part in parts)
+        assert sum(parts) == pytest.approx(total)
+    assert report.size == (640, 360)
+    assert 30 < report.peak_mb < 4000
+    for _, rate, p50, p99 in report.rows():
+        assert rate > 0
+        assert p50 <= p99
+
+
+def test_a_video_of_ones_own(tiny_model: Path, video: Path, tmp_path: Path) -> None:
+    report = bench(VisionSettings(model=tiny_model), video)
+    assert len(report.milliseconds["total"]) == 40 - WARM_UP
+    assert (report.faces, report.size) == (0, (64, 48))
+    short = write_video(tmp_path / "short.mp4", grey_levels(3), range(0, 120, 40))
+    with pytest.raises(InputError, match="too few frames, expected more than 5"):
+        bench(VisionSettings(model=tiny_model), short)
+
+
+def test_the_machine_is_named() -> None:
+    assert "cores" in machine()
+    assert "\n" not in machine()
