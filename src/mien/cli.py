@@ -141,6 +141,23 @@ def broker(port: Port = None) -> None:
     run_broker(settings, stop=_stop_on_signals(), ready=lambda _: None)
 
 
+@app.command("secrets", epilog="Example: mien secrets > broker.env")
+def show_secrets(
+    new: Annotated[bool, typer.Option("--new", help="Make new ones; the old end when the broker restarts.")] = False,
+) -> None:
+    """Print the built-in broker's user and password for other machines, made at the first time."""
+    from mien.edge import credentials
+
+    home = _settings("secrets", {}).ensure_home()
+    known = (None if new else credentials.read(home)) or credentials.make(home)
+    typer.echo(f"MIEN_BROKER__USERNAME={known.username}\nMIEN_BROKER__PASSWORD={known.password}")
+    typer.echo(
+        "Set these on the other machines, with this one's address as MIEN_BROKER__HOST; here set broker.listen and "
+        "restart the broker.",
+        err=True,
+    )
+
+
 @app.command(epilog="Example: mien forward --store sqlite:////var/lib/mien/mien.db")
 def forward(
     store: Store = None,

@@ -63,6 +63,9 @@ class BrokerSettings(Section):
 
     host: str | None = Field(None, description="An outside broker's host; without one, the built-in broker is used.")
     port: int | None = Field(None, ge=1, le=65535, description="Default 1883; the next free one if that is taken.")
+    listen: str = Field(
+        "127.0.0.1", description="Where the built-in broker listens; 0.0.0.0 for other machines, after `mien secrets`."
+    )
     username: str | None = Field(None, description="For an outside broker; the built-in one makes its own.")
     password: SecretStr | None = Field(None, description="For an outside broker; the built-in one makes its own.")
     tls: bool = Field(False, description="Encrypt the connection to an outside broker; its port is then 8883.")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from parts import Part, kill, settings, start, stop, wait_for
 
+from mien.edge import credentials
 from mien.edge.broker import BrokerAddress, find_broker, run_broker
 from mien.edge.connection import Connection
 from mien.errors import BrokerError
@@ -55,6 +56,26 @@ def test_carries_messages_to_who_knows_the_password(broker: object, tmp_path: Pa
     for wrong in (address._replace(password="no" * 9), address._replace(username=None, password=None)):
         with pytest.raises(BrokerError, match="refuses user and password"):
             Connection(wrong, "test")
+
+
+def test_others_come_in_with_the_secrets_and_still_do_after_a_restart(tmp_path: Path, free_port: int) -> None:
+    known = credentials.make(tmp_path)
+    elsewhere = BrokerAddress(
+        "127.0.0.2", free_port, known.username, known.password
+    )  # what only listens on .1 is deaf to it
+    for _ in range(2):
+        process = start("broker", tmp_path, free_port, MIEN_BROKER__LISTEN="0.0.0.0")  # noqa: S104
+        wait_for((tmp_path / "broker.json").exists)
+        for address in (find_broker(settings(tmp_path)), elsewhere):
+            Connection(address, "test").close()
+        with pytest.raises(BrokerError, match="refuses user and password"):
+            Connection(elsewhere._replace(password="no" * 9), "test")
+        stop(process)
+    process = start("broker", tmp_path, free_port)
+    wait_for((tmp_path / "broker.json").exists)
+    with pytest.raises(BrokerError):
+        Connection(elsewhere, "test")
+    stop(process)
 
 
 def test_its_files_are_its_owners_alone(broker: object, tmp_path: Path) -> None:

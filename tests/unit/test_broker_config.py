@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mien.config import Settings, load
+from mien.edge import credentials
 from mien.edge.broker import find_broker, run_broker
 from mien.errors import BrokerError, ConfigError
 
@@ -61,3 +62,38 @@ def test_the_built_in_broker_is_found_by_its_file(tmp_path: Path) -> None:
 def test_the_built_in_broker_does_not_run_beside_a_named_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"outside broker, 'mq\.example'"):
         run_broker(settings(tmp_path, host="mq.example"), threading.Event())
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104
+def test_it_listens_for_nobody_else_without_a_password(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(ConfigError, match="without a password: make one with `mien secrets`"):
+        run_broker(settings(tmp_path, listen=listen), threading.Event())
+    assert not (tmp_path / "broker.json").exists()
+
+
+def test_it_listens_on_addresses_of_this_machine_only(tmp_path: Path) -> None:
+    credentials.make(tmp_path)
+    with pytest.raises(ConfigError, match=r"this machine has no address 192\.0\.2\.1"):
+        run_broker(settings(tmp_path, listen="192.0.2.1"), threading.Event())
+    with pytest.raises(ConfigError, match="'everywhere': expected an address"):
+        run_broker(settings(tmp_path, listen="everywhere"), threading.Event())
+
+
+def test_credentials_that_others_may_read_or_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    assert credentials.read(tmp_path) is None
+    made = credentials.make(tmp_path)
+    assert credentials.read(tmp_path) == made
+    path = tmp_path / "secrets.json"
+    path.chmod(0o640)
+    with pytest.raises(ConfigError, match="others may read"):
+        credentials.read(tmp_path)
+    path.chmod(0o600)
+    for text in (
+        "",
+        "[]",
+        '{"username": "mien", "password": "short"}',
+        '{"username": "a\\"}", "password": "0123456789abcdef"}',
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"cannot read .* --new"):
+            credentials.read(tmp_path)

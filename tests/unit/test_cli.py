@@ -17,6 +17,7 @@ COMMANDS = [
     "up",
     "watch",
     "broker",
+    "secrets",
     "forward",
     "dashboard",
     "analyze",
@@ -86,11 +87,13 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
         (["forward", "--store", "sqlite:///text.mp4", "--once"], 1, "text.mp4"),
         (["watch", "demo", "--broker", "localhost:99999"], 2, "broker.port"),
         (["dashboard", "--port", "x"], 2, "--port"),
+        (["--config", "open.toml", "broker"], 2, "mien secrets"),
     ],
 )
 def test_bad_input_gets_one_line_and_its_exit_code(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    (tmp_path / "open.toml").write_text('[broker]\nlisten = "0.0.0.0"\n')
     (tmp_path / "text.jpg").write_text("this is no picture\n" * 100)
     done = run(*arguments, home=tmp_path)
     assert done.returncode == code, done.stderr
@@ -112,6 +115,14 @@ def test_a_taken_port_asked_for_by_name_is_refused(tmp_path: Path) -> None:
             assert done.returncode == 1, done.stderr
             assert port in done.stderr.splitlines()[-1]
             assert "Traceback" not in done.stderr
+
+
+def test_secrets_are_made_once_and_anew_when_asked(tmp_path: Path) -> None:
+    first = run("secrets", home=tmp_path).stdout
+    assert [line.split("=")[0] for line in first.splitlines()] == ["MIEN_BROKER__USERNAME", "MIEN_BROKER__PASSWORD"]
+    assert run("secrets", home=tmp_path).stdout == first
+    assert run("secrets", "--new", home=tmp_path).stdout != first
+    assert (tmp_path / "state" / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_doctor_finds_nothing_that_fails(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The built-in MQTT broker: a NATS server, which comes with a wheel, as a child process that is looked after.
 
-It listens on 127.0.0.1 alone, with a password made anew at each start. `broker.json` in the state folder, readable by
-its owner alone, tells watch, forward and dashboard where it is; with `broker.host` set they use that broker instead.
+It listens on 127.0.0.1 alone, with a password made anew at each start; with `broker.listen` also elsewhere, but never
+without a password of its own (`mien secrets`). `broker.json` in the state folder, readable by its owner alone, tells
+watch, forward and dashboard where it is; with `broker.host` set they use that broker instead.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -20,9 +22,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from ipaddress import ip_address
 from pathlib import Path
 
 from mien.config import Settings
+from mien.edge import credentials
 from mien.edge.connection import BrokerAddress
 from mien.errors import BrokerError, ConfigError
 
@@ -37,14 +41,15 @@ STOP_S = 5.0
 
 CONFIG = """# Written by Mien at each start of its broker; changes are lost.
 server_name: mien
-listen: "{host}:-1"          # NATS's own protocol, which nobody here uses: any free port, same password
+listen: "127.0.0.1:-1"          # NATS's own protocol, which nobody here uses: any free port, same password
 max_payload: 4MB
 log_file: {log}
 log_size_limit: 1MB
 authorization {{ user: "{username}", password: "{password}" }}
 jetstream {{ store_dir: {jetstream}, max_memory_store: 64MB, max_file_store: 4GB }}
 mqtt {{
-  listen: "{host}:{port}"
+  host: "{listen}"
+  port: {port}
   ack_wait: "30s"            # what a subscriber has not acknowledged so long is sent to it again
   max_ack_pending: 5000      # what a subscriber may hold unacknowledged
 }}
@@ -94,7 +99,7 @@ def run_broker(
         ready: Called once when clients may connect.
 
     Raises:
-        ConfigError: The settings name an outside broker.
+        ConfigError: The settings name an outside broker, or have it listen for others without a password.
         BrokerError: It runs already, its port is in use, or it does not start.
     """
     if settings.broker.host is not None:
@@ -105,9 +110,10 @@ def run_broker(
     folder = settings.ensure_home() / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
     with _alone(folder / "lock"):
-        address = BrokerAddress(HOST, _port(settings.broker.port), "mien", secrets.token_urlsafe(24))
+        listen = settings.broker.listen
+        address = _address(settings, listen)
         paths = {name: json.dumps(str(folder.absolute() / name)) for name in ("nats.log", "jetstream")}
-        text = CONFIG.format(log=paths["nats.log"], jetstream=paths["jetstream"], **address._asdict())
+        text = CONFIG.format(listen=listen, log=paths["nats.log"], jetstream=paths["jetstream"], **address._asdict())
         config = _write(folder / "nats.conf", text)
         child = _start(program, config, address)
         try:
@@ -151,28 +157,55 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _port(named: int | None) -> int:
+def _address(settings: Settings, listen: str) -> BrokerAddress:
+    """Return what clients on this machine need to reach the broker that is to start."""
+    try:
+        place = ip_address(listen)
+    except ValueError:
+        raise ConfigError(
+            f"setting 'broker.listen' is '{listen}': expected an address of this machine, 127.0.0.1 or 0.0.0.0"
+        ) from None
+    known = credentials.read(settings.home)
+    if known is None and not place.is_loopback:
+        raise ConfigError(
+            f"the broker does not listen on {listen} without a password: make one with `mien secrets`, or leave "
+            "broker.listen at 127.0.0.1"
+        )
+    if not place.is_loopback:
+        log.warning("the broker listens on %s, unencrypted: let it be reached in a network that you trust only", listen)
+    host = {"0.0.0.0": HOST, "::": "::1"}.get(str(place), str(place))  # noqa: S104 - it is told apart, not bound to
+    username, password = (known.username, known.password) if known else ("mien", secrets.token_urlsafe(24))
+    return BrokerAddress(host, _port(listen, settings.broker.port), username, password)
+
+
+def _port(host: str, named: int | None) -> int:
     if named is not None:
-        if not _is_free(named, patience_s=2.0):
+        if not _is_free(host, named, patience_s=2.0):
             raise BrokerError(f"port {named} is in use: end what listens there, or name another by broker.port")
         return named
     for port in range(DEFAULT_PORT, DEFAULT_PORT + 100):
-        if _is_free(port):
+        if _is_free(host, port):
             if port != DEFAULT_PORT:
                 log.warning("port %d is in use: the broker takes %d", DEFAULT_PORT, port)
             return port
     raise BrokerError(f"the ports {DEFAULT_PORT} to {DEFAULT_PORT + 99} are in use: name a free one by broker.port")
 
 
-def _is_free(port: int, patience_s: float = 0.0) -> bool:
-    """Say whether a port can be listened on; a broker that was just killed may need a moment to leave it."""
+def _is_free(host: str, port: int, patience_s: float = 0.0) -> bool:
+    """Say whether a port can be listened on; a broker that was just killed may need a moment to leave it.
+
+    Raises:
+        ConfigError: The address is none of this machine's.
+    """
     end = time.monotonic() + patience_s
     while True:
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, port))
-            except OSError:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise ConfigError(f"setting 'broker.listen': this machine has no address {host}") from error
                 if time.monotonic() >= end:
                     return False
             else:
