@@ -92,6 +92,11 @@ class WatchSettings(Section):
 
     fps: float | None = Field(None, gt=0, le=240, description="Analyse at most so many frames a second; default: all.")
     stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
+    home_assistant: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="Announce sources to Home Assistant under its discovery prefix, 'homeassistant' as a rule.",
+    )
 
 
 class SourceSettings(Section):

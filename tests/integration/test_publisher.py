@@ -131,6 +131,40 @@ def test_sends_all_again_when_a_forwarder_greets(publisher: Publisher, outbox: O
     wait_for(lambda: set(range(50)) <= set(listener.seqs()[50:]))
 
 
+def test_home_assistant_is_told_where_it_is_asked_for(tmp_path: Path, broker: object, outbox: Outbox) -> None:
+    came: dict[str, Any] = {}
+    home = settings(tmp_path, watch={"home_assistant": "homeassistant"}, broker={"prefix": "house/mien"})
+    publisher = Publisher(outbox, "cam", home, lambda: {"faces": 2, "emotion": "happy", "happiness": 81.5})
+    wait_for(lambda: publisher.connected)
+
+    def note(message: Any) -> None:
+        came[message.topic] = json.loads(message.payload) if message.payload[:1] == b"{" else message.payload.decode()
+        late.acknowledge(message.mid)
+
+    late = Connection(find_broker(home), "homeassistant", on_message=note)
+    late.subscribe("#")
+    wait_for(lambda: len(came) >= 6)
+    told = {where: said for where, said in came.items() if where.startswith("homeassistant/")}
+    assert set(told) == {
+        "homeassistant/sensor/house-mien_cam/emotion/config",
+        "homeassistant/sensor/house-mien_cam/faces/config",
+        "homeassistant/sensor/house-mien_cam/happiness/config",
+        "homeassistant/binary_sensor/house-mien_cam/online/config",
+    }
+    assert len({said["unique_id"] for said in told.values()}) == 4
+    assert len({json.dumps(said["device"]) for said in told.values()}) == 1
+    for where, said in told.items():
+        state = came[said["state_topic"]]
+        if where.startswith("homeassistant/sensor"):
+            key = said["value_template"].removeprefix("{{ value_json.").removesuffix(" }}")
+            assert state[key] == {"faces": 2, "emotion": "happy", "happiness": 81.5}[key]
+            assert came[said["availability_topic"]] == "online"
+        else:
+            assert state == said["payload_on"]
+    late.close()
+    publisher.close()
+
+
 def test_nonsense_on_the_confirmations_topic_is_ignored(
     publisher: Publisher, outbox: Outbox, listener: Listener
 ) -> None:

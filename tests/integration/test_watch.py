@@ -21,9 +21,9 @@ from parts import outbox_counts, settings, start, stop_all, stored_seqs, wait_fo
 from mien.config import Settings, checked
 from mien.edge import live_model, model_store
 from mien.edge.live_model import LiveModel
-from mien.edge.watch import run_watch
+from mien.edge.watch import _mood, run_watch
 from mien.errors import UsageError
-from mien.observation import Observation
+from mien.observation import Observation, Probabilities
 from mien.vision import emotions
 from mien.vision.annotate import VideoWriter
 from mien.vision.demo import Demo
@@ -160,6 +160,13 @@ def test_without_a_broker_all_waits_and_a_later_run_delivers_it(clip: Path, tmp_
         assert_delivered(home, "late")
     finally:
         stop_all()
+
+
+def test_the_mood_is_that_of_all_faces_since_the_message_before() -> None:
+    happy, sad = (Probabilities(0, 0, 0, share, 1 - share, 0, 0) for share in (0.9, 0.3))
+    assert _mood([happy, sad]) == {"emotion": "happy", "happiness": 60.0}
+    assert _mood([happy, sad, sad, sad]) == {"emotion": "sad", "happiness": 45.0}
+    assert _mood([]) == {"emotion": None, "happiness": None}
 
 
 def test_a_name_is_for_one_source(tmp_path: Path, clip: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
+from mien.edge.home_assistant import discovery
 from mien.edge.outbox import Outbox, Row
 from mien.errors import BrokerError, ConfigError
 from mien.observation import Stored, decode, topic
@@ -153,6 +154,9 @@ class Publisher:
         self._restart()
         self._outbox.set_window(WINDOW)
         self.connected = self._reachable = True
+        if self._stats and (announced := self._settings.watch.home_assistant):
+            for where, payload in discovery(announced, self._settings.broker.prefix, self._source):
+                connection.publish(where, payload, retain=True)
         stats_at = 0.0
         while not self._stop.is_set() and not connection.lost.is_set():
             self._take_messages(connection)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from msgspec.structs import astuple
 
 from mien import __version__
 from mien.config import Settings, SourceSettings
@@ -18,7 +21,7 @@ from mien.edge.live_model import LiveModel
 from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.publisher import Publisher
 from mien.errors import InputError, MienError, UsageError
-from mien.observation import Observation
+from mien.observation import EMOTIONS, Observation, Probabilities
 from mien.vision.faces import Detector
 from mien.vision.pipeline import Pipeline
 from mien.vision.selection import masked
@@ -30,6 +33,9 @@ log = logging.getLogger(__name__)
 
 FrameCallback = Callable[[Frame, Observation], None]
 """Called with each frame and what it showed, from the source's thread."""
+
+SHOWN = 10_000
+"""So many faces at most are taken into the figures of one message of statistics."""
 
 DRAIN_S = 5.0
 """How long the end waits for confirmations, in seconds; what is missing then stays in the outbox."""
@@ -116,6 +122,7 @@ class _Watcher:
         self._loops = listed.url == "demo" or (listed.loop and not source.live)
         self._stopping = threading.Event()
         self._began = time.monotonic()
+        self._shown: deque[Probabilities] = deque(maxlen=SHOWN)
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
         try:
@@ -191,6 +198,7 @@ class _Watcher:
                 self._outbox.append(observation)
                 self._frames += 1
                 self.newest = frame, observation
+                self._shown.extend(face.probabilities for face in observation.faces)
                 if self._callback is not None:
                     self._callback(frame, observation)
             if not self._stopping.is_set():
@@ -204,6 +212,7 @@ class _Watcher:
             "fps": round(frames / passed, 2) if passed > 0 else 0.0,
             "dropped": self._dropped_before + self._source.dropped,
             "faces": len(self.newest[1].faces) if self.newest else 0,
+            **_mood([self._shown.popleft() for _ in range(len(self._shown))]),
             "uptime_s": round(now - self._began, 1),
             "model": self._model.classifier.model_id,
             "version": __version__,
@@ -264,6 +273,15 @@ def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[Source
             "see mien watch --help"
         )
     return [source.model_copy(update={"loop": loop or source.loop}) for source in found]
+
+
+def _mood(shown: Sequence[Probabilities]) -> dict[str, Any]:
+    """Return the emotion that was strongest in the faces shown and their happiness index; null without faces."""
+    if not shown:
+        return {"emotion": None, "happiness": None}
+    means = [sum(shares) / len(shown) for shares in zip(*map(astuple, shown), strict=True)]
+    happiness = round(100 * means[EMOTIONS.index("happy")], 1)
+    return {"emotion": EMOTIONS[means.index(max(means))], "happiness": happiness}
 
 
 def _open_named(spec: str, name: str | None, watchers: Sequence[_Watcher]) -> Source:
