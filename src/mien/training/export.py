@@ -30,6 +30,7 @@ __all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_o
 
 NAMES = {"fer2013": "{}", "ferplus": "{}-ferplus"}
 TAUGHT = {"fer2013": "FER-2013 Training, its own labels", "ferplus": "FER-2013 Training, the FER+ votes"}
+SHARED = "; the layers below the head learned its labels and the FER+ votes together"
 COVERAGE = 0.9
 """The share of PublicTest for which the model names an emotion."""
 TOLERANCE = 1e-4
@@ -74,7 +75,13 @@ def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, nam
         if head == "ferplus" and not (config.ferplus_weight and public.votes.any()):
             continue
         calibration = calibrate(logits[head], targets[head])
-        model = to_onnx(net, head, calibration, name=NAMES[head].format(name), trained_on=TAUGHT[head])
+        model = to_onnx(
+            net,
+            head,
+            calibration,
+            name=NAMES[head].format(name),
+            trained_on=TAUGHT[head] + (SHARED if config.ferplus_weight else ""),
+        )
         check(model, SingleHead(net, head, calibration.temperature), public.pixels[:CHECKED])
         try:
             out.mkdir(parents=True, exist_ok=True)
