@@ -140,6 +140,9 @@ class ForwardSettings(Section):
 
     batch_rows: int = Field(500, ge=1, le=10_000, description="Commit at the latest after so many observations …")
     batch_s: float = Field(0.2, ge=0.01, le=60, description="… or so many seconds.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Serve /metrics (Prometheus) and /health on this port of 127.0.0.1."
+    )
 
 
 class StoreSettings(Section):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from parts import observation, settings, start, stop_all, wait_for
 from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
-from mien.errors import BrokerError, StoreError, UsageError
+from mien.errors import BrokerError, MienError, StoreError, UsageError
 from mien.forward.forwarder import merge, run_forwarder
 from mien.observation import Observation, Stored, decode, encode, new_id
 from mien.stores.base import DeadLetter, open_store
@@ -161,6 +163,77 @@ def test_waits_while_the_store_is_out(
     wait_for(lambda: edge.confirmed("cam", session) == list(range(50)))
     assert caplog.text.count("unplugged") == 1
     assert "the store works again" in caplog.text
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_says_over_http_how_it_is_doing(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, out = SqlStore.add, threading.Event()
+
+    def failing(self: SqlStore, observations: Any) -> int:
+        if out.is_set():
+            raise StoreError("cannot write the store: unplugged")
+        return whole(self, observations)
+
+    def metrics() -> dict[str, float]:
+        lines = [line.split() for line in ask(port, "/metrics")[1].splitlines() if not line.startswith("#")]
+        return {name.removeprefix("mien_forwarder_"): float(value) for name, value in lines}
+
+    def health() -> tuple[int, str]:
+        return ask(port, "/health")
+
+    monkeypatch.setattr(SqlStore, "add", failing)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = settings(tmp_path, forward={"metrics_port": port})
+    stopping = threading.Event()
+    thread = threading.Thread(target=run_forwarder, args=(config, stopping))
+    thread.start()
+    try:
+        wait_for(lambda: (tmp_path / "mien.db").exists())
+        wait_for(lambda: _reachable(port))
+        wait_for(lambda: health() == (200, '{"status": "ok"}'))
+        edge, session = Edge(home), new_id()
+        for seq in range(20):
+            edge.publish(observation("cam", session, seq))
+        edge.publish(b"?")
+        wait_for(lambda: edge.confirmed("cam", session) == list(range(20)))
+        wait_for(lambda: metrics()["dead_letters_total"] == 1)
+        assert metrics()["stored_total"] == 20
+        assert abs(metrics()["committed_timestamp_seconds"] - time.time()) < 60
+        out.set()
+        edge.publish(observation("cam", session, 20))
+        wait_for(lambda: health() == (503, '{"status": "no store"}'))
+        out.clear()
+        wait_for(lambda: health()[0] == 200)
+        wait_for(lambda: metrics()["stored_total"] == 21)
+        assert ask(port, "/etc/passwd")[0] == 404
+        edge.close()
+        with pytest.raises(MienError, match=r"name another port by forward\.metrics_port"):
+            run_forwarder(settings(tmp_path / "other", forward={"metrics_port": port}), threading.Event(), once=True)
+        stop_all()
+        wait_for(lambda: health() == (503, '{"status": "no broker"}'))
+    finally:
+        stopping.set()
+        thread.join()
+    assert not _reachable(port)
+
+
+def _reachable(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_once_drains_and_ends(home: Settings) -> None:

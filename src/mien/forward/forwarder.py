@@ -17,7 +17,7 @@ import re
 import socket
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -30,18 +30,15 @@ from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.errors import BrokerError, StoreError, UsageError
+from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.letters import read
+from mien.forward.metrics import State, serve
 from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
 from mien.stores.base import Store, open_store
 
 __all__ = ["Forwarded", "merge", "run_forwarder"]
 
 log = logging.getLogger(__name__)
-
-IN_FLIGHT = 5000
-INBOX_BYTES = 64 << 20
-IDLE_S = 0.02
-"""A batch is closed when nothing has come for so long, in seconds."""
 
 ONCE_IDLE_S = 2.0
 BACKOFF_S = (0.2, 10.0)
@@ -62,16 +59,6 @@ class Forwarded(NamedTuple):
     stored: int
     known: int
     dead: int
-
-
-class Message(NamedTuple):
-    """A message that waits, and the connection on which alone it can be acknowledged."""
-
-    connection: Connection
-    number: int
-    topic: str
-    payload: bytes
-    retained: bool
 
 
 class Trace(msgspec.Struct):
@@ -99,7 +86,8 @@ def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = Fal
         store = open_store(settings.store_url)
         try:
             forwarder = _Forwarder(settings, store, stop)
-            forwarder.run(ONCE_IDLE_S if once else None)
+            with serve(settings.forward.metrics_port, forwarder.state):
+                forwarder.run(ONCE_IDLE_S if once else None)
             return Forwarded(forwarder.stored, forwarder.known, forwarder.dead)
         finally:
             store.close()
@@ -123,9 +111,16 @@ class _Forwarder:
         # A broker keeps one queue for each client id: the same one after a restart, another one for another machine.
         place = f"{socket.gethostname()}:{settings.home.absolute()}:{self._prefix}"
         self._client_id = f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._prune_at = 0.0
         self.stored = self.known = self.dead = 0
+        self._connected, self._store_works, self._committed_at = False, True, 0.0
+
+    def state(self) -> State:
+        return State(
+            *(self.stored, self.known, self.dead, self._inbox.depth),
+            *(self._connected, self._store_works, self._committed_at),
+        )
 
     def run(self, until_idle_s: float | None) -> None:
         wait_s, told = BACKOFF_S[0], ""
@@ -144,8 +139,10 @@ class _Forwarder:
             wait_s, told = BACKOFF_S[0], ""
             log.info("forwarding from the broker at %s", connection.address)
             try:
+                self._connected = True
                 idle = self._serve(connection, until_idle_s)
             finally:
+                self._connected = False
                 self._inbox.open_to(None)
                 connection.close()
             if idle:
@@ -238,6 +235,7 @@ class _Forwarder:
                 new += self._add(good, letters)
                 self._store.add_dead_letters(letters)
             except StoreError as error:
+                self._store_works = False
                 if not failed_at:
                     log.warning("%s; observations wait at the broker and in the outboxes", error)
                     failed_at = time.monotonic()
@@ -247,6 +245,7 @@ class _Forwarder:
                 continue
             if failed_at:
                 log.warning("the store works again after %.0f s", time.monotonic() - failed_at)
+            self._store_works, self._committed_at = True, time.time()
             self.stored += new
             self.known += len(good) - new
             self.dead += len(letters)
@@ -285,79 +284,6 @@ class _Forwarder:
         else:
             if pruned:
                 log.info("deleted %d raw observations older than %d days; their sums stay", pruned, days)
-
-
-class _Inbox:
-    """Messages on their way from a connection's thread to the forwarder's; bounded in number and bytes."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Message] = deque()
-        self._bytes = 0
-        self._wanted = 1
-        self._numbers: set[int] = set()
-        self._connection: Connection | None = None
-        self._changed = threading.Condition()
-
-    def open_to(self, connection: Connection | None) -> None:
-        """Take messages of this connection alone."""
-        with self._changed:
-            self._connection = connection
-            self._numbers.clear()
-            self._changed.notify_all()
-
-    def wake(self) -> None:
-        """Let `take` look whether the connection is still there."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def put(self, connection: Connection, message: Any) -> None:
-        """Take a message in; wait while the inbox is full, so that the broker's side fills up instead."""
-        with self._changed:
-            if self._is_full():
-                self._changed.wait_for(lambda: not self._is_full() or self._connection is not connection)
-            if self._connection is not connection or message.mid in self._numbers:
-                return  # of a connection that is gone, or sent once more while it waits here
-            if message.qos:
-                self._numbers.add(message.mid)
-            number = message.mid if message.qos else 0
-            self._waiting.append(Message(connection, number, _topic(message), message.payload, message.retain))
-            self._bytes += len(message.payload)
-            if len(self._waiting) == 1 or len(self._waiting) >= self._wanted:
-                self._changed.notify_all()
-
-    def take(self, limit: int, wait_s: float) -> list[Message]:
-        """Return up to `limit` messages; wait for more until none has come for IDLE_S, at most `wait_s`."""
-        with self._changed:
-            self._wanted = limit
-            self._changed.wait_for(lambda: self._waiting or self._connection is None, 0.2)
-            end = time.monotonic() + wait_s
-            while 0 < len(self._waiting) < limit and time.monotonic() < end:
-                before = len(self._waiting)
-                self._changed.wait_for(lambda: len(self._waiting) >= limit, IDLE_S)
-                if len(self._waiting) == before:
-                    break
-            taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-            self._bytes -= sum(len(message.payload) for message in taken)
-            self._changed.notify_all()
-        return taken
-
-    def _is_full(self) -> bool:
-        return len(self._waiting) >= IN_FLIGHT or self._bytes >= INBOX_BYTES
-
-    def acknowledge(self, messages: list[Message], connection: Connection) -> None:
-        """Acknowledge those messages that came on this connection."""
-        mine = [message.number for message in messages if message.connection is connection and message.number]
-        with self._changed:
-            self._numbers.difference_update(mine)
-        for number in mine:
-            connection.acknowledge(number)
-
-
-def _topic(message: Any) -> str:
-    try:
-        return str(message.topic)
-    except UnicodeDecodeError:
-        return "no UTF-8"
 
 
 def _trace(payload: bytes) -> Trace | None:

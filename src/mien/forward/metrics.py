@@ -1,0 +1,116 @@
+"""How a forwarder is doing: its state goes in, HTTP answers on this machine come out.
+
+`/metrics` is for Prometheus, `/health` for whoever restarts what does not work.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+from mien.errors import MienError
+
+__all__ = ["State", "serve"]
+
+HOST = "127.0.0.1"
+PATIENCE_S = 5.0
+
+
+class State(NamedTuple):
+    """What a forwarder says of itself.
+
+    Attributes:
+        stored: Observations that the store did not have.
+        known: Observations that it had, or that it refuses.
+        dead: Messages set aside as dead letters.
+        waiting: Messages that came and wait for their commit.
+        connected: Whether there is a broker.
+        store_works: Whether the newest commit was done.
+        committed_at: When that was, in seconds since 1970; 0: not yet.
+    """
+
+    stored: int
+    known: int
+    dead: int
+    waiting: int
+    connected: bool
+    store_works: bool
+    committed_at: float
+
+
+METRICS = {
+    "stored": ("mien_forwarder_stored_total", "counter", "Observations that the store did not have."),
+    "known": ("mien_forwarder_known_total", "counter", "Observations that the store had, or that it refuses."),
+    "dead": ("mien_forwarder_dead_letters_total", "counter", "Messages set aside as dead letters."),
+    "waiting": ("mien_forwarder_waiting_messages", "gauge", "Messages that wait for their commit."),
+    "connected": ("mien_forwarder_broker_connected", "gauge", "Whether there is a broker."),
+    "store_works": ("mien_forwarder_store_works", "gauge", "Whether the newest commit was done."),
+    "committed_at": ("mien_forwarder_committed_timestamp_seconds", "gauge", "When the newest commit was done."),
+}
+
+
+@contextmanager
+def serve(port: int | None, state: Callable[[], State]) -> Iterator[None]:
+    """Answer on a port of this machine as long as the block runs; without a port do nothing.
+
+    Raises:
+        MienError: The port is in use.
+    """
+    if port is None:
+        yield
+        return
+    handler = type("Handler", (_Handler,), {"state": staticmethod(state)})
+    try:
+        server = ThreadingHTTPServer((HOST, port), handler)
+    except OSError as error:
+        raise MienError(
+            f"cannot listen on {HOST}:{port} ({error.strerror}): name another port by forward.metrics_port"
+        ) from error
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: Callable[[], State]
+    timeout = PATIENCE_S
+    server_version, sys_version = "mien", ""
+
+    def do_GET(self) -> None:
+        now = self.state()
+        if self.path == "/metrics":
+            self._answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", _exposition(now))
+        elif self.path == "/health":
+            wrong = [text for text, well in (("no broker", now.connected), ("no store", now.store_works)) if not well]
+            code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+            self._answer(code, "application/json", json.dumps({"status": ", ".join(wrong) or "ok"}))
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", "there are /metrics and /health\n")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing of requests."""
+
+    def _answer(self, code: HTTPStatus, kind: str, text: str) -> None:
+        payload = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+
+def _exposition(state: State) -> str:
+    lines = []
+    for field, (name, kind, told) in METRICS.items():
+        value = float(getattr(state, field))
+        lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}", f"{name} {value:.15g}"]
+    return "\n".join(lines) + "\n"
