@@ -9,8 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 
+from mien.observation import EMOTIONS
 from mien.vision.demo import EXPRESSIONS, FPS, SCRIPT, SECONDS, Demo, _shares
-from mien.vision.faces import Detector
+from mien.vision.emotions import Classifier
+from mien.vision.faces import Detector, crop
 from mien.vision.sources import open_source
 
 
@@ -62,3 +64,13 @@ def test_it_can_be_written_to_a_file(tmp_path: Path) -> None:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 640, 360)
         assert sum(1 for _ in container.decode(stream)) == FPS * SECONDS
+
+
+def test_the_shipped_model_sees_more_than_one_emotion() -> None:
+    classifier, detector, demo = Classifier.load(), Detector(), Demo()
+    seen = set()
+    for at_s in (1, 8, 15.5):  # smiling, surprised, cross
+        image = demo.image(at_s)
+        probabilities = classifier.classify(crop(image, detector.detect(image).boxes))
+        seen.add(EMOTIONS[int(probabilities[0].argmax())])
+    assert len(seen) >= 3, seen

@@ -62,20 +62,38 @@ class _Tint(NamedTuple):
     high: float
 
 
+class _Soften(NamedTuple):
+    """Smooths the skin around a point, where a smile folds it."""
+
+    x: float
+    y: float
+    by: float
+    wide: float
+    high: float
+
+
 _MOUTH = (46, 38, 78)
 """The colour between the lips, BGR."""
 
+_RELAXED = (
+    _Soften(203, 131, 0.9, 6, 11),
+    _Soften(241, 131, 0.9, 6, 11),
+    _Soften(197, 140, 0.9, 6, 9),
+    _Soften(248, 140, 0.9, 6, 9),
+)
 _SHUT = (
+    *_RELAXED,
     _Spread(222, 145.5, -6, 17, 4),
-    _Pull(203, 141, 6, 4.5, 9, 8),
-    _Pull(243, 141, -6, 4.5, 9, 8),
+    _Pull(203, 141, 6, 7, 9, 8),
+    _Pull(243, 141, -6, 7, 9, 8),
     _Tint(222, 145.9, 0.8, 13, 1.5),
 )
 
-EXPRESSIONS: dict[str, tuple[_Pull | _Spread | _Tint, ...]] = {
+EXPRESSIONS: dict[str, tuple[_Pull | _Spread | _Tint | _Soften, ...]] = {
     "smiling": (),
     "calm": _SHUT,
     "surprised": (
+        *_RELAXED,
         _Pull(204, 141, 7, 2, 9, 9),
         _Pull(242, 141, -7, 2, 9, 9),
         _Spread(222, 147, 4.5, 12, 8),
@@ -169,6 +187,8 @@ class Demo(Source):
         for name, share in _shares(at_s).items():
             total.add(self._warps[name], share)
         moved = cv2.remap(face, total.x, total.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        smooth = cv2.blur(cv2.blur(moved, (27, 27)), (27, 27))
+        moved = cv2.blendLinear(moved, smooth, total.crisp, 1 - total.crisp)
         return np.asarray(cv2.blendLinear(moved, self._mouth, total.own, 1 - total.own), np.uint8)
 
     def close(self) -> None:
@@ -179,11 +199,11 @@ class Demo(Source):
 class _Warp:
     """Where each pixel of the face comes from, in pixels of the enlarged portrait, and how much it keeps."""
 
-    def __init__(self, parts: tuple[_Pull | _Spread | _Tint, ...]) -> None:
+    def __init__(self, parts: tuple[_Pull | _Spread | _Tint | _Soften, ...]) -> None:
         left, top, width, height = FACE
         rows, columns = np.mgrid[0 : height * ENLARGED, 0 : width * ENLARGED].astype(np.float32)
         self.x, self.y = columns.copy(), rows.copy()
-        self.own = np.ones_like(rows)
+        self.own, self.crisp = np.ones_like(rows), np.ones_like(rows)
         # The border stays where it is, so that the face fits its surroundings.
         edge = np.minimum.reduce([rows, columns, rows[::-1], columns[:, ::-1]]) / (8 * ENLARGED)
         hold = np.clip(edge, 0, 1)
@@ -193,6 +213,8 @@ class _Warp:
             near = np.exp(-(across**2 + down**2) / 2) * hold
             if isinstance(part, _Tint):
                 self.own *= 1 - part.by * np.exp(-((across**2 + down**2) ** 2)) * hold
+            elif isinstance(part, _Soften):
+                self.crisp *= 1 - part.by * near
             elif isinstance(part, _Spread):
                 self.y -= ENLARGED * part.by * down * near
             else:
@@ -206,6 +228,7 @@ class _Warp:
         self.x += np.float32(share) * (other.x - columns)
         self.y += np.float32(share) * (other.y - rows)
         self.own += np.float32(share) * (other.own - 1)
+        self.crisp += np.float32(share) * (other.crisp - 1)
 
 
 def _shares(at_s: float) -> dict[str, float]:
