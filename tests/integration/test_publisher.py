@@ -131,6 +131,24 @@ def test_sends_all_again_when_a_forwarder_greets(publisher: Publisher, outbox: O
     wait_for(lambda: set(range(50)) <= set(listener.seqs()[50:]))
 
 
+def test_draining_waits_for_a_broker_that_is_just_being_reached(home: Settings, outbox: Outbox, tmp_path: Path) -> None:
+    start("forward", tmp_path)
+    wait_for((tmp_path / "mien.db").exists)
+    fill(outbox, 5)
+    publisher = Publisher(outbox, "cam", home, dict)
+    assert publisher.drain(60)
+    publisher.close()
+
+
+def test_draining_does_not_wait_where_there_is_no_broker(tmp_path: Path, outbox: Outbox) -> None:
+    fill(outbox, 5)
+    publisher = Publisher(outbox, "cam", settings(tmp_path), dict)
+    began = time.monotonic()
+    assert not publisher.drain(60)
+    assert time.monotonic() - began < 20
+    publisher.close()
+
+
 def test_home_assistant_is_told_where_it_is_asked_for(tmp_path: Path, broker: object, outbox: Outbox) -> None:
     came: dict[str, Any] = {}
     home = settings(tmp_path, watch={"home_assistant": "homeassistant"}, broker={"prefix": "house/mien"})
