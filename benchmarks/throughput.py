@@ -156,7 +156,8 @@ def main() -> None:
     )
     print(
         f"live: {chosen.cameras} cameras at {FPS}/s: {len(live):,} observations stored, "
-        f"delay {1000 * delays[len(delays) // 2]:.0f} ms at p50, {1000 * delays[int(len(delays) * 0.99)]:.0f} ms at p99, "
+        f"delay {1000 * delays[len(delays) // 2]:.0f} ms at p50, "
+        f"{1000 * delays[int(len(delays) * 0.99)]:.0f} ms at p99, "
         f"forwarder {100 * cpu / (chosen.seconds + 2):.0f} % of a core"
     )
     stop_broker.set()
