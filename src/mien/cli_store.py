@@ -69,6 +69,8 @@ def erase(
     first, last = _time(start, "--from"), _time(end, "--to")
     if not first < last:
         raise UsageError(f"--to '{end}' is not later than --from '{start}': expected a period")
+    if first < (now := datetime.now(timezone.utc)) < last:
+        last = now  # what is seen from now on is not meant, and must not be refused
     url = _url(store)
     with _opened(url) as opened:
         known = [one.source for one in opened.sources()]
