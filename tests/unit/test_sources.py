@@ -22,7 +22,7 @@ from PIL import Image as Pillow
 from mien.errors import InputError, MienError, PartialError
 from mien.vision import live, photos
 from mien.vision.selection import masked
-from mien.vision.sources import Frame, limited, open_source, paced, raise_problem
+from mien.vision.sources import Frame, limited, open_source, paced, performed, raise_problem
 from mien.vision.video import Video
 
 
@@ -359,3 +359,18 @@ def test_the_samples_have_the_frames_they_have(samples: Path) -> None:
         frames = frames_of(samples / f"{name}.mp4")
         assert len(frames) == count
         assert frames[-1].offset_s == pytest.approx(end, abs=0.01)
+
+
+def test_a_clip_that_stands_in_for_a_camera_never_falls_behind() -> None:
+    began = time.monotonic()
+    seen = []
+    with performed(open_source("demo")) as source:
+        for frame in source:
+            seen.append(frame)
+            behind = time.monotonic() - began - frame.offset_s
+            assert behind < 1.0, "a frame came late"
+            if frame.offset_s > 1.5:
+                break
+            time.sleep(0.12)  # a machine too slow for the clip's 20 frames a second
+        assert source.dropped > 5
+    assert [frame.index for frame in seen] == sorted({frame.index for frame in seen})

@@ -25,7 +25,7 @@ from mien.observation import EMOTIONS, Observation, Probabilities
 from mien.vision.faces import Detector
 from mien.vision.pipeline import Pipeline
 from mien.vision.selection import masked
-from mien.vision.sources import Frame, Source, limited, open_source, paced, raise_problem
+from mien.vision.sources import Frame, Source, limited, open_source, paced, performed, raise_problem
 
 __all__ = ["FrameCallback", "run_watch"]
 
@@ -119,6 +119,7 @@ class _Watcher:
         self.newest: tuple[Frame, Observation] | None = None
         self._settings, self._spec, self._mask, self._source = settings, listed.url, listed.mask, source
         self._detector, self._model = detector, model
+        self._player = source
         self._loops = listed.url == "demo" or (listed.loop and not source.live)
         self._stopping = threading.Event()
         self._began = time.monotonic()
@@ -164,7 +165,7 @@ class _Watcher:
         try:
             self._play()
             while self._loops and not self._stopping.is_set():
-                self._dropped_before += self._source.dropped
+                self._dropped_before += self._player.dropped
                 self._source = open_source(self._spec, self.name)
                 if self._stopping.is_set():
                     self._source.close()
@@ -186,7 +187,9 @@ class _Watcher:
         )
         with self._source as source:
             fps = self._settings.watch.fps
-            for frame in paced(masked(limited(source, fps) if fps else source, self._mask)):
+            chosen = masked(limited(source, fps) if fps else source, self._mask)
+            self._player = performed(chosen) if self._loops else paced(chosen)
+            for frame in self._player:
                 if self._stopping.is_set():
                     break
                 if frame.offset_s is None:
@@ -210,7 +213,7 @@ class _Watcher:
         frames, self._frames_before = self._frames - self._frames_before, self._frames
         return {
             "fps": round(frames / passed, 2) if passed > 0 else 0.0,
-            "dropped": self._dropped_before + self._source.dropped,
+            "dropped": self._dropped_before + self._player.dropped,
             "faces": len(self.newest[1].faces) if self.newest else 0,
             **_mood([self._shown.popleft() for _ in range(len(self._shown))]),
             "uptime_s": round(now - self._began, 1),

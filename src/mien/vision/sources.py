@@ -42,8 +42,12 @@ __all__ = [
     "open_stream",
     "open_video",
     "paced",
+    "performed",
     "raise_problem",
 ]
+
+LATE_S = 0.1
+"""A performed frame that is later than this is dropped, in seconds."""
 
 Image = NDArray[np.uint8]
 """A picture, BGR, shape (h, w, 3), 0-255."""
@@ -232,6 +236,22 @@ class _Paced(Wrapper):
             yield frame
 
 
+class _Performed(Wrapper):
+    def __iter__(self) -> Iterator[Frame]:
+        start: float | None = None
+        late = 0
+        for frame in self.frames():
+            start = clock.monotonic() if start is None else start
+            ahead = start + (frame.offset_s or 0.0) - clock.monotonic()
+            late += ahead < -LATE_S
+            self.dropped = self.source.dropped + late
+            if ahead < -LATE_S:
+                continue
+            if self._closed.wait(max(0.0, ahead)):
+                return
+            yield frame
+
+
 class _Limited(Wrapper):
     def __init__(self, source: Source, fps: float) -> None:
         super().__init__(source)
@@ -250,6 +270,11 @@ class _Limited(Wrapper):
 def paced(source: Source) -> Source:
     """Return a file's frames at the file's own pace, and a live source as it is; no frame is left out."""
     return source if source.live else _Paced(source)
+
+
+def performed(source: Source) -> Source:
+    """Return a file's frames as a camera would give them: at its pace, and those that would come late are dropped."""
+    return source if source.live else _Performed(source)
 
 
 def limited(source: Source, fps: float) -> Source:
