@@ -29,7 +29,8 @@ ARGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+# Both end with their module: Playwright keeps an event loop, and the camera a thread, that other tests would meet.
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         expect.set_options(timeout=30_000)  # CI machines are busy
@@ -43,7 +44,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A dashboard over a week of lobby, an hour of stage, the last six minutes of both, and both going on."""
     home = tmp_path_factory.mktemp("seeded")
