@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["analyze_paths"]
+
+log = logging.getLogger(__name__)
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -94,6 +97,8 @@ def analyze_paths(
                 problems.append(str(error))
     if problems and not records.count:
         raise InputError("; ".join(problems))
+    if output and not problems:
+        log.info("%s analysed, written to %s", "1 frame" if records.count == 1 else f"{records.count:,} frames", output)
     if problems:
         frames = "1 frame was" if records.count == 1 else f"{records.count:,} frames were"
         kept = f"written to {output}" if output else "shown"
