@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from visits import Visit
 
 from running import Up, kill_leftovers
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_the_demos_face_arrives(up: Up, visit: Callable[..., Visit], screenshots
     expect(source.locator(".stage .face")).to_have_count(1, timeout=60_000)
     expect(page.locator(".plot .scatterlayer .trace").first).to_be_visible()
     if screenshots:
-        up.wait_for_rows(1500)  # a minute and more, so that the chart has something to show
+        time.sleep(240)  # so that the chart has something to show
         page.screenshot(path=screenshots / "dashboard.png", full_page=True)
         dark = visit(address, color_scheme="dark").page
         expect(dark.locator(".plot .scatterlayer .trace").first).to_be_visible()
