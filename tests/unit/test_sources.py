@@ -22,7 +22,7 @@ from PIL import Image as Pillow
 from mien.errors import InputError, MienError, PartialError
 from mien.vision import live, photos
 from mien.vision.selection import masked
-from mien.vision.sources import Frame, limited, open_source, paced, performed, raise_problem
+from mien.vision.sources import Frame, Wrapper, limited, open_source, paced, performed, raise_problem
 from mien.vision.video import Video
 
 
@@ -374,3 +374,21 @@ def test_a_clip_that_stands_in_for_a_camera_never_falls_behind() -> None:
             time.sleep(0.12)  # a machine too slow for the clip's 20 frames a second
         assert source.dropped > 5
     assert [frame.index for frame in seen] == sorted({frame.index for frame in seen})
+
+
+def test_a_clip_that_cannot_even_be_decoded_in_time_is_still_shown() -> None:
+    class Slow(Wrapper):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in self.frames():
+                time.sleep(0.1)  # twice as long as a frame lasts
+                yield frame
+
+    began, shown = time.monotonic(), 0
+    with performed(Slow(open_source("demo"))) as source:
+        for _ in source:
+            shown += 1
+            if time.monotonic() - began > 3:
+                break
+        assert source.dropped > 5
+    assert time.monotonic() - began < 10
+    assert shown >= 6

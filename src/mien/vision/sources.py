@@ -49,6 +49,9 @@ __all__ = [
 LATE_S = 0.1
 """A performed frame that is later than this is dropped, in seconds."""
 
+SHOWN_EVERY_S = 0.25
+"""However late, one is shown this often, so that a machine too slow even to decode still has something to say."""
+
 Image = NDArray[np.uint8]
 """A picture, BGR, shape (h, w, 3), 0-255."""
 
@@ -239,16 +242,18 @@ class _Paced(Wrapper):
 class _Performed(Wrapper):
     def __iter__(self) -> Iterator[Frame]:
         start: float | None = None
-        late = 0
+        shown, late = 0.0, 0
         for frame in self.frames():
-            start = clock.monotonic() if start is None else start
-            ahead = start + (frame.offset_s or 0.0) - clock.monotonic()
-            late += ahead < -LATE_S
+            time = clock.monotonic()
+            start = time if start is None else start
+            ahead = start + (frame.offset_s or 0.0) - time
             self.dropped = self.source.dropped + late
-            if ahead < -LATE_S:
+            if ahead < -LATE_S and time - shown < SHOWN_EVERY_S:
+                late += 1
                 continue
             if self._closed.wait(max(0.0, ahead)):
                 return
+            shown = clock.monotonic()
             yield frame
 
 
