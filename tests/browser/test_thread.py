@@ -32,7 +32,7 @@ def test_the_demos_face_arrives(up: Up, visit: Callable[..., Visit], screenshots
     expect(source.locator(".stage .face")).to_have_count(1, timeout=60_000)
     expect(page.locator(".plot .scatterlayer .trace").first).to_be_visible()
     if screenshots:
-        time.sleep(240)  # so that the chart has something to show
+        time.sleep(200)  # so that the chart has something to show
         page.screenshot(path=screenshots / "dashboard.png", full_page=True)
         dark = visit(address, color_scheme="dark").page
         expect(dark.locator(".plot .scatterlayer .trace").first).to_be_visible()
