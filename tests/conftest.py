@@ -69,6 +69,11 @@ def mosquitto() -> str:
 
 
 @pytest.fixture(scope="session")
+def xvfb() -> str:
+    return program("Xvfb")
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     return program("chromium", "chromium-browser", "google-chrome")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -144,10 +143,9 @@ def test_a_face_that_is_lost_for_a_moment_stays_hidden() -> None:
 
 
 @pytest.fixture
-def display() -> Iterator[str]:
+def display(xvfb: str) -> Iterator[str]:
     """A screen without a monitor."""
     pytest.importorskip("tkinter")
-    xvfb = shutil.which("Xvfb") or pytest.skip("Xvfb is not installed")
     reading, writing = os.pipe()
     server = subprocess.Popen(
         [xvfb, "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
