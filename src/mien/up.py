@@ -130,46 +130,50 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
         Part("forward", [], environment),
         Part("watch", [source] if source else [], environment),
     ]
-    broker_stop = threading.Event()
-    broker = _start_broker(settings, broker_stop)
+    broker = _Broker(settings) if settings.broker.host is None else None
     try:
         while not stop.wait(0.2):
             for part in parts:
                 part.check()
-            broker.check()
+            if broker is not None:
+                broker.check()
     finally:
         log.info("stopping")
         for part in reversed(parts):
             part.stop()
-        broker_stop.set()
-        broker.join(STOP_WITHIN_S)
+        if broker is not None:
+            broker.stop(STOP_WITHIN_S)
 
 
-class _Broker(threading.Thread):
-    """The built-in broker's supervisor; does nothing where the settings name an outside broker."""
+class _Broker:
+    """The built-in broker's supervisor, on a thread of this process; clients may connect once it is made.
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
-        super().__init__(name="broker", daemon=True)
-        self.settings, self.stop_event = settings, stop
-        self.ready = threading.Event()
-        self.error: BaseException | None = None
+    Raises:
+        MienError: The broker cannot start.
+    """
 
-    def run(self) -> None:
-        try:
-            run_broker(self.settings, stop=self.stop_event, ready=lambda _: self.ready.set())
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread by check()
-            self.error = error
-        self.ready.set()
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop, self._ready = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        self.check()
 
     def check(self) -> None:
-        if self.error is not None:
-            raise self.error
+        """Raise what ended the broker, if anything did."""
+        if self._error is not None:
+            raise self._error
 
+    def stop(self, timeout: float) -> None:
+        """End the broker and wait for that, at most so many seconds."""
+        self._stop.set()
+        self._thread.join(timeout)
 
-def _start_broker(settings: Settings, stop: threading.Event) -> _Broker:
-    broker = _Broker(settings, stop)
-    if settings.broker.host is None:
-        broker.start()
-        broker.ready.wait()
-        broker.check()
-    return broker
+    def _run(self) -> None:
+        try:
+            run_broker(self._settings, stop=self._stop, ready=lambda _: self._ready.set())
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread by check()
+            self._error = error
+        self._ready.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -93,3 +94,21 @@ def test_a_bad_source_ends_it_with_one_line(home: Path) -> None:
     assert "none.mp4" in text
     assert "Traceback" not in text
     assert up.processes() == {}
+
+
+def test_an_outside_broker_is_used_and_the_end_is_as_clean(
+    home: Path, mosquitto: str, free_port: int, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mosquitto.conf"
+    settings.write_text(f"listener {free_port} 127.0.0.1\nallow_anonymous true\n")
+    outside = subprocess.Popen([mosquitto, "-c", str(settings)], stderr=subprocess.DEVNULL)
+    try:
+        up = Up(home, "demo", "--broker", f"127.0.0.1:{free_port}")
+        up.wait_for_rows(10)
+        assert up.stop() == 0, up.log.read_text()
+    finally:
+        outside.terminate()
+        outside.wait(10)
+    assert not (home / "broker.json").exists()
+    assert "bug" not in up.log.read_text()
+    check_nothing_is_lost_or_doubled(home)
