@@ -17,7 +17,8 @@ import pytest
 
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
-from mien.stores.base import Store, Summary, open_store
+from mien.stores.base import Marker, Store, Summary, open_store
+from mien.stores.tables import SCHEMA
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
 SESSION = new_id()
@@ -32,6 +33,10 @@ def face(emotion: str | None = "happy", happy: float = 0.9) -> Face:
 def observation(at: datetime | None = NOON, seq: int = 0, source: str = "lobby", faces: int = 1) -> Observation:
     found = [face() if n % 2 == 0 else face(None, 0.2) for n in range(faces)]
     return Observation(new_id(), source, SESSION, seq, at, 12.48, 374, 1280, 720, "mien-1@3f9c2a1b", 7.9, found)
+
+
+def marker(n: int = 0, source: str | None = None, label: str = "the show begins") -> Marker:
+    return Marker(f"01970000-0000-7000-8000-{n:012x}", NOON + timedelta(minutes=n), label, source, "ada")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -204,6 +209,45 @@ def test_erasing_everything_leaves_no_source(store: Store) -> None:
     assert store.timeline(NOON - timedelta(days=1), NOON + timedelta(days=1), "day") == []
 
 
+def test_observations_of_a_period_come_in_pages(store: Store) -> None:
+    given = [observation(NOON + timedelta(seconds=n // 2), n, "ab"[n % 2], faces=n % 3) for n in range(20)]
+    store.add(given)
+    inside = sorted((one for one in given[4:14] if one.source == "a"), key=lambda one: (one.time, one.id))
+    period = {"start": NOON + timedelta(seconds=2), "end": NOON + timedelta(seconds=7), "sources": ["a"]}
+    assert list(store.observations(2, **period)) == [inside[:2], inside[2:4], inside[4:]]  # type: ignore[arg-type]
+    last = inside[1]
+    assert last.time is not None
+    assert next(store.observations(9, after=(last.time, last.id), **period)) == inside[2:]  # type: ignore[arg-type]
+    assert list(store.observations(sources=["c"])) == []
+    assert list(store.observations(start=NOON, end=NOON)) == []
+
+
+def test_markers_stay_until_dropped(store: Store) -> None:
+    given = [marker(0), marker(1, "a"), marker(2, "b", "Ω \0" + "x" * 190), marker(3)]
+    assert store.add_markers([]) == 0
+    assert store.add_markers(given[:3]) == 3
+    assert store.add_markers([*given, given[3]]) == 1, "those that it has are ignored"
+    end = NOON + timedelta(hours=1)
+    kept = [given[0], given[1], given[2]._replace(label="Ω \ufffd" + "x" * 190), given[3]]
+    assert store.markers(NOON, end) == kept
+    assert store.markers(NOON, end, ["a"]) == [given[0], given[1], given[3]]
+    assert store.markers(NOON, end, []) == [given[0], given[3]]
+    assert store.markers(NOON, end, limit=2) == kept[2:]
+    assert store.markers(NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)) == kept[1:3]
+    assert store.drop_marker(given[0].id) is True
+    assert store.drop_marker(given[0].id) is False
+    assert store.drop_marker("nonsense") is False
+    assert store.markers(NOON, end) == kept[1:]
+
+
+def test_erasing_takes_the_markers_of_the_source_along(store: Store) -> None:
+    given = [marker(0, "a"), marker(1, "a"), marker(0, "b")._replace(id=marker(9).id), marker(2)]
+    store.add([observation(source="a")])
+    store.add_markers(given)
+    store.erase("a", NOON, NOON + timedelta(minutes=1))
+    assert store.markers(NOON, NOON + timedelta(hours=1)) == [given[2], given[1], given[3]]
+
+
 def test_takes_the_sums_of_minutes_that_it_lacks(store: Store, tmp_path: Path) -> None:
     other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
     given = [observation(NOON + timedelta(minutes=7 * n), n, "a") for n in range(50)]
@@ -354,11 +398,11 @@ class TestSqlite:
         first = open_store(url)
         first.add([observation()])
         first.close()
-        monkeypatch.setattr(sql, "SCHEMA", 4)
+        monkeypatch.setattr(sql, "SCHEMA", SCHEMA + 2)
         monkeypatch.setattr(
             sql,
             "MIGRATIONS",
-            {3: ("ALTER TABLE sources ADD note TEXT",), 4: ("UPDATE sources SET note=1",)},
+            {SCHEMA + 1: ("ALTER TABLE sources ADD note TEXT",), SCHEMA + 2: ("UPDATE sources SET note=1",)},
         )
         store = open_store(url)
         assert len(store.recent(NOON)) == 1
@@ -380,6 +424,7 @@ class TestSqlite:
         open_store(url).close()
         with sqlite3.connect(tmp_path / "mien.db") as raw:
             raw.execute("DROP TABLE erased")
+            raw.execute("DROP TABLE markers")
             raw.execute("UPDATE state SET value = 1 WHERE name = 'schema'")
         raw.close()
         with pytest.raises(StoreError, match="start `mien forward`, which upgrades it"):
@@ -387,6 +432,8 @@ class TestSqlite:
         store = open_store(url)
         store.add([observation()])
         assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 1
+        assert store.add_markers([marker()]) == 1
+        assert store.markers(NOON, NOON + timedelta(seconds=1)) == [marker()]
         store.close()
 
     def test_a_full_disk_is_told_and_survived(self, store: Store) -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from mien.cli import app
 from mien.errors import InputError, MienError, StoreError, UsageError
 from mien.observation import Observation, decode, encode, new_id
-from mien.stores.base import Store, open_store
+from mien.stores.base import Marker, Store, open_store
 from mien.stores.upkeep import copy
 from postgres import Server
 
@@ -151,6 +151,8 @@ def test_copy_brings_all_and_goes_on_where_it_was(run: Run, store: Store, tmp_pa
     given = some(2600, every_s=2)
     store.add(given)
     store.prune(NOON + timedelta(minutes=20))
+    begins = Marker("01970000-0000-7000-8000-000000000001", NOON, "the show begins", None, "ada")
+    store.add_markers([begins])
     target = f"sqlite:///{tmp_path / 'other.db'}"
     other = open_store(target)
 
@@ -167,6 +169,7 @@ def test_copy_brings_all_and_goes_on_where_it_was(run: Run, store: Store, tmp_pa
     assert run("copy", origin, target).startswith("0 observations copied, 2,000 were there")
     other = open_store(target)
     assert other.recent(NOON, limit=9999) == store.recent(NOON, limit=9999) == given[600:]
+    assert other.markers(NOON, NEXT) == [begins]
     for bucket in ("minute", "hour", "day"):
         start = NOON - timedelta(days=1)
         for one, two in zip(store.timeline(start, NEXT, bucket), other.timeline(start, NEXT, bucket), strict=True):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from mien.errors import StoreError
 from mien.observation import Observation
 
-__all__ = ["BUCKETS", "Bucket", "DeadLetter", "SourceInfo", "Store", "Summary", "open_store"]
+__all__ = ["BUCKETS", "Bucket", "DeadLetter", "Marker", "SourceInfo", "Store", "Summary", "open_store", "utc"]
 
 BUCKETS = {"minute": 60, "hour": 3600, "day": 86400}
 """The rollups and their length in seconds; days are those of UTC."""
@@ -89,6 +89,24 @@ class DeadLetter(NamedTuple):
     payload: bytes
 
 
+class Marker(NamedTuple):
+    """A moment that somebody named, such as "the show begins".
+
+    Attributes:
+        id: A UUIDv7, the key.
+        time: The moment, UTC.
+        label: What it is called, 1 to 200 characters.
+        source: The source that it is about; None: all of them.
+        created_by: Who made it.
+    """
+
+    id: str
+    time: datetime
+    label: str
+    source: str | None
+    created_by: str
+
+
 @runtime_checkable
 class Store(Protocol):
     """A database of observations. Every method raises StoreError when the database fails."""
@@ -122,8 +140,19 @@ class Store(Protocol):
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
 
-    def observations(self, batch: int = 1000) -> Iterator[list[Observation]]:
-        """Yield all raw observations in batches, in the order of their times; a batch is read as it is asked for."""
+    def observations(
+        self,
+        batch: int = 1000,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        sources: Sequence[str] | None = None,
+        after: tuple[datetime, str] | None = None,
+    ) -> Iterator[list[Observation]]:
+        """Yield the raw observations of [start, end) in batches, in order of time and id, each read as it is asked for.
+
+        With `after`, the time and id of one of them, only what comes behind it.
+        """
 
     def prune(self, before: datetime) -> int:
         """Delete raw rows of minutes before `before`, refuse such ones from now on, and return how many went.
@@ -137,11 +166,22 @@ class Store(Protocol):
     def erase(self, source: str, start: datetime, end: datetime) -> int:
         """Delete what was seen in [start, end) with its figures, refuse it from now on, and return how many rows went.
 
-        Of a minute whose raw rows were pruned nothing can be taken out in part: it goes whole.
+        Of a minute whose raw rows were pruned nothing can be taken out in part: it goes whole. Its markers go too.
         """
 
     def add_minutes(self, source: str, minutes: Sequence[Bucket]) -> int:
         """Commit the figures of minutes of which there are none here, and return how many minutes that were."""
+
+    def add_markers(self, markers: Sequence[Marker]) -> int:
+        """Commit the markers whose ids the store does not have, and return how many that were."""
+
+    def markers(
+        self, start: datetime, end: datetime, sources: Sequence[str] | None = None, limit: int = 1000
+    ) -> list[Marker]:
+        """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
+
+    def drop_marker(self, key: str) -> bool:
+        """Delete the marker with this id, and return whether there was one."""
 
     def close(self) -> None:
         """Give the connection back."""

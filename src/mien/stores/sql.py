@@ -17,8 +17,8 @@ from sqlalchemy import exc
 
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation
-from mien.stores import rows, sums
-from mien.stores.base import BUCKETS, Bucket, DeadLetter, SourceInfo, Summary
+from mien.stores import marks, rows, sums
+from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
 from mien.stores.engine import open_engine
 from mien.stores.sums import FIGURES
 from mien.stores.tables import (
@@ -147,13 +147,25 @@ class SqlStore:
         )
         return self._whole(query)[::-1]
 
-    def observations(self, batch: int = 1000) -> Iterator[list[Observation]]:
-        """Yield all raw observations in batches, in the order of their times; a batch is read as it is asked for."""
-        after: sa.ColumnElement[bool] = sa.true()
-        while found := self._whole(sa.select(frames).where(after).order_by(frames.c.time, frames.c.id).limit(batch)):
+    def observations(
+        self,
+        batch: int = 1000,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        sources: Sequence[str] | None = None,
+        after: tuple[datetime, str] | None = None,
+    ) -> Iterator[list[Observation]]:
+        """Yield the raw observations of [start, end) in batches, by time and id, each read as it is asked for."""
+        query = sa.select(frames).where(*_of(frames, sources)).order_by(frames.c.time, frames.c.id).limit(batch)
+        if start is not None:
+            query = query.where(frames.c.time >= rows.to_microseconds(start))
+        if end is not None:
+            query = query.where(frames.c.time < rows.to_microseconds(end))
+        found = self._whole(query if after is None else query.where(_behind(*after)))
+        while found:
             yield found
-            last = sa.tuple_(sa.literal(rows.taken_at(found[-1])), sa.literal(rows.to_bytes(found[-1].id)))
-            after = sa.tuple_(frames.c.time, frames.c.id) > last
+            found = self._whole(query.where(_behind(rows.to_time(rows.taken_at(found[-1])), found[-1].id)))
 
     def pruned_before(self) -> datetime | None:
         """Return the time before which there are sums alone; None: nothing was pruned."""
@@ -180,6 +192,7 @@ class SqlStore:
             came = (dead_letters.c.time >= first, dead_letters.c.time < until)
             of = dead_letters.c.topic.endswith(f"/{source}/observations", autoescape=True)
             connection.execute(sa.delete(dead_letters).where(of, *came))
+            marks.erase(connection, source, first, until)
         if self._engine.dialect.name == "sqlite":  # so that nothing of it is left in the log beside the file either
             with self._explained("write"), self._engine.connect() as connection:
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -207,6 +220,23 @@ class SqlStore:
             pruned += len(ids)
             if len(ids) < CHUNK:
                 return pruned
+
+    def add_markers(self, markers: Sequence[Marker]) -> int:
+        """Commit the markers whose ids the store does not have, and return how many that were."""
+        with self._write() as connection:
+            return marks.add(connection, markers)
+
+    def markers(
+        self, start: datetime, end: datetime, sources: Sequence[str] | None = None, limit: int = 1000
+    ) -> list[Marker]:
+        """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
+        with self._read() as connection:
+            return marks.between(connection, start, end, sources, limit)
+
+    def drop_marker(self, key: str) -> bool:
+        """Delete the marker with this id, and return whether there was one."""
+        with self._write() as connection:
+            return marks.drop(connection, key)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -339,6 +369,11 @@ def _span(seconds: int, start: int, end: int) -> tuple[Any, ...]:
 
 def _of(table: sa.Table, names: Sequence[str] | None) -> tuple[Any, ...]:
     return () if names is None else (table.c.source.in_(list(names)),)
+
+
+def _behind(time: datetime, key: str) -> sa.ColumnElement[bool]:
+    last = sa.tuple_(sa.literal(rows.to_microseconds(time)), sa.literal(rows.to_bytes(key)))
+    return sa.tuple_(frames.c.time, frames.c.id) > last
 
 
 def _figures(row: Sequence[Any]) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:

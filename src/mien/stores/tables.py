@@ -29,13 +29,14 @@ __all__ = [
     "erased",
     "faces",
     "frames",
+    "markers",
     "metadata",
     "rollups",
     "sources",
     "state",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables below."""
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -43,6 +44,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         """
         CREATE TABLE erased (source VARCHAR(64) NOT NULL, start BIGINT NOT NULL, until BIGINT NOT NULL,
             PRIMARY KEY (source, start, until))
+        """,
+    ),
+    3: (
+        """
+        CREATE TABLE markers (id VARCHAR(36) NOT NULL PRIMARY KEY, time BIGINT NOT NULL, label VARCHAR(200) NOT NULL,
+            source VARCHAR(64), created_by VARCHAR(64) NOT NULL)
         """,
     ),
 }
@@ -120,6 +127,16 @@ erased = Table(
     Column("source", String(64), primary_key=True),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("until", BigInteger, primary_key=True, autoincrement=False),
+)
+
+markers = Table(
+    "markers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("time", BigInteger, nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("source", String(64)),
+    Column("created_by", String(64), nullable=False),
 )
 
 dead_letters = Table(

@@ -20,6 +20,8 @@ __all__ = ["Copied", "backup", "copy"]
 
 MINUTES = 5000
 BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
+END = datetime(2200, 1, 1, tzinfo=timezone.utc)
+MARKERS = 1_000_000
 
 
 class Copied(NamedTuple):
@@ -47,6 +49,7 @@ def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda 
         target: What it gets is committed in batches.
         progress: Called with the number of observations of each batch.
     """
+    target.add_markers(origin.markers(BEGINNING, END, limit=MARKERS))
     minutes = 0
     if (mark := origin.pruned_before()) is not None:
         for source in origin.sources():
