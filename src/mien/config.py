@@ -73,12 +73,19 @@ class BrokerSettings(Section):
     certificate: Path | None = Field(None, description="This client's certificate, PEM. Implies tls.")
     key: Path | None = Field(None, description="The private key of `certificate`, where that file lacks it.")
     prefix: str = Field("mien", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="What topics begin with.")
+    keepalive_s: int = Field(
+        15, ge=1, le=3600, description="A connection that is silent for twice as long counts as broken, in seconds."
+    )
 
 
 class VisionSettings(Section):
     """How faces are found and read."""
 
-    model: Path | None = Field(None, description="An ONNX model with Mien's contract; default: the shipped one.")
+    model: Path | None = Field(
+        None,
+        description="fer2013 or ferplus, as pulled to this machine or else as it comes with Mien, or an ONNX file with "
+        "Mien's contract; default: fer2013.",
+    )
     confidence: float = Field(0.7, gt=0, lt=1, description="Faces that the detector is less sure of are left out.")
     max_side: int = Field(640, ge=160, le=4096, description="Frames are detected at most this large, in pixels.")
     abstain_below: float | None = Field(
@@ -166,7 +173,9 @@ class Settings(Section):
     """Every setting of Mien."""
 
     home: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("mien", appauthor=False)),
+        default_factory=lambda: Path(
+            os.environ.get("MIEN_HOME") or platformdirs.user_data_dir("mien", appauthor=False)
+        ),
         description="The folder that holds the outbox, the store and the broker's state.",
     )
     broker: BrokerSettings = BrokerSettings()

@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 ANSWER_S = 10.0
 """How long a broker may take to answer, in seconds."""
 
-KEEPALIVE_S = 15
 MAX_PACKET = 2 * MAX_PAYLOAD
 SESSION_S = 7 * 86400
 REFUSED_LOGINS = {134, 135}
@@ -67,6 +66,7 @@ class Connection:
         persistent: Let the broker keep messages for this client while it is away.
         will: Topic and payload of the retained message that the broker publishes when the connection breaks.
         in_flight: How many messages may be unacknowledged, in each direction.
+        keepalive_s: A connection that is silent for twice as long, in seconds, is lost.
         on_message: Called with each message that comes; it is acknowledged by `acknowledge` alone.
         on_acknowledged: Called with the number of a message that the broker has acknowledged.
         on_lost: Called once when the connection is lost.
@@ -83,6 +83,7 @@ class Connection:
         persistent: bool = False,
         will: tuple[str, bytes] | None = None,
         in_flight: int = 500,
+        keepalive_s: int = 15,
         on_message: Callable[[paho.MQTTMessage], None] = lambda _: None,
         on_acknowledged: Callable[[int], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
@@ -90,7 +91,8 @@ class Connection:
         self.address = address
         self.lost = threading.Event()
         self.resumed = False
-        self._client_id, self._persistent, self._will, self._in_flight = client_id, persistent, will, in_flight
+        self._client_id, self._persistent, self._will = client_id, persistent, will
+        self._in_flight, self._keepalive_s = in_flight, keepalive_s
         self._on_message, self._on_acknowledged, self._on_lost = on_message, on_acknowledged, on_lost
         self._subscribed: dict[int, bool] = {}
         self._answered = threading.Condition()
@@ -162,7 +164,7 @@ class Connection:
             properties.SessionExpiryInterval = SESSION_S if self._persistent else 0
             options = {"clean_start": not self._persistent, "properties": properties}
         try:
-            client.connect(self.address.host, self.address.port, KEEPALIVE_S, **options)
+            client.connect(self.address.host, self.address.port, self._keepalive_s, **options)
         except ssl.SSLError as error:
             raise BrokerError(f"no TLS with the broker at {self.address}: {error.reason or error}") from error
         except OSError as error:

@@ -39,7 +39,6 @@ BACKOFF_S = (0.5, 15.0)
 GREETED_S = 1.0
 """However many forwarders greet, sending begins anew at most so often, in seconds."""
 
-STUCK_S = 30
 DELAYS_KEPT = 1000
 
 
@@ -125,13 +124,14 @@ class Publisher:
             wait_s = min(wait_s * 2, BACKOFF_S[1]) if told else BACKOFF_S[0]
 
     def _connect(self) -> Connection:
-        self._messages.clear()
-        self._acknowledged.clear()
+        # new ones, for what a connection that hung may still say is of no concern to the next
+        self._messages, self._acknowledged = deque(maxlen=10_000), deque()
         connection = Connection(
             find_broker(self._settings),
             f"mien-watch-{self._source}",
             will=(self._topics["available"], b"offline") if self._stats else None,
             in_flight=self._settings.outbox.in_flight,
+            keepalive_s=self._settings.broker.keepalive_s,
             on_message=self._note(self._messages),
             on_acknowledged=self._note(self._acknowledged),
             on_lost=self._wake.set,
@@ -157,7 +157,7 @@ class Publisher:
         if self._stats and (announced := self._settings.watch.home_assistant):
             for where, payload in discovery(announced, self._settings.broker.prefix, self._source):
                 connection.publish(where, payload, retain=True)
-        stats_at = 0.0
+        stats_at, stuck_s = 0.0, 2 * self._settings.broker.keepalive_s
         while not self._stop.is_set() and not connection.lost.is_set():
             self._take_messages(connection)
             self._take_acknowledgements()
@@ -167,8 +167,8 @@ class Publisher:
                 stats_at = time.monotonic() + self._settings.watch.stats_every_s
                 connection.publish(self._topics["available"], b"online", retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
-            if self._in_flight and time.monotonic() - self._moved_at > STUCK_S:
-                log.warning("the broker at %s has acknowledged nothing for %d s", connection.address, STUCK_S)
+            if self._in_flight and time.monotonic() - self._moved_at > stuck_s:
+                log.warning("the broker at %s has acknowledged nothing for %d s", connection.address, stuck_s)
                 break
             self._wake.wait(min(0.5, self._resend_after / 2))
             self._wake.clear()

@@ -164,6 +164,7 @@ class _Forwarder:
                 self._client_id,
                 persistent=True,
                 in_flight=IN_FLIGHT,
+                keepalive_s=self._settings.broker.keepalive_s,
                 on_message=take,
                 on_lost=self._inbox.wake,
             )
