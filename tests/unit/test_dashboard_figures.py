@@ -10,7 +10,7 @@ import pytest
 
 from mien.dashboard import cards
 from mien.dashboard.charts import SHOWN, timeline_figure
-from mien.dashboard.periods import Choice, Window, parse_choice, resolve, zone_named
+from mien.dashboard.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
 from mien.dashboard.queries import SourceState, Timeline, nothing
 from mien.dashboard.seconds import COLUMNS, KEPT, Ring
 from mien.dashboard.wording import amount, moment, span
@@ -52,21 +52,54 @@ def test_any_period_takes_a_sensible_number_of_points(days: float) -> None:
     assert window.end >= NOW
 
 
-def test_short_periods_of_long_ago_are_read_by_the_minute_as_seconds_are_not_kept() -> None:
+def test_short_periods_are_shown_by_the_second_however_long_ago() -> None:
     past = NOW - timedelta(days=1)
-    assert resolve(Choice((), "custom", past, past + timedelta(minutes=5)), KOLKATA, NOW).width == 60
+    window = resolve(Choice((), "custom", past, past + timedelta(minutes=5)), KOLKATA, NOW)
+    assert window.width == 1
+    assert by_the_minute(window) == Window(*(time.replace(second=0, microsecond=0) for time in (past, past + timedelta(minutes=6))), 60)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("versus", "start"),
+    [
+        ("before", "2026-11-22T12:03:00"),
+        ("day", "2026-11-21T13:03:00"),
+        ("week", "2026-11-15T13:03:00"),
+        ("year", "2025-11-23T13:03:00"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00"),
+        ("@stage", "2026-11-22T13:03:00"),
+    ],
+)
+def test_a_period_is_compared_with_one_of_the_same_length_or_with_a_source(versus: str, start: str) -> None:
+    choice = Choice(("lobby",), "1h", versus=versus)
+    window, sources = rival(choice, KOLKATA, NOW)
+    assert window.start == datetime.fromisoformat(start).replace(tzinfo=timezone.utc)
+    assert window.width == 60
+    assert window.points in (60, 61)
+    assert sources == (("stage",) if versus == "@stage" else ("lobby",))
+
+
+def test_a_comparison_beyond_the_beginning_of_time_is_with_nothing() -> None:
+    start = datetime(1971, 6, 1, tzinfo=timezone.utc)
+    window, _ = rival(Choice((), "custom", start, start + timedelta(days=365), versus="before"), KOLKATA, NOW)
+    assert window.start.year in (1970, 1971)
+    assert window.end <= start + timedelta(days=28)
 
 
 def test_a_choice_survives_its_way_through_the_url() -> None:
-    choice = Choice(("door", "lobby"), "custom", NOW.replace(microsecond=0), NOW.replace(microsecond=0) + timedelta(1))
+    start = NOW.replace(microsecond=0)
+    choice = Choice(("door", "lobby"), "custom", start, start + timedelta(1), ("happy", "sad"), "count", "@stage")
     pairs = choice.pairs()
-    assert parse_choice(dict(pairs), [value for name, value in pairs if name == "source"]) == choice
+    sources, emotions = ([value for name, value in pairs if name == wanted] for wanted in ("source", "emotion"))
+    assert parse_choice(dict(pairs), sources, emotions) == choice
 
 
 @pytest.mark.parametrize(
     "query",
     [
         {"period": "nonsense"},
+        {"as": "pie", "vs": "@<b>"},
+        {"vs": "tomorrow"},
         {"period": "custom"},
         {"period": "custom", "from": "soon", "to": "later"},
         {"period": "custom", "from": "2026-11-22T00:00:00Z", "to": "2026-11-21T00:00:00Z"},

@@ -45,12 +45,20 @@ class Delay(msgspec.Struct, frozen=True):
     p99: float | None = None
 
 
+class Queue(msgspec.Struct, frozen=True):
+    """What waits on a source's disk for its confirmation, and what was lost from there, in observations."""
+
+    depth: int | None = None
+    dropped: int | None = None
+
+
 class Stats(msgspec.Struct, frozen=True):
     """A source's own word on how it runs; what it leaves out is None."""
 
     fps: float | None = None
     dropped: int | None = None
     delay_ms: Delay | None = None
+    outbox: Queue | None = None
     uptime_s: float | None = None
     model: str | None = None
     version: str | None = None

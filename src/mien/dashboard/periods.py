@@ -1,20 +1,48 @@
-"""Which stretch of time is shown, and how finely: the choice in the page's URL becomes a window."""
+"""Which stretch of time is shown, how finely, and against what: the choice in the page's URL becomes windows."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from mien.observation import EMOTIONS, Emotion
 from mien.stores.base import utc
 
-__all__ = ["PERIODS", "Choice", "Window", "parse_choice", "resolve", "zone_named"]
+__all__ = [
+    "FORMS",
+    "PERIODS",
+    "VERSUS",
+    "Choice",
+    "Window",
+    "by_the_minute",
+    "parse_choice",
+    "resolve",
+    "rival",
+    "zone_named",
+]
 
-PERIODS = {"5m": "5 min", "1h": "1 hour", "today": "Today", "7d": "7 days", "custom": "Custom"}
+PERIODS = {
+    "5m": "5 min", "1h": "1 hour", "today": "Today", "7d": "7 days", "30d": "30 days", "1y": "1 year",
+    "custom": "Custom",
+}  # fmt: skip
 """The periods by their name in the URL."""
+
+LENGTHS = {
+    "5m": timedelta(minutes=5), "1h": timedelta(hours=1), "7d": timedelta(days=7), "30d": timedelta(days=30),
+    "1y": timedelta(days=365),
+}  # fmt: skip
+
+FORMS = {"share": "Share", "count": "Faces"}
+"""What the chart stacks, by its name in the URL: percent of the faces, or how many were named so."""
+
+VERSUS = {"before": "The period before", "day": "A day earlier", "week": "A week earlier", "year": "A year earlier"}
+"""What a period can be compared with, by its name in the URL; a year is 52 weeks, so that weekdays agree."""
+
+SHIFTS = {"day": timedelta(days=1), "week": timedelta(days=7), "year": timedelta(days=364)}
 
 FINEST_S = 600
 """Up to so long a period is shown by the second, from raw observations; the rings keep a little more."""
@@ -54,34 +82,59 @@ class Choice(NamedTuple):
         period: A name of PERIODS.
         start: Of a custom period, UTC.
         end: Of a custom period, UTC.
+        emotions: Those that the chart draws, in EMOTIONS order; empty: all.
+        form: A name of FORMS.
+        versus: What to compare with: a name of VERSUS, `@` and a source's name, or a time at which a period of the
+            same length begins; empty: nothing.
     """
 
     sources: tuple[str, ...] = ()
     period: str = "5m"
     start: datetime | None = None
     end: datetime | None = None
+    emotions: tuple[Emotion, ...] = ()
+    form: str = "share"
+    versus: str = ""
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the query of the URL, as pairs of name and value."""
         pairs = [("source", source) for source in self.sources] + [("period", self.period)]
         if self.start and self.end:
             pairs += [("from", _stamp(self.start)), ("to", _stamp(self.end))]
+        pairs += [("emotion", emotion) for emotion in self.emotions]
+        if self.form != "share":
+            pairs.append(("as", self.form))
+        if self.versus:
+            pairs.append(("vs", self.versus))
         return pairs
 
 
-def parse_choice(query: Mapping[str, str], sources: list[str]) -> Choice:
-    """Return the choice that a URL's query holds; what is unknown or malformed falls back to the default."""
+def parse_choice(query: Mapping[str, str], sources: Sequence[str], emotions: Sequence[str] = ()) -> Choice:
+    """Return the choice that a URL's query holds; what is unknown or malformed falls back to the default.
+
+    Args:
+        query: The query's last value by name.
+        sources: Every value of `source`.
+        emotions: Every value of `emotion`.
+    """
     named = tuple(sorted({name for name in sources if SOURCE.fullmatch(name)})[:100])
+    drawn = tuple(emotion for emotion in EMOTIONS if emotion in emotions)
+    choice = Choice(
+        named,
+        emotions=drawn if len(drawn) < len(EMOTIONS) else (),
+        form=query.get("as", "share") if query.get("as") in FORMS else "share",
+        versus=_versus(query.get("vs", "")),
+    )
     period = query.get("period", "5m")
     if period not in PERIODS:
-        return Choice(named)
+        return choice
     if period != "custom":
-        return Choice(named, period)
+        return choice._replace(period=period)
     try:
         start, end = (_parse(query[name]) for name in ("from", "to"))
     except (KeyError, ValueError):
-        return Choice(named)
-    return Choice(named, period, start, end) if start < end else Choice(named)
+        return choice
+    return choice._replace(period=period, start=start, end=end) if start < end else choice
 
 
 def resolve(choice: Choice, zone: tzinfo, now: datetime) -> Window:
@@ -94,13 +147,29 @@ def resolve(choice: Choice, zone: tzinfo, now: datetime) -> Window:
     """
     start, end = _span(choice, zone, now)
     seconds = (end - start).total_seconds()
-    if seconds <= FINEST_S and (now - start).total_seconds() <= FINEST_S:
+    if seconds <= FINEST_S:
         width = 1 if seconds <= 300 else 2
     else:
         width = next((step for step in STEPS if seconds / step <= POINTS), STEPS[-1])
     first = int(start.timestamp()) // width * width
     last = math.ceil(end.timestamp() / width) * width
     return Window(utc(first), utc(max(last, first + width)), width)
+
+
+def by_the_minute(window: Window) -> Window:
+    """Return the window with points of a minute, for what is not kept more finely."""
+    first = int(window.start.timestamp()) // 60 * 60
+    return Window(utc(first), utc(math.ceil(window.end.timestamp() / 60) * 60), 60)
+
+
+def rival(choice: Choice, zone: tzinfo, now: datetime) -> tuple[Window, tuple[str, ...]]:
+    """Return the window and the sources that a choice is compared with; `choice.versus` names something."""
+    if choice.versus.startswith("@"):
+        return resolve(choice, zone, now), (choice.versus[1:],)
+    start, end = _span(choice, zone, now)
+    shift = SHIFTS.get(choice.versus, end - start) if choice.versus in VERSUS else start - _parse(choice.versus)
+    earlier = choice._replace(period="custom", start=_within(start - shift), end=_within(end - shift))
+    return resolve(earlier, zone, now), choice.sources
 
 
 def zone_named(name: object) -> tzinfo:
@@ -116,8 +185,21 @@ def _span(choice: Choice, zone: tzinfo, now: datetime) -> tuple[datetime, dateti
         return choice.start, choice.end
     if choice.period == "today":
         return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(timezone.utc), now
-    length = {"1h": timedelta(hours=1), "7d": timedelta(days=7)}.get(choice.period, timedelta(minutes=5))
-    return now - length, now
+    return now - LENGTHS[choice.period], now
+
+
+def _versus(text: str) -> str:
+    if text in VERSUS or (text.startswith("@") and SOURCE.fullmatch(text[1:])):
+        return text
+    try:
+        return _stamp(_parse(text))
+    except ValueError:
+        return ""
+
+
+def _within(time: datetime) -> datetime:
+    """Return the time, or the nearest one that stores know how to keep."""
+    return min(max(time, datetime(1971, 1, 1, tzinfo=timezone.utc)), datetime(9000, 1, 1, tzinfo=timezone.utc))
 
 
 def _parse(text: str) -> datetime:

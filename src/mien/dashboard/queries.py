@@ -8,22 +8,23 @@ much as one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time as clock
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from mien.config import Settings
 from mien.dashboard.live import Listener, LiveSource, Stats
-from mien.dashboard.periods import FINEST_S, Window
-from mien.dashboard.seconds import COLUMNS, Ring, row_of
+from mien.dashboard.periods import FINEST_S, Window, by_the_minute
+from mien.dashboard.seconds import COLUMNS, KEPT, Ring, row_for, row_of
 from mien.errors import StoreError
 from mien.observation import Observation
-from mien.stores.base import SourceInfo, Store, Summary, open_store, utc
+from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
 __all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url"]
 
@@ -40,6 +41,8 @@ MAX_RAW = 20_000
 """At most so many raw observations are read at once: 5 minutes of two cameras at 30 frames/s."""
 
 MAX_ANSWERS = 256
+MAX_MARKERS = 200
+MAX_LETTERS = 20
 
 Answer = TypeVar("Answer")
 
@@ -116,15 +119,50 @@ class Queries:
             StoreError: The store is not there or fails, and the window is too long for what the broker says.
         """
         chosen = tuple(sorted(sources))
-        if window.width < 60:
-            try:
-                await self._shared(("seconds",), 0.9, self._read_seconds)
-            except StoreError:
-                if not self.listener.connected:
-                    raise
+        if window.width < 60 and clock.time() - window.start.timestamp() <= KEPT - 60:
+            await self._catch_up()
             return self._view(window, chosen)
+        read = _read_raw if window.width < 60 else _read
         lifetime = min(max(window.width / 60, 1.0), 30.0)
-        return await self._shared(("timeline", window, chosen), lifetime, lambda store: _read(store, window, chosen))
+        return await self._shared(("timeline", window, chosen), lifetime, lambda store: read(store, window, chosen))
+
+    async def last_minute(self) -> dict[str, np.ndarray]:
+        """Return the sums of the last 60 whole seconds per source, shape (60, COLUMNS), oldest first."""
+        with contextlib.suppress(StoreError):
+            await self._catch_up()
+        return self._by_source((), int(clock.time()) - 60, 60)
+
+    async def hours(self, window: Window, sources: Sequence[str] = ()) -> list[Bucket]:
+        """Return the hours of a window, of a long one the newest of three months, that hold a frame.
+
+        Raises:
+            StoreError: The store is not there or fails.
+        """
+        chosen = tuple(sorted(sources))
+        start, end = max(window.start, window.end - timedelta(days=92)), window.end
+        start = start.replace(minute=0, second=0, microsecond=0)
+        key = ("hours", start, end.replace(second=0), chosen)
+        return await self._shared(key, 30.0, lambda store: store.timeline(start, end, "hour", chosen or None))
+
+    async def markers(self, window: Window, sources: Sequence[str] = ()) -> list[Marker]:
+        """Return the newest markers of a window, oldest first: those of these sources, and those of all.
+
+        Raises:
+            StoreError: The store is not there or fails.
+        """
+        chosen = tuple(sorted(sources))
+        key = ("markers", window, chosen)
+        return await self._shared(
+            key, 1.0, lambda store: store.markers(window.start, window.end, chosen or None, MAX_MARKERS)
+        )
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return the newest dead letters, newest first.
+
+        Raises:
+            StoreError: The store is not there or fails.
+        """
+        return await self._shared(("letters",), 5.0, lambda store: store.dead_letters(MAX_LETTERS))
 
     async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Summary:
         """Return the sum of the minutes that begin in [start, end).
@@ -193,6 +231,14 @@ class Queries:
             info.frames if info else 0, live.stats if live else None, now_seen,
         )  # fmt: skip
 
+    async def _catch_up(self) -> None:
+        """Read what the store has of the last seconds; without it do with what the broker says, if it is there."""
+        try:
+            await self._shared(("seconds",), 0.9, self._read_seconds)
+        except StoreError:
+            if not self.listener.connected:
+                raise
+
     def _view(self, window: Window, chosen: tuple[str, ...]) -> Timeline:
         made, timeline = self._views.get((window, chosen), (0.0, None))
         if timeline is None or clock.monotonic() - made > 0.9:
@@ -203,15 +249,21 @@ class Queries:
 
     def _seconds(self, window: Window, chosen: tuple[str, ...]) -> Timeline:
         first, count = int(window.start.timestamp()), window.points * window.width
-        live = self.listener.rows(chosen, first, count)
         total = np.zeros((count, COLUMNS), dtype=np.float64)
+        for rows in self._by_source(chosen, first, count).values():
+            total += rows
+        return Timeline(window, total.reshape(window.points, window.width, COLUMNS).sum(axis=1))
+
+    def _by_source(self, chosen: tuple[str, ...], first: int, count: int) -> dict[str, np.ndarray]:
+        live = self.listener.rows(chosen, first, count)
         blank = np.zeros((count, COLUMNS), dtype=np.float32)
+        found = {}
         for name in set(live) | {name for name in self._rings if not chosen or name in chosen}:
             heard = live.get(name, blank)
             stored = self._rings[name].rows(first, count) if name in self._rings else blank
             # Both tell of the same frames, each perhaps in part: the one that has more of a second is right.
-            total += np.where(heard[:, :1] >= stored[:, :1], heard, stored)
-        return Timeline(window, total.reshape(window.points, window.width, COLUMNS).sum(axis=1))
+            found[name] = np.where(heard[:, :1] >= stored[:, :1], heard, stored)
+        return found
 
     def _read_seconds(self, store: Store) -> None:
         now = clock.time()
@@ -283,6 +335,23 @@ def _read(store: Store, window: Window, chosen: tuple[str, ...]) -> Timeline:
     for bucket in store.timeline(window.start, window.end, base, chosen or None):
         rows[int((bucket.start.timestamp() - start) // window.width)] += row_of(bucket)
     return Timeline(window, rows)
+
+
+def _read_raw(store: Store, window: Window, chosen: tuple[str, ...]) -> Timeline:
+    """Return a short window of the past second by second, or by the minute where raw rows are gone or too many."""
+    pruned = store.pruned_before()
+    rows, first, seen = np.zeros((window.points, COLUMNS)), window.start.timestamp(), 0
+    if pruned is None or pruned <= window.start:
+        for batch in store.observations(2000, start=window.start, end=window.end, sources=chosen or None):
+            seen += len(batch)
+            if seen > MAX_RAW:
+                break
+            for one in batch:
+                if one.time is not None:
+                    rows[int((one.time.timestamp() - first) // window.width)] += row_for(one)
+        else:
+            return Timeline(window, rows)
+    return _read(store, by_the_minute(window), chosen)
 
 
 def _time(observation: Observation) -> datetime:

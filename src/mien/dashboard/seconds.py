@@ -11,7 +11,7 @@ import numpy as np
 from mien.observation import EMOTIONS, Observation
 from mien.stores.base import Bucket
 
-__all__ = ["COLUMNS", "KEPT", "Ring", "row_of"]
+__all__ = ["COLUMNS", "KEPT", "Ring", "row_for", "row_of"]
 
 KEPT = 720
 """How many seconds a ring remembers."""
@@ -38,7 +38,7 @@ class Ring:
         if self._stamps[slot] < second:
             self._stamps[slot] = second
             self._rows[slot] = 0
-        self._rows[slot] += _row(observation)
+        self._rows[slot] += row_for(observation)
 
     def before(self, first: int) -> Ring:
         """Return a copy that knows nothing of the seconds from `first` (a Unix time) on."""
@@ -60,7 +60,8 @@ def row_of(bucket: Bucket) -> np.ndarray:
     return np.array([bucket.frames, bucket.faces, bucket.abstained, *bucket.counts, *bucket.sums], dtype=np.float64)
 
 
-def _row(observation: Observation) -> np.ndarray:
+def row_for(observation: Observation) -> np.ndarray:
+    """Return an observation as a row, shape (COLUMNS,), float32."""
     row = np.zeros(COLUMNS, dtype=np.float32)
     row[0] = 1
     row[1] = len(observation.faces)
