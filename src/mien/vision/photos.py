@@ -6,13 +6,14 @@ cannot be read is passed over; `problem` then says so.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import warnings
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from mien.errors import InputError
 from mien.vision.sources import Frame, Image, Source
 
-__all__ = ["ENDINGS", "MAX_PIXELS", "Colour", "Photos", "Picture", "as_image", "is_photo", "read_photo"]
+__all__ = ["ENDINGS", "MAX_PIXELS", "Colour", "Photos", "Picture", "as_image", "decode_photo", "is_photo", "read_photo"]
 
 Picture = str | Path | Image
 """A photo's path, or an array of shape (h, w, 3), uint8."""
@@ -109,7 +110,8 @@ class Photos(Source):
 def is_photo(path: Path) -> bool:
     """Return whether a file is a photo by its beginning or, failing that, by its ending."""
     try:
-        return _kind(path) is not None or path.suffix.lower() in ENDINGS
+        with path.open("rb") as file:
+            return _kind(file) is not None or path.suffix.lower() in ENDINGS
     except OSError:
         return path.suffix.lower() in ENDINGS
 
@@ -140,29 +142,47 @@ def read_photo(path: Path) -> tuple[Image, datetime | None]:
     Raises:
         InputError: The file cannot be read, is no photo, or has too many pixels.
     """
+    name = f"photo '{path}'"
     try:
-        kind = _kind(path)
-        if kind is None:
-            raise InputError(f"cannot read photo '{path}': it is no picture of a kind known here")
+        with path.open("rb") as file:
+            return _decode(file, name)
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from error
+
+
+def decode_photo(content: bytes) -> tuple[Image, datetime | None]:
+    """Return a photo that is in memory; see `read_photo`.
+
+    Raises:
+        InputError: It is damaged, is no photo, or has too many pixels.
+    """
+    return _decode(io.BytesIO(content), "the picture")
+
+
+def _decode(file: IO[bytes], name: str) -> tuple[Image, datetime | None]:
+    kind = _kind(file)
+    if kind is None:
+        raise InputError(f"cannot read {name}: it is no picture of a kind known here")
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large pictures; both are dealt with here
-            with Pillow.open(path, formats=[kind]) as photo:
-                _bound(photo, path)
+            with Pillow.open(file, formats=[kind]) as photo:
+                _bound(photo, name)
                 time = _taken(photo)
                 return _to_bgr(ImageOps.exif_transpose(photo)), time
     except Pillow.DecompressionBombError as error:
-        raise InputError(f"cannot read photo '{path}': it has far more than {MAX_PIXELS:,} pixels") from error
+        raise InputError(f"cannot read {name}: it has far more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"cannot read photo '{path}': it begins as {kind} does, but goes on as none") from error
+        raise InputError(f"cannot read {name}: it begins as {kind} does, but goes on as none") from error
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"cannot read photo '{path}': {reason[0].lower()}{reason[1:]}") from error
+        raise InputError(f"cannot read {name}: {reason[0].lower()}{reason[1:]}") from error
 
 
-def _kind(path: Path) -> str | None:
-    """Return the kind of picture that a file begins as."""
-    with path.open("rb") as file:
-        beginning = file.read(16)
+def _kind(file: IO[bytes]) -> str | None:
+    """Return the kind of picture that a file begins as; it is then at its beginning again."""
+    beginning = file.read(16)
+    file.seek(0)
     return next((kind for kind, pattern in BEGINNINGS if re.match(pattern, beginning, re.DOTALL)), None)
 
 
@@ -177,10 +197,10 @@ def _in_folder(folder: Path) -> list[Path]:
         raise InputError(f"cannot open folder '{folder}': {error.strerror}") from error
 
 
-def _bound(photo: Any, path: Path) -> None:
+def _bound(photo: Any, name: str) -> None:
     width, height = photo.size
     if max(width, height) > MAX_SIDE:
-        raise InputError(f"cannot read photo '{path}': {width:,}x{height:,} pixels is the shape of no photo")
+        raise InputError(f"cannot read {name}: {width:,}x{height:,} pixels is the shape of no photo")
     if width * height <= MAX_PIXELS:
         return
     if photo.format in ("JPEG", "MPO"):
@@ -188,7 +208,7 @@ def _bound(photo: Any, path: Path) -> None:
         photo.draft(None, (width // shrink, height // shrink))
     if photo.size[0] * photo.size[1] > MAX_PIXELS:
         raise InputError(
-            f"cannot read photo '{path}': it has {width:,}x{height:,} pixels, more than the {MAX_PIXELS:,} allowed; "
+            f"cannot read {name}: it has {width:,}x{height:,} pixels, more than the {MAX_PIXELS:,} allowed; "
             "make it smaller"
         )
 
