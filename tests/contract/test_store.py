@@ -234,7 +234,9 @@ def test_markers_stay_until_dropped(store: Store) -> None:
     assert store.markers(NOON, end, []) == [given[0], given[3]]
     assert store.markers(NOON, end, limit=2) == kept[2:]
     assert store.markers(NOON + timedelta(minutes=1), NOON + timedelta(minutes=3)) == kept[1:3]
+    assert store.marker(given[2].id) == kept[2]
     assert store.drop_marker(given[0].id) is True
+    assert store.marker(given[0].id) is None
     assert store.drop_marker(given[0].id) is False
     assert store.drop_marker("nonsense") is False
     assert store.markers(NOON, end) == kept[1:]

@@ -180,6 +180,9 @@ class Store(Protocol):
     ) -> list[Marker]:
         """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
 
+    def marker(self, key: str) -> Marker | None:
+        """Return the marker with this id."""
+
     def drop_marker(self, key: str) -> bool:
         """Delete the marker with this id, and return whether there was one."""
 

@@ -1,4 +1,4 @@
-"""How a database is opened: SQLite with the settings that make a commit last, PostgreSQL as it comes."""
+"""How a database is opened, and what its errors mean: SQLite with settings that make a commit last, PostgreSQL as is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import exc
 
 from mien.errors import MissingExtraError, StoreError
 
-__all__ = ["open_engine"]
+__all__ = ["advice_for", "cause_of", "open_engine"]
 
 ANSWER_S = 10
 """How long a server may take to answer, in seconds."""
@@ -39,6 +39,31 @@ def open_engine(url: str, read_only: bool) -> sa.Engine:
             f"'{shown}' is no database URL: expected one such as sqlite:////var/lib/mien/mien.db or "
             "postgresql://user@host:5432/database"
         ) from error
+
+
+def cause_of(error: exc.SQLAlchemyError) -> str:
+    """Return what the database said, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def advice_for(cause: str) -> str:
+    """Return what to do about what the database said, to be appended to it; empty where nothing is known."""
+    advice = {
+        "not a database": "; it is a file of another kind: name another with store.url",
+        "malformed": "; it is damaged: restore a copy, or move it away to begin anew",
+        "disk is full": "; make room, nothing is lost meanwhile",
+        "disk I/O": "; check the disk",
+        "readonly": "; check who may write the file and its folder, or name another with store.url",
+        "unable to open": "; check who may read the file and its folder",
+        "locked": "; another program holds it: close that",
+        "onnection refused": "; start the server, or check host and port in store.url",
+        "resolve host": "; check the host in store.url",
+        "password authentication failed": "; check user and password in store.url",
+        "no password supplied": "; name the password in store.url, best as MIEN_STORE__URL",
+        "does not exist": "; make it (createdb), or check store.url",
+        "permission denied": "; the user must own the database, or may make tables in it",
+    }
+    return next((advice for sign, advice in advice.items() if sign in cause), "")
 
 
 def _postgresql_engine(url: sa.URL, read_only: bool) -> sa.Engine:

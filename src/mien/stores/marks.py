@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,7 +16,7 @@ from mien.stores.base import Marker
 from mien.stores.sums import insert
 from mien.stores.tables import markers
 
-__all__ = ["add", "between", "drop", "erase"]
+__all__ = ["add", "between", "drop", "erase", "find"]
 
 COUNT = sa.select(sa.func.count()).select_from(markers)
 
@@ -38,7 +39,13 @@ def between(
     if sources is not None:
         query = query.where(sa.or_(markers.c.source.is_(None), markers.c.source.in_(list(sources))))
     found = connection.execute(query.order_by(markers.c.time.desc(), markers.c.id.desc()).limit(limit)).all()
-    return [Marker(row.id, rows.to_time(row.time), row.label, row.source, row.created_by) for row in reversed(found)]
+    return [_marker(row) for row in reversed(found)]
+
+
+def find(connection: sa.Connection, key: str) -> Marker | None:
+    """Return the marker with this id."""
+    row = connection.execute(sa.select(markers).where(markers.c.id == key)).one_or_none()
+    return _marker(row) if row else None
 
 
 def drop(connection: sa.Connection, key: str) -> bool:
@@ -50,6 +57,10 @@ def erase(connection: sa.Connection, source: str, start: int, end: int) -> None:
     """Delete the markers of a source in [start, end), microseconds since 1970."""
     within = (markers.c.time >= start, markers.c.time < end)
     connection.execute(sa.delete(markers).where(markers.c.source == source, *within))
+
+
+def _marker(row: sa.Row[Any]) -> Marker:
+    return Marker(row.id, rows.to_time(row.time), row.label, row.source, row.created_by)
 
 
 def _row(marker: Marker) -> dict[str, str | int | None]:

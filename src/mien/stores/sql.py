@@ -19,7 +19,7 @@ from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation
 from mien.stores import marks, rows, sums
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
-from mien.stores.engine import open_engine
+from mien.stores.engine import advice_for, cause_of, open_engine
 from mien.stores.sums import FIGURES
 from mien.stores.tables import (
     MIGRATIONS,
@@ -233,6 +233,11 @@ class SqlStore:
         with self._read() as connection:
             return marks.between(connection, start, end, sources, limit)
 
+    def marker(self, key: str) -> Marker | None:
+        """Return the marker with this id."""
+        with self._read() as connection:
+            return marks.find(connection, key)
+
     def drop_marker(self, key: str) -> bool:
         """Delete the marker with this id, and return whether there was one."""
         with self._write() as connection:
@@ -322,10 +327,10 @@ class SqlStore:
         try:
             yield
         except (exc.IntegrityError, exc.DataError) as error:
-            raise ValueError(f"the database refuses the row: {_cause(error)}") from error
+            raise ValueError(f"the database refuses the row: {cause_of(error)}") from error
         except exc.SQLAlchemyError as error:
-            cause = _cause(error)
-            raise StoreError(f"cannot {verb} the store '{self._name}': {cause}{_advice(cause)}") from error
+            cause = cause_of(error)
+            raise StoreError(f"cannot {verb} the store '{self._name}': {cause}{advice_for(cause)}") from error
 
 
 def _mark(connection: sa.Connection) -> int:
@@ -334,29 +339,6 @@ def _mark(connection: sa.Connection) -> int:
 
 def _chunks(ids: list[bytes]) -> Iterator[list[bytes]]:
     return (ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK))
-
-
-def _cause(error: exc.SQLAlchemyError) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())
-
-
-def _advice(cause: str) -> str:
-    advice = {
-        "not a database": "; it is a file of another kind: name another with store.url",
-        "malformed": "; it is damaged: restore a copy, or move it away to begin anew",
-        "disk is full": "; make room, nothing is lost meanwhile",
-        "disk I/O": "; check the disk",
-        "readonly": "; check who may write the file and its folder, or name another with store.url",
-        "unable to open": "; check who may read the file and its folder",
-        "locked": "; another program holds it: close that",
-        "onnection refused": "; start the server, or check host and port in store.url",
-        "resolve host": "; check the host in store.url",
-        "password authentication failed": "; check user and password in store.url",
-        "no password supplied": "; name the password in store.url, best as MIEN_STORE__URL",
-        "does not exist": "; make it (createdb), or check store.url",
-        "permission denied": "; the user must own the database, or may make tables in it",
-    }
-    return next((advice for sign, advice in advice.items() if sign in cause), "")
 
 
 def _totals() -> list[Any]:
