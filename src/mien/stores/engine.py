@@ -1,4 +1,4 @@
-"""How a database is opened, and what its errors mean: SQLite with settings that make a commit last, PostgreSQL as is."""
+"""How a database is opened, and what its errors mean: SQLite so that a commit lasts, PostgreSQL as it comes."""
 
 from __future__ import annotations
 
