@@ -41,7 +41,6 @@ MAX_RAW = 20_000
 """At most so many raw observations are read at once: 5 minutes of two cameras at 30 frames/s."""
 
 MAX_ANSWERS = 256
-MAX_MARKERS = 200
 MAX_LETTERS = 20
 
 Answer = TypeVar("Answer")
@@ -144,17 +143,15 @@ class Queries:
         key = ("hours", start, end.replace(second=0), chosen)
         return await self._shared(key, 30.0, lambda store: store.timeline(start, end, "hour", chosen or None))
 
-    async def markers(self, window: Window, sources: Sequence[str] = ()) -> list[Marker]:
-        """Return the newest markers of a window, oldest first: those of these sources, and those of all.
+    async def markers(self, start: datetime, end: datetime, sources: Sequence[str], limit: int) -> list[Marker]:
+        """Return the newest markers of [start, end), oldest first: those of these sources, and those of all.
 
         Raises:
             StoreError: The store is not there or fails.
         """
         chosen = tuple(sorted(sources))
-        key = ("markers", window, chosen)
-        return await self._shared(
-            key, 1.0, lambda store: store.markers(window.start, window.end, chosen or None, MAX_MARKERS)
-        )
+        key = ("markers", start, end, chosen, limit)
+        return await self._shared(key, 0.5, lambda store: store.markers(start, end, chosen or None, limit))
 
     async def dead_letters(self) -> list[DeadLetter]:
         """Return the newest dead letters, newest first.
