@@ -1,4 +1,4 @@
-"""A run's folder: checkpoints, the model of each epoch, and `latest.json`, which says which of them is newest and best.
+"""A run's folder: checkpoints, the models of each epoch, and `latest.json`, which says which is newest and best.
 
 The folder is a path or any fsspec URL. `mien.edge.model_store` reads `latest.json` on devices that have no torch.
 """
@@ -21,7 +21,7 @@ from mien.errors import InputError, MienError, MissingExtraError
 from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
 from mien.training.loop import Training
-from mien.training.model import HEADS, EmotionNet, SingleHead, fold
+from mien.training.model import EmotionNet, SingleHead, fold, predict
 
 __all__ = ["Publisher", "RunFolder", "last_checkpoint", "load_checkpoint"]
 
@@ -84,7 +84,7 @@ class RunFolder:
 
 
 class Publisher(callbacks.Callback):
-    """After each epoch, write the averaged network as ONNX and bring `latest.json` up to date.
+    """After each epoch, write the averaged network as ONNX, a file for each head, and bring `latest.json` up to date.
 
     It must stand before the callback that averages the weights, which swaps them in for validation alone; and it
     comes before the checkpoint is written, so that an epoch that has its checkpoint has been published.
@@ -104,33 +104,44 @@ class Publisher(callbacks.Callback):
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the ONNX file and latest.json."""
+        """Write the ONNX file of each head that was trained, and latest.json."""
         from mien.training import export
 
         assert isinstance(pl_module, Training)  # noqa: S101
         assert self.net is not None  # noqa: S101
         public = pl_module.splits["PublicTest"]
-        targets = torch.eye(len(EMOTIONS))[public.labels].numpy()
         net = export.round_weights(self.net)
-        calibration = export.calibrate(pl_module.public_logits, targets)
-        model = export.to_onnx(net, HEADS[0], calibration, name="mien-1", trained_on=export.TAUGHT[HEADS[0]])
-        export.check(model, SingleHead(net, HEADS[0], calibration.temperature), public.pixels[:64])
-
-        stem = f"{trainer.current_epoch:03d}"
-        entry = {
-            "epoch": trainer.current_epoch,
-            "accuracy": round(float(trainer.callback_metrics["val_acc1"]), 6),
-            "model": f"{stem}.onnx",
-            "sha256": hashlib.sha256(model).hexdigest(),
-            "checkpoint": f"{stem}.ckpt",
-        }
-        self.folder.write(f"{stem}.onnx", model)
+        logits = predict(net, public.pixels)
+        targets = {"fer2013": torch.eye(len(EMOTIONS))[public.labels].numpy(), "ferplus": public.votes}
         known = json.loads(self.folder.read("latest.json") or b"{}")
-        best = known.get("best")
-        if best is None or best["epoch"] >= entry["epoch"] or entry["accuracy"] > best["accuracy"]:
-            best = entry
-        latest = {"format": 1, "latest": entry, "best": best}
+        latest: dict[str, Any] = {"format": 1}
+        for head, figure in (("fer2013", "val_acc1"), ("ferplus", "val_ferplus")):
+            if head == "ferplus" and not (pl_module.config.ferplus_weight and figure in trainer.callback_metrics):
+                continue
+            calibration = export.calibrate(logits[head], targets[head])
+            name, taught = export.NAMES[head].format("mien-1"), export.TAUGHT[head]
+            model = export.to_onnx(net, head, calibration, name=name, trained_on=taught)
+            export.check(model, SingleHead(net, head, calibration.temperature), public.pixels[:64])
+            stem = f"{trainer.current_epoch:03d}"
+            file = f"{export.NAMES[head].format(stem)}.onnx"
+            self.folder.write(file, model)
+            entry = {
+                "epoch": trainer.current_epoch,
+                "accuracy": round(float(trainer.callback_metrics[figure]), 6),
+                "model": file,
+                "sha256": hashlib.sha256(model).hexdigest(),
+                "checkpoint": f"{stem}.ckpt",
+            }
+            if head == "fer2013":
+                latest |= _newest_and_best(entry, known.get("best"))
+            else:
+                latest[head] = _newest_and_best(entry, known.get(head, {}).get("best"))
         self.folder.write("latest.json", json.dumps(latest, indent=2).encode())
+
+
+def _newest_and_best(entry: dict[str, Any], best: dict[str, Any] | None) -> dict[str, Any]:
+    better = best is None or best["epoch"] >= entry["epoch"] or entry["accuracy"] > best["accuracy"]
+    return {"latest": entry, "best": entry if better else best}
 
 
 def last_checkpoint(out: str) -> str | None:
@@ -148,11 +159,12 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
     try:
         with fsspec.open(str(path)) as file:
             kept = torch.load(file, map_location="cpu", weights_only=True)
-        net = EmotionNet()
+        config = _config(kept["hyper_parameters"]["config"])
+        net = EmotionNet.wide(config.width)
         net.load_state_dict(
             {key.removeprefix("net."): value for key, value in kept["state_dict"].items() if key.startswith("net.")}
         )
-        return net.eval(), _config(kept["hyper_parameters"]["config"])
+        return net.to(memory_format=torch.channels_last).eval(), config  # type: ignore[call-overload]
     except FileNotFoundError as error:
         raise InputError(f"no checkpoint at '{path}': give a .ckpt that `mien train` wrote") from error
     except Exception as error:  # torch.load raises whatever the bytes lead it to

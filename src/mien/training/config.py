@@ -36,6 +36,11 @@ class TrainConfig:
         learning_rate: The peak of the one-cycle schedule.
         weight_decay: On convolutions and heads, not on norms and biases.
         label_smoothing: On FER-2013's labels.
+        start_from: A checkpoint whose averaged weights the run begins with; None: weights drawn by chance.
+        teachers: Checkpoints of the networks behind the soft labels; none: the labels alone.
+        teacher_share: How much of a face's target is its soft label; the rest is its label.
+        class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
+        width: Channels, as a multiple of the shipped network's; over 1 for teachers.
         ferplus_weight: The weight of the head that learns the FER+ votes; 0 where there are no votes.
         ema_decay: Of the averaged weights, which are the ones kept.
         small_size: The side in pixels of the faces in the first half of the run (progressive resizing).
@@ -58,6 +63,11 @@ class TrainConfig:
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
     label_smoothing: Share = 0.1
+    start_from: str | None = None
+    teachers: tuple[str, ...] = ()
+    teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    width: Annotated[float, Field(gt=0, le=8)] = 1.0
     ferplus_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     ema_decay: Share = 0.998
     small_size: Annotated[int, Field(ge=16, le=48)] = 36

@@ -44,6 +44,8 @@ class Training(lightning.LightningModule):
     Attributes:
         net: The network.
         splits: The faces of Training and PublicTest.
+        soft: The soft labels of Training's faces, shape (n, 7), or None.
+        weights: Of each label's loss, shape (7,).
         public_logits: What the `fer2013` head answered on PublicTest at the last validation, shape (n, 7).
     """
 
@@ -51,10 +53,28 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dataclasses.asdict(config)})
         self.config = config
-        self.net = EmotionNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = EmotionNet.wide(config.width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.soft: np.ndarray | None = None
         self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
+        self.weights: Tensor
+        self.register_buffer("weights", self._label_weights(), persistent=False)
         self.outputs: list[tuple[Tensor, Tensor]] = []
         self.public_logits = np.zeros((0, len(EMOTIONS)), np.float32)
+
+    def _label_weights(self) -> Tensor:
+        """Return the weight of each label's loss, (7,); they average 1 over the faces."""
+        counts = np.bincount(self.splits["Training"].labels, minlength=len(EMOTIONS))
+        weights = counts.clip(min=1) ** -self.config.class_balance
+        return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
+
+    def _targets(self, indices: Tensor, labels: Tensor) -> Tensor:
+        """Return what the first head should answer, (B, 7): the label, smoothed, and its share of the soft label."""
+        smoothing = self.config.label_smoothing
+        targets = functional.one_hot(labels, len(EMOTIONS)).float() * (1 - smoothing) + smoothing / len(EMOTIONS)
+        if self.soft is None:
+            return targets
+        soft = torch.from_numpy(self.soft[indices.cpu().numpy()]).to(self.device)
+        return torch.lerp(targets, soft, self.config.teacher_share)
 
     def _batch(self, usage: str, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         chosen = indices.cpu().numpy()
@@ -97,7 +117,8 @@ class Training(lightning.LightningModule):
         small = self.current_epoch < config.epochs // 2
         faces = augment(pixels, config.small_size if small else INPUT_SIZE, config, generator)
         logits = self.net(faces.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits["fer2013"].float(), labels, label_smoothing=config.label_smoothing)
+        likely = torch.log_softmax(logits["fer2013"].float(), 1)
+        loss = -(self._targets(indices, labels) * self.weights * likely).sum(1).mean()
         # Faces without votes have no part in this, but the head always has: DDP waits for every gradient.
         shares = votes / votes.sum(1, keepdim=True).clamp(min=1)
         unlike = -(shares * torch.log_softmax(logits["ferplus"].float(), 1)).sum()

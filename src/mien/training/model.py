@@ -22,6 +22,7 @@ __all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs", "fol
 
 HEADS = ("fer2013", "ferplus")
 INPUT_SIZE = 48
+WIDTHS = (48, 96, 192)
 MEAN, STD = 0.5076, 0.2550
 """Of the Training pixels, scaled to 0-1."""
 
@@ -65,7 +66,7 @@ class EmotionNet(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (48, 96, 192),
+        widths: tuple[int, ...] = WIDTHS,
         depths: tuple[int, ...] = (1, 2, 2),
         dropout: float = 0.2,
     ) -> None:
@@ -82,6 +83,11 @@ class EmotionNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict({head: nn.Linear(channels, len(EMOTIONS)) for head in HEADS})
+
+    @classmethod
+    def wide(cls, width: float) -> EmotionNet:
+        """Return an untrained network with so many times the channels of the shipped one, in steps of 8."""
+        return cls(tuple(max(8, round(channels * width / 8) * 8) for channels in WIDTHS))
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""

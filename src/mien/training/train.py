@@ -7,6 +7,7 @@ torchrun; under a torchrun of the user's own, over several machines, `train` joi
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch import callbacks
 
@@ -27,6 +29,7 @@ from mien.training.checkpoints import Publisher, RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
+from mien.training.soft_labels import soft_labels
 
 __all__ = ["TrainConfig", "train"]
 
@@ -45,7 +48,8 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
 
     Raises:
         ConfigError: A value is out of range.
-        InputError: The data set or the accelerator cannot be used, or `config.out` holds another run.
+        InputError: The data set, the accelerator or a checkpoint that is named cannot be used, or `config.out` holds
+            another run.
         MissingExtraError: The configuration asks for a tracker or a place whose package is not installed.
         MienError: The run's folder cannot be written, or one of several processes failed.
     """
@@ -88,8 +92,33 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
         )
-        trainer.fit(Training(config, faces), ckpt_path=found[-1] if found else None, weights_only=True)
+        trainer.fit(_training(config, faces, folder), ckpt_path=found[-1] if found else None, weights_only=True)
     return folder.checkpoints()[-1]
+
+
+def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Training:
+    """Return the network that the run begins with, and the soft labels, which a resumed run finds in its folder."""
+    training = Training(config, faces)
+    if config.start_from:
+        start, before = load_checkpoint(config.start_from)
+        if before.width != config.width:
+            raise InputError(
+                f"cannot start from '{config.start_from}': it is {before.width} wide, the run {config.width}; "
+                "give both the same width"
+            )
+        training.net.load_state_dict(start.state_dict())
+    if not config.teachers:
+        return training
+    kept = folder.read("soft_labels.npy")
+    if kept is None:
+        teachers = [load_checkpoint(path)[0] for path in config.teachers]
+        buffer = io.BytesIO()
+        np.save(buffer, soft_labels(teachers, faces.split("Training"), config.seed))
+        kept = buffer.getvalue()
+        if int(os.environ.get("RANK", 0)) == 0:
+            folder.write("soft_labels.npy", kept)
+    training.soft = np.load(io.BytesIO(kept), allow_pickle=False)
+    return training
 
 
 def _callbacks(config: TrainConfig, folder: RunFolder) -> list[callbacks.Callback]:
