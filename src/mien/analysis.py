@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import checked
+from mien.edge import model_store
 from mien.errors import InputError
 from mien.observation import Face, Observation, decode, encode
 from mien.table import TableWriter, to_pandas, to_polars
@@ -40,7 +41,8 @@ class Analyzer:
         []
 
     Args:
-        model: An ONNX file with Mien's contract, or "ferplus" for the second model that comes with Mien.
+        model: An ONNX file with Mien's contract, or "ferplus" for the second model of this machine; None: the first.
+            They are those that `mien model pull` brought, or else those that come with Mien.
         settings: The others of `[vision]`, by name: `confidence`, `max_side`, `abstain_below`, `smoothing_s`.
 
     Attributes:
@@ -52,7 +54,7 @@ class Analyzer:
     """
 
     def __init__(self, model: str | Path | None = None, **settings: float | None) -> None:
-        self._settings = checked({"vision": {"model": model, **settings}}, "the arguments").vision
+        self._settings = model_store.in_use(checked({"vision": {"model": model, **settings}}, "the arguments"))
         self._detector, self._classifier = shared_models(self._settings)
         self.model_id = self._classifier.model_id
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.config import Settings
+from mien.edge import model_store
 from mien.errors import InputError, MienError, PartialError, UsageError
 from mien.observation import Observation
 from mien.table import TableWriter
@@ -64,7 +65,7 @@ def analyze_paths(
     _check(paths, output, annotate)
     if blur and not annotate:
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
-    vision = settings.vision
+    vision = model_store.in_use(settings)
     models = shared_models(vision)
     problems: list[str] = []
     with contextlib.ExitStack() as stack:

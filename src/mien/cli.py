@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mien import __version__, cli_store, cli_training
+from mien import __version__, cli_model, cli_report, cli_store, cli_training
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
 )
-model_app = typer.Typer(help="The emotion model that this machine uses.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(model_app, name="model")
+app.add_typer(cli_model.app, name="model")
 app.add_typer(cli_training.app)
 app.add_typer(cli_store.app, name="store")
+app.add_typer(cli_report.app, name="report")
 
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="The store: sqlite:////path/mien.db, … [default: in the state folder]")
@@ -51,7 +51,7 @@ Broker = Annotated[
 ]
 Model = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the pulled or shipped one]"),
+    typer.Option(metavar="MODEL", help="fer2013, ferplus, or an ONNX file with Mien's contract [default: fer2013]"),
 ]
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
 
@@ -202,9 +202,7 @@ def analyze(
     fps: Annotated[float | None, typer.Option(help="Look at most at so many frames of a video's second.")] = None,
     start: Annotated[str, typer.Option(metavar="TIME", help="Begin videos at: seconds, mm:ss or hh:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Stop videos before this time.")] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="An ONNX model with Mien's contract [default: the shipped one]")
-    ] = None,
+    model: Model = None,
 ) -> None:
     """Analyse photos and videos as fast as this machine can, into a table."""
     from mien.batch import analyze_paths
@@ -215,28 +213,6 @@ def analyze(
     analyze_paths(
         settings, paths, output=output, annotate=annotate, blur=blur, every=every, fps=fps, start=begin, end=stop
     )
-
-
-@model_app.command(epilog="Example: mien model pull s3://bucket/run")
-def pull(
-    url: Annotated[str, typer.Argument(help="A run's folder: a path, https://…, s3://…")],
-    latest: Annotated[bool, typer.Option("--latest", help="Take the newest epoch, not the best one.")] = False,
-) -> None:
-    """Make a run's model the one of this machine; the one before is kept."""
-    from mien.edge import model_store
-
-    home = _settings("model", {}).ensure_home()
-    installed = model_store.pull(url, home, which="latest" if latest else "best")
-    typer.echo(f"this machine now uses {installed.model_id}; `mien model rollback` goes back")
-
-
-@model_app.command(epilog="Example: mien model rollback")
-def rollback() -> None:
-    """Go back to the model before."""
-    from mien.edge import model_store
-
-    installed = model_store.rollback(_settings("model", {}).ensure_home())
-    typer.echo(f"this machine uses {installed.model_id} again")
 
 
 @app.command(epilog="Example: mien doctor")
@@ -263,9 +239,7 @@ def doctor() -> None:
 def bench(
     video: Annotated[Path | None, typer.Argument(help="What to measure with [default: the demo clip]")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="End after so many seconds at the latest.")] = 10.0,
-    model: Annotated[
-        Path | None, typer.Option(help="An ONNX model with Mien's contract [default: the shipped one]")
-    ] = None,
+    model: Model = None,
 ) -> None:
     """Measure how fast this machine reads faces: decode, detect, classify, track, total."""
     from rich.console import Console
@@ -273,8 +247,9 @@ def bench(
 
     from mien.bench import bench as measure
     from mien.bench import machine
+    from mien.edge import model_store
 
-    report = measure(_settings("bench", {"vision": {"model": model}}).vision, video, seconds)
+    report = measure(model_store.in_use(_settings("bench", {"vision": {"model": model}})), video, seconds)
     table = Table("part", box=None, pad_edge=False, header_style="bold")
     for column in ("frames/s", "ms p50", "ms p99"):
         table.add_column(column, justify="right")

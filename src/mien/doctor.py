@@ -78,9 +78,10 @@ def _model(settings: Settings) -> Result:
     import numpy as np
     import onnxruntime
 
+    from mien.edge import model_store
     from mien.vision.emotions import Classifier
 
-    classifier = Classifier.load(settings.vision.model)
+    classifier = Classifier.load(model_store.in_use(settings).model)
     classifier.classify(np.zeros((1, 48, 48), np.uint8))
     return "ok", f"{classifier.model_id} on onnxruntime {onnxruntime.__version__}"
 

@@ -9,6 +9,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -23,12 +24,20 @@ import pytest
 pytest.importorskip("torch")
 import numpy as np
 import torch
+from PIL import Image
+from typer.testing import CliRunner
 
+import mien
+from mien.batch import analyze_paths
+from mien.cli import app
+from mien.config import Settings, load
+from mien.doctor import diagnose
 from mien.edge import model_store
+from mien.edge.live_model import LiveModel
 from mien.errors import InputError, MienError, MissingExtraError, ModelError
 from mien.training import export
 from mien.training.checkpoints import RunFolder
-from mien.training.model import HEADS, EmotionNet, fold
+from mien.training.model import EmotionNet, fold
 from mien.vision.emotions import Classifier
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
@@ -38,15 +47,22 @@ pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch i
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs, the first of which is the better."""
     folder = tmp_path_factory.mktemp("published")
-    entries = []
-    for epoch, accuracy in ((0, 0.7), (1, 0.6)):
+    nets = []
+    for epoch in (0, 1):
         torch.manual_seed(epoch)
-        net = export.round_weights(fold(EmotionNet()))
-        model = export.to_onnx(net, HEADS[0], export.Calibration(1.0, 0.3), name=f"epoch-{epoch}", trained_on="noise")
-        (folder / f"{epoch:03d}.onnx").write_bytes(model)
+        nets.append(export.round_weights(fold(EmotionNet())))
+
+    def write(epoch: int, accuracy: float, head: str, suffix: str) -> dict[str, object]:
+        name, calibration = f"epoch-{epoch}{suffix}", export.Calibration(1.0, 0.3)
+        model = export.to_onnx(nets[epoch], head, calibration, name=name, trained_on="noise")
+        (folder / f"{epoch:03d}{suffix}.onnx").write_bytes(model)
         digest = hashlib.sha256(model).hexdigest()
-        entries.append({"epoch": epoch, "accuracy": accuracy, "model": f"{epoch:03d}.onnx", "sha256": digest})
-    (folder / "latest.json").write_text(json.dumps({"format": 1, "latest": entries[1], "best": entries[0]}))
+        return {"epoch": epoch, "accuracy": accuracy, "model": f"{epoch:03d}{suffix}.onnx", "sha256": digest}
+
+    labels = {"best": write(0, 0.7, "fer2013", ""), "latest": write(1, 0.6, "fer2013", "")}
+    votes = {"latest": write(1, 0.85, "ferplus", "-ferplus")}
+    votes["best"] = votes["latest"]
+    (folder / "latest.json").write_text(json.dumps({"format": 1, **labels, "ferplus": votes}))
     return folder
 
 
@@ -61,8 +77,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def model_in_use(home: Path) -> str:
-    found = model_store.current(home)
+def model_in_use(home: Path, head: model_store.Head = "fer2013") -> str:
+    found = model_store.current(home, head)
     assert found is not None
     classifier = Classifier.load(found[0])
     assert classifier.model_id == found[1].model_id
@@ -82,13 +98,113 @@ def test_best_model_is_pulled_unless_the_latest_is_asked_for(published: Path, ho
 def test_rollback_brings_the_model_before_back_and_can_be_undone(published: Path, home: Path) -> None:
     with pytest.raises(InputError, match="no earlier model"):
         model_store.rollback(home)
-    model_store.pull(str(published), home)
-    model_store.pull(str(published), home, which="latest")
+    first = model_store.pull(str(published), home)
+    newest = model_store.pull(str(published), home, which="latest")
     model_store.pull(str(published), home, which="latest")  # again: nothing to replace
-    assert model_store.rollback(home).epoch == 0
+    assert model_store.rollback(home) == first
     assert model_in_use(home) == "epoch-0"
-    assert model_store.rollback(home).epoch == 1
+    assert model_store.rollback(home) == newest
     assert len(list((home / "models").iterdir())) == 3
+
+
+def test_rollback_of_the_first_model_brings_back_the_one_that_comes_with_mien(published: Path, home: Path) -> None:
+    installed = model_store.pull(str(published), home)
+    assert model_store.rollback(home) is None
+    assert model_store.current(home) is None
+    assert model_store.in_use(Settings(home=home)).model is None
+    assert model_store.rollback(home) == installed
+    assert model_in_use(home) == "epoch-0"
+
+
+def test_each_head_has_a_model_and_a_rollback_of_its_own(published: Path, home: Path) -> None:
+    model_store.pull(str(published), home)
+    model_store.pull(str(published), home, head="ferplus")
+    assert (model_in_use(home), model_in_use(home, "ferplus")) == ("epoch-0", "epoch-1-ferplus")
+    model_store.pull(str(published), home, which="latest")
+    model_store.rollback(home, "ferplus")
+    assert model_store.current(home, "ferplus") is None
+    assert model_in_use(home) == "epoch-1"
+    model_store.rollback(home)
+    model_store.rollback(home, "ferplus")
+    assert (model_in_use(home), model_in_use(home, "ferplus")) == ("epoch-0", "epoch-1-ferplus")
+
+
+def test_head_that_the_run_has_not(copy: Path, home: Path) -> None:
+    run = json.loads((copy / "latest.json").read_text())
+    del run["ferplus"]
+    (copy / "latest.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"has no model of the FER\+ votes"):
+        model_store.pull(str(copy), home, head="ferplus")
+    assert model_store.pull(str(copy), home).epoch == 0
+
+
+def test_all_that_reads_faces_takes_the_pulled_model(
+    published: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python, `mien analyze`, a watch and the doctor."""
+    model_store.pull(str(published), home)
+    votes = model_store.pull(str(published), home, head="ferplus").model_id
+    monkeypatch.setenv("MIEN_HOME", str(home))
+    assert mien.Analyzer().model_id.startswith("epoch-0@")
+    assert mien.Analyzer("ferplus").model_id == LiveModel(load({"vision": {"model": "ferplus"}})).classifier.model_id
+    assert mien.Analyzer("ferplus").model_id == votes
+    Image.new("RGB", (64, 64)).save(tmp_path / "grey.png")
+    for flags, expected in (({}, "epoch-0@"), ({"vision": {"model": "ferplus"}}, votes)):
+        analyze_paths(load(flags), [tmp_path / "grey.png"], output=tmp_path / "out.jsonl")
+        assert json.loads((tmp_path / "out.jsonl").read_text())["model"].startswith(expected)
+    findings = {finding.name: finding.text for finding in diagnose(load())}
+    assert any("epoch-0@" in text for text in findings.values())
+    model_store.rollback(home)
+    assert mien.Analyzer().model_id == Classifier.load().model_id
+
+
+@pytest.mark.parametrize("spoil", ["damaged", "foreign", "gone", "pointer"])
+def test_pulled_model_that_cannot_be_used_is_told_of_and_passed_over(
+    published: Path, home: Path, spoil: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed = model_store.pull(str(published), home)
+    file, pointer = home / "models" / f"{installed.sha256}.onnx", home / "models" / "fer2013.json"
+    if spoil == "damaged":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif spoil == "gone":
+        file.unlink()
+    elif spoil == "pointer":
+        pointer.write_text("{")
+    else:  # whole, but of a contract that this version cannot read
+        import onnx
+
+        model = onnx.load(file)
+        next(entry for entry in model.metadata_props if entry.key == "mien.contract").value = "9"
+        digest = hashlib.sha256(model.SerializeToString()).hexdigest()
+        (home / "models" / f"{digest}.onnx").write_bytes(model.SerializeToString())
+        pointer.write_text(pointer.read_text().replace(installed.sha256, digest))
+    analyzer = mien.Analyzer()  # the folder is not this one
+    assert model_store.in_use(Settings(home=home)).model is None
+    assert LiveModel(Settings(home=home)).classifier.model_id == analyzer.model_id == Classifier.load().model_id
+    lines = {record.getMessage() for record in caplog.records}
+    assert len(lines) == 1
+    assert re.search(r"(pull it again|pull the model again).*; until then the model that comes with Mien", lines.pop())
+    with pytest.raises(ModelError):
+        model_store.current(home)
+    if spoil != "pointer":
+        model_store.pull(str(published), home)
+        assert model_in_use(home) == "epoch-0"
+
+
+def test_commands(published: Path, home: Path) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["model", *arguments], env={"MIEN_HOME": str(home)}, catch_exceptions=False)
+        return done.exit_code, done.output
+
+    shipped = Classifier.load("ferplus").model_id
+    assert f"{shipped}, comes with Mien" in run("show")[1]
+    code, said = run("pull", str(published), "--head", "ferplus")
+    assert code == 0
+    assert "this machine's ferplus model is now epoch-1-ferplus@" in said
+    assert "use it with vision.model" in said
+    assert "epoch 1 of" in run("show")[1]
+    assert "comes with Mien again" in run("rollback", "--head", "ferplus")[1]
+    assert f"{shipped}, comes with Mien" in run("show")[1]
 
 
 def test_damaged_model_is_refused_and_the_old_one_stays(copy: Path, home: Path) -> None:

@@ -20,6 +20,7 @@ pytest.importorskip("torch")
 pytest.importorskip("lightning")
 import torch
 
+from mien.edge import model_store
 from mien.errors import ConfigError, InputError, MienError, MissingExtraError
 from mien.training import curves
 from mien.training.checkpoints import last_checkpoint, load_checkpoint
@@ -80,6 +81,23 @@ def test_latest_names_the_newest_and_the_best_epoch(run: Path) -> None:
     for entry in (latest["latest"], latest["best"]):
         assert hashlib.sha256((run / entry["model"]).read_bytes()).hexdigest() == entry["sha256"]
         assert (run / entry["checkpoint"]).exists()
+
+
+def test_run_with_votes_publishes_both_heads(voted: Path, tmp_path: Path) -> None:
+    train(TrainConfig(str(voted), str(tmp_path / "run"), **TINY | {"epochs": 2}), accelerator="cpu")
+    run = json.loads((tmp_path / "run" / "latest.json").read_text())
+    rows = metrics(tmp_path / "run")
+    agreement = [float(row["val_ferplus"]) for row in rows]
+    assert run["latest"]["model"] == "001.onnx"
+    assert run["ferplus"]["latest"]["model"] == "001-ferplus.onnx"
+    assert run["ferplus"]["latest"]["accuracy"] == pytest.approx(agreement[1], abs=1e-5)
+    assert run["ferplus"]["best"]["accuracy"] == pytest.approx(max(agreement), abs=1e-5)
+    assert run["best"]["accuracy"] == pytest.approx(max(float(row["val_acc1"]) for row in rows), abs=1e-5)
+    labels, votes = (
+        model_store.pull(str(tmp_path / "run"), tmp_path),
+        model_store.pull(str(tmp_path / "run"), tmp_path, head="ferplus"),
+    )
+    assert (labels.model_id.split("@")[0], votes.model_id.split("@")[0]) == ("mien-1", "mien-1-ferplus")
 
 
 def test_run_resumed_after_kill_ends_with_the_same_weights(dataset: Path, run: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import VisionSettings
+from mien.config import Settings
+from mien.edge import model_store
 from mien.observation import EMOTIONS
 from mien.vision.faces import Faces, crop
 from mien.vision.photos import Picture, as_image
@@ -64,7 +65,7 @@ def analyze(
 
 def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
     image = as_image(picture)
-    detector, classifier = shared_models(VisionSettings())
+    detector, classifier = shared_models(model_store.in_use(Settings()))
     found = None if detector_backend == "skip" else detector.detect(image)
     if found is not None and not len(found) and enforce_detection:
         what = "the array" if isinstance(picture, np.ndarray) else f"'{picture}'"

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import VisionSettings
+from mien.config import Settings
+from mien.edge import model_store
 from mien.observation import EMOTIONS
 from mien.vision.faces import crop
 from mien.vision.photos import Picture, as_image
@@ -40,7 +41,7 @@ class FER:
         if unknown := sorted(of_haar.keys() - self.IGNORED):
             raise TypeError(f"FER has no setting {', '.join(unknown)}")
         self._smallest = min_face_size
-        self._detector, self._classifier = load_models(VisionSettings())
+        self._detector, self._classifier = load_models(model_store.in_use(Settings()))
 
     def find_faces(self, img: Picture) -> list[list[int]]:
         """Return the faces' boxes, [x, y, w, h] in pixels, the surest first; see `detect_emotions`."""

@@ -1,0 +1,81 @@
+"""Fetching files: an address goes in, the content comes out, bounded in size; fsspec only where need be."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from mien.errors import InputError, MienError, MissingExtraError
+
+__all__ = ["download"]
+
+TIMEOUT_S = 30.0
+
+
+def download(url: str, limit: int) -> bytes:
+    """Return a file's content.
+
+    Args:
+        url: A path, or an address with http(s)://, s3:// or another protocol that fsspec knows.
+        limit: The most bytes that it may have.
+
+    Raises:
+        InputError: There is no such file, it is too large, or the protocol is unknown.
+        MissingExtraError: The protocol needs a package that is not installed.
+        MienError: It cannot be read.
+    """
+    protocol = url.partition("://")[0].lower() if "://" in url else "file"
+    read: Callable[[str, int], bytes] = {"file": _read_file, "http": _read_http, "https": _read_http}.get(
+        protocol, _read_fsspec
+    )
+    try:
+        content = read(url, limit + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no '{url}': expected the folder of a run of `mien train`") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise MienError(f"cannot read '{url}': {error}; check the address and your rights to it") from error
+    if len(content) > limit:
+        raise InputError(f"'{url}' is larger than the {limit >> 20} MB allowed")
+    return content
+
+
+def _read_file(url: str, limit: int) -> bytes:
+    with Path(url.removeprefix("file://")).open("rb") as file:
+        return file.read(limit)
+
+
+def _read_http(url: str, limit: int) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  # `download` lets only http(s) here
+            content: bytes = answer.read(limit)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == http.HTTPStatus.NOT_FOUND:
+                raise FileNotFoundError(url) from error
+            raise OSError(f"the server answers {error.code} {error.reason}") from error
+    return content
+
+
+def _read_fsspec(url: str, limit: int) -> bytes:
+    protocol = url.partition("://")[0]
+    try:
+        import fsspec
+
+        files, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        if protocol == "s3":
+            raise MissingExtraError(f"'{url}'", "s3") from error
+        raise InputError(f"cannot read '{url}': {error}; install fsspec and its package for {protocol}://") from error
+    except ValueError as error:
+        raise InputError(f"cannot read '{url}': {error}") from error
+    try:
+        with files.open(path, "rb") as file:
+            content: bytes = file.read(limit)
+    except OSError:
+        raise
+    except Exception as error:  # each protocol's package has its own
+        raise OSError(str(error).partition("\n")[0]) from error
+    return content
