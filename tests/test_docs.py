@@ -89,11 +89,14 @@ def test_every_column_of_the_store_is_documented() -> None:
 
 
 def test_every_route_is_documented() -> None:
-    from mien.dashboard.api import build_api
+    from mien.config import Settings
+    from mien.dashboard.api import Api
 
     text = read("reference/rest.md")
-    for route in build_api(None).openapi()["paths"]:  # type: ignore[arg-type]
+    api = Api(None, Settings())  # type: ignore[arg-type]
+    for route in api.app.openapi()["paths"]:
         assert f"`{route}`" in text
+    api.close()
 
 
 def test_every_public_name_is_documented() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mien.dashboard.api import error_response
+from mien.dashboard.problems import error_response
+from mien.dashboard.who import KEY, LOCAL
 
 __all__ = ["Guard"]
 
@@ -60,8 +61,9 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008, "reason": "foreign host or origin"})
             return
         if refusal:
-            await error_response(403, "forbidden", refusal)(scope, receive, send)
+            await error_response(403, refusal)(scope, receive, send)
             return
+        scope[KEY] = LOCAL
         policy = API_POLICY if scope["path"].startswith("/api/") else PAGE_POLICY
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:

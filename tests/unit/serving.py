@@ -1,0 +1,59 @@
+"""An application in this process, its guard around it, and a client that sends it requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+
+from mien.config import Settings
+from mien.dashboard.api import Api
+from mien.dashboard.guard import Guard
+from mien.dashboard.live import Listener
+from mien.dashboard.queries import Queries, store_url
+
+__all__ = ["Client", "serving"]
+
+
+class Client:
+    """Sends requests to an application in this process, all in one event loop."""
+
+    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop, api: ASGIApp | None = None) -> None:
+        self.app, self.loop, self.api = app, loop, api or app
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.loop.run_until_complete(self._send(method, path, options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def behind(self, guard: Guard) -> Client:
+        return Client(guard, self.loop)
+
+    async def _send(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, **options)
+
+
+@contextmanager
+def serving(home: Path, url: str | None = None) -> Iterator[Client]:
+    """Yield a client of the API over the store in a folder, or at an URL, as on loopback; there is no broker."""
+    settings = Settings(home=home, **({"store": {"url": url}} if url else {}))  # type: ignore[arg-type]
+    queries = Queries(store_url(settings), Listener(settings))
+    api = Api(queries, settings)
+    loop = asyncio.new_event_loop()
+    try:
+        yield Client(Guard(api.app, "127.0.0.1"), loop, api.app)
+    finally:
+        api.close()
+        queries.close()
+        loop.close()
