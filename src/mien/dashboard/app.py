@@ -17,10 +17,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from mien.config import Settings
-from mien.dashboard.api import build_api, error_response
+from mien.dashboard.api import Api
 from mien.dashboard.guard import Guard
 from mien.dashboard.live import Listener
 from mien.dashboard.page import STATIC, View
+from mien.dashboard.problems import error_response
 from mien.dashboard.queries import Queries, store_url
 from mien.errors import MienError
 
@@ -74,7 +75,8 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     listening = _bind(settings.dashboard.host, settings.dashboard.port)
     listener = Listener(settings)
     queries = Queries(store_url(settings), listener)
-    app = _build(queries)
+    api = Api(queries, settings)
+    app = _build(queries, api)
     host = settings.dashboard.host
     names = [name.strip() for name in settings.dashboard.allowed_hosts.split(",") if name.strip()]
     config = uvicorn.Config(
@@ -89,15 +91,15 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         asyncio.run(Server(config, stop, lambda: ready(address)).serve(sockets=[listening]))
     finally:
         listener.stop()
+        api.close()
         queries.close()
         listening.close()
 
 
-def _build(queries: Queries) -> FastAPI:
+def _build(queries: Queries, api: Api) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    api = build_api(queries)
-    app.add_api_route("/api", lambda: error_response(404, "not_found", "there is no /api: see /api/v1/openapi.json"))
-    app.mount("/api", api)
+    app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
+    app.mount("/api", api.app)
     app.mount("/assets", StaticFiles(directory=STATIC))
 
     @ui.page("/", title="Mien", response_timeout=10)
