@@ -82,6 +82,7 @@ class _Selected(Wrapper):
     def __init__(self, source: Source, every: int, start: float, end: float | None) -> None:
         super().__init__(source)
         self._every, self._start, self._end = every, start, end
+        source.skip_to(start)
         bounded = start > 0 or end is not None
         self.expected = None if bounded or source.expected is None else math.ceil(source.expected / every)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import MienError
+from mien.vision.seeking import begin_of
 from mien.vision.video import open_container
 
 __all__ = ["Sound"]
@@ -47,7 +48,8 @@ class Sound:
             log.warning("the sound of '%s' (%s) is left out: an MP4 cannot hold it as it is", path, name)
             self.close()
             return
-        self._start_s = float(video.start_time * video.time_base) if video.start_time is not None else 0.0
+        first_s = float(video.start_time * video.time_base) if video.start_time is not None else 0.0
+        self._start_s = begin_of(container, first_s)
 
     def join(self, container: Any, from_s: float) -> None:
         """Add a sound track to an MP4 that nothing was written to so far.

@@ -63,7 +63,8 @@ class Frame:
     Attributes:
         image: BGR, shape (h, w, 3), uint8.
         index: Its number in the medium, counted from 0.
-        offset_s: Position in the medium in seconds; None for photos.
+        offset_s: Position in the medium in seconds, 0 at its first frame, or where its sound begins if that is well
+            before; None for photos.
         time: UTC: of live sources the clock at capture, of files the session's start + offset_s, of photos what their
             EXIF data tell, else None.
         path: The photo's file; None elsewhere.
@@ -95,6 +96,12 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the medium ends or the source is closed."""
+
+    def skip_to(self, offset_s: float) -> None:
+        """Say, before iterating, that nobody wants the frames before a time, in seconds: some of them may be left out.
+
+        Those that are not left out keep their number and offset.
+        """
 
     def close(self) -> None:
         """Give the medium back; may be called from any thread, more than once, and ends an iteration."""
@@ -221,6 +228,10 @@ class Wrapper(Source):
             self.dropped = self.source.dropped
             yield frame
         self.problem = self.source.problem
+
+    def skip_to(self, offset_s: float) -> None:
+        """Let the other leave out what nobody wants."""
+        self.source.skip_to(offset_s)
 
     def close(self) -> None:
         """Close the other."""

@@ -1,12 +1,13 @@
 """Video files: any container and codec that FFmpeg reads, frame by frame, with their true times.
 
 A path goes in, frames come out: upright as the file's rotation says, at the times that the file gives them, counted
-from the first. What the header says of length and count is never trusted. A damaged or truncated file is read as far
-as it goes; `problem` then says so.
+from where the file begins. What the header says of length and count is never trusted. A damaged or truncated file is
+read as far as it goes; `problem` then says so.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import numpy as np
 from mien.config import without_password
 from mien.errors import InputError, MienError
 from mien.observation import now
+from mien.vision.seeking import Place, begin_of, find
 from mien.vision.sources import Frame, Image, Source
 
 __all__ = ["MAX_PIXELS", "Converter", "Video", "open_container", "reason_of"]
@@ -28,6 +30,9 @@ MAX_PIXELS = 40_000_000
 
 MAX_DAMAGED = 500
 """So many packets in a row that do not decode end a file."""
+
+WORTH_SEEKING_S = 2.0
+"""What lies before an earlier time is simply decoded."""
 
 
 class Video(Source):
@@ -47,31 +52,74 @@ class Video(Source):
     def __init__(self, path: str, name: str) -> None:
         self.path, self.name = path, name
         self.problem: str | None = None
+        self._from_s = 0.0
         self._closed = False
         self._lock = threading.Lock()
         self._container, self._stream = open_container(path)
         rate, length = self._stream.average_rate, _length(self._container, self._stream)
         self.expected = round(length * rate) if rate and length else None
 
+    def skip_to(self, offset_s: float) -> None:
+        """Decode little of what lies before this time; see `mien.vision.sources.Source`."""
+        self._from_s = offset_s
+
     def __iter__(self) -> Iterator[Frame]:
         start = now()
         convert = Converter()
         rate = self._stream.average_rate or self._stream.guessed_rate or 25
-        count, offset, first = 0, 0.0, None
-        for decoded in self._decode():
-            if first is None:
-                first = decoded.time or 0.0
-            step = offset + float(1 / rate) if count else 0.0
+        unit, place = self._stream.time_base, self._find()
+        begin = None if place is None else begin_of(self._container, float(place.times[0]) * float(unit))
+        index, offset = -1, 0.0
+        for index, decoded in self._numbered(place):
+            if begin is None:
+                begin = begin_of(self._container, decoded.time or 0.0)
             # Times never run backwards, also where a file says so; a frame without one follows at the nominal rate.
-            offset = max(offset, decoded.time - first) if decoded.time is not None else step
-            yield Frame(convert(decoded), count, offset, _later(start, offset))
-            count += 1
+            after = 0.0 if index == 0 else offset + float(1 / rate)
+            offset = after if decoded.time is None else max(offset, decoded.time - begin)
+            yield Frame(convert(decoded), index, offset, _later(start, offset))
         if self._closed:
             return
-        if not count:
+        if begin is None:
             raise InputError(f"cannot read video '{self.path}': none of its frames can be decoded; is it damaged?")
         # Some containers tell the length, some the time of the end.
-        self._note_what_is_missing(count, offset + float(1 / rate) + max(0.0, first or 0.0))
+        self._note_what_is_missing(index + 1, offset + float(1 / rate) + max(0.0, begin))
+
+    def _find(self) -> Place | None:
+        if self._from_s < WORTH_SEEKING_S:
+            return None
+        container, stream = open_container(self.path)
+        with container:
+            return find(container, stream, self._from_s, lambda: self._closed)
+
+    def _numbered(self, place: Place | None) -> Iterator[tuple[int, Any]]:
+        """Yield decoded frames, from a place on if that can be reached, each with its number in the whole."""
+        if place is not None:
+            frames = self._decode() if self._seek(place) else iter(())
+            first = next(frames, None)
+            number = None if first is None else place.number_of(first.pts)
+            if number is not None:
+                yield from enumerate(itertools.chain([first], frames), number)
+                return
+            self._rewind()
+        yield from enumerate(self._decode())
+
+    def _seek(self, place: Place) -> bool:
+        import av
+
+        with self._lock:
+            try:
+                self._container.seek(place.key, stream=self._stream)
+            except (av.FFmpegError, ValueError):  # cannot, or closed meanwhile
+                return False
+        return True
+
+    def _rewind(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self.problem = None
+            self._container.close()
+            self._container, self._stream = open_container(self.path)
 
     def _decode(self) -> Iterator[Any]:
         """Yield decoded frames, passing over packets that are damaged."""
