@@ -180,10 +180,11 @@ def dashboard(
 ) -> None:
     """Serve the dashboard and the REST API."""
     from mien.dashboard import run_dashboard
+    from mien.doctor import diagnose
 
     flags = {"dashboard": {"host": host, "port": port}, "store": {"url": store}, "broker": _address(broker)}
     settings = _settings("dashboard", flags)
-    run_dashboard(settings, _stop_on_signals(), ready=lambda url: log.info("the dashboard is at %s", url))
+    run_dashboard(settings, _stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose)
 
 
 @app.command(epilog="Example: mien analyze holiday/ -o faces.csv")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from nicegui import ui
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
@@ -20,7 +20,7 @@ from mien.config import Settings
 from mien.dashboard.api import Api
 from mien.dashboard.guard import Guard
 from mien.dashboard.live import Listener
-from mien.dashboard.page import STATIC, View
+from mien.dashboard.pages import STATIC, Diagnose, add_pages
 from mien.dashboard.problems import error_response
 from mien.dashboard.queries import Queries, store_url
 from mien.errors import MienError
@@ -61,13 +61,14 @@ class Server(uvicorn.Server):
         return self._stop.is_set() or await super().on_tick(counter)
 
 
-def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[str], None]) -> None:
+def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[str], None], diagnose: Diagnose) -> None:
     """Serve the dashboard until `stop` is set; then it ends within 2 seconds.
 
     Args:
         settings: Where to listen, and where store and broker are.
         stop: Ends it.
         ready: Called once with the page's address, when it can be opened.
+        diagnose: The doctor, whose findings the page System shows.
 
     Raises:
         MienError: The port is in use, or the address is not this machine's.
@@ -76,7 +77,8 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     listener = Listener(settings)
     queries = Queries(store_url(settings), listener)
     api = Api(queries, settings)
-    app = _build(queries, api)
+    add_pages(queries, settings, diagnose)
+    app = _build(api)
     host = settings.dashboard.host
     names = [name.strip() for name in settings.dashboard.allowed_hosts.split(",") if name.strip()]
     config = uvicorn.Config(
@@ -96,15 +98,11 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         listening.close()
 
 
-def _build(queries: Queries, api: Api) -> FastAPI:
+def _build(api: Api) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
     app.mount("/api", api.app)
     app.mount("/assets", StaticFiles(directory=STATIC))
-
-    @ui.page("/", title="Mien", response_timeout=10)
-    def index(request: Request) -> None:
-        View(queries, request.url.query)
 
     ui.run_with(
         app, title="Mien", favicon=STATIC / "icon.svg", language="en-US", tailwind=False, message_history_length=50,

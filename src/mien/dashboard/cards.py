@@ -1,4 +1,4 @@
-"""The parts of the page as HTML: figures, shares, sources with the faces in view.
+"""Figures and sources as HTML: what stands in the cards of the pages.
 
 Answers of `queries` go in, strings of HTML come out. Whatever did not arise here is escaped.
 """
@@ -13,26 +13,33 @@ from typing import Any
 from mien.dashboard.charts import SHOWN
 from mien.dashboard.queries import SourceState
 from mien.dashboard.wording import amount, counted, moment
-from mien.observation import EMOTIONS, Face, Observation
+from mien.observation import EMOTIONS, Emotion, Face, Observation
 from mien.stores.base import Summary
 from mien.vision.colours import COLOURS
 
 __all__ = [
+    "dot",
     "figures",
+    "headline",
     "in_words",
     "none",
     "palette",
     "people",
     "share_list",
+    "source_card",
     "source_foot",
     "source_head",
+    "source_now",
     "stage",
     "status",
+    "strongest",
     "text",
 ]
 
 SHOWN_FACES = 8
 """So many faces of a source are listed one by one."""
+
+WHY = '<button class="why" type="button" popovertarget="definition" aria-label="What is this index?">?</button>'
 
 
 def palette() -> str:
@@ -40,61 +47,135 @@ def palette() -> str:
     return ":root{" + "".join(f"--{emotion}:{color};" for emotion, color in COLOURS.items()) + "}"
 
 
-def figures(total: Summary, states: Sequence[SourceState]) -> dict[str, tuple[str, str]]:
-    """Return the four figures above the chart: by title, the value with its unit and a note.
+def strongest(total: Summary) -> tuple[Emotion, float] | None:
+    """Return the emotion with the highest mean probability, and that in percent; None without a face."""
+    if not total.faces:
+        return None
+    index = max(range(len(EMOTIONS)), key=lambda place: total.sums[place])
+    return EMOTIONS[index], 100 * total.sums[index] / total.faces
+
+
+def headline(states: Sequence[SourceState], minute: Summary) -> str:
+    """Return what is so right now, over all sources shown.
 
     Args:
-        total: The sum over the period.
-        states: The sources chosen.
+        states: The sources.
+        minute: The sum over their last minute.
     """
     faces = sum(len(state.newest.faces) for state in states if state.newest)
     online = sum(state.online for state in states)
-    happiness = total.happiness
-    top = max(EMOTIONS, key=lambda emotion: total.sums[EMOTIONS.index(emotion)]) if total.faces else None
-    share = 100 * max(total.sums) / total.faces if total.faces else 0.0
+    top, happiness = strongest(minute), minute.happiness
+    return "".join(
+        (
+            _figure("Faces in view", amount(faces), "face" if faces == 1 else "faces", "now"),
+            _figure(
+                "Most shown", *((top[0].capitalize(), f"{top[1]:.0f}\u202f%") if top else ("–", "")),
+                f"{dot(top[0])}in the last minute" if top else "no face in the last minute",
+            ),
+            _figure("Happiness index", "–" if happiness is None else f"{happiness:.0f}", "of 100",
+                    _meter(happiness, "no face in the last minute"), WHY),
+            _figure("Sources", f"{online}", f"of {len(states)} online", _delays(states)),
+        )
+    )  # fmt: skip
+
+
+def figures(total: Summary, other: Summary | None) -> str:
+    """Return the figures of a period.
+
+    Args:
+        total: The sum over it.
+        other: What it is compared with.
+    """
+    top, happiness = strongest(total), total.happiness
     frames = counted(total.frames, "frame", "frames")
-    return {
-        "Faces in view": (
-            _value(amount(faces), "face" if faces == 1 else "faces"),
-            f"now · {online} of {counted(len(states), 'source', 'sources')} online",
-        ),
-        "Happiness index": (_value("–" if happiness is None else f"{happiness:.0f}", "of 100"), _meter(happiness)),
-        "Most shown": (
-            _value(top.capitalize() if top else "–", f"{share:.0f}\u202f%" if top else ""),
-            f"{_dot(top)}mean over all faces" if top else "no face in this period",
-        ),
-        "Analysed": (
-            _value(amount(total.faces), "face" if total.faces == 1 else "faces"),
-            f"in {frames} · {total.faces / total.frames:.2f} a frame" if total.frames else "no frame in this period",
-        ),
-    }
+    mean = total.faces / total.frames if total.frames else None
+    before = other.faces / other.frames if other and other.frames else None
+    return "".join(
+        (
+            _figure("Happiness index", "–" if happiness is None else f"{happiness:.0f}", "of 100",
+                    _change(happiness, other and other.happiness, "{:.0f}", "points")
+                    or _meter(happiness, "no face in this period"), WHY),
+            _figure(
+                "Most shown", *((top[0].capitalize(), f"{top[1]:.0f}\u202f%") if top else ("–", "")),
+                _rival_top(other) or (f"{dot(top[0])}mean over all faces" if top else "no face in this period"),
+            ),
+            _figure("Faces in view", "–" if mean is None else f"{mean:.2f}", "a frame",
+                    _change(mean, before, "{:.2f}", "a frame") or "on average"),
+            _figure("Analysed", amount(total.faces), "face" if total.faces == 1 else "faces",
+                    (f"against {counted(other.faces, 'face', 'faces')}" if other else "")
+                    or (f"in {frames}" if total.frames else "no frame in this period")),
+        )
+    )  # fmt: skip
 
 
-def share_list(total: Summary) -> str:
-    """Return the share of each emotion as a list of bars."""
+def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[Emotion] = ()) -> str:
+    """Return the share of each emotion as a list of bars.
+
+    Args:
+        total: The sum over the period.
+        other: What it is compared with: a second bar for each.
+        emotions: Those chosen; empty: all.
+    """
     rows = []
     for emotion in SHOWN:
         index = EMOTIONS.index(emotion)
         share = 100 * total.sums[index] / total.faces if total.faces else 0.0
+        count = f"{amount(total.counts[index])} named"
+        second = ""
+        if other is not None:
+            rival = 100 * other.sums[index] / other.faces if other.faces else 0.0
+            count = f"{share - rival:+.1f} points" if total.faces and other.faces else "nothing to compare"
+            second = _bar(emotion, rival, "track thin")
+        faint = "" if not emotions or emotion in emotions else ' class="faint"'
         rows.append(
-            f'<li>{_dot(emotion)}<span class="name">{emotion.capitalize()}</span>'
-            f'<span class="value">{share:.1f}\u202f%</span>'
-            f'<span class="count">{amount(total.counts[index])} named</span>'
-            f'<span class="track" aria-hidden="true"><i style="width:{share:.2f}%;background:var(--{emotion})"></i>'
-            "</span></li>"
+            f'<li{faint}>{dot(emotion)}<span class="name">{emotion.capitalize()}</span>'
+            f'<span class="value">{share:.1f}\u202f%</span><span class="count">{count}</span>'
+            f"{_bar(emotion, share, 'track')}{second}</li>"
         )
     left = f"{counted(total.abstained, 'face', 'faces')} too unclear to name" if total.abstained else ""
     return f'<ul class="shares">{"".join(rows)}</ul><p class="fine">{left}</p>'
+
+
+def source_card(name: str) -> str:
+    """Return the frame of a source's card; its parts come by their ids."""
+    return (
+        f'<article class="card source" id="source-{name}"><header id="head-{name}"></header>'
+        f'<div class="stage" data-stage="{name}" aria-hidden="true"></div>'
+        f'<div class="now" id="now-{name}"></div>'
+        f'<figure class="stream"><svg data-stream="{name}" viewBox="0 0 600 100" preserveAspectRatio="none" '
+        f'role="img" aria-label="Emotions in the last minute"></svg>'
+        f"<figcaption><span>60 s ago</span><span>now</span></figcaption></figure>"
+        f'<div class="faces" id="people-{name}"></div><footer id="foot-{name}"></footer></article>'
+    )
 
 
 def source_head(state: SourceState, zone: tzinfo, now: datetime) -> str:
     """Return a source's name and its availability."""
     word = "Online" if state.online else "Offline"
     since = f" since {moment(state.since, zone, now)}" if state.since else ""
+    name = escape(state.source)
     return (
-        f'<h3 title="{escape(state.source)}">{escape(state.source)}</h3>'
+        f'<h2 title="{name}"><a href="/history?source={name}">{name}</a></h2>'
         f'<span class="state {word.lower()}"><i aria-hidden="true"></i>{word}{since}</span>'
     )
+
+
+def source_now(state: SourceState) -> str:
+    """Return the emotion that the faces in view show most, and how many they are."""
+    if not state.newest:
+        words = "Waiting for a frame" if state.online else "Offline"
+        return f'<p class="most none">{words}</p>'
+    faces = state.newest.faces
+    if not faces:
+        return '<p class="most none">No face in view</p><p class="many">0 faces</p>'
+    means = [sum(getattr(face.probabilities, emotion) for face in faces) / len(faces) for emotion in EMOTIONS]
+    index = max(range(len(EMOTIONS)), key=lambda place: means[place])
+    if all(face.emotion is None for face in faces):
+        most = '<p class="most none">Unclear</p>'
+    else:
+        share = f"<small>{100 * means[index]:.0f}\u202f%</small>"
+        most = f'<p class="most">{dot(EMOTIONS[index])}{EMOTIONS[index].capitalize()} {share}</p>'
+    return f'{most}<p class="many">{counted(len(faces), "face", "faces")}</p>'
 
 
 def source_foot(state: SourceState, zone: tzinfo, now: datetime) -> str:
@@ -115,11 +196,9 @@ def source_foot(state: SourceState, zone: tzinfo, now: datetime) -> str:
 
 def people(state: SourceState) -> str:
     """Return the faces in view of a source, one a row, with the share of each emotion."""
-    if not state.newest:
-        return '<p class="nobody">Nothing to see while it is offline</p>' if not state.online else ""
+    if not state.newest or not state.newest.faces:
+        return ""
     faces = state.newest.faces
-    if not faces:
-        return '<p class="nobody">No face in view</p>'
     rows = "".join(_person(face) for face in _largest(faces)[:SHOWN_FACES])
     more = len(faces) - SHOWN_FACES
     rest = f'<p class="fine">and {counted(more, "face", "faces")} more</p>' if more > 0 else ""
@@ -154,7 +233,7 @@ def status(kind: str, words: str, reason: str = "") -> str:
 def none(states: Sequence[SourceState], zone: tzinfo, now: datetime) -> str:
     """Return what stands in the chart's place in a period without a frame."""
     last = max((state.last for state in states if state.last), default=None)
-    seen = f"The newest is of {moment(last, zone, now)}: choose a longer period." if last else "Nothing has come yet."
+    seen = f"The newest is of {moment(last, zone, now)}: choose another period." if last else "Nothing has come yet."
     return f"<p><b>No frame in this period</b><br>{seen}</p>"
 
 
@@ -169,6 +248,11 @@ def in_words(total: Summary, period: str) -> str:
 def text(words: str) -> str:
     """Return words as HTML shows them literally."""
     return escape(words, quote=True)
+
+
+def dot(emotion: str) -> str:
+    """Return a dot in an emotion's colour."""
+    return f'<i class="dot" aria-hidden="true" style="background:var(--{emotion})"></i>'
 
 
 def _largest(faces: list[Face]) -> list[Face]:
@@ -194,16 +278,37 @@ def _label(face: Face) -> str:
     return f"{face.emotion.capitalize()} {100 * getattr(face.probabilities, face.emotion):.0f}\u202f%"
 
 
-def _value(number: str, unit: str) -> str:
-    return f"{number}<small>{unit}</small>"
+def _figure(title: str, number: str, unit: str, note: str, why: str = "") -> str:
+    return (
+        f'<section class="card figure"><h2>{title}</h2>{why}<p class="big">{number}<small>{unit}</small></p>'
+        f'<div class="note">{note}</div></section>'
+    )
 
 
-def _meter(happiness: float | None) -> str:
-    if happiness is None:
-        return "no face in this period"
-    bar = f'<i style="width:{happiness:.1f}%;background:var(--happy)"></i>'
-    return f'<span class="track meter" aria-hidden="true">{bar}</span>'
+def _meter(happiness: float | None, otherwise: str) -> str:
+    return otherwise if happiness is None else _bar("happy", happiness, "track meter")
 
 
-def _dot(emotion: str | None) -> str:
-    return f'<i class="dot" aria-hidden="true" style="background:var(--{emotion})"></i>'
+def _bar(emotion: Emotion, percent: float, classes: str) -> str:
+    return (
+        f'<span class="{classes}" aria-hidden="true"><i style="width:{percent:.2f}%;background:var(--{emotion})"></i>'
+        "</span>"
+    )
+
+
+def _change(value: float | None, other: float | None, form: str, unit: str) -> str:
+    if value is None or other is None:
+        return ""
+    sign = "▲" if value > other else "▼" if value < other else "="
+    return f"{sign} {form.format(abs(value - other))} {unit} against {form.format(other)}"
+
+
+def _rival_top(other: Summary | None) -> str:
+    top = strongest(other) if other else None
+    return f"{dot(top[0])}against {top[0].capitalize()} {top[1]:.0f}\u202f%" if top else ""
+
+
+def _delays(states: Sequence[SourceState]) -> str:
+    waits = [state.stats.delay_ms.p99 for state in states if state.online and state.stats and state.stats.delay_ms]
+    known = [wait for wait in waits if wait is not None]
+    return f"at most {max(known):,.0f} ms behind (p99)" if known else "their delay is not known"

@@ -1,12 +1,14 @@
-"""The Plotly figure of the emotions over time, and the colours that every part of the page shares.
+"""What the charts draw: the Plotly figure of the emotions over time, the stream of a minute.
 
-A timeline goes in, a plain dictionary in Plotly's format comes out. Text, grid and background take their colours from
-the page's style sheet, so one figure serves the light and the dark theme.
+A timeline goes in, plain dictionaries and lists come out. Text, grid and background take their colours from the page's
+style sheet, so one figure serves the light and the dark theme.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,21 @@ import numpy as np
 from mien.dashboard.periods import Window
 from mien.dashboard.queries import Timeline
 from mien.observation import EMOTIONS, Emotion
+from mien.stores.base import Marker
 from mien.vision.colours import COLOURS
 
-__all__ = ["SHOWN", "shares", "timeline_figure"]
+__all__ = ["SHOWN", "shares", "stream", "timeline_figure"]
 
 SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "disgust", "angry")
 """The order in which people read them: from pleasant to unpleasant. Data keep the order of EMOTIONS."""
 
 EDGE = timedelta(milliseconds=1)
+
+UNCLEAR = "#e3e6ea"
+"""Faces that no emotion was named of: lighter than neutral."""
+
+LABEL = 24
+"""So many characters of a marker's label stand in the chart."""
 
 
 def shares(rows: np.ndarray) -> np.ndarray:
@@ -31,19 +40,71 @@ def shares(rows: np.ndarray) -> np.ndarray:
     return result
 
 
-def timeline_figure(timeline: Timeline, zone: tzinfo, text_px: float = 12.0) -> dict[str, Any]:
-    """Return the stacked shares of the emotions over time above the faces in view.
+def stream(rows: np.ndarray) -> list[list[int]]:
+    """Return a minute as a stream: how many faces in a frame showed each emotion, in hundredths of a face.
+
+    Args:
+        rows: Seconds, shape (n, COLUMNS).
+
+    Returns:
+        A list of n numbers per emotion, in the order of SHOWN, evened out over three seconds.
+    """
+    frames = rows[:, :1]
+    mean = np.divide(rows[:, 10:], frames, out=np.zeros((len(rows), 7)), where=frames > 0)
+    known = (frames > 0).astype(np.float64)
+    # The mean over the neighbours that have frames: a second without one is a gap, not nobody.
+    weight = np.convolve(known[:, 0], np.ones(3), "same")
+    even = np.stack([np.convolve(mean[:, place], np.ones(3), "same") for place in range(7)])
+    smooth = np.divide(even, weight, out=np.zeros_like(even), where=(weight > 0) & (known[:, 0] > 0))
+    return [(100 * smooth[EMOTIONS.index(emotion)]).round().astype(int).tolist() for emotion in SHOWN]
+
+
+def timeline_figure(
+    timeline: Timeline,
+    zone: tzinfo,
+    text_px: float = 12.0,
+    *,
+    emotions: Sequence[Emotion] = (),
+    form: str = "share",
+    markers: Sequence[Marker] = (),
+) -> dict[str, Any]:
+    """Return the emotions over time above the faces in view.
 
     Args:
         timeline: What to draw.
         zone: The viewer's: Plotly draws the times as they are written.
         text_px: The height of the text in CSS pixels.
+        emotions: Those to draw; empty: all.
+        form: `share` stacks mean probabilities in percent, `count` the faces named.
+        markers: Moments to draw as lines.
     """
     window, rows = timeline
     starts = [window.start + timedelta(seconds=window.width * point) for point in range(window.points)]
+    drawn = [emotion for emotion in SHOWN if not emotions or emotion in emotions]
+    bands, top = (_shares if form == "share" else _counts)(timeline, starts, drawn, zone)
     mean_faces = np.divide(rows[:, 1], rows[:, 0], out=np.zeros(len(rows)), where=rows[:, 0] > 0)
-    times, picks = _outline(starts, rows[:, 1] > 0, window)
-    values = np.nan_to_num(shares(rows))[picks]
+    count = {
+        "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces a frame", "yaxis": "y2",
+        "x": [_local(start, zone) for start in [*starts, window.end]], "y": [*mean_faces.round(2).tolist(), 0],
+        "line": {"shape": "hv", "width": 1.2, "color": "#7b8794"}, "fillcolor": "rgba(123,135,148,.22)",
+        "hovertemplate": "%{y:.2~f}",
+    }  # fmt: skip
+    layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25), text_px)
+    layout["yaxis"] |= {"range": [0, top]} | ({"ticksuffix": " %"} if form == "share" else {"tickformat": ",~s"})
+    for marker in markers:
+        _mark(layout, marker, zone)
+    return {"data": [*bands, count], "layout": layout, "config": CONFIG}
+
+
+CONFIG = {"displayModeBar": False, "responsive": True, "showTips": False, "doubleClick": False}
+
+
+def _shares(
+    timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
+) -> tuple[list[dict[str, Any]], float]:
+    """Return a band per emotion, and the top of the axis."""
+    times, picks = _outline(starts, timeline.rows[:, 1] > 0, timeline.window)
+    values = np.nan_to_num(shares(timeline.rows))[picks]
     values[np.array(picks, dtype=int) < 0] = 0
     stamps = [_local(time, zone) for time in times]
     skips = ["skip" if pick < 0 else "y" for pick in picks]
@@ -55,19 +116,48 @@ def timeline_figure(timeline: Timeline, zone: tzinfo, text_px: float = 12.0) -> 
             "line": {"width": 0.8, "color": COLOURS[emotion]}, "fillcolor": COLOURS[emotion],
             "hovertemplate": hover, "hoverinfo": skips,
         }
-        for emotion in SHOWN
+        for emotion in drawn
     ]  # fmt: skip
-    count = {
-        "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces", "yaxis": "y2",
-        "x": [_local(start, zone) for start in [*starts, window.end]], "y": [*mean_faces.round(2).tolist(), 0],
-        "line": {"shape": "hv", "width": 1.2, "color": "#7b8794"}, "fillcolor": "rgba(123,135,148,.22)",
-        "hovertemplate": "%{y:.2~f} faces a frame",
-    }  # fmt: skip
-    top = max(1.0, float(mean_faces.max(initial=0)) * 1.25)
-    return {"data": [*bands, count], "layout": _layout(window, zone, top, text_px), "config": CONFIG}
+    return bands, 100.0
 
 
-CONFIG = {"displayModeBar": False, "responsive": True, "showTips": False, "doubleClick": False}
+def _counts(
+    timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
+) -> tuple[list[dict[str, Any]], float]:
+    """Return steps per emotion, with those too unclear to name on top if all are drawn, and the top of the axis."""
+    rows = timeline.rows
+    layers = [(emotion.capitalize(), COLOURS[emotion], rows[:, 3 + EMOTIONS.index(emotion)]) for emotion in drawn]
+    if len(drawn) == len(SHOWN):
+        layers.append(("Unclear", UNCLEAR, rows[:, 2]))
+    stamps = [_local(start, zone) for start in [*starts, timeline.window.end]]
+    bands = [
+        {
+            "type": "scatter", "mode": "lines", "stackgroup": "count", "name": name, "x": stamps,
+            "y": [*values.astype(int).tolist(), 0], "line": {"width": 0.8, "color": color, "shape": "hv"},
+            "fillcolor": color, "hovertemplate": "%{y:,.0f} faces",
+        }
+        for name, color, values in layers
+    ]  # fmt: skip
+    total = np.sum([values for _, _, values in layers], axis=0)
+    return bands, max(1.0, 1.06 * float(total.max(initial=0)))
+
+
+def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo) -> None:
+    time = _local(marker.time, zone)
+    layout["shapes"].append(
+        {
+            "type": "line", "x0": time, "x1": time, "xref": "x", "y0": 0, "y1": 1, "yref": "paper",
+            "line": {"width": 1.5, "dash": "dot", "color": "#7b8794"},
+        }
+    )  # fmt: skip
+    label = marker.label if len(marker.label) <= LABEL else f"{marker.label[: LABEL - 1]}…"
+    layout["annotations"].append(
+        {
+            "text": escape(label), "x": time, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
+            "xanchor": "center", "showarrow": False,
+        }
+    )  # fmt: skip
+    layout["margin"]["t"] = 26
 
 
 def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
@@ -79,18 +169,20 @@ def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[st
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "inherit", "size": text_px},
         "showlegend": False,
-        "dragmode": False,
+        "dragmode": "zoom",
+        "shapes": [],
         "hovermode": "x unified",
         "hoverlabel": {"namelength": -1},
         "uirevision": "stays",
         "annotations": [
             {
-                "text": "Faces per frame", "xref": "paper", "yref": "paper", "x": 0, "y": 0.185,
+                "text": "Faces a frame", "xref": "paper", "yref": "paper", "x": 0, "y": 0.185,
                 "xanchor": "left", "yanchor": "bottom", "showarrow": False,
             }
         ],
         "xaxis": axis | {
-            "type": "date", "range": [_local(window.start, zone), _local(window.end, zone)], "anchor": "y2",
+            "fixedrange": False, "type": "date", "anchor": "y2",
+            "range": [_local(window.start, zone), _local(window.end, zone)],
             "hoverformat": clock, "nticks": 8, "showgrid": False, "ticks": "outside", "ticklen": 5,
             "tickformatstops": [
                 {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
@@ -98,7 +190,7 @@ def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[st
                 {"dtickrange": [43_200_000, None], "value": "%d %b"},
             ],
         },
-        "yaxis": axis | {"range": [0, 100], "domain": [0.32, 1], "ticksuffix": " %", "nticks": 5},
+        "yaxis": axis | {"domain": [0.32, 1], "nticks": 5},
         "yaxis2": axis | {"range": [0, top], "domain": [0, 0.17], "nticks": 3, "tickformat": ",~r"},
     }  # fmt: skip
 

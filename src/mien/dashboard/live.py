@@ -27,7 +27,7 @@ from mien.edge.connection import BrokerAddress, Connection
 from mien.errors import MienError
 from mien.observation import Observation, TopicKind, decode, new_id, topic
 
-__all__ = ["Listener", "LiveSource", "Stats"]
+__all__ = ["Delay", "Listener", "LiveSource", "Queue", "Stats"]
 
 log = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from mien.errors import StoreError
 from mien.observation import Observation
 from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
-__all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url"]
+__all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url", "summed"]
 
 ONLINE_S = 15.0
 """Without a broker, a source whose newest observation is not older counts as online."""
@@ -60,9 +60,7 @@ class Timeline(NamedTuple):
     @property
     def total(self) -> Summary:
         """The sum of all points."""
-        row = self.rows.sum(axis=0, dtype=np.float64)
-        counts = tuple(int(count) for count in row[3:10])
-        return Summary(int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[10:]))
+        return summed(self.rows)
 
 
 class SourceState(NamedTuple):
@@ -77,6 +75,7 @@ class SourceState(NamedTuple):
         frames: How many observations the store has of it.
         stats: Its own statistics, where it sends some.
         newest: Its newest observation, while it is fresh enough to be "now".
+        stored: The time of its newest observation in the store.
     """
 
     source: str
@@ -87,6 +86,7 @@ class SourceState(NamedTuple):
     frames: int
     stats: Stats | None
     newest: Observation | None
+    stored: datetime | None = None
 
 
 class Queries:
@@ -95,11 +95,14 @@ class Queries:
     Args:
         url: The store's URL.
         listener: Knows what the broker says.
+
+    Attributes:
+        listener: As given.
+        url: As given.
     """
 
     def __init__(self, url: str, listener: Listener) -> None:
-        self.listener = listener
-        self._url = url
+        self.listener, self.url = listener, url
         self._store: Store | None = None
         self._failed: tuple[float, StoreError] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dashboard-store")
@@ -225,7 +228,7 @@ class Queries:
         now_seen = newest if newest and online and (now - _time(newest)).total_seconds() <= ONLINE_S else None
         return SourceState(
             name, online, since or (None if online else last), info.first if info else None, last,
-            info.frames if info else 0, live.stats if live else None, now_seen,
+            info.frames if info else 0, live.stats if live else None, now_seen, info.last if info else None,
         )  # fmt: skip
 
     async def _catch_up(self) -> None:
@@ -300,7 +303,7 @@ class Queries:
             raise self._failed[1]
         try:
             if self._store is None:
-                self._store = open_store(self._url, read_only=True)
+                self._store = open_store(self.url, read_only=True)
             return ask(self._store)
         except StoreError as error:
             self._failed = (clock.monotonic(), error)
@@ -316,6 +319,13 @@ class Queries:
 def nothing(window: Window) -> Timeline:
     """Return the timeline of a window in which nothing was seen."""
     return Timeline(window, np.zeros((window.points, COLUMNS)))
+
+
+def summed(rows: np.ndarray) -> Summary:
+    """Return the sum of rows, shape (n, COLUMNS)."""
+    row = rows.sum(axis=0, dtype=np.float64)
+    counts = tuple(int(count) for count in row[3:10])
+    return Summary(int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[10:]))
 
 
 def store_url(settings: Settings) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 
 from mien.dashboard.periods import Window
 
-__all__ = ["amount", "counted", "moment", "span"]
+__all__ = ["amount", "counted", "moment", "size", "span", "stretch"]
 
 
 def amount(number: float) -> str:
@@ -29,6 +29,27 @@ def moment(time: datetime, zone: tzinfo, now: datetime) -> str:
         return local.strftime("%H:%M:%S")
     near = abs((today.date() - local.date()).days) < 7
     return local.strftime("%a %H:%M" if near else "%d %b %Y, %H:%M")
+
+
+def stretch(seconds: float) -> str:
+    """Return a length of time in its two largest units: 42 s, 3 min 5 s, 2 days 4 h."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}\u202fs"
+    for size_s, unit, part_s, part in ((86400, "days", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size_s:
+            count, rest = divmod(whole, size_s)
+            unit = "day" if unit == "days" and count == 1 else unit
+            return f"{count}\u202f{unit}" + (f" {rest // part_s}\u202f{part}" if rest // part_s else "")
+    return ""
+
+
+def size(count: float) -> str:
+    """Return a number of bytes: 12.4 MB."""
+    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            return f"{count / limit:,.1f}\u202f{unit}"
+    return f"{count:.0f}\u202fbytes"
 
 
 def span(window: Window, zone: tzinfo) -> str:

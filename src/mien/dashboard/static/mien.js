@@ -1,4 +1,4 @@
-/* The page's own script: theme, the choice of sources and period (kept in the URL), and the drawing of faces. */
+/* What all pages share: theme, the choice of sources and period (kept in the URL), what the server sends. */
 "use strict";
 
 window.mien = (() => {
@@ -6,6 +6,7 @@ window.mien = (() => {
   const darkness = matchMedia("(prefers-color-scheme: dark)");
   const query = () => new URLSearchParams(location.search);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const byId = (id) => document.getElementById(id);
 
   /* Theme: automatic, light or dark; remembered in this browser. */
   const THEMES = { auto: "Automatic", light: "Light", dark: "Dark" };
@@ -16,6 +17,7 @@ window.mien = (() => {
 
   function paint() {
     root.dataset.theme = theme === "auto" ? (darkness.matches ? "dark" : "light") : theme;
+    root.toggleAttribute("data-kiosk", query().get("kiosk") === "1");
     all("[data-action=theme]").forEach((button) => {
       button.dataset.now = theme;
       button.setAttribute("aria-label", `Theme: ${THEMES[theme]}`);
@@ -33,9 +35,8 @@ window.mien = (() => {
   }
 
   /* The choice: the URL holds it; buttons, boxes and fields show it; the server hears of each change. */
-  let drafting = false; // a custom period is being entered: the URL does not have it yet
+  const listeners = []; // called after each change of the URL
   function go(change) {
-    drafting = false;
     const next = query();
     change(next);
     const text = next.toString();
@@ -48,22 +49,6 @@ window.mien = (() => {
     emitEvent("choose", location.search);
   }
 
-  function choosePeriod(name) {
-    if (name === "custom") {
-      drafting = true;
-      root.dataset.period = "custom";
-      mark("custom");
-      fill();
-      document.getElementById("from")?.focus();
-      return;
-    }
-    go((next) => {
-      next.delete("from");
-      next.delete("to");
-      next.set("period", name);
-    });
-  }
-
   function chooseSources() {
     const boxes = all("#picker input[name=source]");
     const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
@@ -73,53 +58,49 @@ window.mien = (() => {
     });
   }
 
-  function chooseSpan(form) {
-    const [from, to] = [new Date(form.from.value), new Date(form.to.value)];
-    const bad = !(from < to);
-    form.to.setCustomValidity(bad ? "The end must be after the beginning" : "");
-    if (bad) return form.to.reportValidity();
-    go((next) => {
-      next.set("period", "custom");
-      next.set("from", from.toISOString().replace(".000", ""));
-      next.set("to", to.toISOString().replace(".000", ""));
-    });
-  }
-
-  const local = (date) => new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
-
-  function fill() {
-    const form = document.getElementById("span");
-    if (!form) return;
-    const [from, to] = ["from", "to"].map((name) => new Date(query().get(name) ?? NaN));
-    form.from.value = local(isNaN(from) ? new Date(Date.now() - 3600000) : from);
-    form.to.value = local(isNaN(to) ? new Date() : to);
-  }
-
-  function mark(period) {
-    all("[data-period-name]").forEach((button) =>
-      button.setAttribute("aria-pressed", String(button.dataset.periodName === period)),
-    );
-  }
-
   function show() {
-    const period = drafting ? "custom" : (query().get("period") ?? "5m");
     const chosen = query().getAll("source");
-    root.dataset.period = period;
-    mark(period);
-    if (period === "custom" && !drafting) fill();
     const boxes = all("#picker input[name=source]");
     boxes.forEach((box) => (box.checked = !chosen.length || chosen.includes(box.value)));
     const label = document.querySelector("#picker summary span");
     if (label) label.textContent = !chosen.length ? "All sources" : chosen.length === 1 ? chosen[0] : `${chosen.length} sources`;
+    // What the sources are is the same on the next page; what else was chosen belongs to this one.
+    const kept = new URLSearchParams(chosen.map((name) => ["source", name])).toString();
+    all('nav a[href^="/"]').forEach((link) => {
+      if (["/", "/history"].includes(link.pathname)) link.search = kept;
+    });
+    listeners.forEach((listen) => listen());
   }
 
-  /* What the server sends. */
-  function sources(names) {
+  /* What the server sends: contents of elements, and arguments of functions. */
+  const functions = {};
+  function take(parts) {
+    for (const [name, value] of Object.entries(parts)) {
+      const [kind, ...rest] = name.split(":");
+      const target = rest.join(":");
+      if (kind === "html") {
+        const element = byId(target);
+        if (element) element.innerHTML = value;
+      } else {
+        const [called, ...argument] = target.split(".");
+        functions[called]?.(value, argument.join("."));
+      }
+    }
+  }
+
+  functions.filled = (filled) => (root.dataset.filled = filled ? "yes" : "no");
+  functions.looking = (looking) =>
+    all("[data-action=check]").forEach((button) => {
+      button.disabled = looking;
+      button.textContent = looking ? "Looking …" : "Check again";
+    });
+
+  functions.sources = (names) => {
     const list = document.querySelector("#picker .options");
     if (!list) return;
-    const chosen = query().getAll("source");
+    const known = [...new Set([...names, ...query().getAll("source")])].sort();
     list.replaceChildren(
-      ...[...new Set([...names, ...chosen])].sort().map((name) => {
+      ...known.map((name) => {
         const label = document.createElement("label");
         const box = Object.assign(document.createElement("input"), { type: "checkbox", name: "source", value: name });
         const only = Object.assign(document.createElement("button"), { type: "button", className: "only", textContent: "only" });
@@ -129,37 +110,67 @@ window.mien = (() => {
         return label;
       }),
     );
+    functions.known?.(known);
     show();
-  }
+  };
 
-  function stages(states) {
-    for (const [source, state] of Object.entries(states)) {
-      const stage = document.querySelector(`[data-stage="${source}"]`);
-      if (!stage) continue;
-      stage.classList.toggle("dark", !state);
-      if (state) stage.style.aspectRatio = state.ratio;
-      const kept = new Map([...stage.children].map((child) => [child.dataset.key, child]));
-      for (const face of state?.faces ?? []) {
-        let mark = kept.get(face.key);
-        kept.delete(face.key);
-        if (!mark) {
-          mark = document.createElement("div");
-          mark.className = "face";
-          mark.dataset.key = face.key;
-          mark.append(document.createElement("span"));
-          stage.append(mark);
-        }
-        const [left, top, width, height] = face.box;
-        Object.assign(mark.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
-        mark.style.setProperty("--emotion", `var(--${face.emotion})`);
-        mark.classList.toggle("low", top < 16);
-        mark.classList.toggle("left", left + width / 2 < 16);
-        mark.classList.toggle("right", left + width / 2 > 84);
-        mark.firstChild.textContent = face.label;
+  /* Faces as boxes where the picture would be. */
+  function stage(state, source) {
+    const place = document.querySelector(`[data-stage="${source}"]`);
+    if (!place) return;
+    place.classList.toggle("dark", !state);
+    if (state?.ratio) place.style.aspectRatio = state.ratio;
+    const kept = new Map([...place.children].map((child) => [child.dataset.key, child]));
+    for (const face of state?.faces ?? []) {
+      let mark = kept.get(face.key);
+      kept.delete(face.key);
+      if (!mark) {
+        mark = document.createElement("div");
+        mark.className = "face";
+        mark.dataset.key = face.key;
+        mark.append(document.createElement("span"));
+        place.append(mark);
       }
-      kept.forEach((mark) => mark.remove());
+      const [left, top, width, height] = face.box;
+      Object.assign(mark.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
+      mark.style.setProperty("--emotion", `var(--${face.emotion})`);
+      mark.classList.toggle("low", top < 16);
+      mark.classList.toggle("left", left + width / 2 < 16);
+      mark.classList.toggle("right", left + width / 2 > 84);
+      mark.firstChild.textContent = face.label;
     }
+    kept.forEach((mark) => mark.remove());
   }
+  functions.stage = stage;
+
+  /* A minute as a stream: bands around a middle line, as thick as there are faces that show the emotion. */
+  const SHOWN = ["happy", "surprise", "neutral", "sad", "fear", "disgust", "angry"];
+  function stream(bands, source) {
+    const drawing = document.querySelector(`svg[data-stream="${source}"]`);
+    if (!drawing) return;
+    const count = bands[0].length;
+    const totals = bands[0].map((_, second) => bands.reduce((sum, band) => sum + band[second], 0));
+    const scale = 92 / Math.max(100, ...totals);
+    let low = totals.map((total) => 50 + (total * scale) / 2);
+    const x = (second) => ((second / (count - 1)) * 600).toFixed(1);
+    if (drawing.children.length !== bands.length) {
+      drawing.replaceChildren(
+        ...SHOWN.map((emotion) => {
+          const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+          path.style.fill = `var(--${emotion})`;
+          return path;
+        }),
+      );
+    }
+    bands.forEach((band, index) => {
+      const high = band.map((value, second) => low[second] - value * scale);
+      const over = high.map((y, second) => `${x(second)} ${y.toFixed(1)}`);
+      const under = low.map((y, second) => `${x(second)} ${y.toFixed(1)}`).reverse();
+      drawing.children[index].setAttribute("d", `M${over.join("L")}L${under.join("L")}Z`);
+      low = high;
+    });
+  }
+  functions.stream = stream;
 
   function copy(button) {
     navigator.clipboard?.writeText(button.dataset.copy).then(() => {
@@ -168,25 +179,24 @@ window.mien = (() => {
     });
   }
 
-  /* Each update of the chart hides its tooltip: show it again where the pointer still is. */
-  let pointer = null;
-  document.addEventListener("mousemove", (event) => {
-    const chart = event.target.closest?.(".plot");
-    pointer = chart && { clientX: event.clientX, clientY: event.clientY };
-    if (!chart?.on || chart.dataset.hovers) return;
-    chart.dataset.hovers = "yes";
-    chart.on("plotly_afterplot", () => {
-      if (pointer) chart.querySelector(".nsewdrag")?.dispatchEvent(new MouseEvent("mousemove", { ...pointer, bubbles: true }));
-    });
-  });
+  /* A wall screen stays on, and leaves the wall by Escape. */
+  let lock = null;
+  async function stayOn() {
+    if (!root.hasAttribute("data-kiosk") || document.hidden) return;
+    try {
+      lock = await navigator.wakeLock?.request("screen");
+    } catch {}
+  }
+  document.addEventListener("visibilitychange", stayOn);
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("button, summary");
-    const picker = document.getElementById("picker");
-    if (picker?.open && !picker.contains(event.target)) picker.open = false;
+    all("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+    const target = event.target.closest("button, summary, a");
     if (!target) return;
     if (target.dataset.action === "theme") nextTheme();
-    else if (target.dataset.periodName) choosePeriod(target.dataset.periodName);
+    else if (target.dataset.action === "check") emitEvent("check");
     else if (target.dataset.copy) copy(target);
     else if (target.dataset.only || target.dataset.action === "all") {
       event.preventDefault();
@@ -197,22 +207,22 @@ window.mien = (() => {
     }
   });
   document.addEventListener("change", (event) => {
-    if (event.target.name === "source") chooseSources();
+    if (event.target.name === "source" && event.target.type === "checkbox") chooseSources();
   });
-  document.addEventListener("submit", (event) => {
-    if (event.target.id !== "span") return;
-    event.preventDefault();
-    chooseSpan(event.target);
-  });
-  document.addEventListener("input", (event) => event.target.form?.to?.setCustomValidity(""));
   document.addEventListener("keydown", (event) => {
-    const picker = document.getElementById("picker");
-    if (event.key !== "Escape" || !picker?.open) return;
-    picker.open = false;
-    picker.querySelector("summary").focus();
+    if (event.key !== "Escape") return;
+    const menu = document.querySelector("details.menu[open]");
+    if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    } else if (root.hasAttribute("data-kiosk")) {
+      lock?.release();
+      go((next) => next.delete("kiosk"));
+      paint();
+    }
   });
   addEventListener("popstate", () => {
-    drafting = false;
+    paint();
     tell();
   });
   darkness.addEventListener("change", paint);
@@ -221,8 +231,13 @@ window.mien = (() => {
   function greet() {
     paint();
     show();
-    return { zone: Intl.DateTimeFormat().resolvedOptions().timeZone, size: parseFloat(getComputedStyle(root).fontSize) };
+    stayOn();
+    return {
+      zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      size: parseFloat(getComputedStyle(root).fontSize),
+      query: location.search,
+    };
   }
 
-  return { greet, sources, stages };
+  return { SHOWN, all, byId, functions, go, greet, listeners, query, root, stage, stream, take };
 })();

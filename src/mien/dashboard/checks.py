@@ -1,0 +1,119 @@
+"""How every part of Mien is doing, as far as the dashboard can see: broker, forwarder, store, each source.
+
+What the broker says and what the store has go in; a line per part comes out, with what to do where something is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from sqlalchemy.engine import make_url
+
+from mien import __version__
+from mien.dashboard.live import Listener
+from mien.dashboard.queries import SourceState
+from mien.dashboard.wording import amount, counted, moment, size, stretch
+from mien.errors import StoreError
+
+__all__ = ["BEHIND_S", "Part", "broker", "dashboard", "forwarder", "outboxes", "store"]
+
+BEHIND_S = 10.0
+"""So far may the store lie behind the broker before it is worth a word, in seconds."""
+
+
+class Part(NamedTuple):
+    """How a part is doing.
+
+    Attributes:
+        name: Which part.
+        state: `ok`; `note`: works, but is worth a look; `fail`: doesn't work.
+        word: In a word or two.
+        text: What else there is to say, or to do.
+    """
+
+    name: str
+    state: Literal["ok", "note", "fail"]
+    word: str
+    text: str
+
+
+def broker(listener: Listener, zone: tzinfo, now: datetime) -> Part:
+    """Return whether the broker is there."""
+    since = moment(listener.changed, zone, now)
+    if listener.connected:
+        return Part("Broker", "ok", "Connected", f"since {since}")
+    word = "Away" if listener.met else "Not found"
+    return Part("Broker", "fail", word, f"since {since}: {listener.reason}. Start it with `mien up` or `mien broker`.")
+
+
+def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreError | None) -> Part:
+    """Return how far what is stored lies behind what the broker says."""
+    if failed:
+        return Part("Forwarder", "note", "Not known", "the store cannot be asked")
+    if not listener.connected:
+        return Part("Forwarder", "note", "Not known", "without a broker nothing comes that could be stored")
+    lags = {
+        state.source: (state.newest.time - state.stored).total_seconds() if state.stored else None
+        for state in states
+        if state.online and state.newest and state.newest.time
+    }
+    if not lags:
+        return Part("Forwarder", "ok", "Idle", "no source sends just now")
+    never = sorted(name for name, lag in lags.items() if lag is None)
+    if never:
+        return Part("Forwarder", "fail", "Stores nothing", f"nothing of {', '.join(never)}: does `mien forward` run?")
+    source, lag = max(((name, lag) for name, lag in lags.items() if lag is not None), key=lambda one: one[1])
+    if lag > BEHIND_S:
+        return Part("Forwarder", "fail", f"{stretch(lag)} behind", f"with '{source}': does `mien forward` run?")
+    return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
+
+
+def store(url: str, states: Sequence[SourceState], failed: StoreError | None) -> Part:
+    """Return how large the store is and since when it has data."""
+    if failed:
+        return Part("Store", "fail", "Cannot be read", str(failed))
+    place = make_url(url)
+    frames = sum(state.frames for state in states)
+    first = min((state.first for state in states if state.first), default=None)
+    told = [counted(frames, "frame", "frames")]
+    if first:
+        told.append(f"since {first:%d %b %Y}")
+    told.append(place.render_as_string(hide_password=True))
+    total = _bytes(place.database) if place.get_backend_name() == "sqlite" and place.database else None
+    return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))
+
+
+def outboxes(states: Sequence[SourceState]) -> Part:
+    """Return what waits on the disks of the sources, and what was lost from there."""
+    queues = {state.source: state.stats.outbox for state in states if state.stats and state.stats.outbox}
+    if not queues:
+        return Part("Outboxes", "note", "Not known", "no source has said how its outbox stands")
+    waiting = sum(queue.depth or 0 for queue in queues.values())
+    lost = sum(queue.dropped or 0 for queue in queues.values())
+    word = f"{amount(waiting)} waiting"
+    if lost:
+        names = ", ".join(sorted(source for source, queue in queues.items() if queue.dropped))
+        return Part("Outboxes", "fail", word, f"{amount(lost)} were dropped from a full outbox of {names}")
+    return Part("Outboxes", "ok", word, f"in {counted(len(queues), 'outbox', 'outboxes')}, none dropped")
+
+
+def dashboard(viewers: int, began: datetime, now: datetime) -> Part:
+    """Return how this process itself is doing."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    pages = counted(viewers, "open page", "open pages")
+    runs = stretch((now - began).total_seconds())
+    return Part("Dashboard", "ok", f"Mien {__version__}", f"{pages} · runs for {runs} · {size(peak)} at most")
+
+
+def _bytes(path: str) -> int | None:
+    total = 0
+    for ending in ("", "-wal"):
+        with contextlib.suppress(OSError):
+            total += Path(path + ending).stat().st_size
+    return total or None

@@ -1,0 +1,140 @@
+"""The page History: a period of some sources, drawn, counted and, if wanted, compared with another."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+
+from mien.dashboard import cards, tables
+from mien.dashboard.charts import timeline_figure
+from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.pages.shell import status
+from mien.dashboard.periods import VERSUS, resolve, rival
+from mien.dashboard.queries import Queries, SourceState, Timeline, nothing
+from mien.dashboard.wording import span
+from mien.errors import StoreError
+from mien.stores.base import Bucket, Marker
+
+__all__ = ["History"]
+
+MAX_MARKERS = 100
+KEPT = 64
+"""So many views are kept drawn, for those who look at the same and for what has not changed."""
+
+
+class Answers(NamedTuple):
+    """What the store says of a choice."""
+
+    timeline: Timeline
+    other: Timeline | None
+    markers: list[Marker]
+    hours: list[Bucket]
+    problem: str = ""
+
+    def same(self, other: Answers) -> bool:
+        """Return whether what would be drawn is the same."""
+        lists = (self.markers, self.hours, self.problem) == (other.markers, other.hours, other.problem)
+        return lists and self.timeline is other.timeline and self.other is other.other
+
+
+class History:
+    """What fills the page.
+
+    Args:
+        queries: Answers what it shows.
+    """
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._drawn: OrderedDict[Look, tuple[Answers, Parts]] = OrderedDict()
+
+    async def parts(self, look: Look, now: datetime) -> Parts:
+        """Return everything that the page shows at this moment."""
+        states = await self._queries.sources()
+        parts = await status(self._queries, look, now)
+        parts |= {"call:filled": bool(states), "call:sources": [state.source for state in states]}
+        if not states:
+            return parts
+        answers = await self._ask(look, now)
+        kept = self._drawn.get(look)
+        if kept is None or not kept[0].same(answers):
+            self._drawn[look] = answers, _draw(look, answers, states, now)
+            while len(self._drawn) > KEPT:
+                self._drawn.popitem(last=False)
+        self._drawn.move_to_end(look)
+        return parts | self._drawn[look][1]
+
+    async def _ask(self, look: Look, now: datetime) -> Answers:
+        choice, zone = look.choice, look.zone
+        window = resolve(choice, zone, now)
+        try:
+            timeline = await self._queries.timeline(window, choice.sources)
+            other = None
+            if choice.versus:
+                other = await self._queries.timeline(*rival(choice, zone, now))
+            markers = await self._queries.markers(window.start, window.end, choice.sources, MAX_MARKERS)
+            hours = await self._queries.hours(window, choice.sources)
+        except StoreError as error:
+            kept = self._drawn.get(look)
+            problem = f"The store cannot be read: {error}. This page tries again by itself."
+            if kept and kept[0].problem == problem:
+                return kept[0]
+            return Answers(nothing(window), None, [], [], problem)
+        return Answers(timeline, other, markers, hours)
+
+
+def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime) -> Parts:
+    choice, zone, (timeline, other, markers, hours, problem) = look.choice, look.zone, answers
+    window, total = timeline.window, timeline.total
+    rest = other.total if other else None
+    period = span(window, zone)
+    chosen = [state for state in states if not choice.sources or state.source in choice.sources]
+    what = "Mean probability" if choice.form == "share" else "Faces named"
+    parts: Parts = {
+        "html:notice": cards.text(problem),
+        "html:figures": cards.figures(total, rest),
+        "html:chart-about": f"{what} · {period} · {cards.text(str(zone))}",
+        "html:none": "" if total.frames else cards.none(chosen, zone, now),
+        "html:shares": cards.share_list(total, rest, choice.emotions),
+        "html:numbers": tables.numbers(timeline, zone),
+        "html:hours": tables.busiest(hours, window, zone),
+        "html:markers": tables.marker_list(markers, zone),
+        "html:marker-count": f"{len(markers)}",
+        "call:plot": {
+            "id": "plot",
+            "words": cards.in_words(total, period),
+            "figure": _figure(look, timeline, markers),
+            "from": window.start.isoformat(),
+            "to": window.end.isoformat(),
+        },
+        "call:compared": other is not None,
+    }
+    if other is not None and rest is not None:
+        names = _names(look, other, period)
+        parts["html:other-about"] = cards.text(names[1])
+        parts["html:comparison"] = tables.comparison(total, rest, names)
+        parts["call:plot.other"] = {
+            "id": "other", "words": cards.in_words(rest, names[1]), "figure": _figure(look, other, []),
+            "from": other.window.start.isoformat(), "to": other.window.end.isoformat(),
+        }  # fmt: skip
+    return parts
+
+
+def _figure(look: Look, timeline: Timeline, markers: list[Marker]) -> dict[str, object]:
+    choice = look.choice
+    return timeline_figure(
+        timeline, look.zone, look.text_px, emotions=choice.emotions, form=choice.form, markers=markers
+    )
+
+
+def _names(look: Look, other: Timeline, period: str) -> tuple[str, str]:
+    """Return what is shown, and what it is compared with, as people call them."""
+    versus = look.choice.versus
+    if versus.startswith("@"):
+        return ", ".join(look.choice.sources) or "All sources", versus[1:]
+    return period, f"{VERSUS.get(versus, 'Compared with')}: {_dated(other, look.zone)}"
+
+
+def _dated(timeline: Timeline, zone: tzinfo) -> str:
+    return f"{span(timeline.window, zone)} ({timeline.window.start.astimezone(zone).year})"

@@ -1,0 +1,56 @@
+"""The page Live: each source as a card, and what is so right now over all of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from mien.dashboard import cards
+from mien.dashboard.charts import stream
+from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.pages.shell import status
+from mien.dashboard.queries import Queries, summed
+from mien.dashboard.seconds import COLUMNS
+
+__all__ = ["Live"]
+
+MAX_CARDS = 48
+"""So many sources are drawn at once."""
+
+
+class Live:
+    """What fills the page.
+
+    Args:
+        queries: Answers what it shows.
+    """
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def parts(self, look: Look, now: datetime) -> Parts:
+        """Return everything that the page shows at this moment."""
+        states = await self._queries.sources()
+        parts = await status(self._queries, look, now)
+        parts |= {"call:filled": bool(states), "call:sources": [state.source for state in states]}
+        if not states:
+            return parts
+        wanted = look.choice.sources
+        chosen = [state for state in states if not wanted or state.source in wanted]
+        minutes = await self._queries.last_minute()
+        blank = np.zeros((60, COLUMNS))
+        shown = sorted(chosen, key=lambda state: not state.online)[:MAX_CARDS]
+        total = sum((minutes.get(state.source, blank) for state in chosen), blank)
+        left = len(chosen) - len(shown)
+        parts["html:headline"] = cards.headline(chosen, summed(total))
+        parts["html:cards"] = "".join(cards.source_card(state.source) for state in shown)
+        parts["html:more"] = f"and {left} more: choose some by name" if left else ""
+        for state in shown:
+            parts[f"html:head-{state.source}"] = cards.source_head(state, look.zone, now)
+            parts[f"html:now-{state.source}"] = cards.source_now(state)
+            parts[f"html:people-{state.source}"] = cards.people(state)
+            parts[f"html:foot-{state.source}"] = cards.source_foot(state, look.zone, now)
+            parts[f"call:stage.{state.source}"] = cards.stage(state.newest)
+            parts[f"call:stream.{state.source}"] = stream(minutes.get(state.source, blank))
+        return parts

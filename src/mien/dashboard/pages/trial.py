@@ -1,0 +1,26 @@
+"""The page Try it: all of it happens in the browser and in `/api/v1/analyze`; the server sends the status alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.pages.shell import status
+from mien.dashboard.queries import Queries
+
+__all__ = ["Trial"]
+
+
+class Trial:
+    """What fills the page.
+
+    Args:
+        queries: Answers what it shows.
+    """
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def parts(self, look: Look, now: datetime) -> Parts:
+        """Return everything that the page shows at this moment."""
+        return await status(self._queries, look, now)
