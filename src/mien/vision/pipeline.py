@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time as clock
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from mien.config import VisionSettings
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision.emotions import Classifier
 from mien.vision.faces import Detector, FaceDetector, Faces, crop, sharpness
+from mien.vision.looks import Beat, look
 from mien.vision.sources import Frame, Image
 from mien.vision.tracks import Smoother, Tracker
 
-__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "load_models", "read_pictures", "shared_models"]
+__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
 
 MIN_SIDE = 20
 """No emotion is named of a face that is smaller, in pixels."""
@@ -31,10 +32,23 @@ MIN_SHARPNESS = 0.02
 """Nor of one that is more blurred. Measured: 99.5 % of FER-2013's faces lie above 0.17, the 26 faces of three group
 photos shrunk to 24 pixels above 0.023; of FER-2013's faces blurred by 2 pixels, 89 % lie below."""
 
-LOOK_AGAIN_S = 0.4
-QUICK_SIDE = 320
-QUICK_FACE = 40
-"""Between two thorough looks, LOOK_AGAIN_S apart, frames are searched at QUICK_SIDE if faces are this large there."""
+
+class Reading(NamedTuple):
+    """What one frame says by itself.
+
+    Attributes:
+        found: Its faces.
+        crops: Of each face, shape (n, CROP_SIZE, CROP_SIZE), uint8.
+        raw: What the model says of each, shape (n, 7), float32.
+        model: The model's id.
+        elapsed_ms: How long that took, in milliseconds.
+    """
+
+    found: Faces
+    crops: NDArray[np.uint8]
+    raw: NDArray[np.float32]
+    model: str
+    elapsed_ms: float
 
 
 class Pipeline:
@@ -65,7 +79,9 @@ class Pipeline:
         self.source = source
         self.session = session or new_id()
         self.raw: NDArray[np.float32] = np.empty((0, len(EMOTIONS)), np.float32)
-        self._detect = _Search(detector)
+        self._detector = detector
+        self._beat = Beat()
+        self._before: Faces | None = None
         self._abstain_below = abstain_below
         self.use(classifier)
         self._tracker = Tracker()
@@ -84,12 +100,37 @@ class Pipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Return what the next frame of the session shows."""
+        (reading,) = self.read([frame.image], None if self._beat.begins(frame.offset_s) else self._before)
+        self._before = reading.found
+        return self.record(frame, reading)
+
+    def read(self, images: Sequence[Image], before: Faces | None) -> list[Reading]:
+        """Return what frames that follow each other say by themselves; may be called from several threads at a time.
+
+        Args:
+            images: BGR, shape (h, w, 3), uint8; at least one.
+            before: The faces in the frame before the first; None where a stretch begins, see `mien.vision.looks`.
+        """
         began = clock.perf_counter()
-        found = self._detect(frame)
-        crops = crop(frame.image, found.boxes)
-        self.raw = self._classifier.classify(crops)
-        tracks, probabilities = self._follow(found, frame)
-        faces = _faces(tracks, found, crops, probabilities, self._threshold)
+        classifier = self._classifier
+        found: list[Faces] = []
+        for image in images:
+            before = look(self._detector, image, before)
+            found.append(before)
+        crops = [crop(image, faces.boxes) for image, faces in zip(images, found, strict=True)]
+        raw = _split(classifier.classify(np.concatenate(crops)), found)
+        elapsed_ms = (clock.perf_counter() - began) * 1000 / len(images)
+        return [
+            Reading(faces, cut, shares, classifier.model_id, elapsed_ms)
+            for faces, cut, shares in zip(found, crops, raw, strict=True)
+        ]
+
+    def record(self, frame: Frame, reading: Reading) -> Observation:
+        """Return the observation of the session's next frame: the reading, followed and smoothed over time."""
+        began = clock.perf_counter()
+        self.raw = reading.raw
+        tracks, probabilities = self._follow(reading.found, frame)
+        faces = _faces(tracks, reading.found, reading.crops, probabilities, self._threshold)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),
@@ -101,8 +142,8 @@ class Pipeline:
             frame=frame.index,
             width=width,
             height=height,
-            model=self._classifier.model_id,
-            elapsed_ms=round((clock.perf_counter() - began) * 1000, 2),
+            model=reading.model,
+            elapsed_ms=round(reading.elapsed_ms + (clock.perf_counter() - began) * 1000, 2),
             faces=faces,
         )
         self._seq += 1
@@ -116,40 +157,6 @@ class Pipeline:
         smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
         self._smoother.forget(self._tracker.alive)
         return tracks, smoothed
-
-
-class _Search:
-    """Finds the faces of a video's frames, quickly where the last thorough look allows it.
-
-    A thorough look costs three times a quick one. It is taken at the start, each LOOK_AGAIN_S, whenever a quick one
-    finds fewer faces than the frame before, and always where faces are small.
-    """
-
-    def __init__(self, detector: FaceDetector) -> None:
-        self._detector = detector
-        self._looked_s: float | None = None
-        self._quick_allowed = False
-        self._before = 0
-
-    def __call__(self, frame: Frame) -> Faces:
-        found = self._quick(frame.image, frame.offset_s) or self._thorough(frame.image, frame.offset_s)
-        self._before = len(found)
-        return found
-
-    def _quick(self, image: Image, at_s: float | None) -> Faces | None:
-        """Return the faces if a quick look is enough to find as many as before."""
-        fresh = at_s is not None and self._looked_s is not None and 0 <= at_s - self._looked_s < LOOK_AGAIN_S
-        if not (fresh and self._quick_allowed and isinstance(self._detector, Detector)):
-            return None
-        found = self._detector.detect(image, QUICK_SIDE)
-        return found if len(found) and len(found) >= self._before else None
-
-    def _thorough(self, image: Image, at_s: float | None) -> Faces:
-        found = self._detector.detect(image)
-        scale = min(1.0, QUICK_SIDE / max(image.shape[:2]))
-        self._quick_allowed = bool(len(found)) and float(found.boxes[:, 2:].max(1).min()) * scale >= QUICK_FACE
-        self._looked_s = at_s
-        return found
 
 
 def load_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
@@ -181,12 +188,16 @@ def read_pictures(
     threshold = classifier.threshold if abstain_below is None else abstain_below
     found = [detector.detect(image) for image in images]
     crops = [crop(image, faces.boxes) for image, faces in zip(images, found, strict=True)]
-    ends = np.cumsum([len(faces) for faces in found])
-    probabilities = np.split(classifier.classify(np.concatenate(crops)), ends[:-1])
+    probabilities = _split(classifier.classify(np.concatenate(crops)), found)
     return [
         _faces([None] * len(faces), faces, cut, shares, threshold)
         for faces, cut, shares in zip(found, crops, probabilities, strict=True)
     ]
+
+
+def _split(rows: NDArray[np.float32], found: Sequence[Faces]) -> list[NDArray[np.float32]]:
+    """Return the rows of each frame's faces, from those of all of them."""
+    return np.split(rows, np.cumsum([len(faces) for faces in found])[:-1])
 
 
 def _faces(
