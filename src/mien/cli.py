@@ -312,9 +312,12 @@ def _explain(error: Exception) -> int:
 def _settings(component: str, flags: dict[str, Any]) -> Settings:
     """Set up the log of a command and return its effective settings."""
     from mien.config import load
+    from mien.logs import keep_log
 
     cli_training.log_as(component)
-    return load(flags, session.config)
+    settings = load(flags, session.config)
+    keep_log(component, settings)
+    return settings
 
 
 def _address(broker: str | None) -> dict[str, Any]:

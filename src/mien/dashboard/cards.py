@@ -26,6 +26,7 @@ __all__ = [
     "palette",
     "people",
     "share_list",
+    "signed",
     "source_card",
     "source_foot",
     "source_head",
@@ -124,7 +125,7 @@ def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[
         second = ""
         if other is not None:
             rival = 100 * other.sums[index] / other.faces if other.faces else 0.0
-            count = f"{share - rival:+.1f} points" if total.faces and other.faces else "nothing to compare"
+            count = f"{signed(share - rival)} points" if total.faces and other.faces else "nothing to compare"
             second = _bar(emotion, rival, "track thin")
         faint = "" if not emotions or emotion in emotions else ' class="faint"'
         rows.append(
@@ -255,6 +256,12 @@ def dot(emotion: str) -> str:
     return f'<i class="dot" aria-hidden="true" style="background:var(--{emotion})"></i>'
 
 
+def signed(change: float, form: str = "{:+.1f}") -> str:
+    """Return a change with its sign; what rounds to nothing has none."""
+    said = form.format(change).replace("-", "−")
+    return said if any(digit in said for digit in "123456789") else said[1:]
+
+
 def _largest(faces: list[Face]) -> list[Face]:
     order = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
     return sorted(order[:SHOWN_FACES], key=lambda face: face.track or 0) + order[SHOWN_FACES:]
@@ -299,8 +306,10 @@ def _bar(emotion: Emotion, percent: float, classes: str) -> str:
 def _change(value: float | None, other: float | None, form: str, unit: str) -> str:
     if value is None or other is None:
         return ""
-    sign = "▲" if value > other else "▼" if value < other else "="
-    return f"{sign} {form.format(abs(value - other))} {unit} against {form.format(other)}"
+    change, same = form.format(abs(value - other)), form.format(0)
+    if change == same:
+        return f"the same: {form.format(other)}"
+    return f"{'▲' if value > other else '▼'} {change} {unit} against {form.format(other)}"
 
 
 def _rival_top(other: Summary | None) -> str:

@@ -32,6 +32,9 @@ UNCLEAR = "#e3e6ea"
 LABEL = 24
 """So many characters of a marker's label stand in the chart."""
 
+APART = 0.12
+"""Labels of markers stand at least this part of the period apart."""
+
 
 def shares(rows: np.ndarray) -> np.ndarray:
     """Return the mean probability of each emotion in percent, shape (n, 7), EMOTIONS order; NaN without a face."""
@@ -91,8 +94,12 @@ def timeline_figure(
     }  # fmt: skip
     layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25), text_px)
     layout["yaxis"] |= {"range": [0, top]} | ({"ticksuffix": " %"} if form == "share" else {"tickformat": ",~s"})
+    named = window.start - APART * (window.end - window.start)
     for marker in markers:
-        _mark(layout, marker, zone)
+        # Labels that would cover each other are left out; the list of markers has them all.
+        room = marker.time - named >= APART * (window.end - window.start)
+        named = marker.time if room else named
+        _mark(layout, marker, zone, marker.label if room else "")
     return {"data": [*bands, count], "layout": layout, "config": CONFIG}
 
 
@@ -142,7 +149,7 @@ def _counts(
     return bands, max(1.0, 1.06 * float(total.max(initial=0)))
 
 
-def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo) -> None:
+def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> None:
     time = _local(marker.time, zone)
     layout["shapes"].append(
         {
@@ -150,7 +157,7 @@ def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo) -> None:
             "line": {"width": 1.5, "dash": "dot", "color": "#7b8794"},
         }
     )  # fmt: skip
-    label = marker.label if len(marker.label) <= LABEL else f"{marker.label[: LABEL - 1]}…"
+    label = label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
     layout["annotations"].append(
         {
             "text": escape(label), "x": time, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 
 import numpy as np
 
-from mien.dashboard.cards import dot, text
+from mien.dashboard.cards import dot, signed, text
 from mien.dashboard.charts import SHOWN
 from mien.dashboard.periods import Window
 from mien.dashboard.queries import Timeline
@@ -128,8 +128,7 @@ def _cell(mean: float | None, top: float, day: int, hour: int) -> str:
 
 def _pair(title: str, value: float | None, other: float | None, form: str) -> str:
     cells = "".join(f"<td>{'–' if one is None else form.format(one)}</td>" for one in (value, other))
-    sign = form.replace("{:", "{:+")
-    change = "–" if value is None or other is None else sign.format(value - other)
+    change = "–" if value is None or other is None else signed(value - other, form.replace("{:", "{:+"))
     return f'<tr><th scope="row">{title}</th>{cells}<td>{change}</td></tr>'
 
 

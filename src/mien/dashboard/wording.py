@@ -53,9 +53,10 @@ def size(count: float) -> str:
 
 
 def span(window: Window, zone: tzinfo) -> str:
-    """Return a window as text: its beginning, its end, its zone."""
+    """Return a window as text: its beginning and its end, with the year where it is not this year's."""
     start, end = window.start.astimezone(zone), window.end.astimezone(zone)
     clock = "%H:%M:%S" if window.width < 60 else "%H:%M"
-    first = start.strftime(f"%d %b, {clock}")
-    last = end.strftime(clock if start.date() == end.date() else f"%d %b, {clock}")
+    day = "%d %b" if start.year == end.year == datetime.now(zone).year else "%d %b %Y"
+    first = start.strftime(f"{day}, {clock}")
+    last = end.strftime(clock if start.date() == end.date() else f"{day}, {clock}")
     return f"{first} – {last}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import NamedTuple
 
 from mien.dashboard import cards, tables
@@ -133,8 +133,4 @@ def _names(look: Look, other: Timeline, period: str) -> tuple[str, str]:
     versus = look.choice.versus
     if versus.startswith("@"):
         return ", ".join(look.choice.sources) or "All sources", versus[1:]
-    return period, f"{VERSUS.get(versus, 'Compared with')}: {_dated(other, look.zone)}"
-
-
-def _dated(timeline: Timeline, zone: tzinfo) -> str:
-    return f"{span(timeline.window, zone)} ({timeline.window.start.astimezone(zone).year})"
+    return period, f"{VERSUS.get(versus, 'Another time')}: {span(other.window, look.zone)}"

@@ -143,9 +143,10 @@ def _sources(states: Sequence[SourceState], look: Look, now: datetime) -> str:
             text(stats.model or "–"),
         )  # fmt: skip
         word = "online" if state.online else "offline"
+        said = f'<span class="state {word}"><i aria-hidden="true"></i>{word}</span>'
         rows.append(
-            f'<tr><th scope="row">{text(state.source)}</th><td class="word"><span class="state {word}"><i aria-hidden="true"></i>'
-            f"{word}</span></td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+            f'<tr><th scope="row">{text(state.source)}</th><td class="word">{said}</td>'
+            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
         )
     heads = (
         "Source", "State", "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen",
