@@ -21,7 +21,7 @@ from mien.errors import UsageError
 if TYPE_CHECKING:
     from mien.stores.base import Store
 
-__all__ = ["app"]
+__all__ = ["app", "parse_time"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -66,7 +66,7 @@ def erase(
     store: Url = None,
 ) -> None:
     """Delete what a source saw in a period, for good: rows, faces and their share of all sums."""
-    first, last = _time(start, "--from"), _time(end, "--to")
+    first, last = parse_time(start, "--from"), parse_time(end, "--to")
     if not first < last:
         raise UsageError(f"--to '{end}' is not later than --from '{start}': expected a period")
     if first < (now := datetime.now(timezone.utc)) < last:
@@ -210,7 +210,12 @@ def _age(text: str) -> timedelta:
     return timedelta(days=int(found[1]) * DAYS[found[2]])
 
 
-def _time(text: str, option: str) -> datetime:
+def parse_time(text: str, option: str) -> datetime:
+    """Return the time that the text of an option means; one that names no zone is local.
+
+    Raises:
+        UsageError: It is no time.
+    """
     try:
         found = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
         return found.astimezone(timezone.utc)  # what names no zone is local time

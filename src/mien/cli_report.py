@@ -1,0 +1,177 @@
+"""The commands `mien report film|meeting|audience|album`: flags in; a page, its data and a summary on the terminal out.
+
+`cli` takes them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mien.cli_store import parse_time
+from mien.cli_training import log_as
+from mien.errors import PartialError, UsageError
+
+if TYPE_CHECKING:
+    from mien.config import Settings
+    from mien.reports.job import Job
+    from mien.reports.recordings import Inputs
+    from mien.reports.report import Report
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+DataKind = Literal["parquet", "csv"]
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(help="Videos, folders, or tables of mien analyze (.parquet, .csv, .jsonl)."),
+]
+Data = Annotated[DataKind, typer.Option(help="What the tables beside the page are written as: parquet or csv.")]
+Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
+Anonymous = Annotated[bool, typer.Option("--anonymous", help="No pictures, no single people, only aggregates over …")]
+AtLeast = Annotated[int, typer.Option("--k", metavar="K", min=2, help="… at least so many people, with --anonymous.")]
+Fps = Annotated[float, typer.Option(min=0.2, max=60, help="Look at a video so many times a second.")]
+Store = Annotated[
+    str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
+]
+Sources = Annotated[list[str] | None, typer.Option("--source", help="A source of the store; may be given again.")]
+Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of the store: from when on.")]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of the store: until when.")]
+Model = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the shipped one]")
+]
+
+
+class Session:
+    """What the options before the command say."""
+
+    config: Path | None = None
+
+
+@app.callback()
+def report(context: typer.Context) -> None:
+    """Answer a question with a page: films, meetings, audiences, albums."""
+    Session.config = context.find_root().params.get("config")
+
+
+@app.command(epilog="Example: mien report film film.mp4 -o film.html")
+def film(
+    paths: Paths = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("film.html"),
+    moments: Annotated[int, typer.Option(help="So many key moments of each kind.")] = 3,
+    blur: Blur = False,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    fps: Fps = 5.0,
+    store: Store = None,
+    source: Sources = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+) -> None:
+    """How happy is this film? Several are compared."""
+    from mien.reports.film import FilmRequest, report_film
+
+    settings = _settings(model)
+    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    request = FilmRequest(inputs, moments, blur, k if anonymous else None)
+    _run(lambda job: report_film(request, settings, job), output, data)
+
+
+def _settings(model: Path | None) -> Settings:
+    from mien.config import load
+
+    log_as("report")
+    return load({"vision": {"model": model}}, Session.config)
+
+
+def _inputs(
+    settings: Settings,
+    paths: list[str] | None,
+    fps: float,
+    store: str | None,
+    sources: list[str] | None,
+    since: str | None,
+    until: str | None,
+) -> Inputs:
+    from mien.reports.recordings import Inputs
+
+    of_store = bool(store or sources or since or until)
+    if of_store and paths:
+        raise UsageError(
+            "a report is made of files or of a store: leave out the paths, or --store, --source, --from, --to"
+        )
+    if not of_store and not paths:
+        raise UsageError("nothing to report on: name files, or a store's part with --source, --from and --to")
+    return Inputs(
+        tuple(paths or ()),
+        (store or settings.store_url) if of_store else None,
+        tuple(sources or ()),
+        parse_time(since, "--from") if since else None,
+        parse_time(until, "--to") if until else None,
+        fps,
+    )
+
+
+def _run(make: Callable[[Job], Report], output: Path, data: DataKind) -> None:
+    """Make a report, write it, and say what it found."""
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"cannot write '{output}': the name of a report must end in .html")
+    if not output.parent.is_dir():
+        raise UsageError(f"cannot write '{output}': there is no folder '{output.parent}'")
+    try:
+        with _followed() as job:
+            made = make(job)
+    except KeyboardInterrupt:
+        raise PartialError(
+            "the report was stopped; what was analysed so far is kept, and run again it goes on from there"
+        ) from None
+    _summarise(made, made.write(output, data))
+
+
+@contextmanager
+def _followed() -> Iterator[Job]:
+    """Yield a job whose progress is shown on the terminal, with the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from mien.reports.job import Job
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: float, total: float | None) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done, total=total)
+
+        yield Job(show)
+
+
+def _summarise(made: Report, files: list[Path]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for notice in made.notices:
+        console.print(f"[yellow]{escape(notice)}[/]")
+    console.print(f"[bold]{escape(made.lead)}[/]")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for fact in made.facts[:12]:
+        table.add_row(escape(fact.name), f"[bold]{escape(fact.shown)}[/]", escape(fact.detail))
+    console.print(table)
+    for note in made.notes[:5]:
+        console.print(f"[yellow]![/] {escape(note)}")
+    if len(made.notes) > 5:
+        console.print(f"[yellow]![/] {len(made.notes) - 5:,} more notes are on the page")
+    console.print(f"{files[0]} is the page; beside it: {', '.join(file.name for file in files[1:])}", soft_wrap=True)

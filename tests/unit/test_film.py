@@ -1,0 +1,234 @@
+"""The film report: its statistics on simulated truth, its page and its data on a real clip."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+from making import write_video
+from seeing import recording, shares
+
+from mien.config import Settings, checked
+from mien.errors import InputError, MienError, PartialError, UsageError
+from mien.reports import bootstrap
+from mien.reports.film import FilmRequest, report_film
+from mien.reports.film_figures import look_at
+from mien.reports.job import Job
+from mien.reports.recordings import Inputs
+from mien.reports.scenes import cuts, people
+from mien.vision.demo import PORTRAIT
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One state folder, so that the clip is analysed once."""
+    return checked({"home": tmp_path_factory.mktemp("home")}, "the test")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Eight seconds, ten frames each, of the demo's portrait, which moves a little."""
+    portrait = cv2.imread(str(PORTRAIT))
+    images = [portrait[: 360 // 2 * 2, step : step + 400] for step in range(40)]
+    images = [cv2.resize(image, (320, 288)) for image in images * 2]
+    return str(write_video(tmp_path_factory.mktemp("clip") / "portrait.mp4", images, range(0, 8000, 100)))
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    """Skewed units, few of them; single intervals and those that hold for all estimates at once."""
+    rng = np.random.default_rng(3)
+    truth = np.linspace(0, 0.3, 8)
+    single, together, runs = 0.0, 0.0, 120
+    for run in range(runs):
+        units = truth + rng.normal(0, 0.05, (9, 1)) + rng.gamma(2, 0.08, (9, 8)) - 0.16
+        found = bootstrap.estimate(units, seed=run)
+        single += float(((found.low <= truth) & (truth <= found.high)).mean())
+        together += float(((found.all_low <= truth) & (truth <= found.all_high)).all())
+    assert 0.92 <= single / runs <= 0.985
+    assert 0.90 <= together / runs <= 1
+
+
+def test_a_ratio_weighs_units_by_their_counts() -> None:
+    found = bootstrap.estimate(np.array([[9.0], [0.0], [3.0], [2.0], [1.0]]), np.array([[10], [10], [5], [5], [5]]))
+    assert found.value[0] == pytest.approx(15 / 35)
+    assert found.low[0] < 15 / 35 < found.high[0]
+
+
+def test_of_few_units_nothing_is_said_but_the_estimate() -> None:
+    found = bootstrap.estimate(np.array([[0.1], [0.2], [0.3], [0.4]]))
+    assert found.value[0] == pytest.approx(0.25)
+    assert np.isnan([found.low[0], found.high[0], found.p[0], found.all_p[0]]).all()
+
+
+def test_units_without_a_value_are_left_out() -> None:
+    units = np.array([[0.1], [0.2], [np.nan], [0.3], [0.4], [0.5]])
+    assert bootstrap.estimate(units).value[0] == pytest.approx(0.3)
+    assert bootstrap.estimate(units).units[0] == 5
+
+
+def test_a_difference_and_its_size() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0.5, 0.1, (40, 1)), rng.normal(0.3, 0.1, (40, 1))
+    found = bootstrap.compare(one, None, other, None)
+    assert found.low[0] < one.mean() - other.mean() < found.high[0]
+    assert found.p[0] < 0.01
+    assert bootstrap.hedges_g(one, other)[0] == pytest.approx(2.0, abs=0.5)
+    assert bootstrap.compare(one, None, one, None).p[0] > 0.9
+
+
+def test_cuts_stand_out_from_a_moving_camera() -> None:
+    at = np.arange(0, 60, 0.2)
+    change = np.abs(np.random.default_rng(1).normal(3, 1, len(at)))
+    change[at > 30] += 12  # a shaky camera
+    for cut in (50, 100, 250):
+        change[cut] = 70
+    assert cuts(at, change).tolist() == pytest.approx(at[[50, 100, 250]].tolist())
+
+
+def test_a_person_is_one_within_a_scene_only() -> None:
+    def faces(at: float) -> list:
+        if 2.0 < at < 3.0:  # lost for a second, and found again as another track
+            return []
+        return [(1 if at < 2.5 else 2, (100, 100, 80, 80), shares(happy=0.5)), (9, (400, 100, 80, 80), shares())]
+
+    made = recording(np.arange(0, 8, 0.2), faces)
+    whole = people(made.faces, np.array([])).drop_nulls("person")
+    assert sorted(whole["person"].unique()) == [1, 2]
+    cut = people(made.faces, np.array([5.0])).drop_nulls("person")
+    assert sorted(cut.select(pl.struct("scene", "person")).unique().to_series().to_list(), key=str) == [
+        {"scene": scene, "person": person} for scene in (1, 2) for person in (1, 2)
+    ]
+
+
+def test_the_score_is_the_mean_over_readable_faces() -> None:
+    def faces(at: float) -> list:
+        happy = 0.8 if at < 50 else 0.2
+        return [(1, (100, 100, 80, 80), shares(happy=happy)), (2, (10, 10, 12, 12), shares(happy=1.0))]
+
+    film = look_at(recording(np.arange(0, 100, 0.5), faces, changes=[0.0] * 200))
+    assert film.score is not None
+    assert film.score.value[0] == pytest.approx(50)
+    assert film.score.low[0] < 50 < film.score.high[0]
+    assert (film.readable, film.small, film.on_screen) == (200, 200, 1.0)
+
+
+def test_moments_are_found_where_they_are() -> None:
+    def faces(at: float) -> list:
+        if 20 <= at < 22:
+            return [(1, (100, 100, 80, 80), shares(surprise=0.9))]
+        return [(1, (100, 100, 80, 80), shares(happy=0.6 if 40 <= at < 42 else 0.3, sad=0.1))]
+
+    found = {(one.emotion, one.rank): one for one in look_at(recording(np.arange(0, 60, 0.2), faces)).moments}
+    assert 20 <= found["surprise", 1].at < 22
+    assert 40 <= found["happy", 1].at < 42
+    assert ("surprise", 2) not in found  # nothing else is clear enough
+    assert ("sad", 1) not in found
+
+
+def test_too_few_or_too_small_faces_give_no_number() -> None:
+    few = look_at(recording(np.arange(0, 3, 0.2), lambda _: [(1, (9, 9, 90, 90), shares(happy=1.0))]))
+    small = look_at(recording(np.arange(0, 90, 0.2), lambda _: [(1, (9, 9, 12, 15), shares(happy=1.0))]))
+    assert few.score is None
+    assert small.score is None
+
+
+def test_a_clip_becomes_a_page_and_data_that_agree(clip: str, tmp_path: Path, settings: Settings) -> None:
+    made = report_film(FilmRequest(Inputs((clip,), fps=4)), settings)
+    files = made.write(tmp_path / "film.html", "csv")
+    html = (tmp_path / "film.html").read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert html.count("data:image/jpeg;base64,") == len(pl.read_csv(tmp_path / "film.moments.csv"))
+    figures = json.loads((tmp_path / "film.json").read_text(encoding="utf-8"))
+    faces = pl.read_csv(tmp_path / "film.faces.csv")
+    assert figures["facts"][0]["value"] == pytest.approx(100 * faces.filter("readable")["happy"].mean())
+    assert {file.name for file in files} == {
+        "film.html", "film.json", "film.faces.csv", "film.curve.csv", "film.people.csv", "film.moments.csv",
+    }  # fmt: skip
+    for one in made.data:
+        assert list(one.columns) == one.table.columns
+
+
+def test_a_table_says_the_same_as_the_clip_it_was_made_of(clip: str, tmp_path: Path, settings: Settings) -> None:
+    import mien
+
+    table = tmp_path / "portrait.parquet"
+    mien.analyze_video(clip, fps=4).write(table)
+    clip = report_film(FilmRequest(Inputs((clip,), fps=4)), settings)
+    read = report_film(FilmRequest(Inputs((str(table),))), settings)
+    assert read.facts[0].value == pytest.approx(clip.facts[0].value, abs=0.01)
+    assert any("does not tell scene cuts" in note for note in read.notes)
+    assert "data:image/jpeg" in read.html()  # the table tells where the video is
+
+
+def test_stopped_work_goes_on_where_it_ended(clip: str, tmp_path: Path) -> None:
+    settings = checked({"home": tmp_path / "home"}, "the test")
+    cancel = threading.Event()
+    told: list[float] = []
+
+    def stop_at_half(step: str, done: float, _: float | None) -> None:
+        told.append(done)
+        if step.startswith("analysing") and done >= 40:
+            cancel.set()
+
+    request = FilmRequest(Inputs((clip,), fps=4), moments=0)
+    with pytest.raises(PartialError, match="goes on from there"):
+        report_film(request, settings, Job(stop_at_half, cancel))
+    (kept,) = (settings.home / "reports").glob("*.jsonl")
+    before = kept.read_bytes()
+    lines = before.count(b"\n")
+    assert 10 <= lines <= 22
+    kept.write_bytes(before + b'[{"id": "cut off')
+    whole = report_film(request, settings)
+    assert kept.read_bytes().startswith(before)
+    (curve,) = [one.table for one in whole.data if one.name == "curve"]
+    assert int(curve["frames"].sum()) == 32
+    again: list[str] = []
+    report_film(request, settings, Job(lambda step, *_: again.append(step)))
+    assert not [step for step in again if step.startswith("analysing")]
+
+
+def test_nobody_is_shown_where_the_report_is_anonymous(clip: str, tmp_path: Path, settings: Settings) -> None:
+    made = report_film(FilmRequest(Inputs((clip,), fps=4), anonymous=3), settings)
+    assert made.facts[0].value is None  # there is but one person
+    assert [one.name for one in made.data] == ["curve"]
+    assert made.data[0].table["happy"].null_count() == len(made.data[0].table)
+    assert "data:image" not in made.html()
+
+
+def test_several_films_are_compared_and_bad_ones_named(clip: str, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 50)
+    made = report_film(FilmRequest(Inputs((clip, str(tmp_path / "text.mp4"), clip), fps=4), moments=1), settings)
+    assert made.sections[0].title == "The films compared"
+    assert made.facts[0].value == pytest.approx(made.facts[1].value)
+    assert any("text.mp4" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "error", "said"),
+    [
+        (("none.mp4",), InputError, "none.mp4"),
+        (("none.parquet",), InputError, "no such file"),
+        (("text.csv",), InputError, "it lacks offset_s"),
+        (("empty",), InputError, "holds no video"),
+    ],
+)
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, settings: Settings, paths: tuple[str, ...], error: type[MienError], said: str
+) -> None:
+    (tmp_path / "text.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(error, match=said):
+        report_film(FilmRequest(Inputs(tuple(str(tmp_path / path) for path in paths))), settings)
+
+
+def test_odd_numbers_are_refused(clip: str, settings: Settings) -> None:
+    with pytest.raises(UsageError, match="expected 0 to 20"):
+        report_film(FilmRequest(Inputs((clip,)), moments=99), settings)
+    with pytest.raises(UsageError, match="hides nobody"):
+        report_film(FilmRequest(Inputs((clip,)), anonymous=1), settings)
