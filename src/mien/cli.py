@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mien import __version__, cli_model, cli_report, cli_store, cli_training
+from mien import __version__, cli_access, cli_model, cli_report, cli_store, cli_training
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ app = typer.Typer(
 app.add_typer(cli_model.app, name="model")
 app.add_typer(cli_training.app)
 app.add_typer(cli_store.app, name="store")
+app.add_typer(cli_access.app, name="access")
 app.add_typer(cli_report.app, name="report")
 
 Store = Annotated[
@@ -175,6 +176,10 @@ def forward(
 def dashboard(
     host: Annotated[str | None, typer.Option(help="The address to listen on [default: 127.0.0.1]")] = None,
     port: Port = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Serve HTTPS with this certificate, PEM.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's private key, PEM.")] = None,
     store: Store = None,
     broker: Broker = None,
 ) -> None:
@@ -182,7 +187,8 @@ def dashboard(
     from mien.dashboard import run_dashboard
     from mien.doctor import diagnose
 
-    flags = {"dashboard": {"host": host, "port": port}, "store": {"url": store}, "broker": _address(broker)}
+    served = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
+    flags = {"dashboard": served, "store": {"url": store}, "broker": _address(broker)}
     settings = _settings("dashboard", flags)
     run_dashboard(settings, _stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose)
 

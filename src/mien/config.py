@@ -167,6 +167,16 @@ class DashboardSettings(Section):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int | None = Field(None, ge=1, le=65535, description="Default 8080; the next free one if that is taken.")
     allowed_hosts: str = Field("", description="Further names under which the page may be called, separated by commas.")
+    login: bool = Field(
+        False,
+        description="Ask for a login on this machine too; from other machines one is always needed (`mien access`).",
+    )
+    login_hours: float = Field(12.0, gt=0, le=87_600, description="A login lasts so long.")
+    tls_cert: Path | None = Field(None, description="Serve HTTPS: the certificate and its chain, PEM.")
+    tls_key: Path | None = Field(None, description="The private key of `tls_cert`, where that file lacks it.")
+    requests_per_s: float = Field(
+        100.0, gt=0, le=1e6, description="One caller may ask the API so often in a second; five times as often at once."
+    )
 
 
 class Settings(Section):

@@ -18,11 +18,14 @@ from starlette.staticfiles import StaticFiles
 
 from mien.config import Settings
 from mien.dashboard.api import Api
+from mien.dashboard.door import checked_access, tls_options
 from mien.dashboard.guard import Guard
 from mien.dashboard.live import Listener
+from mien.dashboard.login import Login
 from mien.dashboard.pages import STATIC, Diagnose, add_pages
 from mien.dashboard.problems import error_response
 from mien.dashboard.queries import Queries, store_url
+from mien.dashboard.sessions import Sessions
 from mien.errors import MienError
 
 __all__ = ["run_dashboard"]
@@ -31,6 +34,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 8080
 PORTS_TRIED = 50
+
+MAX_CONNECTIONS = 1000
+"""Beyond so many at once, further ones are refused."""
 
 
 class Server(uvicorn.Server):
@@ -72,34 +78,46 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
 
     Raises:
         MienError: The port is in use, or the address is not this machine's.
+        ConfigError: Other machines may come, but nobody has access; or the certificate cannot be used.
     """
-    listening = _bind(settings.dashboard.host, settings.dashboard.port)
+    host = settings.dashboard.host
+    tls = tls_options(settings)
+    access = checked_access(settings)
+    listening = _bind(host, settings.dashboard.port)
     listener = Listener(settings)
     queries = Queries(store_url(settings), listener)
     api = Api(queries, settings)
     add_pages(queries, settings, diagnose)
-    app = _build(api)
-    host = settings.dashboard.host
+    address = _address(host, listening, "https" if tls else "http")
+    cookie = f"{'__Host-' if tls else ''}mien-{listening.getsockname()[1]}"
+    lasting_s = settings.dashboard.login_hours * 3600
+    sessions = Sessions(access, settings.home / "sessions.json", lasting_s)
+    login = Login(access, sessions, cookie, lasting_s)
     names = [name.strip() for name in settings.dashboard.allowed_hosts.split(",") if name.strip()]
+    guard = Guard(
+        _build(api, login), host, names, access=access, sessions=sessions, cookie=cookie,
+        always=settings.dashboard.login, per_s=settings.dashboard.requests_per_s,
+    )  # fmt: skip
     config = uvicorn.Config(
-        Guard(app, host, names), log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on",
-        ws_max_size=1 << 20, server_header=False,
+        guard, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on", ws_max_size=1 << 20,
+        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, **tls,
     )  # fmt: skip
     for name in ("uvicorn.error", "nicegui"):
         logging.getLogger(name).setLevel(logging.WARNING)
     listener.start()
     try:
-        address = _address(host, listening)
         asyncio.run(Server(config, stop, lambda: ready(address)).serve(sockets=[listening]))
     finally:
         listener.stop()
+        login.close()
         api.close()
         queries.close()
         listening.close()
 
 
-def _build(api: Api) -> FastAPI:
+def _build(api: Api, login: Login) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(login.router)
     app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
     app.mount("/api", api.app)
     app.mount("/assets", StaticFiles(directory=STATIC))
@@ -144,7 +162,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _address(host: str, listening: socket.socket) -> str:
+def _address(host: str, listening: socket.socket, scheme: str) -> str:
     port = listening.getsockname()[1]
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+    return f"{scheme}://[{shown}]:{port}/" if ":" in shown else f"{scheme}://{shown}:{port}/"

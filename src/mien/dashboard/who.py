@@ -12,14 +12,14 @@ from fastapi import Depends, Request
 
 from mien.dashboard.problems import ApiError
 
-__all__ = ["KEY", "LOCAL", "ROLES", "Admin", "Editor", "Role", "Viewer", "Who", "may", "needs", "who_asks"]
+__all__ = ["KEY", "LOCAL", "ROLES", "STILL", "Admin", "Editor", "Role", "Viewer", "Who", "may", "needs", "who_asks"]
 
 Role = Literal["viewer", "editor", "admin"]
 
 ROLES: tuple[Role, ...] = ("viewer", "editor", "admin")
 """Each may what those before it may."""
 
-KEY = "mien.who"
+KEY, STILL = "mien.who", "mien.still"
 
 
 class Who(NamedTuple):
