@@ -87,3 +87,19 @@ def postgresql() -> Iterator[Server]:
     server = Server(programs)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def bigquery() -> Iterator[None]:
+    """The BigQuery emulator, which the tests share, named by the environment; each makes a dataset of its own."""
+    import emulators
+
+    if failed := emulators.install():
+        if os.environ.get("CI") == "true":
+            pytest.fail(failed)
+        pytest.skip(failed)
+    with emulators.running() as variables:
+        os.environ.update(variables)
+        yield
+        for name in variables:
+            del os.environ[name]

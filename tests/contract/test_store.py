@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -39,15 +40,27 @@ def marker(n: int = 0, source: str | None = None, label: str = "the show begins"
     return Marker(f"01970000-0000-7000-8000-{n:012x}", NOON + timedelta(minutes=n), label, source, "ada")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+pytestmark = pytest.mark.timeout(600)  # the first test may have to install the BigQuery emulator
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "bigquery"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'mien.db'}"
+        return
+    if request.param == "bigquery":
+        request.getfixturevalue("bigquery")
+        yield f"bigquery://test-project/d{uuid4().hex}"
         return
     server = request.getfixturevalue("postgresql")
     database = server.new_database()
     yield server.url(database)
     server.drop(database)
+
+
+def is_sql(url: str) -> bool:
+    """Say whether the store has keys and is quick; the BigQuery emulator takes a tenth of a second for a query."""
+    return not url.startswith("bigquery:")
 
 
 @pytest.fixture
@@ -77,8 +90,8 @@ def test_ignores_what_it_has(store: Store) -> None:
 
 
 def test_two_writers_add_each_observation_once(store: Store, url: str) -> None:
-    given = [observation(seq=n) for n in range(300)]
-    others = [open_store(url) for _ in range(3)]
+    given = [observation(seq=n) for n in range(300 if is_sql(url) else 60)]
+    others = [open_store(url) for _ in range(3 if is_sql(url) else 1)]
     added: list[int] = []
 
     def write(one: Store, seed: int) -> None:
@@ -92,11 +105,11 @@ def test_two_writers_add_each_observation_once(store: Store, url: str) -> None:
         thread.join()
     for other in others:
         other.close()
-    assert sum(added) == 300
-    assert store.summary(NOON, NOON + timedelta(minutes=1)).frames == 300
+    assert sum(added) == len(given) if is_sql(url) else sum(added) >= len(given)
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).frames == len(given)
 
 
-def test_sums_are_those_of_the_raw_rows(store: Store) -> None:
+def test_sums_are_those_of_the_raw_rows(store: Store, url: str) -> None:
     chance = random.Random(4)
     given = [
         observation(NOON + timedelta(seconds=chance.uniform(0, 3e6)), n, chance.choice("ab"), chance.randint(0, 3))
@@ -104,7 +117,7 @@ def test_sums_are_those_of_the_raw_rows(store: Store) -> None:
     ]
     store.add(given)
     minute = timedelta(minutes=1)
-    for _ in range(60):
+    for _ in range(60 if is_sql(url) else 4):
         start = (NOON + timedelta(minutes=chance.randint(-60, 40 * 1440))).replace(second=0)
         end = start + minute * chance.choice([0, 1, 7, 60, 61, 1440, 3000, 50_000])
         sources = chance.choice([None, ["a"], ["a", "b"], []])
@@ -161,6 +174,8 @@ def figures(store: Store) -> list[object]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_path: Path, seed: int) -> None:
+    if seed > 1 and not is_sql(url):
+        pytest.skip("two are enough where each takes long")
     chance = random.Random(seed)
     given = [
         observation(NOON + timedelta(seconds=chance.uniform(0, 200_000)), n, chance.choice("ab"), chance.randint(0, 3))
@@ -298,7 +313,9 @@ def test_a_dead_letter_keeps_its_bytes_up_to_64_kib(store: Store) -> None:
     assert store.dead_letters()[0].payload == (bytes(range(256)) * 1000)[: 64 << 10]
 
 
-def test_any_period_is_fast(store: Store) -> None:
+def test_any_period_is_fast(store: Store, url: str) -> None:
+    if not is_sql(url):
+        pytest.skip("the budget is that of the SQL stores")
     given = [observation(NOON + timedelta(minutes=7 * n), n) for n in range(20_000)]
     for at in range(0, len(given), 5000):
         store.add(given[at : at + 5000])

@@ -1,0 +1,393 @@
+"""The store in BigQuery: observations are streamed in by the Storage Write API, figures are counted when asked for.
+
+BigQuery knows no keys: a row may come twice, and the views keep one for each id. So that few come twice, a writer
+remembers the ids that it has written, and looks up what is older than itself. Every statement is bound to the
+partitions of the period asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from mien.errors import MissingExtraError, StoreError
+from mien.observation import Observation
+from mien.stores import rows
+from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
+from mien.stores.sums import FIGURES
+
+try:
+    from google.api_core.exceptions import NotFound
+
+    from mien.stores import bigquery_tables as sql
+    from mien.stores.bigquery_client import ANSWER_S, Dataset
+except ImportError as error:
+    raise MissingExtraError("a store at 'bigquery:'", "bigquery") from error
+
+__all__ = ["BigQueryStore"]
+
+URL = re.compile(r"bigquery://([a-z][a-z0-9.:-]{3,99})/([A-Za-z0-9_]{1,1024})(?:\?location=([A-Za-z0-9-]+))?")
+LETTERS_KEPT = 10_000
+LETTER_BYTES = 64 << 10
+REMEMBERED = 100_000
+REFUSALS_S = 60.0
+"""How long what is refused is taken from memory before it is read again, in seconds."""
+MINUTE = timedelta(minutes=1)
+
+
+class BigQueryStore:
+    """A store in a BigQuery dataset, made if need be.
+
+    Args:
+        url: `bigquery://project/dataset`, with `?location=EU` for where a new dataset is to be.
+        read_only: Never write; the store must be there.
+
+    Raises:
+        StoreError: BigQuery cannot be reached or refuses, or the tables are of another version.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        if not (found := URL.fullmatch(url)):
+            raise StoreError(f"'{url}' is no URL of a BigQuery store: expected bigquery://project/dataset")
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._written: dict[str, None] = {}
+        self._refusals: tuple[float, int, list[tuple[str, int, int]]] | None = None
+        self._letter = 0
+        self._opened_at = datetime.now(timezone.utc)
+        self._dataset = Dataset(found[1], found[2], found[3])
+        self._name = self._dataset.name
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, observations: Sequence[Observation]) -> int:
+        """Append what the store does not have, and return how many those were."""
+        given = {one.id: (rows.taken_at(one), one) for one in observations}
+        self._check_writable()
+        with self._lock:
+            refused = self._refused(given)
+            new = {key: one for key, one in given.items() if key not in refused and key not in self._written}
+            for key in self._looked_up([one for _, one in new.values()]):
+                del new[key]
+            self._dataset.append("observations", [sql.to_row(at, one) for at, one in new.values()])
+            for key in given:
+                self._written.pop(key, None)
+                self._written[key] = None
+            while len(self._written) > REMEMBERED:
+                del self._written[next(iter(self._written))]
+        return len(new)
+
+    def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
+        now = datetime.now(timezone.utc)
+        self._keep([(now, topic, rows.plain(reason), payload) for topic, reason, payload in letters])
+
+    def take_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """Keep another store's dead letters that are not here yet, and return how many those were."""
+        if not letters:
+            return 0
+        table, times = self._dataset.table("dead_letters"), sorted({letter.time for letter in letters})
+        found = self._dataset.read(f"SELECT * FROM {table} WHERE time IN UNNEST(@times)", times=times)
+        here = {(row.time, row.topic, row.reason, bytes(row.payload)) for row in found}
+        new = list(dict.fromkeys(letter[1:] for letter in letters if letter[1:] not in here))
+        self._keep(new)
+        return len(new)
+
+    def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
+        """Return the newest dead letters, newest first; with `before` those with a lower number."""
+        kept = f"SELECT * FROM {self._dataset.table('dead_letters')} ORDER BY id DESC LIMIT {LETTERS_KEPT}"
+        found = self._dataset.read(
+            f"SELECT * FROM ({kept}) WHERE id < @before ORDER BY id DESC LIMIT {int(limit)}",
+            before=2**63 - 1 if before is None else before,
+        )
+        return [DeadLetter(row.id, row.time, row.topic, row.reason, bytes(row.payload)) for row in found]
+
+    def drop_dead_letters(self, numbers: Sequence[int]) -> None:
+        """Delete dead letters by number."""
+        self._check_writable()
+        if numbers:
+            table = self._dataset.table("dead_letters")
+            self._dataset.write(f"DELETE FROM {table} WHERE id IN UNNEST(@ids)", ids=list(numbers))
+
+    def sources(self) -> list[SourceInfo]:
+        """Return every source by name."""
+        found = self._dataset.read(
+            "SELECT source, MIN(first) AS first, MAX(last) AS last, SUM(frames) AS frames "
+            f"FROM ({sql.minutes(self._name)}) GROUP BY source ORDER BY source"
+        )
+        return [SourceInfo(row.source, row.first, row.last, row.frames) for row in found]
+
+    def timeline(
+        self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
+    ) -> list[Bucket]:
+        """Return the non-empty buckets that begin in [start, end), oldest first."""
+        if bucket not in BUCKETS:
+            raise ValueError(f"no bucket '{bucket}': expected one of {', '.join(BUCKETS)}")
+        seconds = BUCKETS[bucket]
+        query, values = self._minutes(_ceil(start, seconds), _ceil(end, seconds), sources)
+        found = self._dataset.read(
+            f"SELECT TIMESTAMP_TRUNC(start, {bucket.upper()}) AS start, {sql.sums()} FROM ({query}) "
+            "GROUP BY 1 ORDER BY 1",
+            **values,
+        )
+        return [Bucket(row.start, *sql.figures(row)) for row in found]
+
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+        """Return the sum of the minutes that begin in [start, end)."""
+        query, values = self._minutes(_ceil(start, 60), _ceil(end, 60), sources)
+        (row,) = self._dataset.read(f"SELECT {sql.sums()} FROM ({query})", **values)
+        return Summary(*sql.figures(row))
+
+    def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
+        """Return the newest raw observations since `start`, oldest first."""
+        of, values = _of("o", sources)
+        query = sql.unique(self._name, f"o.time >= @start AND {of}")
+        newest = f"{query} ORDER BY time DESC, id DESC LIMIT {int(limit)}"
+        return [sql.from_row(row) for row in self._dataset.read(newest, start=start, **values)][::-1]
+
+    def observations(
+        self,
+        batch: int = 1000,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        sources: Sequence[str] | None = None,
+        after: tuple[datetime, str] | None = None,
+    ) -> Iterator[list[Observation]]:
+        """Yield the raw observations of [start, end) in batches, by time and id; each day is asked for in its turn."""
+        of, values = _of("o", sources)
+        behind, key = after or (rows.EPOCH, "")
+        values |= {"start": max(start or rows.EPOCH, behind), "until": end or rows.LATEST, "behind": behind, "key": key}
+        since = "o.time >= @start AND (o.time > @behind OR (o.time = @behind AND o.id > @key))"
+        where = f"{since} AND o.time < @until AND {of}"
+        table = self._dataset.table("observations")
+        days = f"SELECT DISTINCT TIMESTAMP_TRUNC(o.time, DAY) FROM {table} AS o WHERE {where} ORDER BY 1"
+        of_day = sql.unique(self._name, f"{where} AND o.time >= @day AND o.time < TIMESTAMP_ADD(@day, INTERVAL 1 DAY)")
+        found: list[Observation] = []
+        for (day,) in list(self._dataset.read(days, **values)):
+            for row in self._dataset.read(f"{of_day} ORDER BY time, id", day=day, **values):
+                found.append(sql.from_row(row))
+                if len(found) == batch:
+                    yield found
+                    found = []
+        if found:
+            yield found
+
+    def prune(self, before: datetime) -> int:
+        """Delete raw rows of minutes before `before`, keep their sums, and return how many rows went."""
+        self._check_writable()
+        old, mark = self.pruned_before() or rows.EPOCH, _floor(before, 60)
+        gone = self._fold(old, mark) if mark > old else 0
+        self._refusals = None
+        observations, letters, erased = map(self._dataset.table, ("observations", "dead_letters", "erased"))
+        self._dataset.write(f"DELETE FROM {observations} WHERE time < @mark", mark=max(mark, old))
+        self._dataset.write(  # what a writer brought that did not know yet of the erasure
+            f"DELETE FROM {observations} AS o WHERE EXISTS (SELECT 1 FROM {erased} AS e "
+            "WHERE e.source = o.source AND o.time >= e.start AND o.time < e.until)"
+        )
+        newest = f"SELECT id FROM {letters} ORDER BY id DESC LIMIT {LETTERS_KEPT}"
+        self._dataset.write(f"DELETE FROM {letters} WHERE id < (SELECT MIN(id) FROM ({newest}))")
+        return gone
+
+    def pruned_before(self) -> datetime | None:
+        """Return the time before which there are sums alone; None: nothing was pruned."""
+        (mark,) = self._dataset.read(f"SELECT {sql.mark(self._name)} AS mark")
+        return mark[0] if mark[0] > rows.EPOCH else None
+
+    def erase(self, source: str, start: datetime, end: datetime) -> int:
+        """Delete what was seen in [start, end), refuse it from now on, and return how many rows went."""
+        self._check_writable()
+        period = {"source": source, "start": start, "until": end}
+        seen = sql.unique(self._name, "o.source = @source AND o.time >= @start AND o.time < @until")
+        ((gone,),) = self._dataset.read(f"SELECT COUNT(*) FROM ({seen})", **period)
+        observations, past, letters, markers, erased = map(
+            self._dataset.table, ("observations", "past_minutes", "dead_letters", "markers", "erased")
+        )
+        self._dataset.write(f"INSERT INTO {erased} (source, start, until) VALUES (@source, @start, @until)", **period)
+        self._refusals = None
+        within = "source = @source AND {0} >= @start AND {0} < @until"
+        self._dataset.write(f"DELETE FROM {observations} WHERE {within.format('time')}", **period)
+        whole = {**period, "start": _floor(start, 60)}
+        self._dataset.write(f"DELETE FROM {past} WHERE {within.format('start')}", **whole)
+        came = "ENDS_WITH(topic, CONCAT('/', @source, '/observations')) AND time >= @start AND time < @until"
+        self._dataset.write(f"DELETE FROM {letters} WHERE {came}", **period)
+        self._dataset.write(f"DELETE FROM {markers} WHERE {within.format('time')}", **period)
+        return int(gone)
+
+    def add_minutes(self, source: str, minutes: Sequence[Bucket]) -> int:
+        """Commit the figures of minutes of which there are none here, and return how many minutes that were."""
+        self._check_writable()
+        if not minutes:
+            return 0
+        starts = [one.start for one in minutes]
+        query, values = self._minutes(min(starts), max(starts) + MINUTE, [source])
+        here = {row.start for row in self._dataset.read(f"SELECT start FROM ({query})", **values)}
+        new = [one for one in minutes if one.start not in here]
+        self._dataset.append("past_minutes", [sql.minute_row(source, one) for one in new])
+        return len(new)
+
+    def add_markers(self, markers: Sequence[Marker]) -> int:
+        """Commit the markers whose ids the store does not have, and return how many that were."""
+        self._check_writable()
+        given = {one.id: one for one in markers}
+        table = self._dataset.table("markers")
+        for (key,) in self._dataset.read(f"SELECT id FROM {table} WHERE id IN UNNEST(@ids)", ids=list(given)):
+            given.pop(key, None)
+        self._dataset.append(
+            "markers",
+            [
+                {**one._asdict(), "time": rows.to_microseconds(one.time), "label": rows.plain(one.label)}
+                for one in given.values()
+            ],
+        )
+        return len(given)
+
+    def markers(
+        self, start: datetime, end: datetime, sources: Sequence[str] | None = None, limit: int = 1000
+    ) -> list[Marker]:
+        """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
+        of, values = _of("m", sources)
+        where = f"m.time >= @start AND m.time < @until AND (m.source IS NULL OR {of})"
+        newest = f"{self._markers(where)} ORDER BY time DESC, id DESC LIMIT {int(limit)}"
+        return [_marker(row) for row in self._dataset.read(newest, start=start, until=end, **values)][::-1]
+
+    def marker(self, key: str) -> Marker | None:
+        """Return the marker with this id."""
+        return next((_marker(row) for row in list(self._dataset.read(self._markers("m.id = @key"), key=key))), None)
+
+    def drop_marker(self, key: str) -> bool:
+        """Delete the marker with this id, and return whether there was one."""
+        self._check_writable()
+        return self._dataset.write(f"DELETE FROM {self._dataset.table('markers')} WHERE id = @key", key=key) > 0
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._dataset.close()
+
+    def _prepare(self) -> None:
+        state = self._dataset.table("state")
+        try:
+            ((version,),) = self._dataset.read(f"SELECT MAX(value) FROM {state} WHERE name = 'schema'")
+        except StoreError as error:
+            if not isinstance(error.__cause__, NotFound):
+                raise
+            version = None
+        if version == sql.SCHEMA:
+            return
+        if version is not None:
+            raise StoreError(
+                f"the store '{self._name}' has version {version} of the tables, this Mien reads {sql.SCHEMA}: "
+                "upgrade Mien"
+            )
+        if self._read_only:
+            raise StoreError(f"the store '{self._name}' is empty: start `mien forward` (or `mien up`), which fills it")
+        with self._dataset.explained("make"):
+            self._dataset.client.create_dataset(self._name, exists_ok=True, timeout=ANSWER_S)
+            for table in sql.tables(self._name):
+                self._dataset.client.create_table(table, exists_ok=True, timeout=ANSWER_S)
+        for name, query in sql.views(self._name).items():
+            self._dataset.write(f"CREATE OR REPLACE VIEW {self._dataset.table(name)} AS {query}")
+        self._dataset.write(f"INSERT INTO {state} (name, value) VALUES ('schema', {sql.SCHEMA})")
+
+    def _markers(self, where: str) -> str:
+        table = self._dataset.table("markers")
+        return f"SELECT m.* FROM {table} AS m WHERE {where} QUALIFY ROW_NUMBER() OVER (PARTITION BY m.id) = 1"
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise StoreError(f"cannot write the store '{self._name}': it was opened for reading alone")
+
+    def _fold(self, old: datetime, mark: datetime) -> int:
+        """Keep the sums of the minutes in [old, mark), then set the mark that takes their raw rows out of sight."""
+        period = {"old": old, "mark": mark}
+        raw = sql.unique(self._name, "o.time >= @old AND o.time < @mark")
+        ((gone,),) = self._dataset.read(f"SELECT COUNT(*) FROM ({raw})", **period)
+        if gone:
+            names = ["start", "source", "first", "last", *FIGURES]
+            self._dataset.write(
+                f"MERGE {self._dataset.table('past_minutes')} AS t USING ({sql.counted(raw)}) AS s "
+                "ON t.origin = 'pruned' AND t.start = s.start AND t.source = s.source "
+                f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{name} = s.{name}' for name in names[2:])} "
+                f"WHEN NOT MATCHED THEN INSERT (origin, {', '.join(names)}) "
+                f"VALUES ('pruned', {', '.join(f's.{name}' for name in names)})",
+                **period,
+            )
+        state = self._dataset.table("state")
+        value = rows.to_microseconds(mark)
+        self._dataset.write(f"INSERT INTO {state} (name, value) VALUES ('prune_mark', @value)", value=value)
+        return int(gone)
+
+    def _keep(self, letters: Sequence[tuple[datetime, str, str, bytes]]) -> None:
+        self._check_writable()
+        made = []
+        with self._lock:
+            for at, topic, reason, payload in letters[-LETTERS_KEPT:]:
+                self._letter = max(self._letter + 1, time.time_ns())
+                row = {"id": self._letter, "time": rows.to_microseconds(at), "topic": topic, "reason": reason}
+                made.append({**row, "payload": payload[:LETTER_BYTES]})
+            self._dataset.append("dead_letters", made)
+
+    def _refused(self, given: Mapping[str, tuple[int, Observation]]) -> set[str]:
+        """Return the ids of what is older than the prune mark or of a time that was erased."""
+        if self._refusals is None or time.monotonic() - self._refusals[0] > REFUSALS_S:
+            mark = self.pruned_before() or rows.EPOCH
+            gone = [
+                (row.source, rows.to_microseconds(row.start), rows.to_microseconds(row.until))
+                for row in self._dataset.read(f"SELECT * FROM {self._dataset.table('erased')}")
+            ]
+            self._refusals = time.monotonic(), rows.to_microseconds(mark), gone
+        _, oldest, gone = self._refusals
+        return {
+            key
+            for key, (at, one) in given.items()
+            if at < oldest or any(source == one.source and start <= at < until for source, start, until in gone)
+        }
+
+    def _looked_up(self, given: Sequence[Observation]) -> set[str]:
+        """Return which ids are there already, of those that are older than this writer, and so may be another one's."""
+        latest = datetime.now(timezone.utc) + MINUTE
+        old = {one.id: one.time for one in given if one.time and not self._opened_at <= one.time <= latest}
+        if not old:
+            return set()
+        found = self._dataset.read(
+            f"SELECT DISTINCT id FROM {self._dataset.table('observations')} "
+            "WHERE time >= @first AND time <= @last AND id IN UNNEST(@ids)",
+            first=min(old.values()),
+            last=max(old.values()),
+            ids=list(old),
+        )
+        return {row.id for row in found}
+
+    def _minutes(self, start: datetime, end: datetime, sources: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
+        """Return the SQL for the minutes that begin in [start, end), and its parameters."""
+        of, values = _of("o", sources)
+        raw = f"o.time >= @start AND o.time < @until AND {of}"
+        past = f"m.start >= @start AND m.start < @until AND {_of('m', sources)[0]}"
+        return sql.minutes(self._name, raw, past), {"start": start, "until": end, **values}
+
+
+def _of(table: str, sources: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
+    if sources is None:
+        return "TRUE", {}
+    return f"{table}.source IN UNNEST(@sources)", {"sources": list(sources)}
+
+
+def _floor(at: datetime, seconds: int) -> datetime:
+    microseconds = rows.to_microseconds(at)
+    return rows.to_time(microseconds - microseconds % (seconds * 1_000_000))
+
+
+def _ceil(at: datetime, seconds: int) -> datetime:
+    microseconds = rows.to_microseconds(at)
+    return rows.to_time(microseconds + -microseconds % (seconds * 1_000_000))
+
+
+def _marker(row: Any) -> Marker:
+    return Marker(row.id, row.time, row.label, row.source, row.created_by)

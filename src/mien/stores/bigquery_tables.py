@@ -1,0 +1,205 @@
+"""The tables and views of a store in BigQuery: their columns, the messages that carry rows, the SQL that reads them.
+
+Rows are only ever appended, an observation with all its faces as one row, so that it is there whole or not at all. The
+same row may come twice; what reads the table therefore goes through `unique`, which keeps one row for each id and
+leaves out what was pruned or erased. Sums are counted when asked for; only of
+minutes whose raw rows are gone are they kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from google.cloud.bigquery import SchemaField, Table, TimePartitioning
+
+from mien.observation import EMOTIONS, Face, Observation, Probabilities
+from mien.stores import rows
+from mien.stores.base import Bucket
+from mien.stores.sums import FIGURES
+
+__all__ = [
+    "COLUMNS",
+    "SCHEMA",
+    "counted",
+    "figures",
+    "from_row",
+    "mark",
+    "minute_row",
+    "minutes",
+    "sums",
+    "tables",
+    "to_row",
+    "unique",
+    "views",
+]
+
+SCHEMA = 1
+"""The version of the tables below."""
+
+FACE = [
+    *(SchemaField(name, "INTEGER") for name in ("track", "x", "y", "width", "height")),
+    SchemaField("confidence", "FLOAT"),
+    SchemaField("emotion", "STRING"),
+    *(SchemaField(emotion, "FLOAT") for emotion in EMOTIONS),
+]
+COLUMNS = {
+    "observations": [
+        SchemaField("id", "STRING", "REQUIRED"),
+        SchemaField("time", "TIMESTAMP", "REQUIRED"),
+        SchemaField("source", "STRING", "REQUIRED"),
+        SchemaField("session", "STRING", "REQUIRED"),
+        SchemaField("seq", "INTEGER", "REQUIRED"),
+        SchemaField("offset_s", "FLOAT"),
+        *(SchemaField(name, "INTEGER", "REQUIRED") for name in ("frame", "width", "height")),
+        SchemaField("model", "STRING", "REQUIRED"),
+        SchemaField("elapsed_ms", "FLOAT", "REQUIRED"),
+        SchemaField("faces", "RECORD", "REPEATED", fields=FACE),
+    ],
+    "past_minutes": [
+        SchemaField("origin", "STRING", "REQUIRED", description="'pruned' here, or 'copied' from another store"),
+        SchemaField("start", "TIMESTAMP", "REQUIRED"),
+        SchemaField("source", "STRING", "REQUIRED"),
+        SchemaField("first", "TIMESTAMP", "REQUIRED"),
+        SchemaField("last", "TIMESTAMP", "REQUIRED"),
+        *(SchemaField(name, "FLOAT" if name.startswith("sum_") else "INTEGER", "REQUIRED") for name in FIGURES),
+    ],
+    "erased": [
+        SchemaField("source", "STRING", "REQUIRED"),
+        SchemaField("start", "TIMESTAMP", "REQUIRED"),
+        SchemaField("until", "TIMESTAMP", "REQUIRED"),
+    ],
+    "dead_letters": [
+        SchemaField("id", "INTEGER", "REQUIRED"),
+        SchemaField("time", "TIMESTAMP", "REQUIRED"),
+        SchemaField("topic", "STRING", "REQUIRED"),
+        SchemaField("reason", "STRING", "REQUIRED"),
+        SchemaField("payload", "BYTES", "REQUIRED"),
+    ],
+    "markers": [
+        SchemaField("id", "STRING", "REQUIRED"),
+        SchemaField("time", "TIMESTAMP", "REQUIRED"),
+        SchemaField("label", "STRING", "REQUIRED"),
+        SchemaField("source", "STRING"),
+        SchemaField("created_by", "STRING", "REQUIRED"),
+    ],
+    "state": [SchemaField("name", "STRING", "REQUIRED"), SchemaField("value", "INTEGER", "REQUIRED")],
+}
+DAILY = {"observations": "time", "past_minutes": "start"}
+"""Tables with one partition a day, and the column that says which; within a day they are clustered by source."""
+
+
+def tables(dataset: str) -> list[Table]:
+    """Return the tables of a dataset, `project.dataset`."""
+    made = []
+    for name, columns in COLUMNS.items():
+        table = Table(f"{dataset}.{name}", columns)
+        if name in DAILY:
+            table.time_partitioning = TimePartitioning(field=DAILY[name])
+            table.clustering_fields = ["source"]
+        made.append(table)
+    return made
+
+
+def views(dataset: str) -> dict[str, str]:
+    """Return the views of a dataset by name: what other tools should read."""
+    columns = ", ".join(column.name for column in COLUMNS["observations"] if column.name != "faces")
+    lengths = {"rollups_minute": "MINUTE", "rollups_hour": "HOUR", "rollups_day": "DAY"}
+    return {
+        "frames": f"SELECT {columns} FROM ({unique(dataset)})",
+        "faces": (
+            "SELECT o.id AS frame, n, o.time, o.source, f.* "
+            f"FROM ({unique(dataset)}) AS o CROSS JOIN UNNEST(o.faces) AS f WITH OFFSET AS n"
+        ),
+        **{
+            name: f"SELECT TIMESTAMP_TRUNC(start, {length}) AS start, source, {sums()} "
+            f"FROM ({minutes(dataset)}) GROUP BY 1, 2"
+            for name, length in lengths.items()
+        },
+    }
+
+
+def unique(dataset: str, where: str = "TRUE") -> str:
+    """Return the SQL for the rows of `observations`, one for each id; `where` names the table `o`."""
+    columns = ", ".join(f"o.{column.name}" for column in COLUMNS["observations"])
+    return (
+        f"SELECT {columns} FROM `{dataset}.observations` AS o LEFT JOIN `{dataset}.erased` AS e "
+        "ON e.source = o.source AND o.time >= e.start AND o.time < e.until "
+        f"WHERE e.source IS NULL AND o.time >= {mark(dataset)} AND {where} "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY o.source, o.time, o.id) = 1"
+    )
+
+
+def minutes(dataset: str, where: str = "TRUE", past: str = "TRUE") -> str:
+    """Return the SQL for the figures of minutes by source; `past` is `where` for the rows `m` of past minutes."""
+    names = ", ".join(["start", "source", "first", "last", *FIGURES])
+    return (
+        f"{counted(unique(dataset, where))} UNION ALL "
+        f"SELECT {names} FROM `{dataset}.past_minutes` AS m "
+        f"WHERE (m.origin = 'copied' OR m.start < {mark(dataset)}) AND {past} "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY m.origin, m.source, m.start) = 1"
+    )
+
+
+def counted(rows: str) -> str:
+    """Return the SQL that counts rows of `observations` by minute and source."""
+    counts = ", ".join(f"COUNTIF(f.emotion = '{emotion}') AS count_{emotion}" for emotion in EMOTIONS)
+    shares = ", ".join(f"IFNULL(SUM(f.{emotion}), 0.0) AS sum_{emotion}" for emotion in EMOTIONS)
+    return (
+        "SELECT TIMESTAMP_TRUNC(o.time, MINUTE) AS start, o.source AS source, "
+        "MIN(o.time) AS first, MAX(o.time) AS last, COUNT(DISTINCT o.id) AS frames, COUNT(f.confidence) AS faces, "
+        f"COUNTIF(f.confidence IS NOT NULL AND f.emotion IS NULL) AS abstained, {counts}, {shares} "
+        f"FROM ({rows}) AS o LEFT JOIN UNNEST(o.faces) AS f GROUP BY 1, 2"
+    )
+
+
+def sums() -> str:
+    """Return the SQL that adds up the figures of rows."""
+    return ", ".join(f"SUM({name}) AS {name}" for name in FIGURES)
+
+
+def mark(dataset: str) -> str:
+    """Return the SQL for the time before which there are sums alone."""
+    return f"(SELECT TIMESTAMP_MICROS(IFNULL(MAX(value), 0)) FROM `{dataset}.state` WHERE name = 'prune_mark')"
+
+
+def to_row(at: int, one: Observation) -> dict[str, Any]:
+    """Return the row of an observation made at a time in microseconds since 1970."""
+    row = {column.name: getattr(one, column.name) for column in COLUMNS["observations"]}
+    return row | {"time": at, "model": rows.plain(one.model), "faces": [_face_row(face) for face in one.faces]}
+
+
+def from_row(row: Any) -> Observation:
+    """Return the observation that a row holds."""
+    values = {column.name: row[column.name] for column in COLUMNS["observations"]}
+    return Observation(**(values | {"faces": [_face(face) for face in row["faces"]]}))
+
+
+def minute_row(source: str, one: Bucket) -> dict[str, Any]:
+    """Return the row of a minute that was copied from another store."""
+    start = rows.to_microseconds(one.start)
+    numbers = [one.frames, one.faces, one.abstained, *one.counts, *one.sums]
+    last = rows.to_microseconds(one.start + timedelta(minutes=1)) - 1
+    keys = {"origin": "copied", "start": start, "source": source, "first": start, "last": last}
+    return keys | dict(zip(FIGURES, numbers, strict=True))
+
+
+def figures(row: Any) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:
+    """Return a row's frames, faces, abstained, counts and sums; what there is nothing of is 0."""
+    numbers: Sequence[Any] = [row[name] or 0 for name in FIGURES]
+    n = len(EMOTIONS)
+    counts, shares = tuple(map(int, numbers[3 : 3 + n])), tuple(map(float, numbers[3 + n :]))
+    return int(numbers[0]), int(numbers[1]), int(numbers[2]), counts, shares
+
+
+def _face_row(face: Face) -> dict[str, Any]:
+    shares: dict[str, float] = {emotion: getattr(face.probabilities, emotion) for emotion in EMOTIONS}
+    box = dict(zip(("x", "y", "width", "height"), face.box, strict=True))
+    return {"track": face.track, **box, "confidence": face.confidence, "emotion": face.emotion, **shares}
+
+
+def _face(row: Any) -> Face:
+    box = (row["x"], row["y"], row["width"], row["height"])
+    shares = Probabilities(*(row[emotion] for emotion in EMOTIONS))
+    return Face(row["track"], box, row["confidence"], row["emotion"], shares)

@@ -1,0 +1,89 @@
+"""The BigQuery emulator, a process of the tests' own; `python emulators.py` in its virtual environment is that process.
+
+It lives in a virtual environment of its own, because its dependencies and Mien's need not agree.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parents[1] / ".venv" / "bqemulator"
+PACKAGES = ["bqemulator==1.4.0", "duckdb==1.5.5", "numpy"]
+
+
+def install() -> str:
+    """Make the environment if need be, and return why that cannot be; empty when it is there."""
+    if (PROGRAMS / "complete").exists():
+        return ""
+    pip = [PROGRAMS / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
+    for command in ([sys.executable, "-m", "venv", PROGRAMS], pip):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            return f"the BigQuery emulator cannot be installed: {done.stderr.strip()[-300:]}"
+    (PROGRAMS / "complete").touch()
+    return ""
+
+
+@contextmanager
+def running() -> Iterator[dict[str, str]]:
+    """Run the emulator, and give the environment variables that lead to it."""
+    ports = []
+    for probe in (socket.socket(), socket.socket()):
+        probe.bind(("127.0.0.1", 0))
+        ports.append(probe.getsockname()[1])
+        probe.close()
+    command = [PROGRAMS / "bin" / "python", __file__, "start", "--ephemeral", "--log-level", "warning"]
+    command += ["--rest-port", str(ports[0]), "--grpc-port", str(ports[1])]
+    url = f"http://127.0.0.1:{ports[0]}"
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tempfile.gettempdir())
+        try:
+            end = time.monotonic() + 90
+            while not _answers(f"{url}/readyz"):
+                log.seek(0)
+                assert process.poll() is None, log.read().decode()
+                assert time.monotonic() < end, "the BigQuery emulator does not answer"
+                time.sleep(0.1)
+            yield {"BIGQUERY_EMULATOR_HOST": url, "BIGQUERY_STORAGE_EMULATOR_HOST": f"127.0.0.1:{ports[1]}"}
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own process
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _start() -> None:
+    """Run the emulator with what this version lacks mended."""
+    from bqemulator.api.routes.tabledata import _build_arrow_schema
+    from bqemulator.api.routes.tables import _field_to_rest
+    from bqemulator.cli import main
+    from bqemulator.grpc_api import write_servicer
+    from bqemulator.storage.engine import DuckDBEngine
+
+    # It would fetch DuckDB's extension for geography from the network.
+    DuckDBEngine._load_spatial = lambda _: None
+    # It forgets the columns within a column when rows come by the Storage Write API.
+    write_servicer._table_arrow_schema = lambda table: _build_arrow_schema(
+        [_field_to_rest(field) for field in table.schema_.fields]
+    )
+    main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("BQEMU_TELEMETRY", "false")
+    _start()
