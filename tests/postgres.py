@@ -24,9 +24,9 @@ QUOTED = "s%C3%A9cret%40%2F%3A%25"
 class Server:
     """A running server; PostgreSQL refuses to run as root, so there it runs as another user."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, parent: Path | None = None) -> None:
         self._programs = programs
-        self.folder = Path(tempfile.mkdtemp(prefix="mien-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="mien-postgres-", dir=parent))
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
             users = {user.pw_name: user for user in pwd.getpwall()}
@@ -50,7 +50,8 @@ class Server:
         )
         self.start()
 
-    def start(self) -> None:
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start without waiting until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -63,6 +64,10 @@ class Server:
                 cwd=self.folder,
                 **self._as,
             )
+        return self._process
+
+    def start(self) -> None:
+        self.launch()
         end = time.monotonic() + 60
         while True:
             try:

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from mien.config import Settings, load
 from mien.edge.broker import run_broker
 from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
+from mien.errors import MienError
 from mien.forward.forwarder import run_forwarder
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 
@@ -173,7 +175,8 @@ def _camera(home: Path, source: str, count: int, rate: float, stopping: threadin
     outbox.close()
 
 
-def _run(part: str, home: Path, arguments: tuple[object, ...], environment: dict[str, str]) -> None:
+def prepare(home: Path, part: str, environment: dict[str, str]) -> threading.Event:
+    """Set up a process that is to be a part, and return what SIGTERM sets."""
     with (home / f"{part}.log").open("a") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -181,6 +184,19 @@ def _run(part: str, home: Path, arguments: tuple[object, ...], environment: dict
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    return stopping
+
+
+def _run(part: str, home: Path, arguments: tuple[object, ...], environment: dict[str, str]) -> None:
+    stopping = prepare(home, part, environment)
+    try:
+        _play(part, home, arguments, stopping)
+    except MienError as error:  # as the command line does
+        print(f"mien: {error}", file=sys.stderr, flush=True)
+        sys.exit(error.exit_code)
+
+
+def _play(part: str, home: Path, arguments: tuple[object, ...], stopping: threading.Event) -> None:
     if part == "broker":
         run_broker(load({"broker": {"port": arguments[0]}} if arguments else None), stopping)
     elif part == "forward":

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mien.config import load
-from mien.edge.outbox import Counts, Outbox, open_outbox, waiting_sources
+from mien.edge.outbox import UNCOMMITTED, Counts, Outbox, open_outbox, waiting_sources
 from mien.errors import StoreError, UsageError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, decode, new_id, now
 
@@ -237,6 +237,31 @@ def test_a_full_disk_delays_and_loses_nothing(outbox: Outbox, caplog: pytest.Log
     assert outbox.flush(5)
     assert outbox.counts == Counts(60, 0, 0, 60)
     assert sum("disk is full" in record.message for record in caplog.records) == 1
+
+
+def test_a_disk_that_stays_full_costs_the_oldest_and_stops_nobody(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, "cam")
+    fill(outbox, 20)
+    outbox.set_window(10)
+    assert outbox.flush()
+    pages = outbox._writer.execute("PRAGMA page_count").fetchone()[0]
+    outbox._writer.execute(f"PRAGMA max_page_count = {pages}")
+    for seq in range(20, 20 + 2 * UNCOMMITTED + 500):
+        outbox.append(observation(seq))
+    outbox.confirm(SESSION, [(0, 4)])
+    until = time.monotonic() + 30
+    while outbox.counts.confirmed != 5:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert len(outbox.released(0, 20)) == 10, "what was there goes on being sent"
+    outbox._writer.execute("PRAGMA max_page_count = 100000")
+    assert outbox.flush(10)
+    taken, confirmed, dropped, depth = outbox.counts
+    assert taken == 20 + 2 * UNCOMMITTED + 500 == confirmed + dropped + depth
+    assert dropped >= UNCOMMITTED
+    left = [row[0] for row in outbox._reader.execute("SELECT seq FROM rows ORDER BY n")]
+    assert left == [*range(5, 20), *range(taken - depth + 15, taken)], "the oldest of those in memory went"
+    outbox.close()
 
 
 def test_kill_9_at_any_moment_keeps_the_sum(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ goes one of two ways, and the counts of both are committed with it, so that at a
 
 Only rows that were *released* may be sent, and only rows that were not may be dropped: what is counted as dropped was
 never sent, so no store can have it. The publisher lets rows be released while it has a connection, a window of them
-at a time; with no broker in reach a full outbox therefore drops its oldest row first.
+at a time; with no broker in reach a full outbox therefore drops its oldest row first. While the disk is full, what
+came first of those that wait in memory is dropped, and counted as soon as a count can be written.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ GROUP_S = 0.02
 """How long a commit waits for more, in seconds: at most 50 syncs a second, however many frames."""
 
 UNCOMMITTED = 2000
-"""So many observations may wait for their commit; then `append` waits."""
+"""So many observations may wait for their commit; then `append` waits, or the oldest go where the disk is full."""
 
 AGES_EVERY_S = 60.0
 """So often an idle outbox looks for what is too old, in seconds."""
@@ -116,12 +117,14 @@ class Outbox:
             self._load()
         except sqlite3.Error as error:
             os.close(self._lock_file)
-            raise StoreError(f"cannot open the outbox '{self.path}': {error}; move it away to begin anew") from error
+            todo = "move it away to begin anew" if "malformed" in str(error) or "not a" in str(error) else "make room"
+            raise StoreError(f"cannot open the outbox '{self.path}': {error}; {todo}") from error
         self._reading = threading.Lock()
         self._state = threading.Condition()
         self._new: deque[tuple[str, int, float | None, bytes]] = deque()
         self._confirmations: list[tuple[str, int, int]] = []
         self._window = 0
+        self._unwritten = 0
         self._full = self._aged = False
         self._stirred = max_age_s is not None
         self._closing = False
@@ -225,24 +228,20 @@ class Outbox:
                 new, confirmations = list(self._new), list(self._confirmations)
                 self._stirred = False
             try:
-                self._commit(new, confirmations)
-            except sqlite3.OperationalError as error:  # a full disk, an I/O error: what waits goes on waiting
-                self._rollback()
-                if not failing:
-                    log.warning("cannot write the outbox '%s': %s; trying again each second", self.path, error)
-                failing = True
-                if closing:
-                    return
-                time.sleep(1.0)
-                continue
-            except sqlite3.Error as error:
+                error = self._try(new, confirmations)
+                if error is not None:
+                    drained = bool(new) and self._try([], confirmations) is None  # what is confirmed makes room
+                    new, confirmations = [], confirmations if drained else []
+            except sqlite3.Error as damage:
                 with self._state:
-                    self._failure = StoreError(f"the outbox '{self.path}' is damaged: {error}; move it away")
+                    self._failure = StoreError(f"the outbox '{self.path}' is damaged: {damage}; move it away")
                     self._state.notify_all()
                 return
-            if failing:
+            if error is not None and not failing:
+                log.warning("cannot write the outbox '%s': %s; trying again each second", self.path, error)
+            if error is None and failing:
                 log.warning("the outbox '%s' can be written again", self.path)
-            failing = False
+            failing = error is not None
             with self._state:
                 for _ in new:
                     self._new.popleft()
@@ -250,6 +249,36 @@ class Outbox:
                 self._state.notify_all()
             if self.changed is not None:
                 self.changed()
+            if failing and closing:
+                log.warning("%d observations could not be written to '%s'", len(self._new) + self._unwritten, self.path)
+                return
+            if failing:
+                self._make_room()
+                time.sleep(1.0)
+
+    def _try(
+        self, new: list[tuple[str, int, float | None, bytes]], confirmations: list[tuple[str, int, int]]
+    ) -> sqlite3.OperationalError | None:
+        """Commit, and return why that cannot be: a full disk, an I/O error; what waits goes on waiting then."""
+        try:
+            self._commit(new, confirmations)
+        except sqlite3.OperationalError as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            return error
+        return None
+
+    def _make_room(self) -> None:
+        """Drop the older half of what waits for a disk that is full, so that nobody waits for it."""
+        with self._state:
+            if len(self._new) < UNCOMMITTED:
+                return
+            if not self._unwritten:
+                log.warning("the outbox '%s' drops, and counts, what its disk has no room for", self.path)
+            for _ in range(UNCOMMITTED // 2):
+                self._new.popleft()
+            self._unwritten += UNCOMMITTED // 2
+            self._state.notify_all()
 
     def _commit(
         self, new: list[tuple[str, int, float | None, bytes]], confirmations: list[tuple[str, int, int]]
@@ -263,7 +292,8 @@ class Outbox:
             "INSERT INTO rows (session, seq, time, payload) VALUES (?, ?, ?, ?)",
             new,
         )
-        taken, depth = taken + len(new), depth + len(new)
+        taken, depth = taken + len(new) + self._unwritten, depth + len(new)
+        dropped += self._unwritten
 
         gone = 0
         for session, first, last in confirmations:
@@ -298,6 +328,7 @@ class Outbox:
         self._aged = aged > 0 or (self._aged and depth > out)
         self._full = excess > 0 or (self._full and depth >= self._max_rows * 0.9)
         self._counts, self._released, self._out = Counts(taken, confirmed, dropped, depth), released, out
+        self._unwritten = 0
 
     def _drop_aged(self, released: int) -> int:
         """Delete what is too old and was not released, and return how many rows that were."""
@@ -311,10 +342,6 @@ class Outbox:
             days = self._max_age_s / 86400
             log.warning("the outbox '%s' drops, and counts, what waited longer than %g days", self.path, days)
         return lost
-
-    def _rollback(self) -> None:
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
 
 
 def open_outbox(settings: Settings, source: str) -> Outbox:
