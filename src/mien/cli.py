@@ -134,11 +134,16 @@ def watch(
 
 
 @app.command(epilog="Example: mien broker --port 1884")
-def broker(port: Port = None) -> None:
-    """Run the built-in MQTT broker, on this machine only."""
+def broker(
+    port: Port = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Speak TLS with this certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's private key.")] = None,
+) -> None:
+    """Run the built-in MQTT broker, on this machine only unless the settings say otherwise."""
     from mien.edge.broker import run_broker
 
-    settings = _settings("broker", {"broker": {"port": port}})
+    named = {"port": port, "server_certificate": tls_cert, "server_key": tls_key}
+    settings = _settings("broker", {"broker": named})
     run_broker(settings, stop=_stop_on_signals(), ready=lambda _: None)
 
 

@@ -13,11 +13,12 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from mien.config_tables import AlertSettings, Section, Shape, SourceSettings
 from mien.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -25,37 +26,25 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Settings", "Shape", "SourceSettings", "checked", "effective", "fields", "load", "without_password"]
+__all__ = [
+    "TABLES",
+    "AlertSettings",
+    "Settings",
+    "Shape",
+    "SourceSettings",
+    "checked",
+    "effective",
+    "fields",
+    "load",
+    "without_password",
+]
+
+TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSettings}
+"""Settings that are lists of tables, [[source]] and [[alert]]."""
+
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
-
-
-class Section(BaseModel):
-    """A table in mien.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _shape(value: Any) -> tuple[tuple[float, float], ...]:
-    """Return the corners of a rectangle or polygon, 0 to 1."""
-    what = "a rectangle [x, y, width, height] or a polygon of at least three [x, y], all from 0 to 1"
-    numbers: Any = value
-    if isinstance(value, list | tuple) and len(value) == 4 and not any(isinstance(one, list | tuple) for one in value):
-        x, y, width, height = value
-        if all(isinstance(one, int | float) for one in value) and width > 0 and height > 0:
-            numbers = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
-    try:
-        corners = tuple((float(x), float(y)) for x, y in numbers)
-    except (TypeError, ValueError):
-        raise ValueError(f"expected {what}") from None
-    if len(corners) < 3 or not all(0 <= at <= 1 + 1e-9 for corner in corners for at in corner):
-        raise ValueError(f"expected {what}")
-    return corners
-
-
-Shape = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_shape)]
-"""The corners of a part of the frame: x, y, from 0 to 1 of its width and height."""
 
 
 class BrokerSettings(Section):
@@ -72,6 +61,10 @@ class BrokerSettings(Section):
     ca: Path | None = Field(None, description="Certificates to trust, PEM; default: the system's. Implies tls.")
     certificate: Path | None = Field(None, description="This client's certificate, PEM. Implies tls.")
     key: Path | None = Field(None, description="The private key of `certificate`, where that file lacks it.")
+    server_certificate: Path | None = Field(
+        None, description="The built-in broker's certificate, PEM: it then speaks TLS, on port 8883 by default."
+    )
+    server_key: Path | None = Field(None, description="The private key of `server_certificate`.")
     prefix: str = Field("mien", pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="What topics begin with.")
     keepalive_s: int = Field(
         15, ge=1, le=3600, description="A connection that is silent for twice as long counts as broken, in seconds."
@@ -104,26 +97,6 @@ class WatchSettings(Section):
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
         description="Announce sources to Home Assistant under its discovery prefix, 'homeassistant' as a rule.",
     )
-
-
-class SourceSettings(Section):
-    """One of several sources that `mien watch` watches when it is given none: a table [[source]] in mien.toml."""
-
-    url: str = Field(min_length=1, description="A camera's number or device, a stream's URL, a video, or demo.")
-    name: str | None = Field(
-        None, pattern=r"^[a-z0-9_-]{1,64}$", description="What it is called; default: made from the url."
-    )
-    loop: bool = Field(False, description="Play a video again and again.")
-    mask: tuple[Shape, ...] = Field(
-        (),
-        description="Parts to blank before anything looks at them: rectangles [x, y, width, height] and polygons "
-        "[[x, y], [x, y], [x, y], ...], all from 0 to 1 of the frame's width and height.",
-    )
-    fps: float | None = Field(None, gt=0, le=240, description="In place of watch.fps.")
-    confidence: float | None = Field(None, gt=0, lt=1, description="In place of vision.confidence.")
-    max_side: int | None = Field(None, ge=160, le=4096, description="In place of vision.max_side.")
-    abstain_below: float | None = Field(None, ge=0, le=1, description="In place of vision.abstain_below.")
-    smoothing_s: float | None = Field(None, ge=0, le=10, description="In place of vision.smoothing_s.")
 
 
 class OutboxSettings(Section):
@@ -196,14 +169,15 @@ class Settings(Section):
     forward: ForwardSettings = ForwardSettings()
     store: StoreSettings = StoreSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    alert: tuple[AlertSettings, ...] = ()
 
-    @field_validator("source")
+    @field_validator("source", "alert")
     @classmethod
-    def _have_names_of_their_own(cls, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
-        names = [source.name for source in sources if source.name]
+    def _have_names_of_their_own(cls, given: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        names = [one.name for one in given if one.name]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two sources are called '{min(twice)}'")
-        return sources
+            raise ValueError(f"two {info.field_name}s are called '{min(twice)}'")
+        return given
 
     def overridden(self, source: SourceSettings) -> Settings:
         """Return these settings as they are for one source."""
@@ -269,9 +243,9 @@ def checked(values: dict[str, Any], origin: str) -> Settings:
 
 
 def fields(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the pydantic field of every setting but the tables [[source]]."""
+    """Yield the dotted name and the pydantic field of every setting but the tables [[source]] and [[alert]]."""
     for name, field in model.model_fields.items():
-        if (model, name) == (Settings, "source"):
+        if model is Settings and name in TABLES:
             continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from fields(field.annotation, f"{prefix}{name}.")
@@ -292,8 +266,9 @@ def effective(settings: Settings) -> str:
             table = ".".join(path)
             lines += ["", f"[{table}]"]
         lines += [f"# {field.description}", _line(last, value)]
-    for source in settings.source:
-        lines += ["", "[[source]]", *(_line(name, getattr(source, name)) for name in SourceSettings.model_fields)]
+    for name, model in TABLES.items():
+        for one in getattr(settings, name):
+            lines += ["", f"[[{name}]]", *(_line(key, getattr(one, key)) for key in model.model_fields)]
     return "\n".join(lines) + "\n"
 
 
@@ -364,16 +339,17 @@ def _explain(error: ValidationError, origin: str) -> str:
     path = [str(part) for part in problem["loc"]]
     name = ".".join(path)
     variable = f" ({_variable(name)})"
-    if path[0] == "source":
-        which = f" of [[source]] {int(path[1]) + 1}" if len(path) > 1 and path[1].isdecimal() else ""
-        name, variable = ".".join(["source", *path[2:3]]), which
+    if path[0] in TABLES:
+        which = f" of [[{path[0]}]] {int(path[1]) + 1}" if len(path) > 1 and path[1].isdecimal() else ""
+        name, variable = ".".join([path[0], *path[2:3]]), which
     if problem["type"] == "extra_forbidden":
-        sources = [known for known, _ in fields(SourceSettings, "source.")]
-        known = sources if path[0] == "source" else [known for known, _ in fields()] + list(Settings.model_fields)
+        table = TABLES.get(path[0])
+        names = fields(table, f"{path[0]}.") if table else fields()
+        known = [known for known, _ in names] + ([] if table else list(Settings.model_fields))
         return f"unknown setting '{name}' in {origin}{_nearest(name, known)}"
     if problem["type"] == "missing":
         return f"setting '{name}'{variable} is missing in {origin}"
-    secret = any(word in name for word in ("password", "url"))
+    secret = name == "alert" or any(word in name for word in ("password", "url", "webhook"))
     came = "a value that is not shown" if secret else f"{problem['input']!r}"
     said = problem["msg"].removeprefix("Value error, ")
     return f"setting '{name}'{variable}: {said[0].lower()}{said[1:]}, but it is {came}"

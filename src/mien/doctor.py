@@ -87,16 +87,15 @@ def _model(settings: Settings) -> Result:
 
 
 def _broker(settings: Settings) -> Result:
-    from mien.edge.broker import server_program
+    from mien.edge.broker import find_broker
+    from mien.edge.connection import Connection
+    from mien.edge.nats import server_program
 
-    if settings.broker.host:
-        port = settings.broker.port or 1883
-        try:
-            socket.create_connection((settings.broker.host, port), timeout=3).close()
-        except OSError as error:
-            return "fail", f"nothing answers at {settings.broker.host}:{port} ({error}): start it or change [broker]"
-        return "ok", f"{settings.broker.host}:{port} answers"
-    return "ok", f"built in: {server_program().name} is there"
+    if settings.broker.host is None and not (settings.home / "broker.json").exists():
+        return "ok", f"built in: {server_program().name} is there"
+    address = find_broker(settings)
+    Connection(address, f"mien-doctor-{os.getpid()}").close()
+    return "ok", f"{address} answers{' with TLS' if address.tls else ''} and lets this user in"
 
 
 def _ports(settings: Settings) -> Result:

