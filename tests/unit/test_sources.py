@@ -362,10 +362,11 @@ def test_the_samples_have_the_frames_they_have(samples: Path) -> None:
 
 
 def test_a_clip_that_stands_in_for_a_camera_never_falls_behind() -> None:
-    began = time.monotonic()
+    began = 0.0
     seen = []
     with performed(open_source("demo")) as source:
         for frame in source:
+            began = began or time.monotonic()
             seen.append(frame)
             behind = time.monotonic() - began - frame.offset_s
             assert behind < 1.0, "a frame came late"
@@ -392,3 +393,44 @@ def test_a_clip_that_cannot_even_be_decoded_in_time_is_still_shown() -> None:
         assert source.dropped > 5
     assert time.monotonic() - began < 10
     assert shown >= 6
+
+
+def test_a_picture_that_stands_still_is_noticed_and_one_that_moves_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live, "FROZEN_S", 0.3)
+    caplog.set_level("INFO", "mien.vision.live")
+    moves = threading.Event()
+    pictures = np.random.default_rng(1).integers(0, 255, (50, 32, 32, 3), np.uint8)
+
+    def connect() -> Iterator[object]:
+        for number in itertools.count():
+            yield lambda number=number: pictures[number % 50 if moves.is_set() else 0]
+            time.sleep(0.02)
+
+    with live.Live("hall", connect) as source:  # type: ignore[arg-type]
+        frames, end = iter(source), time.monotonic() + 20
+        while source.state != "frozen":
+            assert time.monotonic() < end, "nobody noticed"
+            next(frames)
+        assert ["the very same picture" in line for line in caplog.messages] == [True]
+        assert limited(source, 5).state == "frozen", "wrappers say it too"
+        moves.set()
+        while source.state != "ok":
+            assert time.monotonic() < end, "nobody noticed that it moves again"
+            next(frames)
+    assert "moves again" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("spec", ["v4l2:/dev/video97", "v4l2:97", "v4l2:///dev/video97", "/dev/v4l/by-id/none"])
+def test_a_camera_may_be_named_as_elsewhere(spec: str) -> None:
+    with pytest.raises(InputError, match="there is no /dev/"):
+        open_source(spec)
+
+
+def test_a_camera_on_a_jetson_needs_gstreamer() -> None:
+    with pytest.raises(InputError, match="csi://0: this OpenCV was built without GStreamer"):
+        open_source("csi://0")
+    for spec in ("csi://front", "csi:0", "v4l2:front"):
+        with pytest.raises(InputError, match="expected"):
+            open_source(spec)

@@ -213,6 +213,7 @@ class _Watcher:
         frames, self._frames_before = self._frames - self._frames_before, self._frames
         return {
             "fps": round(frames / passed, 2) if passed > 0 else 0.0,
+            "state": self._player.state,
             "dropped": self._dropped_before + self._player.dropped,
             "faces": len(self.newest[1].faces) if self.newest else 0,
             **_mood([self._shown.popleft() for _ in range(len(self._shown))]),

@@ -85,6 +85,8 @@ class Source(Protocol):
         live: Whether frames come when they come, and those that nobody takes in time are dropped.
         dropped: How many frames were dropped so far.
         expected: About how many frames there will be, where that can be told; good for a progress bar only.
+        state: How a live source does at present: "ok"; "frozen" where it shows the same picture again and again; "away"
+            where it gives none.
         problem: One line once iteration has met something that could not be read; what could be read was yielded.
     """
 
@@ -93,15 +95,17 @@ class Source(Protocol):
     dropped: int
     problem: str | None
     expected: int | None = None
+    state: str = "ok"
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the medium ends or the source is closed."""
 
-    def skip_to(self, offset_s: float) -> None:
+    def skip_to(self, offset_s: float) -> None:  # noqa: ARG002 - of use only where something can be skipped
         """Say, before iterating, that nobody wants the frames before a time, in seconds: some of them may be left out.
 
         Those that are not left out keep their number and offset.
         """
+        return
 
     def close(self) -> None:
         """Give the medium back; may be called from any thread, more than once, and ends an iteration."""
@@ -145,7 +149,7 @@ def _openers() -> dict[str, EntryPoint]:
 def _kind(spec: str) -> str:
     if spec == "demo":
         return "demo"
-    if spec.isdecimal() or spec.startswith("/dev/video"):
+    if spec.isdecimal() or re.match(r"/dev/|(v4l2|csi):", spec, re.IGNORECASE):
         return "camera"
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         known = scheme[1].lower()
@@ -162,11 +166,13 @@ def _kind(spec: str) -> str:
 
 
 def open_camera(spec: str, name: str | None = None) -> Source:
-    """Return the camera with this number or device, such as `0` or `/dev/video0`."""
-    from mien.vision.live import Live, camera
+    """Return the camera with this number or device, such as `0`, `/dev/video0`, `v4l2:/dev/video0` or `csi://0`."""
+    from mien.vision.live import Live, camera, device_of
 
-    number = int(spec.removeprefix("/dev/video")) if spec.removeprefix("/dev/video").isdecimal() else spec
-    return Live(name or slug(f"camera-{number}"), camera(number))
+    device = device_of(spec)
+    return Live(
+        name or slug(f"camera-{device}" if isinstance(device, int) else device.removeprefix("/dev/")), camera(device)
+    )
 
 
 def open_stream(spec: str, name: str | None = None) -> Source:
@@ -228,6 +234,11 @@ class Wrapper(Source):
             self.dropped = self.source.dropped
             yield frame
         self.problem = self.source.problem
+
+    @property
+    def state(self) -> str:  # type: ignore[override]
+        """How the other does at present."""
+        return self.source.state
 
     def skip_to(self, offset_s: float) -> None:
         """Let the other leave out what nobody wants."""

@@ -209,6 +209,8 @@ def open_container(path: str, *, timeout_s: float = 10.0, options: dict[str, str
         container = av.open(path, timeout=timeout_s, options=options or {})
     except (av.FFmpegError, OSError, ValueError) as error:
         what, reason = without_password(path), reason_of(error)
+        if path.lower().startswith("rtsp") and isinstance(error, av.error.InvalidDataError):
+            raise MienError(f"cannot read stream {what}: nothing came that FFmpeg can read as a picture") from error
         if "://" in path and not isinstance(error, ValueError):
             raise MienError(f"cannot reach stream {what}: {reason}") from error
         if isinstance(error, av.error.InvalidDataError):
