@@ -1,4 +1,4 @@
-"""The logs that the parts which run for long keep in the state folder: what each says, with the day, bounded in size."""
+"""The logs that the parts which run for long keep in the state folder: what each says, dated, bounded in size."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,8 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from feeding import Camera
-from playwright.sync_api import Browser, expect, sync_playwright
+from feeding import Camera, broker, publishing
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from visits import Served, Visit
 
 from mien.stores.base import open_store
@@ -27,6 +26,9 @@ ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
 ]  # fmt: skip
+
+
+USUAL = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/Brisbane"}
 
 
 # Both end with their module: Playwright keeps an event loop, and the camera a thread, that other tests would meet.
@@ -45,28 +47,22 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A dashboard over a week of lobby, an hour of stage, the last six minutes of both, and both going on."""
+def seeded(tmp_path_factory: pytest.TempPathFactory, mosquitto: str) -> Iterator[Served]:
+    """A dashboard over a week of lobby, a day of stage, the last six minutes of both, and both going on by a broker."""
     home = tmp_path_factory.mktemp("seeded")
     store = open_store(f"sqlite:///{home / 'mien.db'}")
     now = datetime.now(timezone.utc)
     cameras = [Camera("lobby", 1), Camera("stage", 3, (1920, 1080))]
-    store.add(cameras[0].span(now - timedelta(days=6), now - timedelta(minutes=6), 3600))
-    store.add(cameras[1].span(now - timedelta(hours=1), now - timedelta(minutes=6), 60))
+    store.add(cameras[0].span(now - timedelta(days=6), now - timedelta(minutes=6), 300))
+    store.add(cameras[1].span(now - timedelta(hours=20), now - timedelta(minutes=6), 120))
     for camera in cameras:
-        store.add(camera.span(now - timedelta(minutes=6), now, 2))
-    stop = threading.Event()
-
-    def go_on() -> None:
-        while not stop.wait(1):
-            store.add([camera.observe(datetime.now(timezone.utc)) for camera in cameras])
-
-    feeder = threading.Thread(target=go_on)
-    feeder.start()
-    with dashboard(home, MIEN_DASHBOARD__ALLOWED_HOSTS="mien.example") as address:
-        yield Served(address, home, store)
-    stop.set()
-    feeder.join()
+        store.add(camera.span(now - timedelta(minutes=6), now, 1))
+    store.add_dead_letters([("mien/lobby/observations", "the probabilities add up to 1.400, not 1", b"{}")])
+    port = free()
+    with broker(mosquitto, port), publishing(port, cameras, store):
+        place = {"MIEN_BROKER__HOST": "127.0.0.1", "MIEN_BROKER__PORT": str(port)}
+        with dashboard(home, MIEN_DASHBOARD__ALLOWED_HOSTS="mien.example", **place) as address:
+            yield Served(address, home, store)
     store.close()
 
 
@@ -114,14 +110,21 @@ def free() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(scope="module")
+def shared(browser: Browser) -> Iterator[BrowserContext]:
+    """A context for pages without wishes of their own: what one has loaded the next has in its cache."""
+    context = browser.new_context(**USUAL)  # type: ignore[arg-type]
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
-    """Open an address in a fresh browser context; at the end nothing may have left the machine or gone wrong."""
+def visit(browser: Browser, shared: BrowserContext) -> Iterator[Callable[..., Visit]]:
+    """Open an address in the browser; at the end nothing may have left the machine or gone wrong."""
     visits: list[Visit] = []
 
     def open_page(address: str, **options: object) -> Visit:
-        settings = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/Brisbane", **options}
-        context = browser.new_context(**settings)  # type: ignore[arg-type]
+        context = browser.new_context(**USUAL | options) if options else shared  # type: ignore[arg-type]
         visited = Visit(context.new_page(), context)
         visits.append(visited)
         host = urlsplit(address).netloc
@@ -140,7 +143,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
     yield open_page
     for visited in visits:
-        visited.context.close()
+        visited.page.close()
+        if visited.context is not shared:
+            visited.context.close()
         assert visited.foreign == []
         assert visited.errors == []
 

@@ -1,11 +1,24 @@
-"""Observations as cameras make them, for the dashboard's tests: a few people whose faces change slowly."""
+"""Observations as cameras make them, for the dashboard's tests, and a broker that carries them.
+
+The cameras see a few people whose faces change slowly.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from datetime import datetime, timedelta
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 
-from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, encode, new_id
+from mien.stores.base import Store
 
 
 class Camera:
@@ -52,3 +65,66 @@ def probabilities_at(moment: float) -> Probabilities:
     logits[EMOTIONS.index("fear")] -= 0.6
     weights = [math.exp(logit) for logit in logits]
     return Probabilities(*(round(weight / sum(weights), 4) for weight in weights))
+
+
+@contextmanager
+def broker(program: str, port: int) -> Iterator[None]:
+    process = subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def publishing(port: int, cameras: Sequence[Camera], store: Store | None = None) -> Iterator[None]:
+    """Cameras that are online and publish five frames a second, and say offline at the end; a store keeps some."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    until(lambda: connects(client, port))
+    client.loop_start()
+    stop = threading.Event()
+    stats = {
+        "fps": 5.0, "dropped": 0, "delay_ms": {"p50": 31.4, "p99": 80.0}, "outbox": {"depth": 2, "dropped": 0},
+        "uptime_s": 3.0, "model": "mien-1@3f9c2a1b", "version": "0.1.0",
+    }  # fmt: skip
+
+    def work() -> None:
+        for camera in cameras:
+            client.publish(f"mien/{camera.source}/available", "online", 1, retain=True)
+        turn = 0
+        while not stop.wait(0.2):
+            turn += 1
+            seen = [camera.observe(datetime.now(timezone.utc)) for camera in cameras]
+            for one in seen:
+                client.publish(f"mien/{one.source}/stats", json.dumps(stats), 1, retain=True)
+                client.publish(f"mien/{one.source}/observations", encode(one), 1)
+            if store and turn % 5 == 0:
+                store.add(seen)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        for camera in cameras:
+            client.publish(f"mien/{camera.source}/available", "offline", 1, retain=True).wait_for_publish(5)
+        client.disconnect()
+        client.loop_stop()
+
+
+def connects(client: mqtt.Client, port: int) -> bool:
+    try:
+        return client.connect("127.0.0.1", port) == 0
+    except OSError:
+        return False
+
+
+def until(question: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until the answer is yes."""
+    end = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.1)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from mien.dashboard import cards
-from mien.dashboard.charts import SHOWN, timeline_figure
+from mien.dashboard import cards, checks, tables
+from mien.dashboard.charts import SHOWN, stream, timeline_figure
+from mien.dashboard.live import Queue, Stats
+from mien.dashboard.pages.system import last_lines
 from mien.dashboard.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
 from mien.dashboard.queries import SourceState, Timeline, nothing
 from mien.dashboard.seconds import COLUMNS, KEPT, Ring
-from mien.dashboard.wording import amount, moment, span
+from mien.dashboard.wording import amount, moment, span, stretch
+from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
-from mien.stores.base import Summary
+from mien.stores.base import Bucket, Marker, Summary
 from mien.vision.colours import COLOURS
 
 NOW = datetime(2026, 11, 22, 14, 3, 21, 500_000, tzinfo=timezone.utc)
@@ -156,30 +162,98 @@ def test_the_chart_stacks_shares_to_a_hundred_and_drops_to_nothing_where_nobody_
 def test_an_empty_chart_has_a_valid_figure() -> None:
     figure = timeline_figure(nothing(resolve(Choice(), KOLKATA, NOW)), KOLKATA)
     assert figure["data"][0]["x"] == []
+    assert timeline_figure(nothing(resolve(Choice(), KOLKATA, NOW)), KOLKATA, form="count")["data"]
     assert figure["layout"]["yaxis2"]["range"] == [0, 1.0]
 
 
+def test_faces_are_stacked_as_steps_with_the_unclear_on_top() -> None:
+    window = Window(NOW.replace(microsecond=0), NOW.replace(microsecond=0) + timedelta(seconds=2), 1)
+    rows = np.zeros((2, COLUMNS))
+    rows[0, :3], rows[0, 3 + EMOTIONS.index("happy")] = (2, 5, 1), 4
+    every = timeline_figure(Timeline(window, rows), KOLKATA, form="count")
+    bands = {band["name"]: band["y"] for band in every["data"][:-1]}
+    assert (bands["Happy"], bands["Unclear"], bands["Sad"]) == ([4, 0, 0], [1, 0, 0], [0, 0, 0])
+    assert every["layout"]["yaxis"]["range"] == [0, pytest.approx(5.3)]
+    some = timeline_figure(Timeline(window, rows), KOLKATA, form="count", emotions=("sad",))
+    assert [band["name"] for band in some["data"]] == ["Sad", "Faces a frame"]
+
+
+def test_markers_are_lines_whose_labels_keep_apart_and_are_escaped() -> None:
+    window = Window(NOW.replace(microsecond=0), NOW.replace(microsecond=0) + timedelta(seconds=100), 1)
+    marked = [Marker(new_id(), window.start + timedelta(seconds=at), f"<b>{at}", None, "me") for at in (1, 4, 50)]
+    layout = timeline_figure(nothing(window), KOLKATA, markers=marked)["layout"]
+    assert [shape["x0"][-6:] for shape in layout["shapes"]] == ["22.000", "25.000", "11.000"]
+    assert [note["text"] for note in layout["annotations"][1:]] == ["&lt;b&gt;1", "", "&lt;b&gt;50"]
+
+
+def test_a_stream_shows_faces_in_a_frame_and_bridges_no_gap() -> None:
+    rows = np.zeros((5, COLUMNS))
+    rows[:3, 0], rows[:3, 10 + EMOTIONS.index("happy")] = 10, 20  # ten frames a second with two happy faces each
+    bands = dict(zip(SHOWN, stream(rows), strict=True))
+    assert bands["happy"] == [200, 200, 200, 0, 0]
+    assert bands["sad"] == [0] * 5
+
+
+TOTAL = Summary(10, 4, 1, (0, 0, 0, 3, 0, 0, 0), (0.5, 0.0, 0.5, 2.6, 0.0, 0.0, 0.4))
+EMPTY = Summary(0, 0, 0, (0,) * 7, (0.0,) * 7)
+
+
 def test_the_happiness_index_is_a_hundred_times_the_mean_probability_of_happy() -> None:
-    sums = (0.5, 0.0, 0.5, 2.6, 0.0, 0.0, 0.4)
-    total = Summary(10, 4, 1, (0, 0, 0, 3, 0, 0, 0), sums)
-    figures = cards.figures(total, [])
-    assert figures["Happiness index"][0] == "65<small>of 100</small>"
-    assert figures["Most shown"][0] == "Happy<small>65\u202f%</small>"
-    assert figures["Analysed"] == ("4<small>faces</small>", "in 10 frames · 0.40 a frame")
-    assert "1 face too unclear to name" in cards.share_list(total)
+    figures = cards.figures(TOTAL, None)
+    assert "65<small>of 100</small>" in figures
+    assert "Happy<small>65\u202f%</small>" in figures
+    assert "4<small>faces</small>" in figures
+    assert "in 10 frames" in figures
+    assert "1 face too unclear to name" in cards.share_list(TOTAL)
+
+
+def test_a_comparison_tells_the_difference() -> None:
+    other = Summary(20, 4, 0, (0, 0, 0, 2, 2, 0, 0), (0.0, 0.0, 0.5, 1.0, 2.1, 0.0, 0.4))
+    figures = cards.figures(TOTAL, other)
+    assert "▲ 40 points against 25" in figures
+    assert "against Sad 52\u202f%" in figures
+    assert "−52.5 points" in cards.share_list(TOTAL, other)
+    table = tables.comparison(TOTAL, other, ("<now>", "then"))
+    assert "&lt;now&gt;" in table
+    assert "<td>0.40</td><td>0.20</td><td>+0.20</td>" in table
+    assert "the same: 65" in cards.figures(TOTAL, TOTAL)
+    assert "–" in tables.comparison(TOTAL, EMPTY, ("a", "b"))
 
 
 def test_without_faces_no_figure_is_invented() -> None:
-    empty = Summary(0, 0, 0, (0,) * 7, (0.0,) * 7)
-    figures = cards.figures(empty, [])
-    assert figures["Happiness index"][0].startswith("–")
-    assert figures["Most shown"][0].startswith("–")
-    assert "nan" not in cards.share_list(empty)
+    for figures in (cards.figures(EMPTY, None), cards.figures(EMPTY, EMPTY), cards.headline([], EMPTY)):
+        assert "–" in figures
+        assert "nan" not in figures
+    assert "nan" not in cards.share_list(EMPTY)
+
+
+def test_numbers_add_fine_points_up_and_leave_empty_stretches_out() -> None:
+    window = Window(NOW.replace(second=0, microsecond=0), NOW.replace(second=0, microsecond=0) + timedelta(hours=2), 60)
+    rows = np.zeros((120, COLUMNS))
+    rows[0, :2] = rows[1, :2] = rows[119, :2] = 10, 5
+    rows[:2, 10 + EMOTIONS.index("happy")] = 2.5
+    table = tables.numbers(Timeline(window, rows), KOLKATA)
+    assert table.count('<th scope="row">') == 2
+    assert "Each row: 2 minutes" in table
+    assert "22 Nov 2026, 19:33</th><td>20</td><td>10</td><td>50.0</td>" in table
+
+
+def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
+    start = datetime(2026, 11, 16, 10, tzinfo=timezone.utc)  # a Monday; 15:30 to 16:30 in Kolkata
+    hours = [Bucket(start + timedelta(hours=h), 10, 10 * (1 + (h == 0)), 0, (0,) * 7, (0.0,) * 7) for h in range(5)]
+    week = Window(start - timedelta(days=3), start + timedelta(days=3), 3600)
+    told = tables.busiest(hours, week, KOLKATA)
+    assert "Mon, 16:00 to 17:00</b> with 2.00 faces a frame" in told
+    assert told.count("<tr>") == 8
+    assert tables.busiest(hours, Window(start, start + timedelta(hours=5), 60), KOLKATA).count("<tr>") == 2
+    assert "No frame" in tables.busiest([], week, KOLKATA)
 
 
 def test_a_card_shows_availability_faces_and_where_they_stand() -> None:
     state = SourceState("lobby", True, NOW, NOW, NOW, 7, None, observe(NOW, faces=10))
     assert "Online since 19:33:21" in cards.source_head(state, KOLKATA, NOW)
+    assert "Happy <small>90\u202f%" in cards.source_now(state)
+    assert "10 faces" in cards.source_now(state)
     assert cards.people(state).count("<li>") == 8
     assert "and 2 faces more" in cards.people(state)
     placed = cards.stage(state.newest)
@@ -187,11 +261,61 @@ def test_a_card_shows_availability_faces_and_where_they_stand() -> None:
     assert placed["faces"][0] == {"key": "3", "box": [5, 5, 10, 10], "emotion": "happy", "label": "Happy 90\u202f%"}
     gone = state._replace(online=False, newest=None, last=NOW - timedelta(days=30))
     assert "Offline" in cards.source_head(gone, KOLKATA, NOW)
+    assert "Offline" in cards.source_now(gone)
     assert cards.source_foot(gone, KOLKATA, NOW) == "<span>Last seen 23 Oct 2026, 19:33</span>"
+    assert "Unclear" in cards.source_now(state._replace(newest=observe(NOW, emotion=None)))
+
+
+def listening(**state: object) -> Any:
+    return SimpleNamespace(connected=True, met=True, changed=NOW, reason="refused", **state)
+
+
+def test_the_forwarder_is_judged_by_how_far_the_store_lies_behind() -> None:
+    state = SourceState("lobby", True, NOW, NOW, NOW, 7, None, observe(NOW), stored=NOW - timedelta(seconds=2))
+    assert checks.forwarder([state], listening(), None)[1:3] == ("ok", "Keeps up")
+    late = state._replace(stored=NOW - timedelta(minutes=5))
+    assert checks.forwarder([state, late], listening(), None)[1:3] == ("fail", "5\u202fmin behind")
+    assert checks.forwarder([state._replace(stored=None)], listening(), None).word == "Stores nothing"
+    assert checks.forwarder([], listening(), None).word == "Idle"
+    assert checks.forwarder([state], listening(), StoreError("gone")).word == "Not known"
+
+
+def test_lost_observations_are_told_of() -> None:
+    state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(outbox=Queue(7, 3)), None)
+    assert checks.outboxes([state])[1:] == ("fail", "7 waiting", "3 were dropped from a full outbox of lobby")
+    assert checks.outboxes([state._replace(stats=Stats(outbox=Queue(0, 0)))]).state == "ok"
+    assert checks.outboxes([]).state == "note"
+
+
+def test_a_store_shows_its_size_and_never_its_password(tmp_path: Path) -> None:
+    (tmp_path / "mien.db").write_bytes(b"x" * 4096)
+    assert checks.store(f"sqlite:///{tmp_path / 'mien.db'}", [], None).word == "4.1\u202fkB"
+    assert "secret" not in checks.store("postgresql://mien:secret@db/mien", [], None).text
+    assert checks.store("sqlite:///none.db", [], StoreError("no such file")).state == "fail"
+
+
+def test_the_last_lines_of_all_logs_stand_in_the_order_of_their_times(tmp_path: Path) -> None:
+    (tmp_path / "watch.log").write_text(
+        "2026-11-22 10:00:01  watch  one\nTraceback\n2026-11-22 10:00:03  watch  three\n"
+    )
+    (tmp_path / "forward.log").write_bytes(b"2026-11-22 10:00:02  forward  two \xff\n" + b"x" * 40_000 + b"\n")
+    (tmp_path / "up.log").write_text("2026-11-22 09:00:00  up  zero\n" * 2000)
+    lines = last_lines(tmp_path)
+    assert len(lines) == 40
+    assert lines[-2:] == ["2026-11-22 10:00:01  watch  one", "2026-11-22 10:00:03  watch  three"]
+    assert last_lines(tmp_path / "none") == []
 
 
 def test_what_comes_from_outside_is_escaped() -> None:
     assert "<b>" not in cards.status("away", "No broker", '"><b>x')
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (65, "1 min 5 s"), (3600, "1 h"), (90_000, "1 day 1 h"), (200_000, "2 days 7 h")],
+)
+def test_lengths_of_time_have_two_units(seconds: float, words: str) -> None:
+    assert stretch(seconds).replace("\u202f", " ") == words
 
 
 @pytest.mark.parametrize(

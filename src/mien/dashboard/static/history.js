@@ -12,6 +12,7 @@
   const shown = new Map(); // by id: what was drawn last
   let plotly = null;
   const load = () => (plotly ??= import("nicegui-plotly").then((module) => module.Plotly));
+  document.addEventListener("DOMContentLoaded", load); // it is large: begin at once
 
   functions.plot = async (given) => {
     const place = byId(given.id);

@@ -1,0 +1,107 @@
+"""Every page: for all eyes and hands, on every screen, and with pictures for the documentation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+from visits import Served, Visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
+
+Open = Callable[..., Visit]
+
+SHOWS = {
+    "/": "article.source .face",
+    "/history?period=today&vs=@lobby&source=stage": "#other .scatterlayer .trace",
+    "/try": "[data-try=camera]",
+    "/system": "#findings li",
+}
+"""What each page shows once it is there."""
+
+
+def ready(page: Page, path: str) -> None:
+    expect(page.locator(SHOWS[path]).first).to_be_visible(timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Live")
+
+
+@pytest.mark.parametrize("path", SHOWS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    seeded: Served, visit: Open, path: str, scheme: str, screenshots: Path | None
+) -> None:
+    page = visit(f"{seeded.address}{path}", color_scheme=scheme).page
+    ready(page, path)
+    assert (brightness(page) < 60) == (scheme == "dark")
+    found = Axe().run(page).response["violations"]
+    serious = [
+        f"{one['id']}: {one['help']} {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    if screenshots:
+        keep(page, screenshots / f"{path.partition('?')[0].strip('/') or 'live'}{'-dark' * (scheme == 'dark')}.webp")
+
+
+def test_the_phone_has_no_sideways_scroll_and_the_theme_is_kept(seeded: Served, visit: Open) -> None:
+    options = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark", "has_touch": True}
+    page = visit(seeded.address, **options).page
+    for path in SHOWS:
+        page.goto(f"{seeded.address}{path}")
+        ready(page, path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+    page.get_by_role("button", name="Theme: Automatic").click()
+    assert brightness(page) > 200
+    page.get_by_role("link", name="Live", exact=True).click()
+    expect(page.get_by_role("button", name="Theme: Light")).to_be_visible()
+    expect(page.locator("article.source .face").first).to_be_visible()
+    assert brightness(page) > 200
+
+
+def test_a_wall_screen_shows_the_sources_alone_until_escape(
+    seeded: Served, visit: Open, screenshots: Path | None
+) -> None:
+    page = visit(f"{seeded.address}/?kiosk=1", viewport={"width": 2560, "height": 1440}).page
+    ready(page, "/")
+    expect(page.get_by_role("navigation")).to_be_hidden()
+    expect(page.locator(".controls")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1440
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("navigation")).to_be_visible()
+    assert "kiosk" not in page.url
+
+
+def test_the_system_page_tells_of_every_part(seeded: Served, visit: Open) -> None:
+    page = visit(f"{seeded.address}/system").page
+    ready(page, "/system")
+    parts = page.locator("#parts li")
+    for name, word in {
+        "Broker": "Connected", "Outboxes": "4 waiting", "Forwarder": "Keeps up", "Store": "MB", "Dashboard": "Mien",
+    }.items():  # fmt: skip
+        expect(parts.filter(has=page.get_by_role("heading", name=name))).to_contain_text(word)
+    expect(page.locator("#source-table tbody tr")).to_have_count(2)
+    expect(page.locator("#letters")).to_contain_text("the probabilities add up to 1.400, not 1")
+    expect(page.locator("#model")).to_contain_text("FER-2013")
+    expect(page.locator("#lines")).to_contain_text("the dashboard is at")
+    expect(page.locator("#findings")).to_contain_text("Python")
+    page.get_by_role("button", name="Check again").click()
+    expect(page.get_by_role("button", name="Check again")).to_be_enabled()
+
+
+def keep(page: Page, path: Path) -> None:
+    """Write a picture of the page, small enough to travel with the documentation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(io.BytesIO(page.screenshot(full_page=True))) as picture:
+        picture.convert("RGB").save(path, quality=80, method=6)
+
+
+def brightness(page: Page) -> float:
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, green, blue = (int(part) for part in color[color.index("(") + 1 : -1].split(",")[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
