@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import onnx
 import torch
 
 from mien.errors import InputError, ModelError
+from mien.training import data, quantise
 from mien.training import export as exporting
 from mien.training.export import Calibration, calibrate, check, export, round_weights, to_onnx
 from mien.training.model import EmotionNet, SingleHead, count_macs, fold, predict
@@ -109,3 +111,33 @@ def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write to"):
         export(tmp_path / "000.ckpt", dataset, tmp_path / "file")
+
+
+def test_int8_variant_answers_nearly_alike_and_is_smaller_and_faster(
+    net: EmotionNet, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounded = round_weights(fold(net))
+    model = tmp_path / "fer2013.onnx"
+    model.write_bytes(to_onnx(rounded, "fer2013", Calibration(0.7, 0.4), name="tried", trained_on="noise"))
+    monkeypatch.setattr(quantise, "FACES", 64)
+    monkeypatch.setattr(quantise, "ALLOWED", 1.0)  # an untrained network's answers are a toss-up
+    variant = quantise.quantise(model, dataset)
+    assert variant.path == tmp_path / "fer2013-int8.onnx"
+    assert variant.path.stat().st_size < 0.6 * model.stat().st_size
+    assert variant.speedup > 1
+    whole, eighth = Classifier.load(model), Classifier.load(variant.path)
+    faces = data.load(dataset, ("PublicTest",)).pixels
+    np.testing.assert_allclose(eighth.classify(faces), whole.classify(faces), atol=0.1)
+    assert eighth.contract == replace(whole.contract, name="tried-int8")
+
+
+def test_int8_variant_that_loses_too_much_is_not_kept(
+    net: EmotionNet, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "fer2013.onnx"
+    model.write_bytes(to_onnx(round_weights(fold(net)), "fer2013", Calibration(1, 0.4), name="x", trained_on="y"))
+    monkeypatch.setattr(quantise, "FACES", 32)
+    monkeypatch.setattr(quantise, "ALLOWED", -1.0)
+    with pytest.raises(ModelError, match=r"points less of PublicTest right .*: it was not kept"):
+        quantise.quantise(model, dataset)
+    assert list(tmp_path.iterdir()) == [model]
