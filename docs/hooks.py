@@ -11,12 +11,14 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from mien.cli import app
-from mien.config import SourceSettings, fields
+from mien.config import TABLES, fields
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the places that a page marks with `<!-- settings -->`, `<!-- source -->` and `<!-- help COMMAND -->`."""
-    markdown = markdown.replace("<!-- settings -->", settings_table()).replace("<!-- source -->", source_table())
+    markdown = markdown.replace("<!-- settings -->", settings_table())
+    for name in TABLES:
+        markdown = markdown.replace(f"<!-- {name} -->", rows_of(name))
     return re.sub(r"<!-- help ([a-z -]+?) -->", lambda found: f"```text\n{help_text(found[1])}\n```", markdown)
 
 
@@ -34,10 +36,10 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def source_table() -> str:
-    """Return one row per setting of a `[[source]]`."""
-    rows = ["| in `[[source]]` | what it is |", "|---|---|"]
-    return "\n".join([*rows, *(f"| `{name}` | {field.description} |" for name, field in fields(SourceSettings))])
+def rows_of(table: str) -> str:
+    """Return one row per setting of a `[[source]]` or `[[alert]]`."""
+    rows = [f"| in `[[{table}]]` | what it is |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `{name}` | {field.description} |" for name, field in fields(TABLES[table]))])
 
 
 def help_text(command: str) -> str:

@@ -13,7 +13,7 @@ import typer.main
 
 import mien
 from mien.cli import app
-from mien.config import SourceSettings, fields
+from mien.config import TABLES, fields
 from mien.observation import Observation, Stored, decode, encode
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def test_every_setting_is_in_the_table() -> None:
     finally:
         sys.path.pop(0)
     page = hooks.on_page_markdown(read("reference/settings.md"))
-    for name, field in (*fields(), *fields(SourceSettings)):
+    for name, field in (*fields(), *(one for table in TABLES.values() for one in fields(table))):
         assert f"| `{name}` |" in page
         assert field.description in page
 
