@@ -1,0 +1,195 @@
+"""When to tell what: what is heard of sources and store goes in, notices that an alert is raised or resolved come out.
+
+Each alert has one state for each source: it is raised once, resolved once, and then quiet for its cool-down.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from mien.config import AlertSettings
+from mien.observation import EMOTIONS, Emotion, Observation, now
+
+__all__ = ["Notice", "Watcher"]
+
+SOURCES = 1000
+"""So many sources are heeded; of more, those heard of longest ago are forgotten."""
+
+
+class Notice(msgspec.Struct):
+    """What is sent when an alert is raised or resolved.
+
+    Attributes:
+        alert: Its name.
+        state: What has happened.
+        on: What it is about.
+        source: The source that it is about; None: the store.
+        value: The share, the seconds, or the observations dropped.
+        time: When, UTC.
+        text: The same for people, in one line.
+    """
+
+    alert: str
+    state: Literal["raised", "resolved"]
+    on: str
+    source: str | None
+    value: float
+    time: str
+    text: str
+
+
+class Reading(NamedTuple):
+    """How an alert stands: whether there is something to tell, and the figure that says so."""
+
+    wrong: bool
+    value: float
+
+
+class Seen:
+    """What was heard of one source.
+
+    Args:
+        at: The present, in seconds of a clock that only goes on.
+        window_s: How many seconds of faces are remembered.
+        online: Whether it is there.
+    """
+
+    def __init__(self, at: float, window_s: int, online: bool) -> None:
+        self._window_s = window_s
+        self._seconds: OrderedDict[int, list[int]] = OrderedDict()
+        self._newest: tuple[str, int] = ("", -1)
+        self.online = online
+        self.offline_since = at
+        self.dropped: int | None = None
+        self.dropped_at = -1e9
+        self.dropped_by = 0
+
+    def add(self, at: float, one: Observation) -> None:
+        """Count an observation's faces; what was sent before is not counted again."""
+        if self._newest[0] == one.session and one.seq <= self._newest[1]:
+            return
+        self._newest = (one.session, one.seq)
+        counts = self._seconds.setdefault(int(at), [0] * (1 + len(EMOTIONS)))
+        counts[0] += len(one.faces)
+        for face in one.faces:
+            if face.emotion is not None:
+                counts[1 + EMOTIONS.index(face.emotion)] += 1
+        while len(self._seconds) > self._window_s + 1:
+            self._seconds.popitem(last=False)
+
+    def share(self, at: float, window_s: int, emotion: Emotion) -> tuple[int, float]:
+        """Return how many faces there were in a window, and the share of them of which the emotion was named."""
+        within = [counts for second, counts in self._seconds.items() if second > at - window_s]
+        faces = sum(counts[0] for counts in within)
+        named = sum(counts[1 + EMOTIONS.index(emotion)] for counts in within)
+        return faces, named / faces if faces else 0.0
+
+
+class Watcher:
+    """The alerts and how they stand: what is heard goes in, notices come out.
+
+    Args:
+        alerts: What to tell about.
+        at: The present, in seconds of a clock that only goes on.
+    """
+
+    def __init__(self, alerts: tuple[AlertSettings, ...], at: float) -> None:
+        self._alerts = alerts
+        self._window_s = max((alert.window_s for alert in alerts), default=1)
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._named = {alert.source for alert in alerts if alert.source}
+        for name in self._named:
+            self._seen[name] = Seen(at, self._window_s, online=False)
+        self._store_lost_at: float | None = None
+        self._raised: dict[tuple[str, str | None], float] = {}
+        self._told_at: dict[tuple[str, str | None], float] = {}
+
+    def observation(self, at: float, one: Observation) -> None:
+        """Take note of an observation."""
+        self._of(at, one.source).add(at, one)
+
+    def available(self, at: float, source: str, online: bool) -> None:
+        """Take note of whether a source is there; one that is not and never was here is none of ours."""
+        if not online and source not in self._seen:
+            return
+        seen = self._of(at, source)
+        if seen.online and not online:
+            seen.offline_since = at
+        seen.online = online
+
+    def dropped(self, at: float, source: str, count: int) -> None:
+        """Take note of how many observations a source's outbox has dropped in all."""
+        seen = self._of(at, source)
+        if seen.dropped is not None and count > seen.dropped:
+            seen.dropped_at, seen.dropped_by = at, count - seen.dropped
+        seen.dropped = count
+
+    def store(self, at: float, works: bool) -> None:
+        """Take note of whether the store takes what it is given."""
+        if works:
+            self._store_lost_at = None
+        elif self._store_lost_at is None:
+            self._store_lost_at = at
+
+    def notices(self, at: float) -> Iterator[tuple[AlertSettings, Notice]]:
+        """Yield what has to be told now."""
+        for alert in self._alerts:
+            about = [None] if alert.on == "store" else [alert.source] if alert.source else list(self._seen)
+            for source in about:
+                reading = self._read(alert, source, at)
+                key = (alert.name, source)
+                if reading.wrong and key not in self._raised:
+                    if at - self._told_at.get(key, -1e9) < alert.cooldown_s:
+                        continue
+                    self._raised[key] = self._told_at[key] = at
+                    yield alert, _notice(alert, "raised", source, reading.value)
+                elif not reading.wrong and key in self._raised:
+                    del self._raised[key]
+                    yield alert, _notice(alert, "resolved", source, reading.value)
+
+    def _read(self, alert: AlertSettings, source: str | None, at: float) -> Reading:
+        if source is None:
+            lasted = 0.0 if self._store_lost_at is None else at - self._store_lost_at
+            return Reading(self._store_lost_at is not None and lasted >= alert.after_s, round(lasted, 1))
+        seen = self._seen[source]
+        if alert.on == "offline":
+            lasted = 0.0 if seen.online else at - seen.offline_since
+            return Reading(not seen.online and lasted >= alert.after_s, round(lasted, 1))
+        if alert.on == "drops":
+            return Reading(at - seen.dropped_at < alert.window_s, seen.dropped_by)
+        faces, share = seen.share(at, alert.window_s, alert.emotion or "neutral")
+        beyond = share > alert.above if alert.above is not None else share < (alert.below or 0)
+        return Reading(faces >= alert.min_faces and beyond, round(share, 4))
+
+    def _of(self, at: float, source: str) -> Seen:
+        if source not in self._seen:
+            self._seen[source] = Seen(at, self._window_s, online=True)
+            if len(self._seen) > SOURCES:
+                oldest = next(name for name in self._seen if name not in self._named)
+                del self._seen[oldest]
+                for gone in [key for key in (*self._raised, *self._told_at) if key[1] == oldest]:
+                    self._raised.pop(gone, None)
+                    self._told_at.pop(gone, None)
+        return self._seen[source]
+
+
+def _notice(alert: AlertSettings, state: Literal["raised", "resolved"], source: str | None, value: float) -> Notice:
+    if alert.on == "share":
+        side = f"above {alert.above:.0%}" if alert.above is not None else f"below {alert.below:.0%}"
+        what = f"{alert.emotion} is {value:.0%} of the faces of '{source}' in {alert.window_s} s ({side})"
+        back = f"{alert.emotion} at '{source}' is not {side} any more"
+    elif alert.on == "offline":
+        what, back = f"'{source}' has been offline for {value:.0f} s", f"'{source}' is online again"
+    elif alert.on == "drops":
+        what, back = (
+            f"the outbox of '{source}' is full: {value:,.0f} dropped",
+            f"the outbox of '{source}' drops no more",
+        )
+    else:
+        what, back = f"the store has been out for {value:.0f} s", "the store works again"
+    text = f"{alert.name}: {what if state == 'raised' else back}"
+    return Notice(alert.name, state, alert.on, source, value, now().isoformat(), text)
