@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from mien.config import Settings
 from mien.edge import model_store
-from mien.errors import InputError, MienError, PartialError, UsageError
+from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
 from mien.observation import Observation
 from mien.table import TableWriter
 from mien.terminal import ShownTable, progress
 from mien.vision.annotate import VideoWriter, annotate, write_picture
 from mien.vision.hiding import Hiding
 from mien.vision.parallel import observe_all
+from mien.vision.photos import matching
 from mien.vision.pipeline import Pipeline, shared_models
 from mien.vision.selection import selected
 from mien.vision.sources import Image, Source, open_source
@@ -49,7 +50,7 @@ def analyze_paths(
 
     Args:
         settings: The effective settings.
-        paths: What to analyse.
+        paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names.
         output: A .csv, .jsonl or .parquet file; None: a table on the terminal.
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
         blur: Hide the faces in it.
@@ -63,6 +64,7 @@ def analyze_paths(
         InputError: A path cannot be read at all, or an output cannot be written.
         PartialError: Part of it could not be read; what could be was written.
     """
+    paths = [match for path in paths for match in matching(path) or [path]]
     _check(paths, output, annotate)
     if blur and not annotate:
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
@@ -92,7 +94,7 @@ def analyze_paths(
                             drawing.add(frame.image, observation)
                         bar.advance(task)
                 problems += [chosen.problem] if chosen.problem else []
-            except InputError as error:
+            except (InputError, MissingExtraError) as error:
                 if len(paths) == 1 and not records.count:
                     raise
                 problems.append(str(error))

@@ -110,6 +110,15 @@ def test_a_folder_of_photos_names_each_file(settings: Settings, portrait: Path, 
     assert {row["track"] for row in rows} == {""}
 
 
+def test_a_pattern_stands_for_photos_and_videos(settings: Settings, film: Path, portrait: Path, tmp_path: Path) -> None:
+    for name, given in (("one.jpg", portrait), ("two.mp4", film)):
+        (tmp_path / name).write_bytes(given.read_bytes())
+    analyze_paths(settings, [tmp_path / "*.*"], output=tmp_path / "out.csv")
+    assert [Path(row["file"]).name for row in read_csv(tmp_path / "out.csv")] == ["one.jpg"] + ["two.mp4"] * 15
+    with pytest.raises(InputError, match=r"\*\.webp': there is no such file"):
+        analyze_paths(settings, [tmp_path / "*.webp"], output=tmp_path / "out.csv")
+
+
 def test_without_an_output_a_table_is_shown(
     settings: Settings, portrait: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.server
 import io
 import itertools
+import resource
 import socketserver
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -19,8 +21,8 @@ import pytest
 from making import grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
-from mien.errors import InputError, MienError, PartialError
-from mien.vision import live, photos
+from mien.errors import InputError, MienError, MissingExtraError, PartialError
+from mien.vision import decoding, live
 from mien.vision.selection import masked
 from mien.vision.sources import Frame, Wrapper, limited, open_source, paced, performed, raise_problem
 from mien.vision.video import Video
@@ -323,7 +325,7 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InputError, match="pixels"):
         frames_of(tmp_path / "bomb.png")
     assert time.monotonic() - began < 2
-    monkeypatch.setattr(photos, "MAX_PIXELS", 400)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 400)
     half_red("RGB").save(tmp_path / "large.png")
     with pytest.raises(InputError, match="make it smaller"):
         frames_of(tmp_path / "large.png")
@@ -347,10 +349,80 @@ def test_damaged_photos_end_in_a_picture_or_one_line(tmp_path: Path) -> None:
             damaged[at] = random.integers(0, 256)
         path.write_bytes(damaged[: random.integers(1, len(damaged) + 1)])
         try:
-            image, _ = photos.read_photo(path)
+            image, _ = decoding.read_photo(path)
             assert image.ndim == 3
         except InputError as error:
             assert "\n" not in str(error)  # noqa: PT017 - either outcome is right
+
+
+def test_heic_photos_need_the_extra_and_are_upright_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    heif.from_pillow(half_red("RGB").resize((80, 40))).save(tmp_path / "photo.heic", exif=exif.tobytes(), quality=95)
+    (frame,) = frames_of(tmp_path / "photo.heic")
+    assert frame.image.shape == (80, 40, 3)
+    assert frame.image[10, 20].astype(int) == pytest.approx([255, 0, 0], abs=30)
+    half_red("RGB").save(tmp_path / "other.png")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mien\[heic\]'"):
+        frames_of(tmp_path / "photo.heic")
+    with open_source(str(tmp_path)) as source:
+        assert [frame.path.name for frame in source if frame.path] == ["other.png"]
+        assert "photo.heic" in str(source.problem)
+
+
+@pytest.mark.skipif("AVIF" not in Pillow.registered_extensions().values(), reason="this Pillow reads no AVIF")
+def test_avif_photos(tmp_path: Path) -> None:
+    half_red("RGB").save(tmp_path / "photo.avif", quality=95)
+    assert frames_of(tmp_path / "photo.avif")[0].image[10, 5].astype(int) == pytest.approx([255, 0, 0], abs=30)
+
+
+def test_every_page_of_a_tiff_is_a_frame(tmp_path: Path) -> None:
+    pages = [Pillow.new("L", (30, 20), 60 * n) for n in range(4)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    half_red("RGB").save(tmp_path / "z.png")
+    frames = frames_of(tmp_path)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
+    assert [frame.path.name for frame in frames if frame.path] == ["scan.tif"] * 4 + ["z.png"]
+    assert [frame.image.mean() for frame in frames[:4]] == [0, 60, 120, 180]
+
+
+def test_a_gif_that_moves_is_a_video_and_one_that_doesnt_a_photo(tmp_path: Path) -> None:
+    pictures = [Pillow.new("L", (32, 32), 40 * n) for n in range(5)]
+    pictures[0].save(
+        tmp_path / "moves.gif", save_all=True, append_images=pictures[1:], duration=[100, 200, 300, 100, 50]
+    )
+    frames = frames_of(tmp_path / "moves.gif")
+    assert [frame.offset_s for frame in frames] == pytest.approx([0, 0.1, 0.3, 0.6, 0.7], abs=0.011)
+    assert [frame.image.mean() for frame in frames] == pytest.approx([0, 40, 80, 120, 160], abs=3)
+    pictures[1].save(tmp_path / "stands.gif")
+    assert [frame.offset_s for frame in frames_of(tmp_path / "stands.gif")] == [None]
+
+
+def test_a_pattern_names_photos(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("b.png", "a.png", "c.gif", "inner/d.png"):
+        half_red("RGB").save(tmp_path / name)
+    (tmp_path / "notes.png.txt").write_text("no photo")
+
+    def named(pattern: str) -> list[str]:
+        return [frame.path.name for frame in frames_of(tmp_path / pattern) if frame.path]
+
+    assert named("*.png") == ["a.png", "b.png"]
+    assert named("**/*.png") == ["a.png", "b.png", "d.png"]
+    assert named("[bc].*") == ["b.png", "c.gif"]
+    with pytest.raises(InputError, match="no such file"):
+        named("*.webp")
+    half_red("RGB").save(tmp_path / "[1].png")
+    assert named("[1].png") == ["[1].png"]
+
+
+def test_a_photo_of_100_megapixels_is_read_at_a_part_of_its_size(tmp_path: Path) -> None:
+    Pillow.new("RGB", (10_000, 10_000), (0, 0, 255)).save(tmp_path / "large.jpg", quality=30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert frames_of(tmp_path / "large.jpg")[0].image.shape == (5000, 5000, 3)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 300
 
 
 @pytest.mark.data

@@ -154,15 +154,15 @@ def _kind(spec: str) -> str:
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         known = scheme[1].lower()
         return "stream" if known in ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp") else known
+    from mien.vision.photos import is_photo, matching
+
     path = Path(spec)
-    if not path.exists():
+    if not path.exists() and matching(path) in ([], [path]):
         raise InputError(
             f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "
-            "a video, a photo or a folder of photos, or demo"
+            "a video, a photo or a folder of photos, a pattern such as *.jpg, or demo"
         )
-    from mien.vision.photos import is_photo
-
-    return "photo" if path.is_dir() or is_photo(path) else "video"
+    return "photo" if path.is_dir() or not path.exists() or is_photo(path) else "video"
 
 
 def open_camera(spec: str, name: str | None = None) -> Source:
@@ -192,7 +192,7 @@ def open_video(spec: str, name: str | None = None) -> Source:
 
 
 def open_photos(spec: str, name: str | None = None) -> Source:
-    """Return the photo at a path, or those in a folder and the folders in it."""
+    """Return the photo at a path, those in a folder and the folders in it, or those that a pattern names."""
     from mien.vision.photos import Photos
 
     return Photos(Path(spec), name or slug(Path(spec).resolve().stem))
