@@ -85,6 +85,42 @@ def film(
     _run(lambda job: report_film(request, settings, job), output, data)
 
 
+@app.command(epilog="Example: mien report meeting call.mp4 --transcript call.vtt -o call.html")
+def meeting(
+    transcript: Annotated[
+        Path, typer.Option(metavar="FILE", help="WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.")
+    ],
+    paths: Paths = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("meeting.html"),
+    speakers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A CSV that says which tile or track is whose.")
+    ] = None,
+    offset: Annotated[
+        float | None, typer.Option(help="Seconds to add to the transcript's times [default: found from the sound]")
+    ] = None,
+    consent: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Who agreed, and when, to be told on the page.")
+    ] = None,
+    blur: Blur = False,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    fps: Fps = 5.0,
+    store: Store = None,
+    source: Sources = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+) -> None:
+    """How was what was said taken? A recording and its transcript."""
+    from mien.reports.meeting import MeetingRequest, report_meeting
+
+    settings = _settings(model)
+    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, k if anonymous else None)
+    _run(lambda job: report_meeting(request, settings, job), output, data)
+
+
 def _settings(model: Path | None) -> Settings:
     from mien.config import load
 

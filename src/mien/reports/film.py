@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,9 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         if one.score is not None and two.score is not None
     ]
     job.tell("writing the page", 1, 1)
-    return film_report(films, shots, pairs, request.inputs.asked(), request.anonymous)
+    report = film_report(films, shots, pairs, request.inputs.asked(), request.anonymous)
+    report.read = [Path(one) for one in request.inputs.paths]
+    return report
 
 
 def _columns(film: Film) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from mien.observation import EMOTIONS, Emotion
 from mien.reports.bootstrap import Estimates, estimate
+from mien.reports.curve import curve
 from mien.reports.recordings import Recording
 from mien.reports.scenes import cuts, people
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CLEAR", "ENOUGH_FACES", "KINDS", "Film", "Moment", "bin_length", "look_at"]
+__all__ = ["CLEAR", "ENOUGH_FACES", "KINDS", "Film", "Moment", "look_at"]
 
 ENOUGH_FACES = 20
 """Of fewer readable faces no score is told."""
@@ -116,38 +117,13 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
         estimate(100 * stretches[:, :1], stretches[:, 1:]) if told else None,
         stretches,
         length,
-        _curve(faces, recording.seconds, anonymous),
+        curve(faces, recording.seconds, anonymous),
         _people(read, recording.step_s),
         _moments(faces, count),
         with_face["frame"].n_unique() / max(1, recording.frames),
         len(read),
         len(with_face) - len(read),
     )
-
-
-def bin_length(seconds: float) -> float:
-    """Return how long a bin of the curve is, in seconds: about 160 of them, each at least half a second."""
-    steps = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
-    return next((step for step in steps if seconds / step <= 200), seconds / 200)
-
-
-def _curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.DataFrame:
-    import polars as pl
-
-    width = bin_length(seconds)
-    number = (pl.col("at") / width + 1e-9).floor().cast(pl.Int64).alias("bin")
-    read = pl.col("readable").fill_null(value=False)
-    few = pl.struct("scene", "person").filter(read).n_unique() < (anonymous or 0)
-    table = faces.group_by(number).agg(
-        pl.col("frame").n_unique().alias("frames"),
-        pl.col("x").count().alias("faces"),
-        read.sum().alias("readable"),
-        *(pl.when(few).then(None).otherwise(pl.col(one).filter(read).mean()).alias(one) for one in EMOTIONS),
-    )
-    every = pl.DataFrame({"bin": np.arange(max(1, int(np.ceil(seconds / width - 1e-9))))}, schema={"bin": pl.Int64})
-    joined = every.join(table, on="bin", how="left").sort("bin")
-    counted = joined.with_columns(pl.col("frames", "faces", "readable").fill_null(0))
-    return counted.select((pl.col("bin") * width).alias("start"), *counted.columns[1:])
 
 
 def _people(read: pl.DataFrame, step_s: float) -> pl.DataFrame:

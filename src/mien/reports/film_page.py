@@ -11,7 +11,8 @@ import numpy as np
 from mien.observation import EMOTIONS
 from mien.reports.bootstrap import MIN_UNITS, Estimates
 from mien.reports.charts import SHOWN, Mark, clock, intervals, legend, stacked
-from mien.reports.film_figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment, bin_length
+from mien.reports.curve import bin_length
+from mien.reports.film_figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
 from mien.reports.recordings import READABLE
 from mien.reports.report import Chart, Data, Fact, Part, Picture, Pictures, Report, Section, Shares, Table
 from mien.vision.colours import COLOURS

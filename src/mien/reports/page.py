@@ -24,7 +24,6 @@ pictures, not what anybody felt. The model does not read all people equally well
 def page(report: Report) -> str:
     """Return the page of a report."""
     sections = [
-        *(f'<section class="notice"><p>{html.escape(notice)}</p></section>' for notice in report.notices),
         *map(_section, report.sections),
         _notes(report.notes),
         _terms("What the figures mean", report.definitions),
@@ -32,6 +31,7 @@ def page(report: Report) -> str:
     ]
     body = "\n".join(part for part in sections if part)
     facts = "".join(map(_fact, report.facts))
+    notices = "".join(f'<section class="notice"><p>{html.escape(notice)}</p></section>' for notice in report.notices)
     made = report.made.strftime("%d %b %Y, %H:%M UTC")
     return f"""<!doctype html>
 <html lang="en">
@@ -49,7 +49,7 @@ def page(report: Report) -> str:
 <h1>{html.escape(report.title)}</h1>
 <p class="lead">{html.escape(report.lead)}</p>
 </header>
-<dl class="facts">{facts}</dl>
+{notices}<dl class="facts">{facts}</dl>
 {body}
 <footer><p>{KNOW}</p><p>Made by Mien {__version__} on {made}.</p></footer>
 </main>

@@ -20,7 +20,20 @@ from mien.observation import now
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Chart", "Data", "DataKind", "Fact", "Part", "Picture", "Pictures", "Report", "Section", "Shares", "Table"]
+__all__ = [
+    "Chart",
+    "Data",
+    "DataKind",
+    "Fact",
+    "Part",
+    "Picture",
+    "Pictures",
+    "Report",
+    "Section",
+    "Shares",
+    "Table",
+    "counted",
+]
 
 DataKind = Literal["parquet", "csv"]
 
@@ -155,6 +168,7 @@ class Report:
         data: Tables that are written beside the page.
         texts: Other files that are written beside the page: ending of the name, content.
         asked: What was asked for: the request.
+        read: The files that it was made of, which are never written over.
         made: When, UTC.
     """
 
@@ -169,6 +183,7 @@ class Report:
     data: list[Data] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
+    read: list[Path] = field(default_factory=list)
     made: datetime = field(default_factory=now)
 
     def html(self) -> str:
@@ -201,7 +216,7 @@ class Report:
             data: What the tables are written as.
 
         Raises:
-            InputError: The name is another, or its folder is not there.
+            InputError: The name is another, its folder is not there, or a file is one that the report was made of.
             MienError: The disk is full or fails.
         """
         if path.suffix.lower() not in (".html", ".htm"):
@@ -211,6 +226,10 @@ class Report:
             path.with_suffix(".json"): json.dumps(self.figures(), indent=1, ensure_ascii=False) + "\n",
         }
         contents |= {path.with_name(f"{path.stem}{ending}"): text for ending, text in self.texts.items()}
+        tables = {path.with_name(f"{path.stem}.{one.name}.{data}"): one.table for one in self.data}
+        for file in (*contents, *tables):
+            if any(file.exists() and one.exists() and file.samefile(one) for one in self.read):
+                raise InputError(f"cannot write '{file}': the report is made of it; name the page differently")
         written: list[Path] = []
         try:
             for file, text in contents.items():
@@ -218,14 +237,18 @@ class Report:
                 part.write_text(text, encoding="utf-8", newline="\n")
                 part.replace(file)
                 written.append(file)
-            for one in self.data:
-                file = path.with_name(f"{path.stem}.{one.name}.{data}")
-                one.table.write_csv(file) if data == "csv" else one.table.write_parquet(file)
+            for file, table in tables.items():
+                table.write_csv(file) if data == "csv" else table.write_parquet(file)
                 written.append(file)
         except OSError as error:
             kind = InputError if not written else MienError
             raise kind(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from error
         return written
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with what it counts: 1 face, 1,204 faces."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

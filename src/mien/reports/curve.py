@@ -1,0 +1,46 @@
+"""The course of the emotions: the faces of a recording go in, a row per bin of its running time comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.observation import EMOTIONS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["bin_length", "curve"]
+
+
+def bin_length(seconds: float) -> float:
+    """Return how long a bin of the curve is, in seconds: about 160 of them, each at least half a second."""
+    steps = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
+    return next((step for step in steps if seconds / step <= 200), seconds / 200)
+
+
+def curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.DataFrame:
+    """Return one row per bin: `start`, `frames`, `faces`, `readable`, and the mean of each emotion over the readable.
+
+    Args:
+        faces: The rows of a recording, with `scene` and `person`.
+        seconds: How long it is.
+        anonymous: Blank the means that fewer than so many people stand behind.
+    """
+    import polars as pl
+
+    width = bin_length(seconds)
+    number = (pl.col("at") / width + 1e-9).floor().cast(pl.Int64).alias("bin")
+    read = pl.col("readable").fill_null(value=False)
+    few = pl.struct("scene", "person").filter(read).n_unique() < (anonymous or 0)
+    table = faces.group_by(number).agg(
+        pl.col("frame").n_unique().alias("frames"),
+        pl.col("x").count().alias("faces"),
+        read.sum().alias("readable"),
+        *(pl.when(few).then(None).otherwise(pl.col(one).filter(read).mean()).alias(one) for one in EMOTIONS),
+    )
+    every = pl.DataFrame({"bin": np.arange(max(1, int(np.ceil(seconds / width - 1e-9))))}, schema={"bin": pl.Int64})
+    joined = every.join(table, on="bin", how="left").sort("bin")
+    counted = joined.with_columns(pl.col("frames", "faces", "readable").fill_null(0))
+    return counted.select((pl.col("bin") * width).alias("start"), *counted.columns[1:])
