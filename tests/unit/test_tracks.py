@@ -51,6 +51,25 @@ def test_two_faces_that_pass_each_other_keep_their_numbers() -> None:
         assert (left, right) == (1, 2)
 
 
+def test_a_face_hidden_for_half_a_second_by_another_that_passes_is_known_again() -> None:
+    tracker = Tracker()
+    for n in range(50):
+        seen = [box(80 + 10 * n, side=98)]
+        hidden = 18 <= n <= 30
+        if not hidden:
+            seen.append(box(560 - 10 * n, 112, side=90))
+        numbers = follow(tracker, seen, n / 25)
+        assert numbers == ([1] if hidden else [1, 2])
+
+
+def test_who_comes_back_after_patience_is_someone_new() -> None:
+    tracker = Tracker()
+    assert follow(tracker, [box(100), box(500)], 0.0) == [1, 2]
+    assert follow(tracker, [box(100)], 0.9) == [1]
+    assert follow(tracker, [box(100)], 1.8) == [1]
+    assert follow(tracker, [box(100), box(500)], 2.7) == [1, 3]
+
+
 def test_no_number_is_given_twice_in_a_frame() -> None:
     tracker, random = Tracker(), np.random.default_rng(2)
     for n in range(50):

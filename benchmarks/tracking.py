@@ -1,0 +1,204 @@
+"""How well faces are found between two looks at the whole frame, told apart over time, and smoothed.
+
+    python benchmarks/tracking.py SAMPLES
+
+SAMPLES is a folder with one-face.mp4 and photos of groups (group-1.jpg, group-5.jpg, five-faces.jpg, one-face.jpg).
+Three tables come out: looks (speed and quality for each interval, against a look at every whole frame), tracks (changes
+of identity on clips whose truth is known) and smoothing (how late a change is told, how much labels flicker). Times are
+those of the processor, so that a busy machine changes them little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+import clips
+from mien.observation import EMOTIONS
+from mien.vision import looks
+from mien.vision.emotions import Classifier
+from mien.vision.faces import Detector, Faces, crop
+from mien.vision.looks import Beat, look
+from mien.vision.tracks import Smoother, Tracker
+
+Clip = list[tuple[clips.Frame, clips.Truth]]
+
+INTERVALS = (0.0, 0.1, 0.25, 0.5, 1.0)
+
+
+def overlaps(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of each of n boxes with each of m, shape (n, m)."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum((some[:, :2] + some[:, 2:])[:, None], (others[:, :2] + others[:, 2:])[None])
+    shared = np.clip(high - low, 0, None).prod(2)
+    return np.asarray(shared / (some[:, 2:].prod(1)[:, None] + others[:, 2:].prod(1)[None] - shared))
+
+
+def pairs(boxes: NDArray[np.float64], truth: NDArray[np.float64], least: float) -> list[tuple[int, int, float]]:
+    """Return which box is which of the truth, the best first, each at most once, and how much they overlap."""
+    table = overlaps(boxes, truth)
+    found = []
+    for flat in np.argsort(-table, axis=None, kind="stable"):
+        box, one = divmod(int(flat), table.shape[1])
+        if table[box, one] >= least:
+            found.append((box, one, float(table[box, one])))
+            table[box, :] = table[:, one] = -1
+    return found
+
+
+def search(clip: Clip, interval_s: float) -> tuple[list[Faces], float]:
+    """Return the faces of each frame and the milliseconds a frame took."""
+    looks.LOOK_AGAIN_S, before = interval_s, None
+    detector, beat, found = Detector(), Beat(), []
+    began = time.thread_time()
+    for frame, _ in clip:
+        found.append(look(detector, frame.image, None if beat.begins(frame.offset_s) else before))
+        before = found[-1]
+    return found, (time.thread_time() - began) * 1000 / len(clip)
+
+
+def compare_looks(clip: Clip) -> Iterable[tuple[float, float, float, float, float]]:
+    """Yield of each interval: ms a frame, how often faster, recall, mean and lowest 5 % of overlap."""
+    kept = looks.LOOK_AGAIN_S
+    always, slowest = search(clip, 0.0)
+    for interval in INTERVALS:
+        found, ms = search(clip, interval) if interval else (always, slowest)
+        matched, shares, count = 0, [], 0
+        for every, some in zip(always, found, strict=True):
+            count += len(every)
+            if len(every) and len(some):
+                overlap = [share for *_, share in pairs(some.boxes, every.boxes, 0.3)]
+                matched, shares = matched + len(overlap), shares + overlap
+        yield ms, slowest / ms, matched / max(1, count), float(np.mean(shares)), float(np.quantile(shares, 0.05))
+    looks.LOOK_AGAIN_S = kept
+
+
+class Identities:
+    """What became of the people of a clip.
+
+    Attributes:
+        seen: In how many of the frames in which they are in view, of all people, they were found.
+        switches: How often someone's number became another's, or a new one while they were in view.
+        gaps: How often someone in view was lost for some frames.
+        numbers: How many numbers were given.
+    """
+
+    def __init__(self, clip: Clip, found: list[Faces]) -> None:
+        self.seen = self.people = self.switches = self.gaps = 0
+        tracker, numbers = Tracker(), set[int]()
+        last: dict[int, int] = {}
+        viewed: dict[int, float] = {}
+        lost: set[int] = set()
+        for (frame, truth), faces in zip(clip, found, strict=True):
+            at = frame.offset_s or 0.0
+            given = tracker.update(faces.boxes, at)
+            numbers |= set(given)
+            who = list(truth)
+            boxes = np.array([truth[one] for one in who]).reshape(-1, 4)
+            matched = {who[one]: given[box] for box, one, _ in pairs(faces.boxes.astype(float), boxes, 0.3)}
+            for one in who:
+                if at - viewed.get(one, -9) > tracker.patience_s:
+                    last.pop(one, None)  # came back after so long that a new number is right
+                viewed[one] = at
+                if one not in matched:
+                    lost.add(one)
+                    continue
+                self.gaps += one in lost and one in last
+                lost.discard(one)
+                self.switches += last.get(one, matched[one]) != matched[one]
+                last[one] = matched[one]
+            self.people, self.seen = self.people + len(who), self.seen + len(matched)
+        self.numbers = len(numbers)
+
+
+def flicker(person: clips.Person, classifier: Classifier) -> tuple[int, int]:
+    """Return how often the label changes in a minute of a face that does not, before a camera that is not still.
+
+    Returns:
+        As the model reads it, and smoothed.
+    """
+    random, smoother = np.random.default_rng(11), Smoother()
+    side, last, changes = float(person.face[2:].max()), [-1, -1], [-1, -1]
+    for number in range(60 * clips.FPS):
+        box = person.face + random.normal(0, 0.02 * side, 4)
+        face = crop(person.picture, box[None].astype(np.float32))
+        noisy = np.clip(face + random.normal(0, 5, face.shape), 0, 255).astype(np.uint8)
+        raw = classifier.classify(noisy)
+        for way, shares in enumerate((raw, smoother.smooth([1], raw, number / clips.FPS))):
+            label = int(shares[0].argmax())
+            changes[way] += label != last[way]
+            last[way] = label
+    return changes[0], changes[1]
+
+
+def step_delay(fps: int, before: float, after: float) -> float:
+    """Return how late a step from neutral to happy, at these probabilities, is told, in seconds."""
+    smoother = Smoother()
+    for number in range(10 * fps):
+        named, top = ("neutral", before) if number < 5 * fps else ("happy", after)
+        shares = np.full((1, len(EMOTIONS)), (1 - top) / 6, np.float32)
+        shares[0, EMOTIONS.index(named)] = top
+        told = EMOTIONS[int(smoother.smooth([1], shares, number / fps)[0].argmax())]
+        if number >= 5 * fps and told == "happy":
+            return number / fps - 5
+    return float("inf")
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        shown.add_row(*row)
+    Console(soft_wrap=True, highlight=False).print(shown, "")
+
+
+def built(samples: Path) -> dict[str, Callable[[], Iterable[tuple[clips.Frame, clips.Truth]]]]:
+    """Return the clips by name."""
+    cast = clips.people([samples / f"{name}.jpg" for name in ("five-faces", "group-5", "group-1")])
+    return {
+        "single": lambda: clips.single(samples),
+        "passing": lambda: clips.passing(cast),
+        "crossing": lambda: clips.crossing(cast),
+        "leaving": lambda: clips.leaving(cast),
+        "gallery": lambda: clips.gallery(cast),
+        "crowd": lambda: clips.crowd(cast),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("samples", type=Path)
+    samples = parser.parse_args().samples
+    looked, tracked = [], []
+    for name, build in built(samples).items():
+        clip = list(build())
+        for interval, row in zip(INTERVALS, compare_looks(clip), strict=True):
+            every = f"{interval:g} s" if interval else "each frame"
+            looked.append((name, every, f"{row[0]:.1f}", f"{row[1]:.1f}x", *(f"{share:.3f}" for share in row[2:])))
+        of = Identities(clip, search(clip, looks.LOOK_AGAIN_S)[0])
+        people = len({who for _, truth in clip for who in truth})
+        tracked.append((name, *map(str, (people, of.numbers, of.switches, of.gaps)), f"{of.seen / of.people:.3f}"))
+    table("Looks", ("clip", "whole frame", "ms", "faster", "recall", "overlap", "lowest 5 %"), looked)
+    table("Tracks", ("clip", "people", "numbers", "switches", "gaps", "recall"), tracked)
+    cast = clips.people([samples / "five-faces.jpg", samples / "group-5.jpg"])
+    classifier = Classifier.load()
+    rows = [(f"face {n}", *map(str, flicker(person, classifier))) for n, person in enumerate(cast[:6], 1)]
+    table("Changes of label a minute on a still face", ("", "as read", "smoothed"), rows)
+    delays = [(f"{a:g} to {b:g}", *(f"{step_delay(fps, a, b):.2f}" for fps in (5, 10, 25, 60))) for a, b in STEPS]
+    table(
+        "A step from neutral to happy is told after, s", ("probability", *(f"{n}/s" for n in (5, 10, 25, 60))), delays
+    )
+
+
+STEPS = ((0.9, 0.9), (0.9, 0.6), (0.6, 0.6), (0.6, 0.9))
+
+if __name__ == "__main__":
+    main()
