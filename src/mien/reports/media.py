@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Settings
+from mien.edge import model_store
 from mien.errors import InputError, MienError
 from mien.observation import Observation
 from mien.reports.job import Job
@@ -102,7 +103,7 @@ def _analyse(
     source: Source, path: str, settings: Settings, fps: float, last: float, kept: _Kept, job: Job
 ) -> Iterator[Seen | str]:
     """Analyse what comes after a time, and keep it."""
-    vision = settings.vision
+    vision = model_store.in_use(settings)
     models = shared_models(vision)
     pipeline = Pipeline(*models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s)
     source.skip_to(max(0.0, last))
@@ -160,7 +161,7 @@ class _Kept:
     def __init__(self, path: str, settings: Settings, fps: float) -> None:
         folder = settings.ensure_home() / "reports"
         folder.mkdir(mode=0o700, exist_ok=True)
-        _, classifier = shared_models(settings.vision)
+        _, classifier = shared_models(model_store.in_use(settings))
         how = f"{VERSION} {classifier.model_id} {settings.vision!r} {fps}"
         key = hashlib.sha256(f"{content_key(path)} {how}".encode()).hexdigest()[:32]
         self.path = folder / f"{key}.jsonl"
