@@ -169,11 +169,16 @@ def forward(
     store: Store = None,
     broker: Broker = None,
     once: Annotated[bool, typer.Option("--once", help="Store what is waiting, then end.")] = False,
+    source: Annotated[list[str] | None, typer.Option(help="Forward this source alone; may be repeated.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Share the work with the other forwarders of this group.")
+    ] = None,
 ) -> None:
     """Take observations from the broker to the store, losing and doubling nothing."""
     from mien.forward.forwarder import run_forwarder
 
-    settings = _settings("forward", {"store": {"url": store}, "broker": _address(broker)})
+    chosen = {"group": group, "sources": ",".join(source) if source else None}
+    settings = _settings("forward", {"store": {"url": store}, "broker": _address(broker), "forward": chosen})
     run_forwarder(settings, _stop_on_signals(), once=once)
 
 

@@ -120,6 +120,16 @@ class ForwardSettings(Section):
 
     batch_rows: int = Field(500, ge=1, le=10_000, description="Commit at the latest after so many observations …")
     batch_s: float = Field(0.2, ge=0.01, le=60, description="… or so many seconds.")
+    group: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Forwarders of one group share the work, where the broker has shared subscriptions (MQTT 5).",
+    )
+    sources: str = Field(
+        "",
+        pattern=r"^$|^[a-z0-9_-]{1,64}(,[a-z0-9_-]{1,64})*$",
+        description="Forward these sources alone, separated by commas; default: all.",
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Serve /metrics (Prometheus) and /health on this port of 127.0.0.1."
     )

@@ -37,7 +37,7 @@ from mien.errors import MienError
 from mien.observation import new_id
 from postgres import Server
 
-PATIENCE = {"MIEN_OUTBOX__RESEND_AFTER_S": "2", "MIEN_BROKER__KEEPALIVE_S": "2"}
+PATIENCE = {"MIEN_OUTBOX__RESEND_AFTER_S": "3", "MIEN_BROKER__KEEPALIVE_S": "6"}
 START_S = 120.0
 BACK_AFTER_S = 0.5
 """A part that ends by itself is started again so much later, as a service manager does."""

@@ -77,7 +77,7 @@ def from_seed(seed: int, longest_s: float = 10.0) -> Schedule:
         store=store,
         watch=watch,
         sources=1 if watch == "mien watch" else chance.randint(1, 3),
-        rate=chance.choice((20, 100, 300)),
+        rate=chance.choice((20, 50, 150)),
         max_rows=chance.choice((100, 400, 1_000_000, 1_000_000)),
         forwarders=chance.choice((1, 1, 2)),
         keeps=chance.random() < 0.5,

@@ -104,6 +104,35 @@ def test_is_started_again_when_it_dies(broker: object, tmp_path: Path) -> None:
     wait_for(lambda: _connects(find_broker(settings(tmp_path))))
 
 
+def test_queues_that_nobody_fetches_are_emptied_before_they_stop_everybody(
+    tmp_path: Path, free_port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.edge.broker.QUEUES", "8MB")
+    stopping, ready = threading.Event(), threading.Event()
+    home = settings(tmp_path, broker={"port": free_port})
+    thread = threading.Thread(target=run_broker, args=(home, stopping, lambda _: ready.set()))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        abandoned = Connection(find_broker(home), "abandoned", persistent=True)
+        abandoned.subscribe("mien/+/observations")
+        abandoned.close()
+        edge = Connection(find_broker(home), "edge", in_flight=20)
+        wait_for(lambda: edge.lost.is_set() or not edge.publish("mien/cam/observations", bytes(100_000)))
+        edge.close()
+        wait_for(lambda: "they are emptied" in caplog.text)
+        wait_for(lambda: _connects(find_broker(home)))
+        acknowledged = threading.Event()
+        edge = Connection(find_broker(home), "edge", on_acknowledged=lambda _: acknowledged.set())
+        edge.subscribe("mien/+/observations")
+        edge.publish("mien/cam/observations", b"hello")
+        assert acknowledged.wait(30)
+        edge.close()
+    finally:
+        stopping.set()
+        thread.join()
+
+
 def test_stops_cleanly(broker: Part, tmp_path: Path) -> None:
     broker.terminate()
     assert broker.end() == 0

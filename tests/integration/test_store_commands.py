@@ -164,7 +164,8 @@ def test_copy_brings_all_and_goes_on_where_it_was(run: Run, store: Store, tmp_pa
     assert len(other.recent(NOON, limit=9999)) == 1000
     other.close()
     origin = f"sqlite:///{tmp_path / 'mien.db'}"
-    told = "1,000 observations copied, 1,000 were there already or are refused there; sums of 0 pruned minutes copied\n"
+    told = "1,000 observations copied, 1,000 were there already or are refused there; sums of 0 pruned minutes "
+    told += "and 0 dead letters copied\n"
     assert run("copy", origin, target) == told
     assert run("copy", origin, target).startswith("0 observations copied, 2,000 were there")
     other = open_store(target)
@@ -176,6 +177,59 @@ def test_copy_brings_all_and_goes_on_where_it_was(run: Run, store: Store, tmp_pa
             assert one[:5] == two[:5]
             assert one.sums == pytest.approx(two.sums)
     assert other.sources()[0].frames == store.sources()[0].frames == 2600
+    other.close()
+
+
+def test_copy_of_a_copy_has_all_sums_and_brings_back_nothing_erased(store: Store, tmp_path: Path) -> None:
+    given = some(60)
+    store.add(given)
+    store.prune(NOON + timedelta(minutes=4))
+    second, third = (open_store(f"sqlite:///{tmp_path / name}.db") for name in ("second", "third"))
+    assert copy(store, second)[:3] == (36, 0, 4)
+    third.erase("cam", NOON + timedelta(seconds=90), NOON + timedelta(minutes=5, seconds=30))
+    assert copy(second, third)[:3] == (27, 9, 1)
+    line = third.timeline(NOON, NEXT, "minute")
+    assert [(one.start.minute, one.frames) for one in line] == [(0, 6), (5, 3), (6, 6), (7, 6), (8, 6), (9, 6)]
+    assert copy(second, third)[:3] == (0, 36, 0)
+    assert third.summary(NOON, NEXT).frames == 33
+    second.close()
+    third.close()
+
+
+def test_copy_brings_dead_letters_once(run: Run, store: Store, tmp_path: Path) -> None:
+    store.add(some(3))
+    for n in range(3):
+        store.add_dead_letters([(f"mien/{n}/observations", "no JSON", b"%d-%d" % (n, k)) for k in range(77)])
+    origin, target = f"sqlite:///{tmp_path / 'mien.db'}", f"sqlite:///{tmp_path / 'other.db'}"
+    assert run("copy", origin, target).endswith("and 231 dead letters copied\n")
+    assert run("copy", origin, target).endswith("and 0 dead letters copied\n")
+    other = open_store(target)
+    assert [letter[1:] for letter in other.dead_letters(999)] == [letter[1:] for letter in store.dead_letters(999)]
+    other.close()
+
+
+def test_vacuum_gives_the_room_back(run: Run, store: Store, tmp_path: Path) -> None:
+    store.add(some(5000))
+    store.erase("cam", NOON, NEXT)
+    before = (tmp_path / "mien.db").stat().st_size
+    assert run("vacuum") == "the room of deleted rows is free again\n"
+    assert (tmp_path / "mien.db").stat().st_size < before / 4
+
+
+@pytest.mark.timeout(600)
+def test_copy_to_bigquery_and_back(run: Run, store: Store, tmp_path: Path, bigquery: None) -> None:
+    given = some(30)
+    store.add(given)
+    store.prune(NOON + timedelta(minutes=1))
+    store.add_dead_letters([("mien/cam/observations", "no JSON", b"{")])
+    origin, cloud, back = f"sqlite:///{tmp_path / 'mien.db'}", "bigquery://test-project/copied", tmp_path / "back.db"
+    told = "24 observations copied, 0 were there already or are refused there; sums of 1 pruned minutes "
+    assert run("copy", origin, cloud) == f"{told}and 1 dead letters copied\n"
+    assert run("copy", origin, cloud).startswith("0 observations copied, 24 were there")
+    assert run("copy", cloud, f"sqlite:///{back}").startswith("24 observations copied")
+    other = open_store(f"sqlite:///{back}")
+    assert other.recent(NOON) == given[6:]
+    assert other.summary(NOON, NEXT).frames == 30
     other.close()
 
 

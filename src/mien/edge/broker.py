@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 DEFAULT_PORT = 1883
 HOST = "127.0.0.1"
 TLS_PORT = 8883
+QUEUES = "2GB"
+"""So much may wait in the built-in broker; when that is full it is emptied, for the outboxes have it all."""
+
 RESTART_AFTER_S = (0.1, 10.0)
 
 CONFIG = """# Written by Mien at each start of its broker; changes are lost.
@@ -46,7 +49,7 @@ log_file: {log}
 log_size_limit: 1MB
 logfile_max_num: 2
 authorization {{ user: "{username}", password: "{password}" }}
-jetstream {{ store_dir: {jetstream}, max_memory_store: 64MB, max_file_store: 4GB }}
+jetstream {{ store_dir: {jetstream}, max_memory_store: 64MB, max_file_store: {room} }}
 mqtt {{
   host: "{listen}"
   port: {port}
@@ -108,6 +111,7 @@ def run_broker(
         values = address._asdict() | {
             "log": paths["nats.log"],
             "jetstream": paths["jetstream"],
+            "room": QUEUES,
             "tls": _server_tls(settings),
         }
         config = _write(folder / "nats.conf", CONFIG.format(listen=listen, **values))

@@ -71,6 +71,12 @@ class Connection:
         on_acknowledged: Called with the number of a message that the broker has acknowledged.
         on_lost: Called once when the connection is lost.
 
+    Attributes:
+        address: The broker's.
+        lost: Set when the connection is lost.
+        resumed: Whether the broker kept what this client had subscribed to, and messages with it.
+        shares: Whether the broker can share a subscription out among several clients.
+
     Raises:
         BrokerError: There is no broker, or it refuses.
     """
@@ -90,7 +96,7 @@ class Connection:
     ) -> None:
         self.address = address
         self.lost = threading.Event()
-        self.resumed = False
+        self.resumed = self.shares = False
         self._client_id, self._persistent, self._will = client_id, persistent, will
         self._in_flight, self._keepalive_s = in_flight, keepalive_s
         self._on_message, self._on_acknowledged, self._on_lost = on_message, on_acknowledged, on_lost
@@ -141,9 +147,11 @@ class Connection:
         self.lost.clear()
         answers: list[ReasonCode] = []
 
-        def connected(_client: Any, _data: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        def connected(_client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
             with self._answered:
                 self.resumed = flags.session_present
+                able = getattr(properties, "SharedSubscriptionAvailable", 1)  # without a word it is able to
+                self.shares = protocol == MQTTProtocolVersion.MQTTv5 and bool(able)
                 answers.append(reason)
                 self._answered.notify_all()
 

@@ -26,6 +26,7 @@ ROOM_BYTES = 8 << 20
 """With so much room on its disk a server that could not write is worth starting again."""
 
 BROKEN = ("critical write error", "will be DISABLED", "failed to store a msg")
+FULL = "resource limits exceeded"
 
 # The child asks to be killed when its parent ends, however that ends, and then becomes the server.
 LAUNCH = """
@@ -54,7 +55,7 @@ class Server:
         self._log = config.parent / "nats.log"
         self._read = self._log.stat().st_size if self._log.exists() else 0
         self._looked_at = 0.0
-        self._broken = False
+        self._broken = self._full = False
         self._child = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), str(server_program()), "-c", str(config)],
             stdin=subprocess.DEVNULL,
@@ -80,21 +81,29 @@ class Server:
         if time.monotonic() - self._looked_at < LOOK_EVERY_S:
             return None
         self._looked_at = time.monotonic()
-        self._broken = self._broken or self._says_broken()
+        said = self._heard()
+        self._broken = self._broken or any(sign in said for sign in BROKEN)
+        if self._full or FULL in said:
+            self._full = True
+            return (
+                "the broker's queues are full, for somebody fetches nothing: they are emptied, the outboxes send again,"
+            )
         if self._broken and shutil.disk_usage(self._log.parent).free > ROOM_BYTES:
             return "the broker could not write to its disk"
         return None
 
     def stop(self) -> None:
-        """End the server, and insist."""
+        """End the server, and insist; queues that are full, and would let nobody in, go with it."""
         self._child.terminate()
         try:
             self._child.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        if self._full:
+            shutil.rmtree(self._log.parent / "jetstream", ignore_errors=True)
 
-    def _says_broken(self) -> bool:
+    def _heard(self) -> str:
         try:
             size = self._log.stat().st_size
             with self._log.open("rb") as file:
@@ -102,8 +111,8 @@ class Server:
                 said = file.read().decode("utf-8", "replace")
                 self._read = file.tell()
         except OSError:
-            return False
-        return any(sign in said for sign in BROKEN)
+            return ""
+        return said
 
 
 def server_program() -> Path:

@@ -26,7 +26,8 @@ from mien.config import Settings
 from mien.edge.alone import alone
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
-from mien.errors import BrokerError, StoreError, UsageError
+from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
+from mien.forward.alerting import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.letters import read
 from mien.forward.metrics import State, serve
@@ -76,6 +77,7 @@ def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = Fal
     Raises:
         StoreError: The store cannot be opened.
         BrokerError: With `once`: there is no broker.
+        ConfigError: A group was named, and the broker has no shared subscriptions.
         UsageError: A forwarder runs already for this state folder.
     """
     home = settings.ensure_home()
@@ -84,7 +86,10 @@ def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = Fal
         store = open_store(settings.store_url)
         try:
             forwarder = _Forwarder(settings, store, stop)
-            with serve(settings.forward.metrics_port, forwarder.state):
+            with (
+                serve(settings.forward.metrics_port, forwarder.state),
+                alerting(settings, lambda: forwarder.state().store_works),
+            ):
                 forwarder.run(ONCE_IDLE_S if once else None)
             return Forwarded(forwarder.stored, forwarder.known, forwarder.dead)
         finally:
@@ -106,8 +111,10 @@ class _Forwarder:
     def __init__(self, settings: Settings, store: Store, stop: threading.Event) -> None:
         self._settings, self._store, self._stop = settings, store, stop
         self._prefix = settings.broker.prefix
+        chosen = settings.forward
+        self._group, self._sources = chosen.group, chosen.sources.split(",") if chosen.sources else ["+"]
         # A broker keeps one queue for each client id: the same one after a restart, another one for another machine.
-        place = f"{socket.gethostname()}:{settings.home.absolute()}:{self._prefix}"
+        place = f"{socket.gethostname()}:{settings.home.absolute()}:{self._prefix}:{chosen.sources}:{chosen.group}"
         self._client_id = f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
         self._inbox = Inbox()
         self._prune_at = 0.0
@@ -162,7 +169,7 @@ class _Forwarder:
             connection = Connection(
                 find_broker(self._settings),
                 self._client_id,
-                persistent=True,
+                persistent=self._group is None,  # what one of a group leaves behind is for the others
                 in_flight=IN_FLIGHT,
                 keepalive_s=self._settings.broker.keepalive_s,
                 on_message=take,
@@ -173,13 +180,23 @@ class _Forwarder:
         finally:
             connected.set()
         try:
-            connection.subscribe(topic(self._prefix, "+", "observations"))
-            connection.subscribe(topic(self._prefix, "+", "available"))
-        except BrokerError:
+            self._subscribe(connection)
+        except MienError:
             self._inbox.open_to(None)
             connection.close()
             raise
         return connection
+
+    def _subscribe(self, connection: Connection) -> None:
+        if self._group and not connection.shares:
+            raise ConfigError(
+                f"the broker at {connection.address} has no shared subscriptions: leave forward.group out, and divide "
+                "the work by forward.sources"
+            )
+        shared = f"$share/{self._group}/" if self._group else ""
+        for source in self._sources:
+            connection.subscribe(shared + topic(self._prefix, source, "observations"))
+            connection.subscribe(topic(self._prefix, source, "available"))
 
     def _serve(self, connection: Connection, until_idle_s: float | None) -> bool:
         """Work until the connection is lost or stopping is asked for; say whether it ended for idleness."""
@@ -267,6 +284,8 @@ class _Forwarder:
     def _greet(self, message: Message, source: str) -> None:
         """Tell a source that was online before us, whose messages the broker did not keep for us, to send again."""
         connection = message.connection
+        if not SOURCE.fullmatch(source):
+            return
         before_us = message.retained and message.payload == b"online"
         if before_us and not connection.resumed and not connection.lost.is_set():
             connection.publish(topic(self._prefix, source, "stored"), encode(Stored(new_id(), [])))
