@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,15 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from feeding import Camera, broker, publishing
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from serving import ARGS, dashboard, free
 from visits import Served, Visit
 
 from mien.stores.base import open_store
-
-ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
-
 
 USUAL = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/Brisbane"}
 
@@ -35,7 +23,7 @@ USUAL = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        expect.set_options(timeout=30_000)  # CI machines are busy
+        expect.set_options(timeout=90_000)  # CI machines are busy
         running = playwright.chromium.launch(executable_path=chromium, args=ARGS)
         yield running
         running.close()
@@ -61,7 +49,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, mosquitto: str) -> Iterator
     port = free()
     with broker(mosquitto, port), publishing(port, cameras, store):
         place = {"MIEN_BROKER__HOST": "127.0.0.1", "MIEN_BROKER__PORT": str(port)}
-        with dashboard(home, MIEN_DASHBOARD__ALLOWED_HOSTS="mien.example", **place) as address:
+        with dashboard(home, **place) as address:
             yield Served(address, home, store)
     store.close()
 
@@ -71,43 +59,6 @@ def serve(home: Path) -> Iterator[Callable[..., str]]:
     """Start `mien dashboard` with further environment; return its address."""
     with ExitStack() as running:
         yield lambda **environment: running.enter_context(dashboard(home, **environment))
-
-
-@contextmanager
-def dashboard(home: Path, **environment: str) -> Iterator[str]:
-    """Run `mien dashboard`; at the end it must go cleanly, and soon, at SIGTERM."""
-    port = free()
-    command = [sys.executable, "-m", "mien", "dashboard", "--port", str(port)]
-    process = subprocess.Popen(command, env={**os.environ, "MIEN_HOME": str(home), **environment}, cwd=home.parent)
-    try:
-        yield answering(f"http://127.0.0.1:{port}", process)
-        asked = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        assert time.monotonic() - asked < 8  # 2 seconds and what a busy machine adds
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answering(address: str, process: subprocess.Popen[bytes]) -> str:
-    """Return the address once it answers."""
-    end = time.monotonic() + 100
-    while time.monotonic() < end:
-        assert process.poll() is None, "the dashboard ended before it was ready"
-        try:
-            urllib.request.urlopen(f"{address}/api/v1/health", timeout=5).close()  # noqa: S310
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return address
-    pytest.fail("the dashboard did not answer in time")
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +88,7 @@ def visit(browser: Browser, shared: BrowserContext) -> Iterator[Callable[..., Vi
         visited.page.on("websocket", lambda socket: check(socket.url))
         visited.page.on("console", lambda message: message.type == "error" and visited.errors.append(message.text))
         visited.page.on("pageerror", lambda error: visited.errors.append(str(error)))
-        visited.page.set_default_timeout(60_000)
+        visited.page.set_default_timeout(90_000)
         visited.page.goto(address)
         return visited
 

@@ -122,7 +122,7 @@ def connects(client: mqtt.Client, port: int) -> bool:
         return False
 
 
-def until(question: Callable[[], bool], seconds: float = 60) -> None:
+def until(question: Callable[[], bool], seconds: float = 90) -> None:
     """Wait until the answer is yes."""
     end = time.monotonic() + seconds
     while not question():

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
 from playwright.sync_api import Page, expect
-from visits import Served, Visit
+from visits import Served, Visit, keep
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
 
@@ -92,13 +90,6 @@ def test_the_system_page_tells_of_every_part(seeded: Served, visit: Open) -> Non
     expect(page.locator("#findings")).to_contain_text("Python")
     page.get_by_role("button", name="Check again").click()
     expect(page.get_by_role("button", name="Check again")).to_be_enabled()
-
-
-def keep(page: Page, path: Path) -> None:
-    """Write a picture of the page, small enough to travel with the documentation."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(io.BytesIO(page.screenshot(full_page=True))) as picture:
-        picture.convert("RGB").save(path, quality=80, method=6)
 
 
 def brightness(page: Page) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
 from mien.stores.base import Store
@@ -27,3 +29,10 @@ class Served:
     address: str
     home: Path
     store: Store
+
+
+def keep(page: Page, path: Path) -> None:
+    """Write a picture of the page, small enough to travel with the documentation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(io.BytesIO(page.screenshot(full_page=True))) as picture:
+        picture.convert("RGB").save(path, quality=80, method=6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mien.dashboard import cards, tables
 from mien.dashboard.charts import timeline_figure
@@ -21,6 +21,8 @@ __all__ = ["History"]
 MAX_MARKERS = 100
 KEPT = 64
 """So many views are kept drawn, for those who look at the same and for what has not changed."""
+
+COMMON = ("type", "mode", "stackgroup", "x", "hovertemplate", "hoverinfo")
 
 
 class Answers(NamedTuple):
@@ -121,11 +123,16 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
     return parts
 
 
-def _figure(look: Look, timeline: Timeline, markers: list[Marker]) -> dict[str, object]:
+def _figure(look: Look, timeline: Timeline, markers: list[Marker]) -> dict[str, Any]:
+    """Return the chart, with what all bands have in common said once: it is most of what travels."""
     choice = look.choice
-    return timeline_figure(
+    figure = timeline_figure(
         timeline, look.zone, look.text_px, emotions=choice.emotions, form=choice.form, markers=markers
     )
+    *bands, count = figure["data"]
+    common = {key: bands[0][key] for key in COMMON if key in bands[0]}
+    rest = [{key: value for key, value in band.items() if key not in common} for band in bands]
+    return figure | {"data": [*rest, count], "common": common}
 
 
 def _names(look: Look, other: Timeline, period: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """What keeps open pages up to date: one task for the whole server, however many look.
 
 Views join and leave; each half second every different view is made once, and what changed goes to those who look at
-it. A view that takes long, because the store does, holds up nobody else. When nobody looks, nothing runs.
+it and have shown what they were sent before. A view that takes long, because the store does, holds up nobody else.
+When nobody looks, nothing runs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time as clock
 from collections.abc import Iterable
 from datetime import datetime, timezone, tzinfo
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +24,10 @@ __all__ = ["Look", "Page", "Parts", "Pulse", "View"]
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+
+PATIENCE_S = 10.0
+"""A browser is sent no more until it has shown the last: a slow one, or a hidden page, gets less, and nothing piles up.
+After so long it is tried again."""
 
 FRAME = "html:cards"
 """The part that holds others: when it changes, they have to be sent again."""
@@ -64,11 +70,12 @@ class View:
         self.page, self.look = page, look
         self._client = client
         self._sent: dict[str, str] = {}
+        self._asked = -PATIENCE_S
 
     @property
     def reachable(self) -> bool:
-        """Whether the viewer is connected just now."""
-        return self._client.has_socket_connection
+        """Whether the viewer is connected just now, and has shown what was sent last."""
+        return self._client.has_socket_connection and clock.monotonic() - self._asked >= PATIENCE_S
 
     def send(self, parts: dict[str, str]) -> None:
         """Send those parts, encoded as JSON, that are not what was sent before."""
@@ -76,13 +83,19 @@ class View:
         new = {name: text for name, text in parts.items() if known.get(name) != text}
         if not new:
             return
+        self._asked = clock.monotonic()
         # The texts are shared by all who see the same: a viewer costs references, not copies.
         self._sent |= new
         body = ",".join(f"{json.dumps(name)}:{text}" for name, text in new.items())
         self._client.run_javascript(f"mien.take({{{body}}})")
 
+    def shown(self) -> None:
+        """Take note that the browser has shown what was sent, and is ready for more."""
+        self._asked = -PATIENCE_S
+
     def forget(self) -> None:
         """Send everything again: the browser has begun anew."""
+        self.shown()
         self._sent.clear()
 
 

@@ -19,6 +19,7 @@ from mien.dashboard.charts import SHOWN
 from mien.dashboard.pages.pulse import Look, Page, Parts, Pulse, View
 from mien.dashboard.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.queries import Queries
+from mien.dashboard.who import Who, may, who_asks
 from mien.dashboard.wording import moment
 
 __all__ = ["NAVIGATION", "STATIC", "build", "part", "status"]
@@ -48,8 +49,11 @@ def build(path: str, client: Client, page: Page, pulse: Pulse, *, scripts: tuple
         f'<link rel="stylesheet" href="/assets/mien.css?{__version__}">{sheets}'
     )
     ui.html('<a class="skip" href="#content">Skip to the content</a>', sanitize=False)
-    ui.html(_head(path), sanitize=False, tag="header").classes("top")
-    ui.html(_body(name), sanitize=False, tag="div").classes("content").props(f"id=content tabindex=-1 data-page={name}")
+    who = who_asks(client.request.scope)
+    ui.html(_head(path, who), sanitize=False, tag="header").classes("top")
+    ui.html(_body(name), sanitize=False, tag="div").classes("content").props(
+        f"id=content tabindex=-1 data-page={name} data-editor={'yes' if may(who, 'editor') else 'no'}"
+    )
     ui.html(part("foot").replace("{version}", __version__), sanitize=False, tag="footer")
 
     view = View(page, client, Look())
@@ -66,9 +70,11 @@ def build(path: str, client: Client, page: Page, pulse: Pulse, *, scripts: tuple
 
     async def choose(event: GenericEventArguments) -> None:
         view.look = view.look._replace(choice=_choice(str(event.args)))
+        view.shown()
         await pulse.refresh(view)
 
     ui.on("choose", choose)
+    ui.on("shown", view.shown)
     client.on_connect(greet)
     client.on_delete(lambda: pulse.leave(view))
 
@@ -116,7 +122,7 @@ def _buttons(name: str, words: dict[str, str]) -> str:
     )
 
 
-def _head(path: str) -> str:
+def _head(path: str, who: Who | None) -> str:
     links = "".join(
         f'<a href="{place}"{" aria-current=page" if place == path else ""}>'
         f'<svg aria-hidden="true"><use href="/assets/icons.svg#{place.strip("/") or "live"}"/></svg>'
@@ -124,7 +130,14 @@ def _head(path: str) -> str:
         for place, word in NAVIGATION.items()
     )
     said = '<p id="status" class="status" role="status"></p>'
-    return f'{part("brand")}<nav aria-label="Pages">{links}</nav>{said}{part("theme")}'
+    leave = ""
+    if who is not None and who.login:
+        name = cards.text(who.name)
+        leave = (
+            f'<form method="post" action="/logout"><button class="button" title="{name} ({who.role})">'
+            f'Log out<span class="unseen"> {name}</span></button></form>'
+        )
+    return f'{part("brand")}<nav aria-label="Pages">{links}</nav>{said}{leave}{part("theme")}'
 
 
 def _look(told: Any) -> Look:

@@ -14,27 +14,42 @@
   const load = () => (plotly ??= import("nicegui-plotly").then((module) => module.Plotly));
   document.addEventListener("DOMContentLoaded", load); // it is large: begin at once
 
-  functions.plot = async (given) => {
-    const place = byId(given.id);
-    if (!place) return;
+  const waiting = new Map(); // by id: what is to be drawn; what comes meanwhile takes its place
+  functions.plot = (given) => {
+    const { common, data } = given.figure;
+    given.figure.data = data.map((trace) => (trace.x ? trace : { ...common, ...trace }));
     shown.set(given.id, given);
+    if (given.id === "plot") exports(given);
+    const drawing = waiting.has(given.id);
+    waiting.set(given.id, given);
+    if (!drawing) draw(given.id);
+  };
+
+  async function draw(id) {
     const Plotly = await load();
-    if (shown.get(given.id) !== given) return; // a newer one has come meanwhile
+    const given = waiting.get(id);
+    const place = byId(id);
     const fresh = !place.classList.contains("js-plotly-plot");
+    const began = performance.now();
     await Plotly.react(place, given.figure.data, given.figure.layout, given.figure.config);
     place.setAttribute("aria-label", given.words);
-    if (given.id === "plot") exports(given);
-    if (!fresh) return;
+    if (fresh) listen(id, place, Plotly);
+    // A slow machine gets fewer pictures, so that it has time for its user.
+    setTimeout(() => (waiting.get(id) === given ? waiting.delete(id) : draw(id)), 3 * (performance.now() - began));
+  }
+
+  function listen(id, place, Plotly) {
     place.on("plotly_relayout", (changed) => {
       const [from, to] = [changed["xaxis.range[0]"], changed["xaxis.range[1]"]];
-      if (given.id === "plot" && from && to) zoom(parse(from), parse(to));
+      if (id === "plot" && from && to) zoom(parse(from), parse(to));
     });
     place.on("plotly_doubleclick", () => move("out"));
     place.on("plotly_afterplot", () => {
       if (pointer?.chart === place) place.querySelector(".nsewdrag")?.dispatchEvent(new MouseEvent("mousemove", { ...pointer, bubbles: true }));
     });
     new ResizeObserver(() => Plotly.Plots.resize(place)).observe(place);
-  };
+  }
+
   functions.compared = (compared) => {
     byId("against").hidden = byId("compared").hidden = !compared;
   };
@@ -239,8 +254,9 @@
     if (event.target.id === "versus") chooseVersus(event.target.value);
   });
   document.addEventListener("submit", (event) => {
-    event.preventDefault();
     const form = event.target;
+    if (form.method === "post") return;
+    event.preventDefault();
     if (form.id === "span") chooseSpan(form);
     else if (form.id === "mark") mark(form);
     else if (form.id === "other-span") go((next) => next.set("vs", stamp(new Date(form.from.value))));

@@ -86,6 +86,7 @@ window.mien = (() => {
         functions[called]?.(value, argument.join("."));
       }
     }
+    requestAnimationFrame(() => emitEvent("shown")); // ready for more; a hidden page has no frames, and gets none
   }
 
   functions.filled = (filled) => (root.dataset.filled = filled ? "yes" : "no");

@@ -1,0 +1,107 @@
+"""The page Try it: the browser's camera, a photo and a video, with the demo clip's face in each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from serving import ARGS, dashboard
+from visits import Visit, keep
+
+from mien.vision.sources import open_source
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo clip's first seconds as camera.mjpeg, photo.jpg and video.mp4."""
+    folder = tmp_path_factory.mktemp("media")
+    with open_source("demo") as source:
+        images = [frame.image for frame in islice(source, 45)]
+    pictures = [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
+    (folder / "camera.mjpeg").write_bytes(b"".join(pictures))
+    (folder / "photo.jpg").write_bytes(pictures[0])
+    with av.open(folder / "video.mp4", "w") as video:
+        height, width = images[0].shape[:2]
+        stream = video.add_stream("libx264", rate=15)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for image in images:
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        video.mux(stream.encode(None))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str, media: Path) -> Iterator[Browser]:
+    camera = [
+        "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={media / 'camera.mjpeg'}",
+    ]  # fmt: skip
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=90_000)
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGS + camera)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("trial") / "home"
+    home.mkdir()
+    with dashboard(home) as served:
+        yield served
+    kept = [path.name for path in home.rglob("*") if path.is_file()]
+    assert set(kept) <= {"dashboard.log"}, "something of what was tried was kept"
+
+
+def one_face(page: Page) -> None:
+    """Wait until the face is boxed, named and measured."""
+    expect(page.locator(".stage .face")).to_have_count(1, timeout=60_000)
+    expect(page.locator(".stage .face span")).to_have_text(re.compile(r"^\w+( \d+\u202f%)?$"))
+    expect(page.locator("#try-faces .bars p")).to_have_count(7)
+    expect(page.locator("#try-facts")).to_contain_text("1 face · ")
+    expect(page.locator("#try-facts")).to_contain_text("mien-1")
+
+
+def test_the_browsers_camera_shows_boxes_and_bars(address: str, visit: Open, screenshots: Path | None) -> None:
+    page = visit(f"{address}/try").page
+    page.get_by_role("button", name="Use the camera").click()
+    one_face(page)
+    expect(page.locator("#try-facts")).to_contain_text("pictures/s")
+    box, screen = page.locator(".stage .face").bounding_box(), page.locator(".screen").bounding_box()
+    assert box is not None
+    assert screen is not None
+    assert 0.1 < box["height"] / screen["height"] < 0.9
+    expect(page.locator("[data-stream=try] path").first).to_have_attribute("d", re.compile("^M.+Z$"))
+    if screenshots:
+        page.wait_for_function("document.querySelector('[data-stream=try] path').getBBox().width > 0")
+        keep(page, screenshots / "trying.webp")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".stage .face")).to_have_count(0)
+    assert page.evaluate("document.getElementById('film').srcObject") is None
+
+
+def test_a_photo_and_a_video_are_analysed_and_other_files_are_refused(address: str, visit: Open, media: Path) -> None:
+    page = visit(f"{address}/try").page
+    file = page.locator("#file")
+    file.set_input_files(media / "photo.jpg")
+    one_face(page)
+    file.set_input_files(media / "video.mp4")
+    expect(page.locator("#film")).to_be_visible()
+    one_face(page)
+    (media / "notes.txt").write_text("no picture")
+    file.set_input_files(media / "notes.txt")
+    expect(page.locator("#try-said")).to_have_text("'notes.txt' is neither a photo nor a video.")
+    (media / "broken.jpg").write_bytes(b"\xff\xd8\xff and no more")
+    file.set_input_files(media / "broken.jpg")
+    expect(page.locator("#try-said")).to_contain_text("This browser cannot show 'broken.jpg'")
+    expect(page.locator(".stage .face")).to_have_count(0)
