@@ -17,10 +17,13 @@ from mien.dashboard.analysing import Analyst, analysing
 from mien.dashboard.bodies import ErrorBody
 from mien.dashboard.exporting import Exports, exporting
 from mien.dashboard.marking import marking
+from mien.dashboard.metrics import measuring
 from mien.dashboard.problems import answer_errors
 from mien.dashboard.queries import Queries, store_url
 from mien.dashboard.reading import reading
 from mien.dashboard.records import Records
+from mien.dashboard.streaming import Streams, streaming
+from mien.edge import model_store
 
 __all__ = ["Api"]
 
@@ -38,7 +41,7 @@ class Api:
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
         self._records = Records(store_url(settings))
-        self._analyst = Analyst(settings.vision)
+        self._analyst = Analyst(model_store.in_use(settings))
         self._exports = Exports()
         problems: dict[int | str, dict[str, Any]] = {
             code: {"model": ErrorBody} for code in (400, 401, 403, 404, 405, 413, 422, 429, 503)
@@ -53,6 +56,9 @@ class Api:
         self.app.include_router(marking(self._records))
         self.app.include_router(analysing(self._analyst))
         self.app.include_router(exporting(queries, self._records, self._exports))
+        streams = Streams(queries)
+        self.app.include_router(streaming(streams))
+        self.app.include_router(measuring(queries, streams))
 
     def close(self) -> None:
         """Give back what it keeps open."""

@@ -23,7 +23,7 @@ from mien.dashboard.guard import Guard
 from mien.dashboard.live import Listener
 from mien.dashboard.login import Login
 from mien.dashboard.pages import STATIC, Diagnose, add_pages
-from mien.dashboard.problems import error_response
+from mien.dashboard.problems import answer_errors, error_response
 from mien.dashboard.queries import Queries, store_url
 from mien.dashboard.sessions import Sessions
 from mien.errors import MienError
@@ -117,6 +117,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
 
 def _build(api: Api, login: Login) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    answer_errors(app)
     app.include_router(login.router)
     app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
     app.mount("/api", api.app)

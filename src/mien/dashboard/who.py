@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from mien.dashboard.problems import ApiError
 
@@ -20,6 +21,13 @@ ROLES: tuple[Role, ...] = ("viewer", "editor", "admin")
 """Each may what those before it may."""
 
 KEY, STILL = "mien.who", "mien.still"
+
+
+Token = Annotated[
+    HTTPAuthorizationCredentials | None,
+    Security(HTTPBearer(auto_error=False, description="A token; needed from other machines.")),
+]
+"""What the OpenAPI document says of tokens; the guard reads them."""
 
 
 class Who(NamedTuple):
@@ -51,10 +59,10 @@ def may(who: Who | None, role: Role) -> bool:
     return who is not None and ROLES.index(who.role) >= ROLES.index(role)
 
 
-def needs(role: Role) -> Callable[[Request], Awaitable[Who]]:
+def needs(role: Role) -> Callable[..., Awaitable[Who]]:
     """Return a dependency for routes: it gives who asks, and refuses those who lack the role."""
 
-    async def check(request: Request) -> Who:
+    async def check(request: Request, _shown: Token = None) -> Who:
         who = who_asks(request.scope)
         if who is None:
             raise ApiError(401, "log in, or send a token as 'Authorization: Bearer …'", {"www-authenticate": "Bearer"})

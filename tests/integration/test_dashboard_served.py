@@ -1,0 +1,189 @@
+"""`mien dashboard` in a process of its own: its stream, its metrics, its WebSocket, and all of its API at random."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mien.dashboard.access import make_token, revoke, set_password
+from mien.observation import Face, Observation, Probabilities, new_id
+from mien.stores.base import open_store
+
+SESSION = new_id()
+HAPPY = Face(1, (10, 10, 90, 90), 0.9, "happy", Probabilities(0.1, 0.0, 0.0, 0.6, 0.0, 0.1, 0.2))
+
+
+def observe(source: str, time: datetime, seq: int = 0) -> Observation:
+    return Observation(new_id(), source, SESSION, seq, time, None, seq, 640, 360, "mien-1@00000000", 5.0, [HAPPY])
+
+
+@contextmanager
+def dashboard(home: Path, *options: str, **environment: str) -> Iterator[str]:
+    """Run it on a free port; yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    scheme = "https" if "--tls-cert" in options else "http"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mien", "dashboard", "--port", str(port), *options],
+        env={**os.environ, "MIEN_HOME": str(home), **environment}, cwd=home,
+    )  # fmt: skip
+    address = f"{scheme}://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 100
+        while True:
+            assert process.poll() is None, "the dashboard ended before it was ready"
+            try:
+                httpx.get(f"{address}/api/v1/health", verify=False, timeout=5)  # noqa: S501 - its own certificate
+                break
+            except httpx.HTTPError:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        yield address
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    now = datetime.now(timezone.utc)
+    store.add([observe("lobby", now - timedelta(seconds=30 * n), n) for n in range(100)])
+    store.close()
+    return home
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    """The address of a dashboard that is open to this machine."""
+    with dashboard(home, MIEN_DASHBOARD__REQUESTS_PER_S="100000") as address:
+        yield address
+
+
+def events(lines: Iterator[str]) -> Iterator[tuple[str, object]]:
+    kind = ""
+    for line in lines:
+        if line.startswith("event: "):
+            kind = line[7:]
+        elif line.startswith("data: "):
+            yield kind, json.loads(line[6:])
+
+
+def test_the_stream_tells_of_what_arrives(address: str, home: Path) -> None:
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    asked = {"source": ["lobby", "stage"]}
+    with httpx.stream("GET", f"{address}/api/v1/live", params=asked, timeout=30) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        told = events(stream.iter_lines())
+        kind, sources = next(told)
+        assert kind == "sources"
+        assert [source["source"] for source in sources] == ["lobby"]  # type: ignore[attr-defined]
+        new = observe("stage", datetime.now(timezone.utc))
+        store.add([observe("elsewhere", datetime.now(timezone.utc)), new])
+        store.close()
+        seen = set()
+        for kind, body in told:
+            if kind == "observation":
+                seen.add(body["id"])  # type: ignore[index]
+                assert body["source"] != "elsewhere"  # type: ignore[index]
+            if new.id in seen:
+                break
+
+
+def test_metrics_are_prometheus_text(address: str) -> None:
+    answer = httpx.get(f"{address}/api/v1/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert "mien_store_up 1" in lines
+    assert "mien_broker_up 0" in lines
+    assert 'mien_source_frames_total{source="lobby"} 100' in lines
+    assert "# TYPE mien_source_frames_total counter" in lines
+
+
+def test_a_random_walk_finds_no_server_error(address: str, tmp_path: Path) -> None:
+    """Schemathesis reads the OpenAPI document and asks what it allows, and what it does not."""
+    checks = [
+        "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
+        "unsupported_method",
+    ]  # fmt: skip
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/api/v1/openapi.json", "--url", f"{address}/api"),
+        *("--exclude-path", "/v1/live", "--phases", "coverage,fuzzing", "--max-examples", "8", "--max-time", "45"),
+        *("--seed", "7", "--checks", ",".join(checks), "--generation-database", "none", "--no-color"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def handshake(address: str, *headers: str) -> int:
+    """Ask for a WebSocket, and return the status of the answer."""
+    host, port = address.partition("://")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        lines = [
+            "GET /_nicegui_ws/socket.io/?EIO=4&transport=websocket HTTP/1.1", "Upgrade: websocket",
+            "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *headers,
+        ]  # fmt: skip
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(connection.recv(100).split()[1])
+
+
+def test_the_websocket_refuses_foreign_pages(address: str) -> None:
+    host = address.partition("://")[2]
+    assert handshake(address, f"Host: {host}", f"Origin: http://{host}") == 101
+    assert handshake(address, f"Host: {host}", "Origin: http://evil.example") == 403
+    assert handshake(address, "Host: evil.example", "Origin: http://evil.example") == 403
+    assert handshake(address, f"Host: {host}", "Origin: null") == 403
+    assert handshake(address, f"Host: {host}", f"Origin: http://{host}", "X-Forwarded-For: 10.0.0.7") == 403
+
+
+def test_beyond_this_machine_it_asks_for_a_login_over_https(home: Path, tmp_path: Path) -> None:
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    subprocess.run(made.split(), cwd=tmp_path, check=True, capture_output=True)
+    token = make_token(tmp_path, "grafana", "viewer")
+    set_password(tmp_path, "ada", "editor", "correct horse battery")
+    tls = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    store = {"MIEN_STORE__URL": f"sqlite:///{home / 'mien.db'}"}
+    with (
+        dashboard(tmp_path, "--host", "0.0.0.0", *tls, **store) as address,  # noqa: S104
+        httpx.Client(base_url=address, verify=False, timeout=30) as browser,  # noqa: S501
+    ):
+        assert browser.get("/api/v1/sources").status_code == 401
+        assert browser.get("/history").headers["location"] == "/login?next=/history"
+        assert "<form" in browser.get("/login").text
+        bearer = {"authorization": f"Bearer {token}"}
+        assert browser.get("/api/v1/sources", headers=bearer).status_code == 200
+        form = {"name": "ada", "password": "correct horse battery"}
+        cookie = browser.post("/login", data=form, headers={"origin": address}).headers["set-cookie"]
+        assert cookie.startswith("__Host-mien-")
+        assert "Secure" in cookie
+        assert browser.get("/api/v1/me").json()["name"] == "ada"
+        with browser.stream("GET", "/api/v1/live") as stream:
+            told = stream.iter_lines()
+            next(told)
+            revoke(tmp_path, "ada")
+            assert sum(1 for _ in told) < 1000, "the stream ends with the access"
+        assert browser.get("/api/v1/me").status_code == 401
+
+
+def test_it_refuses_to_start_for_strangers(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mien", "dashboard", "--host", "0.0.0.0"],  # noqa: S104
+        env={**os.environ, "MIEN_HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "nobody has access: make it with `mien access password NAME`" in done.stderr
