@@ -13,7 +13,7 @@ BIN := .venv/bin
 run: .venv/run
 	@if [ -t 0 ]; then bash -mc '"$$0" "$$@"' $(BIN)/mien up $(SOURCE); else $(BIN)/mien up $(SOURCE); fi
 
-test: .venv/dev
+test: .venv/dev .venv/bqemulator/complete
 	$(BIN)/pytest
 
 check: .venv/dev
@@ -38,4 +38,9 @@ docs: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,train]' --group dev
+	@touch $@
+
+# the BigQuery emulator, in an environment of its own: what it needs and what Mien needs need not agree
+.venv/bqemulator/complete: tests/emulators.py .venv/dev
+	$(BIN)/python -c 'import sys; sys.path.insert(0, "tests"); import emulators; sys.exit(emulators.install())'
 	@touch $@

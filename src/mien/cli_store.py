@@ -1,4 +1,4 @@
-"""The commands that look after a store: prune, erase, dead-letters, replay, export, copy and backup.
+"""The commands that look after a store: prune, erase, dead-letters, replay, export, copy, vacuum and backup.
 
 `cli` takes them in. Each opens the store of the settings, or the one that `--store` names.
 """
@@ -41,7 +41,7 @@ class Session:
 
 @app.callback()
 def look_after(context: typer.Context) -> None:
-    """Look after what is stored: delete, erase, list, replay, export, copy, back up."""
+    """Look after what is stored: delete, erase, list, replay, export, copy, vacuum, back up."""
     Session.config = context.find_root().params.get("config")
 
 
@@ -152,8 +152,17 @@ def copy(
         copied = run(source, opened, advance)
     typer.echo(
         f"{copied.observations:,} observations copied, {copied.known:,} were there already or are refused there; "
-        f"sums of {copied.minutes:,} pruned minutes copied"
+        f"sums of {copied.minutes:,} pruned minutes and {copied.letters:,} dead letters copied"
     )
+
+
+@app.command(epilog="Example: mien store vacuum")
+def vacuum(store: Url = None) -> None:
+    """Give the room of what was pruned or erased back to the disk; SQLite needs as much again meanwhile."""
+    url = _url(store)
+    with _opened(url) as opened:
+        opened.vacuum()
+    typer.echo("the room of deleted rows is free again")
 
 
 @app.command(epilog="Example: mien store backup mien-2026-11-22.db")

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from test_store import NOON, observation
 
 from mien.errors import StoreError
+from mien.stores import engine
 from mien.stores.base import open_store
 from mien.stores.tables import SCHEMA
 from postgres import PASSWORD, QUOTED, Server
@@ -40,6 +42,32 @@ def test_writers_take_turns(postgresql: Server, database: str) -> None:
     thread.join()
     assert added == [10]
     assert first.add(given) == 0
+    first.close()
+    second.close()
+
+
+def test_a_writer_that_hangs_holds_up_nobody_for_long(
+    postgresql: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "IDLE_S", 1)
+    hanging, other = open_store(postgresql.url(database)), open_store(postgresql.url(database))
+    given = [observation(seq=n) for n in range(10)]
+    with pytest.raises(StoreError), hanging._write() as connection:  # type: ignore[attr-defined]  # noqa: PT012
+        assert other.add(given) == 10
+        connection.execute(sa.text("SELECT 1"))
+    assert hanging.add(given) == 0, "it goes on with a new connection"
+    hanging.close()
+    other.close()
+
+
+def test_a_statement_that_takes_too_long_is_given_up(
+    postgresql: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "STATEMENT_S", 1)
+    first, second = open_store(postgresql.url(database)), open_store(postgresql.url(database))
+    with first._write(), pytest.raises(StoreError, match="statement timeout; the server is too busy"):  # type: ignore[attr-defined]
+        second.add([observation()])
+    assert second.add([observation()]) == 1
     first.close()
     second.close()
 

@@ -287,6 +287,27 @@ def test_dead_letters_go_by_number_and_come_in_pages(store: Store) -> None:
     assert [letter.topic for letter in store.dead_letters()] == ["t3", "t1", "t0"]
 
 
+def test_takes_over_dead_letters_once(store: Store, tmp_path: Path) -> None:
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    store.add_dead_letters([("mien/a/observations", "ours", b"\xff")])
+    other.add_dead_letters([(f"mien/{n}/observations", "no JSON", bytes([n])) for n in range(5)])
+    letters = other.dead_letters()[::-1]
+    assert store.take_dead_letters([]) == 0
+    assert store.take_dead_letters(letters[:3]) == 3
+    assert store.take_dead_letters(letters) == 2
+    assert store.take_dead_letters(letters) == 0
+    assert [letter[1:] for letter in store.dead_letters()[::-1][1:]] == [letter[1:] for letter in letters]
+    other.close()
+
+
+def test_vacuuming_changes_nothing_else(store: Store) -> None:
+    given = [observation(NOON + timedelta(hours=n), n) for n in range(10)]
+    store.add(given)
+    store.prune(NOON + timedelta(hours=4))
+    store.vacuum()
+    assert store.recent(NOON) == given[4:]
+
+
 @pytest.mark.parametrize(
     "at", [None, datetime(1969, 1, 1, tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)]
 )

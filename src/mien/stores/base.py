@@ -114,11 +114,15 @@ class Store(Protocol):
     def add(self, observations: Sequence[Observation]) -> int:
         """Commit the observations that the store does not have, with their rollups, and return how many were new.
 
+        A store without keys, which removes doubles as it is read, may count what another writer brings just now.
         Observations without a time are refused with a ValueError: they belong to no minute.
         """
 
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
+
+    def take_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """Keep another store's dead letters, with their times, that are not here yet; return how many those were."""
 
     def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
         """Return the newest dead letters, newest first; with `before` those with a lower number."""
@@ -170,7 +174,7 @@ class Store(Protocol):
         """
 
     def add_minutes(self, source: str, minutes: Sequence[Bucket]) -> int:
-        """Commit the figures of minutes of which there are none here, and return how many minutes that were."""
+        """Commit the figures of minutes of which there are none here, nor erased; return how many minutes that were."""
 
     def add_markers(self, markers: Sequence[Marker]) -> int:
         """Commit the markers whose ids the store does not have, and return how many that were."""
@@ -185,6 +189,9 @@ class Store(Protocol):
 
     def drop_marker(self, key: str) -> bool:
         """Delete the marker with this id, and return whether there was one."""
+
+    def vacuum(self) -> None:
+        """Give the room of what was deleted back, where the database does not do so by itself."""
 
     def close(self) -> None:
         """Give the connection back."""

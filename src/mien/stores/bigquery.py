@@ -25,14 +25,13 @@ try:
 
     from mien.stores import bigquery_tables as sql
     from mien.stores.bigquery_client import ANSWER_S, Dataset
+    from mien.stores.bigquery_letters import Letters, Markers
 except ImportError as error:
     raise MissingExtraError("a store at 'bigquery:'", "bigquery") from error
 
 __all__ = ["BigQueryStore"]
 
 URL = re.compile(r"bigquery://([a-z][a-z0-9.:-]{3,99})/([A-Za-z0-9_]{1,1024})(?:\?location=([A-Za-z0-9-]+))?")
-LETTERS_KEPT = 10_000
-LETTER_BYTES = 64 << 10
 REMEMBERED = 100_000
 REFUSALS_S = 60.0
 """How long what is refused is taken from memory before it is read again, in seconds."""
@@ -57,10 +56,10 @@ class BigQueryStore:
         self._lock = threading.Lock()
         self._written: dict[str, None] = {}
         self._refusals: tuple[float, int, list[tuple[str, int, int]]] | None = None
-        self._letter = 0
         self._opened_at = datetime.now(timezone.utc)
         self._dataset = Dataset(found[1], found[2], found[3])
         self._name = self._dataset.name
+        self._letters, self._marks = Letters(self._dataset), Markers(self._dataset)
         try:
             self._prepare()
         except BaseException:
@@ -86,35 +85,23 @@ class BigQueryStore:
 
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
+        self._check_writable()
         now = datetime.now(timezone.utc)
-        self._keep([(now, topic, rows.plain(reason), payload) for topic, reason, payload in letters])
+        self._letters.add([(now, *letter) for letter in letters])
 
     def take_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """Keep another store's dead letters that are not here yet, and return how many those were."""
-        if not letters:
-            return 0
-        table, times = self._dataset.table("dead_letters"), sorted({letter.time for letter in letters})
-        found = self._dataset.read(f"SELECT * FROM {table} WHERE time IN UNNEST(@times)", times=times)
-        here = {(row.time, row.topic, row.reason, bytes(row.payload)) for row in found}
-        new = list(dict.fromkeys(letter[1:] for letter in letters if letter[1:] not in here))
-        self._keep(new)
-        return len(new)
+        self._check_writable()
+        return self._letters.take(letters)
 
     def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
         """Return the newest dead letters, newest first; with `before` those with a lower number."""
-        kept = f"SELECT * FROM {self._dataset.table('dead_letters')} ORDER BY id DESC LIMIT {LETTERS_KEPT}"
-        found = self._dataset.read(
-            f"SELECT * FROM ({kept}) WHERE id < @before ORDER BY id DESC LIMIT {int(limit)}",
-            before=2**63 - 1 if before is None else before,
-        )
-        return [DeadLetter(row.id, row.time, row.topic, row.reason, bytes(row.payload)) for row in found]
+        return self._letters.newest(limit, before)
 
     def drop_dead_letters(self, numbers: Sequence[int]) -> None:
         """Delete dead letters by number."""
         self._check_writable()
-        if numbers:
-            table = self._dataset.table("dead_letters")
-            self._dataset.write(f"DELETE FROM {table} WHERE id IN UNNEST(@ids)", ids=list(numbers))
+        self._letters.drop(numbers)
 
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
@@ -186,14 +173,13 @@ class BigQueryStore:
         old, mark = self.pruned_before() or rows.EPOCH, _floor(before, 60)
         gone = self._fold(old, mark) if mark > old else 0
         self._refusals = None
-        observations, letters, erased = map(self._dataset.table, ("observations", "dead_letters", "erased"))
+        observations, erased = map(self._dataset.table, ("observations", "erased"))
         self._dataset.write(f"DELETE FROM {observations} WHERE time < @mark", mark=max(mark, old))
         self._dataset.write(  # what a writer brought that did not know yet of the erasure
             f"DELETE FROM {observations} AS o WHERE EXISTS (SELECT 1 FROM {erased} AS e "
             "WHERE e.source = o.source AND o.time >= e.start AND o.time < e.until)"
         )
-        newest = f"SELECT id FROM {letters} ORDER BY id DESC LIMIT {LETTERS_KEPT}"
-        self._dataset.write(f"DELETE FROM {letters} WHERE id < (SELECT MIN(id) FROM ({newest}))")
+        self._letters.trim()
         return gone
 
     def pruned_before(self) -> datetime | None:
@@ -229,43 +215,33 @@ class BigQueryStore:
         starts = [one.start for one in minutes]
         query, values = self._minutes(min(starts), max(starts) + MINUTE, [source])
         here = {row.start for row in self._dataset.read(f"SELECT start FROM ({query})", **values)}
-        new = [one for one in minutes if one.start not in here]
+        _, gone = self._refusals_now()
+        new = [one for one in minutes if one.start not in here and not _erased(gone, source, one.start)]
         self._dataset.append("past_minutes", [sql.minute_row(source, one) for one in new])
         return len(new)
 
     def add_markers(self, markers: Sequence[Marker]) -> int:
         """Commit the markers whose ids the store does not have, and return how many that were."""
         self._check_writable()
-        given = {one.id: one for one in markers}
-        table = self._dataset.table("markers")
-        for (key,) in self._dataset.read(f"SELECT id FROM {table} WHERE id IN UNNEST(@ids)", ids=list(given)):
-            given.pop(key, None)
-        self._dataset.append(
-            "markers",
-            [
-                {**one._asdict(), "time": rows.to_microseconds(one.time), "label": rows.plain(one.label)}
-                for one in given.values()
-            ],
-        )
-        return len(given)
+        return self._marks.add(markers)
 
     def markers(
         self, start: datetime, end: datetime, sources: Sequence[str] | None = None, limit: int = 1000
     ) -> list[Marker]:
         """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
-        of, values = _of("m", sources)
-        where = f"m.time >= @start AND m.time < @until AND (m.source IS NULL OR {of})"
-        newest = f"{self._markers(where)} ORDER BY time DESC, id DESC LIMIT {int(limit)}"
-        return [_marker(row) for row in self._dataset.read(newest, start=start, until=end, **values)][::-1]
+        return self._marks.between(start, end, sources, limit)
 
     def marker(self, key: str) -> Marker | None:
         """Return the marker with this id."""
-        return next((_marker(row) for row in list(self._dataset.read(self._markers("m.id = @key"), key=key))), None)
+        return self._marks.find(key)
 
     def drop_marker(self, key: str) -> bool:
         """Delete the marker with this id, and return whether there was one."""
         self._check_writable()
-        return self._dataset.write(f"DELETE FROM {self._dataset.table('markers')} WHERE id = @key", key=key) > 0
+        return self._marks.drop(key)
+
+    def vacuum(self) -> None:
+        """Do nothing: BigQuery sees to its own room."""
 
     def close(self) -> None:
         """Give the connections back."""
@@ -296,10 +272,6 @@ class BigQueryStore:
             self._dataset.write(f"CREATE OR REPLACE VIEW {self._dataset.table(name)} AS {query}")
         self._dataset.write(f"INSERT INTO {state} (name, value) VALUES ('schema', {sql.SCHEMA})")
 
-    def _markers(self, where: str) -> str:
-        table = self._dataset.table("markers")
-        return f"SELECT m.* FROM {table} AS m WHERE {where} QUALIFY ROW_NUMBER() OVER (PARTITION BY m.id) = 1"
-
     def _check_writable(self) -> None:
         if self._read_only:
             raise StoreError(f"cannot write the store '{self._name}': it was opened for reading alone")
@@ -324,18 +296,17 @@ class BigQueryStore:
         self._dataset.write(f"INSERT INTO {state} (name, value) VALUES ('prune_mark', @value)", value=value)
         return int(gone)
 
-    def _keep(self, letters: Sequence[tuple[datetime, str, str, bytes]]) -> None:
-        self._check_writable()
-        made = []
-        with self._lock:
-            for at, topic, reason, payload in letters[-LETTERS_KEPT:]:
-                self._letter = max(self._letter + 1, time.time_ns())
-                row = {"id": self._letter, "time": rows.to_microseconds(at), "topic": topic, "reason": reason}
-                made.append({**row, "payload": payload[:LETTER_BYTES]})
-            self._dataset.append("dead_letters", made)
-
     def _refused(self, given: Mapping[str, tuple[int, Observation]]) -> set[str]:
         """Return the ids of what is older than the prune mark or of a time that was erased."""
+        oldest, gone = self._refusals_now()
+        return {
+            key
+            for key, (at, one) in given.items()
+            if at < oldest or any(source == one.source and start <= at < until for source, start, until in gone)
+        }
+
+    def _refusals_now(self) -> tuple[int, list[tuple[str, int, int]]]:
+        """Return the prune mark and the periods that were erased, in microseconds since 1970."""
         if self._refusals is None or time.monotonic() - self._refusals[0] > REFUSALS_S:
             mark = self.pruned_before() or rows.EPOCH
             gone = [
@@ -343,12 +314,7 @@ class BigQueryStore:
                 for row in self._dataset.read(f"SELECT * FROM {self._dataset.table('erased')}")
             ]
             self._refusals = time.monotonic(), rows.to_microseconds(mark), gone
-        _, oldest, gone = self._refusals
-        return {
-            key
-            for key, (at, one) in given.items()
-            if at < oldest or any(source == one.source and start <= at < until for source, start, until in gone)
-        }
+        return self._refusals[1:]
 
     def _looked_up(self, given: Sequence[Observation]) -> set[str]:
         """Return which ids are there already, of those that are older than this writer, and so may be another one's."""
@@ -389,5 +355,6 @@ def _ceil(at: datetime, seconds: int) -> datetime:
     return rows.to_time(microseconds + -microseconds % (seconds * 1_000_000))
 
 
-def _marker(row: Any) -> Marker:
-    return Marker(row.id, row.time, row.label, row.source, row.created_by)
+def _erased(gone: list[tuple[str, int, int]], source: str, minute: datetime) -> bool:
+    first = rows.to_microseconds(minute)
+    return any(of == source and start < first + 60_000_000 and first < until for of, start, until in gone)

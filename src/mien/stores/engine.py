@@ -18,6 +18,12 @@ __all__ = ["advice_for", "cause_of", "open_engine"]
 ANSWER_S = 10
 """How long a server may take to answer, in seconds."""
 
+STATEMENT_S = 60
+"""How long a statement may take in PostgreSQL, in seconds."""
+
+IDLE_S = 30
+"""After so many seconds PostgreSQL ends a transaction in which nothing happens: its writer hangs, and others wait."""
+
 
 def open_engine(url: str, read_only: bool) -> sa.Engine:
     """Return the engine for a database's URL; whoever writes to SQLite says so by the option `mien_write`.
@@ -60,6 +66,7 @@ def advice_for(cause: str) -> str:
         "resolve host": "; check the host in store.url",
         "password authentication failed": "; check user and password in store.url",
         "no password supplied": "; name the password in store.url, best as MIEN_STORE__URL",
+        "statement timeout": "; the server is too busy, or another writer is: it is tried again",
         "does not exist": "; make it (createdb), or check store.url",
         "permission denied": "; the user must own the database, or may make tables in it",
     }
@@ -69,9 +76,13 @@ def advice_for(cause: str) -> str:
 def _postgresql_engine(url: sa.URL, read_only: bool) -> sa.Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    options: dict[str, str | int] = {"connect_timeout": ANSWER_S, "application_name": "mien"}
-    if read_only:
-        options["options"] = "-c default_transaction_read_only=on"
+    limits = f"-c statement_timeout={STATEMENT_S}s -c idle_in_transaction_session_timeout={IDLE_S}s"
+    options: dict[str, str | int] = {
+        "connect_timeout": ANSWER_S,
+        "tcp_user_timeout": 1000 * ANSWER_S,  # a server that was unplugged says nothing
+        "application_name": "mien",
+        "options": f"{limits} -c default_transaction_read_only=on" if read_only else limits,
+    }
     return sa.create_engine(url, connect_args=options, pool_pre_ping=True)
 
 

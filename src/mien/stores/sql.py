@@ -17,6 +17,7 @@ from sqlalchemy import exc
 
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation
+from mien.stores import letters as dead
 from mien.stores import marks, rows, sums
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
 from mien.stores.engine import advice_for, cause_of, open_engine
@@ -24,7 +25,6 @@ from mien.stores.sums import FIGURES
 from mien.stores.tables import (
     MIGRATIONS,
     SCHEMA,
-    dead_letters,
     erased,
     faces,
     frames,
@@ -36,9 +36,11 @@ from mien.stores.tables import (
 
 __all__ = ["SqlStore"]
 
-LETTERS_KEPT = 10_000
-LETTER_BYTES = 64 << 10
 CHUNK = 1000
+VACUUM = {
+    "sqlite": ("VACUUM", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"),
+    "postgresql": ("SET statement_timeout = 0", "VACUUM ANALYZE", "RESET statement_timeout"),
+}
 
 
 class SqlStore:
@@ -82,28 +84,23 @@ class SqlStore:
         if not letters:
             return
         now = rows.to_microseconds(datetime.now(timezone.utc))
-        kept = [
-            {"time": now, "topic": rows.plain(topic), "reason": rows.plain(reason), "payload": payload[:LETTER_BYTES]}
-            for topic, reason, payload in letters[-LETTERS_KEPT:]
-        ]
         with self._write() as connection:
-            connection.execute(sa.insert(dead_letters), kept)
-            newest = connection.scalar(sa.select(sa.func.max(dead_letters.c.id)))
-            connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= newest - LETTERS_KEPT))
+            dead.add(connection, now, letters)
+
+    def take_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
+        """Keep another store's dead letters that are not here yet, and return how many those were."""
+        with self._write() as connection:
+            return dead.take(connection, letters)
 
     def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
         """Return the newest dead letters, newest first; with `before` those with a lower number."""
-        query = sa.select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit)
-        if before is not None:
-            query = query.where(dead_letters.c.id < before)
         with self._read() as connection:
-            found = connection.execute(query).all()
-        return [DeadLetter(row.id, rows.to_time(row.time), row.topic, row.reason, bytes(row.payload)) for row in found]
+            return dead.newest(connection, limit, before)
 
     def drop_dead_letters(self, numbers: Sequence[int]) -> None:
         """Delete dead letters by number."""
         with self._write() as connection:
-            connection.execute(sa.delete(dead_letters).where(dead_letters.c.id.in_(list(numbers))))
+            dead.drop(connection, numbers)
 
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
@@ -189,9 +186,7 @@ class SqlStore:
             sums.erase(connection, source, first, until, _mark(connection))
             period = {"source": source, "start": first, "until": until}
             connection.execute(sums.insert(connection, erased).values(period).on_conflict_do_nothing())
-            came = (dead_letters.c.time >= first, dead_letters.c.time < until)
-            of = dead_letters.c.topic.endswith(f"/{source}/observations", autoescape=True)
-            connection.execute(sa.delete(dead_letters).where(of, *came))
+            dead.erase(connection, source, first, until)
             marks.erase(connection, source, first, until)
         if self._engine.dialect.name == "sqlite":  # so that nothing of it is left in the log beside the file either
             with self._explained("write"), self._engine.connect() as connection:
@@ -242,6 +237,14 @@ class SqlStore:
         """Delete the marker with this id, and return whether there was one."""
         with self._write() as connection:
             return marks.drop(connection, key)
+
+    def vacuum(self) -> None:
+        """Give the room of deleted rows back to the disk, and let the database count what there is."""
+        with self._explained("write"), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as one:
+            raw = one.connection.cursor()  # outside of any transaction, as VACUUM has to be
+            for statement in VACUUM[self._engine.dialect.name]:
+                raw.execute(statement)
+            raw.close()
 
     def close(self) -> None:
         """Give the connections back."""

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mien.observation import EMOTIONS, Observation
 from mien.stores import rows
 from mien.stores.base import BUCKETS, Bucket
-from mien.stores.tables import faces, frames, rollups, sources
+from mien.stores.tables import erased, faces, frames, rollups, sources
 
 __all__ = ["FIGURES", "MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of"]
 
@@ -47,13 +47,15 @@ def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> N
 
 
 def add_minutes(connection: sa.Connection, source: str, minutes: Sequence[Bucket]) -> int:
-    """Add the figures of minutes of which there are none here, and return how many minutes that were."""
+    """Add the figures of minutes of which there are none here, nor erased; return how many minutes that were."""
     starts = {rows.to_microseconds(one.start): one for one in minutes}
     here = sa.select(rollups.c.start).where(
         rollups.c.seconds == 60, rollups.c.source == source, rollups.c.start.in_(list(starts))
     )
     for start in connection.scalars(here).all():
         del starts[start]
+    for gone in connection.execute(sa.select(erased).where(erased.c.source == source)):
+        starts = {at: one for at, one in starts.items() if not gone.start < at + MINUTE or not at < gone.until}
     if starts:
         cells = {
             (start, source): [one.frames, one.faces, one.abstained, *one.counts, *one.sums]

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -18,10 +18,10 @@ from mien.stores.base import Store
 
 __all__ = ["Copied", "backup", "copy"]
 
-MINUTES = 5000
 BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 END = datetime(2200, 1, 1, tzinfo=timezone.utc)
 MARKERS = 1_000_000
+LETTERS = 100
 
 
 class Copied(NamedTuple):
@@ -31,18 +31,20 @@ class Copied(NamedTuple):
         observations: Those that the other store did not have.
         known: Those that it had, or refuses because they were pruned or erased there.
         minutes: Minutes of which there were sums alone, and are now.
+        letters: Dead letters that the other store did not have.
     """
 
     observations: int
     known: int
     minutes: int
+    letters: int
 
 
 def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda _: None) -> Copied:
     """Bring into a store what another one has; begun again, it goes on where it was.
 
-    Observations keep their ids, so what is there already stays as it is. Of a time whose raw rows were pruned, the sums
-    are copied, minute by minute where the target has none.
+    Observations keep their ids, so what is there already stays as it is; dead letters are known by time and payload. Of
+    minutes of which there are sums alone those are copied, where the target has none and has not erased them.
 
     Args:
         origin: It is only read.
@@ -50,18 +52,29 @@ def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda 
         progress: Called with the number of observations of each batch.
     """
     target.add_markers(origin.markers(BEGINNING, END, limit=MARKERS))
-    minutes = 0
-    if (mark := origin.pruned_before()) is not None:
-        for source in origin.sources():
-            line = origin.timeline(BEGINNING, mark, "minute", [source.source])
-            for at in range(0, len(line), MINUTES):
-                minutes += target.add_minutes(source.source, line[at : at + MINUTES])
-    new = total = 0
-    for batch in origin.observations():
-        new += target.add(batch)
-        total += len(batch)
-        progress(len(batch))
-    return Copied(new, total - new, minutes)
+    new = total = minutes = 0
+    for day in origin.timeline(BEGINNING, END, "day"):
+        until = day.start + timedelta(days=1)
+        # read ahead of the rows: so what is stored meanwhile never counts as a minute without rows
+        sums = [
+            (one.source, origin.timeline(day.start, until, "minute", [one.source]))
+            for one in origin.sources()
+            if one.first < until and one.last >= day.start
+        ]
+        for batch in origin.observations(start=day.start, end=until):
+            new += target.add(batch)
+            total += len(batch)
+            progress(len(batch))
+        minutes += sum(target.add_minutes(source, line) for source, line in sums)
+    return Copied(new, total - new, minutes, _copy_letters(origin, target))
+
+
+def _copy_letters(origin: Store, target: Store) -> int:
+    """Bring over the dead letters, the oldest first, as they came."""
+    pages: list[int | None] = [None]
+    while page := origin.dead_letters(LETTERS, pages[-1]):
+        pages.append(page[-1].id)
+    return sum(target.take_dead_letters(origin.dead_letters(LETTERS, before)[::-1]) for before in reversed(pages))
 
 
 def backup(url: str, path: Path) -> int:

@@ -1,0 +1,111 @@
+"""The dead letters and markers of a store in BigQuery: appended, read without doubles, deleted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from mien.stores import rows
+from mien.stores.base import DeadLetter, Marker
+from mien.stores.bigquery_client import Dataset
+
+__all__ = ["Letters", "Markers"]
+
+KEPT = 10_000
+BYTES = 64 << 10
+
+
+class Letters:
+    """The dead letters of a dataset."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset, self._table = dataset, dataset.table("dead_letters")
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def add(self, letters: Sequence[tuple[datetime, str, str, bytes]]) -> None:
+        """Keep messages (time, topic, reason, payload)."""
+        made = []
+        with self._lock:
+            for at, topic, reason, payload in letters[-KEPT:]:
+                self._last = max(self._last + 1, time.time_ns())
+                texts = {"topic": rows.plain(topic), "reason": rows.plain(reason)}
+                made.append({"id": self._last, "time": rows.to_microseconds(at), **texts, "payload": payload[:BYTES]})
+            self._dataset.append("dead_letters", made)
+
+    def take(self, letters: Sequence[DeadLetter]) -> int:
+        """Keep another store's letters that are not here yet, and return how many those were."""
+        if not letters:
+            return 0
+        times = sorted({letter.time for letter in letters})
+        found = self._dataset.read(f"SELECT * FROM {self._table} WHERE time IN UNNEST(@times)", times=times)
+        here = {(row.time, row.topic, row.reason, bytes(row.payload)) for row in found}
+        new = list(dict.fromkeys(letter[1:] for letter in letters if letter[1:] not in here))
+        self.add(new)
+        return len(new)
+
+    def newest(self, limit: int, before: int | None) -> list[DeadLetter]:
+        """Return the newest letters, newest first; with `before` those with a lower number."""
+        kept = f"SELECT * FROM {self._table} ORDER BY id DESC LIMIT {KEPT}"
+        found = self._dataset.read(
+            f"SELECT * FROM ({kept}) WHERE id < @before ORDER BY id DESC LIMIT {int(limit)}",
+            before=2**63 - 1 if before is None else before,
+        )
+        return [DeadLetter(row.id, row.time, row.topic, row.reason, bytes(row.payload)) for row in found]
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """Delete letters by number."""
+        if numbers:
+            self._dataset.write(f"DELETE FROM {self._table} WHERE id IN UNNEST(@ids)", ids=list(numbers))
+
+    def trim(self) -> None:
+        """Delete all but the newest."""
+        newest = f"SELECT id FROM {self._table} ORDER BY id DESC LIMIT {KEPT}"
+        self._dataset.write(f"DELETE FROM {self._table} WHERE id < (SELECT MIN(id) FROM ({newest}))")
+
+
+class Markers:
+    """The markers of a dataset."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset, self._table = dataset, dataset.table("markers")
+
+    def add(self, markers: Sequence[Marker]) -> int:
+        """Add the markers whose ids are not there yet, and return how many that were."""
+        given = {one.id: one for one in markers}
+        for (key,) in self._dataset.read(f"SELECT id FROM {self._table} WHERE id IN UNNEST(@ids)", ids=list(given)):
+            given.pop(key, None)
+        made = [
+            {**one._asdict(), "time": rows.to_microseconds(one.time), "label": rows.plain(one.label)}
+            for one in given.values()
+        ]
+        self._dataset.append("markers", made)
+        return len(made)
+
+    def between(self, start: datetime, end: datetime, sources: Sequence[str] | None, limit: int) -> list[Marker]:
+        """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
+        where = "m.time >= @start AND m.time < @until"
+        values: dict[str, Any] = {"start": start, "until": end}
+        if sources is not None:
+            where += " AND (m.source IS NULL OR m.source IN UNNEST(@sources))"
+            values["sources"] = list(sources)
+        query = f"{self._unique(where)} ORDER BY time DESC, id DESC LIMIT {int(limit)}"
+        return [_marker(row) for row in self._dataset.read(query, **values)][::-1]
+
+    def find(self, key: str) -> Marker | None:
+        """Return the marker with this id."""
+        return next((_marker(row) for row in list(self._dataset.read(self._unique("m.id = @key"), key=key))), None)
+
+    def drop(self, key: str) -> bool:
+        """Delete the marker with this id, and return whether there was one."""
+        return self._dataset.write(f"DELETE FROM {self._table} WHERE id = @key", key=key) > 0
+
+    def _unique(self, where: str) -> str:
+        return f"SELECT m.* FROM {self._table} AS m WHERE {where} QUALIFY ROW_NUMBER() OVER (PARTITION BY m.id) = 1"
+
+
+def _marker(row: Any) -> Marker:
+    return Marker(row.id, row.time, row.label, row.source, row.created_by)
