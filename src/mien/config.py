@@ -139,7 +139,7 @@ class StoreSettings(Section):
     """The database."""
 
     url: SecretStr | None = Field(
-        None, description="An SQLAlchemy URL, such as sqlite:////var/lib/mien/mien.db; default: mien.db in `home`."
+        None, description="An URL, such as sqlite:////var/lib/mien/mien.db; default: mien.db in `home`."
     )
     keep_raw_days: int = Field(30, ge=1, le=36500, description="Raw rows are kept so long; rollups for good.")
 
