@@ -50,7 +50,7 @@ def write_video(path: Path, images: Iterable[np.ndarray], times_ms: Iterable[int
     with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         stream.codec_context.thread_count = 1
         if codec == "libx264":

@@ -14,9 +14,11 @@ import msgspec
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
 from mien.errors import InputError, MienError
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
+from mien.vision import annotate as drawing
 from mien.vision.annotate import VideoWriter, annotate, write_picture
 from mien.vision.colours import COLOURS
 from mien.vision.hiding import Hiding
@@ -70,6 +72,32 @@ def test_labels_cover_no_other_face() -> None:
     for one in faces:
         x, y, width, height = one.box
         assert (drawn[y + 12 : y + height - 12, x + 12 : x + width - 12] == 120).all()
+
+
+CROWD = [(110, 400, 110, 130), (310, 435, 105, 130), (440, 455, 95, 120), (565, 345, 100, 120), (630, 470, 85, 105)]
+CROWD += [(810, 395, 80, 90), (820, 485, 85, 115), (990, 300, 90, 110), (1025, 490, 85, 105), (1150, 360, 85, 100)]
+CROWD += [(1140, 490, 85, 115), (1250, 440, 85, 110), (1370, 450, 90, 115), (1435, 535, 110, 140)]
+
+
+@pytest.mark.parametrize("scale", [1, 1 / 3, 2])
+def test_labels_of_a_crowd_can_all_be_read(scale: float) -> None:
+    width, height = round(1920 * scale), round(1440 * scale)
+    faces = [msgspec.structs.replace(face(0, 0, 1), box=tuple(round(at * scale) for at in box)) for box in CROWD]
+    unit = max(1.0, width / 640)
+    placed = drawing._layout(ground(width, height), seen(width, height, *faces), unit)
+    edges = [(left, top, left + panel.shape[1], top + panel.shape[0]) for panel, left, top in placed]
+    for one, other in itertools.combinations([*edges, *map(drawing._edges, faces)], 2):
+        if one in edges or other in edges:
+            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            assert apart, f"{one} covers {other}"
+    assert all(left >= 0 and top >= 0 and right <= width and bottom <= height for left, top, right, bottom in edges)
+
+
+def test_no_letter_is_cut_off() -> None:
+    letters = drawing._text("fear", 40)
+    taller = Pillow.new("L", (200, 100))
+    ImageDraw.Draw(taller).text((0, 30), "fear", font=ImageFont.load_default(40), fill=255)
+    assert letters.sum() == pytest.approx(np.asarray(taller).sum() / 255, rel=0.01)
 
 
 @pytest.mark.parametrize(

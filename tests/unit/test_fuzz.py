@@ -1,12 +1,16 @@
 """Files as nobody means them: each ends in a result or in one clear line, soon and within bounded memory.
 
-`COUNTS` add up to 2,000 inputs. Others come with another seed: pytest tests/unit/test_fuzz.py --hypothesis-seed=7
+`COUNTS` add up to 2,000 inputs. Others come with another seed, more with a factor:
+
+    FUZZ=10 pytest tests/unit/test_fuzz.py --hypothesis-seed=7
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 import resource
 import struct
 import time
@@ -25,9 +29,16 @@ from mien.config import load
 from mien.errors import MienError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, decode, encode, new_id, now
 from mien.training import data
+from mien.vision import video
 from mien.vision.demo import Demo
 from mien.vision.faces import Detector, crop
+from mien.vision.selection import selected
 from mien.vision.sources import open_source
+
+TIMES = int(os.environ.get("FUZZ", "1"))
+"""So many times as many inputs."""
+
+pytestmark = pytest.mark.timeout(300 * TIMES)
 
 COUNTS = {"photos": 1000, "videos": 300, "data sets": 250, "records": 250, "settings": 100, "shapes": 100}
 MAX_S = 15.0
@@ -77,7 +88,7 @@ class Seeds(list[bytes]):
 
 def fuzzed(count: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return settings(
-        max_examples=COUNTS[count],
+        max_examples=TIMES * COUNTS[count],
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -122,6 +133,12 @@ def photos() -> Seeds:
     variants += [(image.convert("P"), "PNG", {"transparency": 3}), (image.convert("I;16"), "PNG", {})]
     variants += [(image, "TIFF", {"compression": "tiff_lzw"}), (image, "TIFF", {"compression": "jpeg"})]
     variants += [(image, "GIF", {"save_all": True, "append_images": [image.rotate(90)]})]
+    variants.append((image, "TIFF", {"save_all": True, "append_images": [image.rotate(90), image.convert("1")]}))
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        variants += [(image, "HEIF", {"exif": exif}), (image.convert("L"), "HEIF", {})]
     if "AVIF" in Pillow.registered_extensions().values():
         variants.append((image, "AVIF", {}))
     contents = Seeds()
@@ -142,13 +159,15 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
         ("c.avi", "mpeg4"),
         ("d.webm", "libvpx"),
         ("e.ts", "libx264"),
+        ("f.avi", "mjpeg"),
+        ("g.webm", "libvpx-vp9"),
     )
     return Seeds(write_video(folder / name, images, times, codec).read_bytes() for name, codec in made)
 
 
-def look_at(path: Path) -> None:
+def look_at(path: Path, start: float = 0.0) -> None:
     with open_source(str(path)) as source:
-        for count, frame in enumerate(source):
+        for count, frame in enumerate(selected(source, start=start)):
             assert frame.image.dtype == np.uint8
             assert frame.image.ndim == 3
             assert frame.image.shape[2] == 3
@@ -164,13 +183,14 @@ def test_photos(photos: Seeds, tmp_path: Path, pick: int, what: list[Damage], en
     ends_well(lambda: look_at(path))
 
 
-@pytest.mark.timeout(300)
 @fuzzed("videos")
-@given(pick=st.integers(0, 99), what=damages, ending=st.sampled_from(ENDINGS))
-def test_videos(videos: Seeds, tmp_path: Path, pick: int, what: list[Damage], ending: str) -> None:
+@given(pick=st.integers(0, 99), what=damages, ending=st.sampled_from(ENDINGS), start=st.sampled_from([0, 0.12, 3]))
+def test_videos(videos: Seeds, tmp_path: Path, pick: int, what: list[Damage], ending: str, start: float) -> None:
     path = tmp_path / f"file{ending}"
     path.write_bytes(damaged(videos, pick, what))
-    ends_well(lambda: look_at(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(video, "WORTH_SEEKING_S", 0.05)
+        ends_well(lambda: look_at(path, start))
 
 
 @pytest.fixture(scope="module")

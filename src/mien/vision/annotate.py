@@ -7,6 +7,8 @@ MP4 that browsers play.
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +38,16 @@ UNSURE = "#ffffff"
 PANEL = np.array((28, 24, 20), np.float32)
 PANEL_OPACITY = 0.72
 
+FAR = 8
+"""So many labels' heights from its face one may stand, where others are in the way."""
+
+Edges = tuple[int, int, int, int]
+"""Left, top, right and bottom of a rectangle, in pixels."""
+
+Panel = NDArray[np.float32]
+Placed = tuple[Panel, int, int]
+"""What stands beside a face, as BGR and opacity, shape (h, w, 4), 0-255; its left and top edge, in pixels."""
+
 
 def annotate(image: Image, observation: Observation) -> Image:
     """Return a copy of a frame with what was found drawn in.
@@ -46,13 +58,14 @@ def annotate(image: Image, observation: Observation) -> Image:
     """
     drawn: Image = image.copy()
     unit = max(1.0, max(image.shape[:2]) / 640)
-    taken = [(x, y, x + width, y + height) for x, y, width, height in (face.box for face in observation.faces)]
-    for face, box in zip(observation.faces, tuple(taken), strict=True):
-        _corners(drawn, box, _colour(face), max(1, round(1.6 * unit)))
-    for face, box in zip(observation.faces, tuple(taken), strict=True):
-        panel, left, top = _place(face, box, unit, drawn, taken)
+    line = max(1, round(1.6 * unit))
+    panels = _layout(image, observation, unit)
+    for face, (panel, left, top) in zip(observation.faces, panels, strict=True):
+        _lead(drawn, _edges(face), (left, top, left + panel.shape[1], top + panel.shape[0]), _colour(face), line)
+    for face in observation.faces:
+        _corners(drawn, _edges(face), _colour(face), line)
+    for panel, left, top in panels:
         _paste(drawn, panel, left, top)
-        taken.append((left, top, left + panel.shape[1], top + panel.shape[0]))
     return drawn
 
 
@@ -164,34 +177,77 @@ class VideoWriter:
             self._part.unlink(missing_ok=True)
 
 
-def _place(
-    face: Face, box: tuple[int, int, int, int], unit: float, image: Image, taken: list[tuple[int, int, int, int]]
-) -> tuple[NDArray[np.float32], int, int]:
-    """Return a panel and its place: with bars beside the face where nothing lies there, else a label below or above."""
+def _layout(image: Image, observation: Observation, unit: float) -> list[Placed]:
+    """Return what stands beside each face and where: as much as there is room for without covering another."""
+    taken = [_edges(face) for face in observation.faces]
+    placed: list[Placed] = []
+    for face in observation.faces:
+        panel, left, top = _place(face, unit, image, taken)
+        taken.append((left, top, left + panel.shape[1], top + panel.shape[0]))
+        placed.append((panel, left, top))
+    return placed
+
+
+def _place(face: Face, unit: float, image: Image, taken: list[Edges]) -> Placed:
+    """Return a panel and its place: with bars beside the face where nothing lies there, else a label.
+
+    A label is long below or above the face, or short there, or short and farther away, or else where it covers least.
+    """
+    best: Placed | None = None
+    least = math.inf
+    for panel, left, top in _candidates(face, unit):
+        covered = _covered((left, top, left + panel.shape[1], top + panel.shape[0]), image, taken)
+        if covered == 0:
+            return panel, left, top
+        if covered < least and panel.shape[0] < 30 * unit:  # bars never cover anything
+            best, least = (panel, left, top), covered
+    return best or (_label(face, unit, ""), *_edges(face)[:2])
+
+
+def _candidates(face: Face, unit: float) -> Iterator[Placed]:
     gap = round(5 * unit)
-    x1, y1, x2, y2 = box
+    x1, y1, x2, y2 = _edges(face)
     if x2 - x1 >= 40 * unit:
         panel = _panel(face, unit)
-        for left in (x2 + gap, x1 - gap - panel.shape[1]):
-            if _is_free(left, y1, panel, image, taken):
-                return panel, left, y1
-    label = _label(face, unit)
-    for top in (y2 + gap, y1 - gap - label.shape[0]):
-        if _is_free(x1, top, label, image, taken):
-            return label, x1, top
-    return label, x1, y2 + gap
+        yield from ((panel, left, y1) for left in (x2 + gap, x1 - gap - panel.shape[1]))
+    for text, reach in ((f" {_percent(face)}", 1), ("", 1), ("", FAR)):
+        label = _label(face, unit, text)
+        height, width = label.shape[:2]
+        for step in range(reach):
+            away = gap + step * (height + gap)
+            for top in (y2 + away, y1 - away - height):
+                yield from ((label, left, top) for left in (x1, (x1 + x2 - width) // 2, x2 - width))
 
 
-def _is_free(
-    left: int, top: int, panel: NDArray[np.float32], image: Image, taken: list[tuple[int, int, int, int]]
-) -> bool:
-    right, bottom = left + panel.shape[1], top + panel.shape[0]
-    if left < 0 or top < 0 or right > image.shape[1] or bottom > image.shape[0]:
-        return False
-    return not any(left < x2 and x1 < right and top < y2 and y1 < bottom for x1, y1, x2, y2 in taken)
+def _covered(edges: Edges, image: Image, taken: list[Edges]) -> int:
+    """Return how many pixels of what is taken, and of what lies outside of the image, a rectangle covers."""
+    x1, y1, x2, y2 = edges
+    height, width = image.shape[:2]
+    inside = max(0, min(x2, width) - max(x1, 0)) * max(0, min(y2, height) - max(y1, 0))
+    covered: int = ((x2 - x1) * (y2 - y1) - inside) * 4  # what is outside cannot be read at all
+    for left, top, right, bottom in taken:
+        covered += max(0, min(x2, right) - max(x1, left)) * max(0, min(y2, bottom) - max(y1, top))
+    return covered
 
 
-def _corners(image: Image, box: tuple[int, int, int, int], colour: tuple[int, int, int], line: int) -> None:
+def _edges(face: Face) -> Edges:
+    x, y, width, height = face.box
+    return x, y, x + width, y + height
+
+
+def _lead(image: Image, box: Edges, label: Edges, colour: tuple[int, int, int], line: int) -> None:
+    """Draw a line from a face to a label that doesn't stand beside it."""
+    above = label[3] < box[1]
+    start, end = (box[1], label[3]) if above else (box[3], label[1])
+    if label[2] < box[0] or label[0] > box[2] or abs(end - start) <= 8 * line:
+        return
+    middle = (box[0] + box[2]) // 2
+    foot = min(max(middle, label[0]), label[2])
+    for shade, thickness in (((20, 20, 20), line + 2), (colour, line)):
+        cv2.line(image, (middle, start), (foot, end), shade, thickness, cv2.LINE_AA)
+
+
+def _corners(image: Image, box: Edges, colour: tuple[int, int, int], line: int) -> None:
     """Draw a thin frame with heavy corners over a dark edge, so that it shows on any ground."""
     x1, y1, x2, y2 = box
     arm = max(3, min(x2 - x1, y2 - y1) // 5)
@@ -202,19 +258,23 @@ def _corners(image: Image, box: tuple[int, int, int, int], colour: tuple[int, in
             cv2.line(image, (x, y), (x, y + down * arm), shade, 2 * line + extra, cv2.LINE_AA)
 
 
-def _label(face: Face, unit: float) -> NDArray[np.float32]:
-    """Return the emotion and its probability, as BGR and opacity, shape (h, w, 4), 0-255."""
+def _label(face: Face, unit: float, more: str) -> Panel:
+    """Return the emotion and what more is said, as BGR and opacity, shape (h, w, 4), 0-255."""
     pad = round(4 * unit)
-    text = _text(f"{face.emotion or 'unsure'} {100 * max(_values(face)):.0f} %", round(12 * unit))
+    text = _text(f"{face.emotion or 'unsure'}{more}", round(12 * unit))
     label = _ground(text.shape[0] + pad, text.shape[1] + 2 * pad)
     _write(label, text, pad, pad // 2, _colour(face))
     return label
 
 
-def _panel(face: Face, unit: float) -> NDArray[np.float32]:
+def _percent(face: Face) -> str:
+    return f"{100 * max(_values(face)):.0f} %"
+
+
+def _panel(face: Face, unit: float) -> Panel:
     """Return the label and a bar per emotion, as BGR and opacity, shape (h, w, 4), 0-255."""
     pad, row, start, full = (round(value * unit) for value in (4, 13, 53, 52))
-    heading = _label(face, unit)
+    heading = _label(face, unit, f" {_percent(face)}")
     panel = _ground(heading.shape[0] + len(EMOTIONS) * row + pad, max(start + full + 2 * pad, heading.shape[1]))
     panel[: heading.shape[0], : heading.shape[1]] = heading
     for number, (emotion, value) in enumerate(zip(EMOTIONS, _values(face), strict=True)):
@@ -256,7 +316,7 @@ def _write(
 def _text(text: str, size: int) -> NDArray[np.float32]:
     """Return how much of each pixel the text covers, 0 to 1; all texts of a size stand on the same line."""
     font = ImageFont.load_default(max(8, size))
-    _, top, _, bottom = font.getbbox("Hg")
+    _, top, _, bottom = font.getbbox("Hfgl")
     mask = Pillow.new("L", (max(1, round(font.getlength(text)) + 1), max(1, round(bottom - top) + 1)))
     ImageDraw.Draw(mask).text((0, -top), text, font=font, fill=255)
     return np.asarray(np.asarray(mask, np.float32) / 255, np.float32)

@@ -127,8 +127,9 @@ def _decode(file: IO[bytes], name: str) -> Generator[Decoded]:
         except UnidentifiedImageError as error:
             raise InputError(f"cannot read {name}: it begins as {kind} does, but goes on as none") from error
         except UNREADABLE as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise InputError(f"cannot read {name}: {reason[0].lower()}{reason[1:]}") from error
+            said = getattr(error, "strerror", None) or str(error)
+            reason = " ".join(str(said).split()) or type(error).__name__
+            raise InputError(f"cannot read {name}: {reason[0].lower()}{reason[1:200]}") from error
         yield decoded
         page += 1
         file.seek(0)
