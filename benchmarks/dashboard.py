@@ -3,8 +3,8 @@
     python benchmarks/dashboard.py [--faces 10000000] [--days 90] [--rounds 40] [--postgresql] [--keep FILE]
 
 A store is filled by the database itself, with the sums as Mien keeps them. With --postgresql it is in a server of its
-own (Debian's programs), thrown away afterwards; SQLite's file is thrown away too, unless --keep names one, which is
-then used again.
+own (Debian's programs), thrown away afterwards, whose CPU time is not counted; SQLite's file is thrown away too, unless
+--keep names one, which is then used again.
 """
 
 from __future__ import annotations
@@ -154,18 +154,20 @@ def main() -> None:
             fill(store, chosen.faces, chosen.days)
         size = f", {file.stat().st_size / 1e9:.1f} GB" if file else ""
         print(f"\n{chosen.faces:,} faces over {chosen.days} days{size}, filled in {time.monotonic() - began:.0f} s")
-        took: dict[str, list[float]] = {}
+        took: dict[str, list[tuple[float, float]]] = {}
         chance = random.Random(7)
         for _ in range(chosen.rounds):
             for name, ask in queries(store, chosen.days, chance).items():
-                began = time.perf_counter()
+                began, cpu = time.perf_counter(), time.process_time()
                 ask()
-                took.setdefault(name, []).append(1000 * (time.perf_counter() - began))
-    print(f"{'query':<26}{'p50 ms':>9}{'p95 ms':>9}")
+                spent = (1000 * (time.perf_counter() - began), 1000 * (time.process_time() - cpu))
+                took.setdefault(name, []).append(spent)
+    print(f"{'query':<26}{'p50 ms':>9}{'p95 ms':>9}{'p50 CPU':>9}{'p95 CPU':>9}")
     for name, each in took.items():
-        each.sort()
-        p95 = each[int(len(each) * 0.95)]
-        print(f"{name:<26}{each[len(each) // 2]:>9.1f}{p95:>9.1f}{'  over budget' if p95 > BUDGET_MS else ''}")
+        clock, cpu_ms = (sorted(values) for values in zip(*each, strict=True))
+        middle, late = len(each) // 2, int(len(each) * 0.95)
+        shown = "".join(f"{value:>9.1f}" for value in (clock[middle], clock[late], cpu_ms[middle], cpu_ms[late]))
+        print(f"{name:<26}{shown}{'  over budget' if clock[late] > BUDGET_MS else ''}")
 
 
 if __name__ == "__main__":

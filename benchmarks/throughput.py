@@ -1,22 +1,30 @@
 """How much one machine delivers: simulated cameras -> built-in broker -> forwarder -> SQLite store.
 
-    python benchmarks/throughput.py [--cameras 20] [--seconds 10] [--backlog 30000]
+    python benchmarks/throughput.py [--cameras 5,10,20,40,80] [--seconds 10] [--backlog 30000] [--csv FILE]
 
 Two measurements, each on parts that are processes of their own:
 
 - backlog: so many observations wait at the broker; how many a second does the forwarder commit?
-- live: cameras with outboxes take 15 frames a second each; from the frame to the confirmation, how long does it take?
+- live: so many cameras with outboxes take 15 frames a second each; how many are stored, how long does it take from the
+  frame to the confirmation, and how much memory and CPU do the parts need? One line for each number of cameras, until
+  it breaks: until less is stored in time than was to be taken, or the slowest hundredth takes more than a second.
+
+The cameras run on the same machine, two to four processes of them, and take their share of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import multiprocessing
 import random
+import resource
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,6 +39,7 @@ from mien.observation import EMOTIONS, Face, Observation, Probabilities, Stored,
 from mien.stores.base import open_store
 
 FPS = 15
+START = multiprocessing.get_context("spawn")
 
 
 def observation(source: str, session: str, seq: int) -> Observation:
@@ -51,9 +60,11 @@ def broker(home: Path, stop: Any) -> None:
 
 def forwarder(home: Path, stop: Any, done: Any, once: bool) -> None:
     began = time.monotonic()
-    cpu = time.process_time()
     forwarded: Forwarded = run_forwarder(settings(home), stop, once=once)
-    done.put((forwarded.stored, time.monotonic() - began - 2 * once, time.process_time() - cpu))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    done.put(
+        (forwarded.stored, time.monotonic() - began - 2 * once, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    )
 
 
 def fill(home: Path, count: int) -> None:
@@ -71,15 +82,16 @@ def fill(home: Path, count: int) -> None:
     connection.close()
 
 
-def cameras(home: Path, count: int, seconds: float) -> None:
-    """Let so many cameras run in this process, each with its outbox and publisher."""
+def cameras(home: Path, names: list[str], seconds: float) -> None:
+    """Let cameras run in this process, each with its outbox and publisher."""
     config = settings(home)
-    names = [f"camera-{n}" for n in range(count)]
     outboxes = {name: Outbox(home / "outbox", name) for name in names}
     publishers = [Publisher(outbox, name, config, dict) for name, outbox in outboxes.items()]
     sessions = {name: new_id() for name in names}
     began = time.monotonic()
     for seq in range(int(seconds * FPS)):
+        if time.monotonic() - began > 2 * seconds:
+            break  # this machine cannot even simulate so many
         for name, outbox in outboxes.items():
             outbox.append(observation(name, sessions[name], seq))
         time.sleep(max(0.0, began + (seq + 1) / FPS - time.monotonic()))
@@ -108,61 +120,121 @@ def listen(home: Path, arrived: dict[tuple[str, int], float]) -> Connection:
     return connections[0]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cameras", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--backlog", type=int, default=30_000)
-    chosen = parser.parse_args()
-    start = multiprocessing.get_context("spawn")
-    home = Path(tempfile.mkdtemp(prefix="mien-throughput-"))
-    stop_broker, stop_forwarder, done = start.Event(), start.Event(), start.Queue()
-    serving = start.Process(target=broker, args=(home, stop_broker))
-    serving.start()
-    while not (home / "broker.json").exists():
-        time.sleep(0.05)
-
+def backlog(home: Path, count: int) -> None:
+    """Measure how fast the forwarder commits what waits at the broker."""
+    stop, done = START.Event(), START.Queue()
     run_forwarder(settings(home), threading.Event(), once=True)  # so that the broker keeps a queue for it
-    fill(home, chosen.backlog)
-    draining = start.Process(target=forwarder, args=(home, stop_forwarder, done, True))
+    fill(home, count)
+    draining = START.Process(target=forwarder, args=(home, stop, done, True))
     draining.start()
-    stored, seconds, cpu = done.get()
+    stored, seconds, cpu, megabytes = done.get()
     draining.join()
     print(
-        f"backlog: {stored:,} observations in {seconds:.1f} s ({cpu:.1f} s CPU): {stored / seconds:,.0f} observations/s"
+        f"backlog: {stored:,} observations in {seconds:.1f} s ({cpu:.1f} s CPU, {megabytes:.0f} MiB): "
+        f"{stored / seconds:,.0f} observations/s, {stored / cpu:,.0f} a second of CPU"
     )
 
-    following = start.Process(target=forwarder, args=(home, stop_forwarder, done, False))
+
+def live(home: Path, count: int, seconds: float) -> dict[str, float]:
+    """Measure what arrives of so many cameras."""
+    stop, done = START.Event(), START.Queue()
+    following = START.Process(target=forwarder, args=(home, stop, done, False))
     following.start()
     arrived: dict[tuple[str, int], float] = {}
     listening = listen(home, arrived)
     time.sleep(2)
-    filming = start.Process(target=cameras, args=(home, chosen.cameras, chosen.seconds))
-    filming.start()
-    filming.join()
-    stop_forwarder.set()
-    _, _, cpu = done.get()
+    names = [f"camera-{n}" for n in range(count)]
+    some = 2 if count <= 20 else 4
+    filming = [START.Process(target=cameras, args=(home, names[n::some], seconds)) for n in range(some)]
+    began = time.monotonic()
+    for process in filming:
+        process.start()
+    for process in filming:
+        process.join()
+    took = time.monotonic() - began
+    broker_megabytes = broker_memory()
+    stop.set()
+    _, _, cpu, megabytes = done.get()
     following.join()
     listening.close()
-    store = open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)
-    live = [
-        one for one in store.recent(datetime(2000, 1, 1, tzinfo=timezone.utc), limit=10**6) if one.source != "backlog"
-    ]
-    store.close()
+    with closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
+        found = [one for one in store.recent(datetime(2000, 1, 1, tzinfo=timezone.utc), names, limit=10**7) if one.time]
     delays = sorted(
         arrived[one.session, one.seq] - one.time.timestamp()
-        for one in live
+        for one in found
         if one.time and (one.session, one.seq) in arrived
     )
-    print(
-        f"live: {chosen.cameras} cameras at {FPS}/s: {len(live):,} observations stored, "
-        f"delay {1000 * delays[len(delays) // 2]:.0f} ms at p50, "
-        f"{1000 * delays[int(len(delays) * 0.99)]:.0f} ms at p99, "
-        f"forwarder {100 * cpu / (chosen.seconds + 2):.0f} % of a core"
-    )
-    stop_broker.set()
-    serving.join()
-    shutil.rmtree(home)
+    return {
+        "cameras": count,
+        "wanted": int(count * seconds * FPS),
+        "stored": len(found),
+        "per_s": round(len(found) / took),
+        "p50_ms": round(1000 * delays[len(delays) // 2]) if delays else float("inf"),
+        "p99_ms": round(1000 * delays[int(len(delays) * 0.99)]) if delays else float("inf"),
+        "forwarder_cpu_ms_per_1000": round(1e6 * cpu / max(1, len(found))),
+        "forwarder_mib": round(megabytes),
+        "broker_mib": round(broker_megabytes),
+    }
+
+
+def broker_memory() -> float:
+    """Return how much memory our broker uses, in MiB."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            values = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            ours = b"mien-throughput-" in (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if ours and values.get("Name", "").startswith("nats-server"):
+            return int(values["VmRSS"].split()[0]) / 1024
+    return float("nan")
+
+
+@contextmanager
+def serving() -> Iterator[Path]:
+    """Run a broker, and give its state folder, which is gone afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="mien-throughput-"))
+    stop = START.Event()
+    process = START.Process(target=broker, args=(home, stop))
+    process.start()
+    while not (home / "broker.json").exists():
+        time.sleep(0.05)
+    try:
+        yield home
+    finally:
+        stop.set()
+        process.join()
+        shutil.rmtree(home)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cameras", default="5,10,20,40,80")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--backlog", type=int, default=30_000)
+    parser.add_argument("--csv", type=Path)
+    chosen = parser.parse_args()
+    if chosen.backlog:
+        with serving() as home:
+            backlog(home, chosen.backlog)
+    lines: list[dict[str, float]] = []
+    for count in map(int, chosen.cameras.split(",")):
+        with serving() as home:
+            line = live(home, count, chosen.seconds)
+        if not lines:
+            print("  ".join(f"{name:>9}" for name in line))
+        print("  ".join(f"{value:>{max(9, len(name))},}" for name, value in line.items()), flush=True)
+        lines.append(line)
+        if line["stored"] < line["wanted"] or line["p99_ms"] > 1000:
+            print(
+                f"breaks at {count} cameras: less was stored than wanted, or the slowest hundredth took over a second"
+            )
+            break
+    if chosen.csv:
+        with chosen.csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, lines[0])
+            writer.writeheader()
+            writer.writerows(lines)
 
 
 if __name__ == "__main__":
