@@ -54,6 +54,10 @@ Model = Annotated[
     Path | None,
     typer.Option(metavar="MODEL", help="fer2013, ferplus, or an ONNX file with Mien's contract [default: fer2013]"),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(help="What the emotion model computes on: cpu, cuda, tensorrt, openvino or coreml [default: auto]"),
+]
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
 
 
@@ -100,12 +104,19 @@ def up(
     port: Port = None,
     store: Store = None,
     broker: Broker = None,
+    device: Device = None,
 ) -> None:
     """Run everything on this machine: broker, watch, forward and dashboard. Ctrl-C stops it all."""
     from mien.up import run_up
 
-    settings = _settings("up", {"dashboard": {"port": port}, "store": {"url": store}, "broker": _address(broker)})
-    flags = {"MIEN_DASHBOARD__PORT": port, "MIEN_STORE__URL": store, "MIEN_CONFIG": session.config}
+    given = {"dashboard": {"port": port}, "store": {"url": store}, "vision": {"device": device}}
+    settings = _settings("up", {**given, "broker": _address(broker)})
+    flags = {
+        "MIEN_VISION__DEVICE": device,
+        "MIEN_DASHBOARD__PORT": port,
+        "MIEN_STORE__URL": store,
+        "MIEN_CONFIG": session.config,
+    }
     flags |= {f"MIEN_BROKER__{key.upper()}": value for key, value in _address(broker).items()}
     run_up(settings, source, _stop_on_signals(), {key: str(value) for key, value in flags.items() if value is not None})
 
@@ -125,11 +136,13 @@ def watch(
     fps: Annotated[float | None, typer.Option(help="Analyse at most so many frames a second.")] = None,
     model: Model = None,
     broker: Broker = None,
+    device: Device = None,
 ) -> None:
     """Watch cameras, streams and videos, and publish what their faces show."""
     from mien.edge.watch import run_watch
 
-    settings = _settings("watch", {"watch": {"fps": fps}, "vision": {"model": model}, "broker": _address(broker)})
+    vision = {"model": model, "device": device}
+    settings = _settings("watch", {"watch": {"fps": fps}, "vision": vision, "broker": _address(broker)})
     run_watch(settings, sources or [], _stop_on_signals(), name=name, loop=loop, window=window)
 
 
@@ -192,14 +205,21 @@ def dashboard(
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's private key, PEM.")] = None,
     store: Store = None,
     broker: Broker = None,
+    looker: Annotated[
+        bool, typer.Option("--looker", help="Print the link that opens a BigQuery store in Looker Studio, and leave.")
+    ] = False,
 ) -> None:
     """Serve the dashboard and the REST API."""
     from mien.dashboard import run_dashboard
+    from mien.dashboard.looker import looker_link
     from mien.doctor import diagnose
 
     served = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
     flags = {"dashboard": served, "store": {"url": store}, "broker": _address(broker)}
     settings = _settings("dashboard", flags)
+    if looker:
+        typer.echo(looker_link(settings.store_url))
+        return
     run_dashboard(settings, _stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose)
 
 
@@ -220,12 +240,13 @@ def analyze(
     start: Annotated[str, typer.Option(metavar="TIME", help="Begin videos at: seconds, mm:ss or hh:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Stop videos before this time.")] = None,
     model: Model = None,
+    device: Device = None,
 ) -> None:
     """Analyse photos and videos as fast as this machine can, into a table."""
     from mien.batch import analyze_paths
     from mien.vision.selection import parse_seconds
 
-    settings = _settings("analyze", {"vision": {"model": model}})
+    settings = _settings("analyze", {"vision": {"model": model, "device": device}})
     begin, stop = parse_seconds(start), None if end is None else parse_seconds(end)
     analyze_paths(
         settings, paths, output=output, annotate=annotate, blur=blur, every=every, fps=fps, start=begin, end=stop
@@ -233,7 +254,7 @@ def analyze(
 
 
 @app.command(epilog="Example: mien doctor")
-def doctor() -> None:
+def doctor(device: Device = None) -> None:
     """Say what works on this machine, and what to do about what doesn't."""
     from rich.console import Console
     from rich.markup import escape
@@ -243,7 +264,7 @@ def doctor() -> None:
 
     signs = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "fail": "[red]✗[/]"}
     table = Table(box=None, show_header=False, pad_edge=False)
-    findings = list(diagnose(_settings("doctor", {})))
+    findings = list(diagnose(_settings("doctor", {"vision": {"device": device}})))
     for name, state, text in findings:
         table.add_row(signs[state], escape(name), escape(text))
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
@@ -257,6 +278,7 @@ def bench(
     video: Annotated[Path | None, typer.Argument(help="What to measure with [default: the demo clip]")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="End after so many seconds at the latest.")] = 10.0,
     model: Model = None,
+    device: Device = None,
 ) -> None:
     """Measure how fast this machine reads faces: decode, detect, classify, track, total."""
     from rich.console import Console
@@ -266,7 +288,8 @@ def bench(
     from mien.bench import machine
     from mien.edge import model_store
 
-    report = measure(model_store.in_use(_settings("bench", {"vision": {"model": model}})), video, seconds)
+    settings = _settings("bench", {"vision": {"model": model, "device": device}})
+    report = measure(model_store.in_use(settings), video, seconds)
     table = Table("part", box=None, pad_edge=False, header_style="bold")
     for column in ("frames/s", "ms p50", "ms p99"):
         table.add_column(column, justify="right")
@@ -278,6 +301,8 @@ def bench(
     console.print(
         f"{frames:,} frames of {report.size[0]}x{report.size[1]}, {report.faces:,} faces, "
         f"{report.peak_mb:,.0f} MiB at most",
+        f"all at once, as mien analyze does it: {report.together:,.0f} frames/s",
+        f"{report.model_id} {report.runs_on}",
         machine(),
         sep="\n",
     )
