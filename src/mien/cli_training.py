@@ -69,6 +69,13 @@ def evaluate(
     compare: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Another model, compared on the same faces.")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="What the outputs of another's model mean, by commas [default: as ours]"),
+    ] = None,
+    input_range: Annotated[
+        Literal["0-255", "0-1", "-1-1"], typer.Option(help="What the pixels of another's model are.")
+    ] = "0-255",
     audit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also list the faces that stand in two splits, as CSV.")
     ] = None,
@@ -81,7 +88,10 @@ def evaluate(
     log_as("evaluate")
     if audit:
         typer.echo(f"{len(audits.audit(data, audit)):,} faces stand in two splits: {audit}")
-    report = evaluation.evaluate(model, data, split=split, out=out, compare=compare)
+    names = [name.strip() for name in labels.split(",")] if labels else None
+    report = evaluation.evaluate(
+        model, data, split=split, out=out, compare=compare, labels=names, input_range=input_range
+    )
     typer.echo("\n".join(report.lines()))
 
 

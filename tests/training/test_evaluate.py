@@ -14,10 +14,12 @@ pytest.importorskip("matplotlib")
 import numpy as np
 import onnx
 import torch
+from typer.testing import CliRunner
 
+from mien.cli import app
 from mien.errors import InputError, ModelError
 from mien.observation import EMOTIONS
-from mien.training import audit, card, data, evaluate, figures
+from mien.training import audit, card, data, evaluate, figures, groups
 from mien.training.export import Calibration, round_weights, to_onnx
 from mien.training.foreign import ForeignModel
 from mien.training.model import EmotionNet, fold
@@ -83,6 +85,27 @@ def test_classes_and_confusion() -> None:
     assert table["sad"]["recall"] is None
 
 
+def test_groups_tell_for_whom_a_model_fails(voted: Path) -> None:
+    faces = data.load(voted, ("PublicTest",))
+    pixels = faces.pixels.copy()
+    pixels[:20] //= 3
+    faces = data.Faces(pixels, faces.labels, faces.votes, faces.majority, faces.usage)
+    right = np.arange(35) >= 20  # wrong on the dark ones
+    found = {group["group"]: group for group in groups.groups(faces, right)}
+    assert found["the darkest quarter"]["value"] == 0
+    assert found["the brightest quarter"]["value"] == 1
+    assert "FER+'s majority sees what the label says" not in found  # the votes are for the next emotion
+    assert found["FER+'s majority sees another emotion"]["faces"] == 34
+    plain = data.Faces(pixels, faces.labels, 0 * faces.votes, faces.majority * 0 - 1, faces.usage)
+    assert not any("FER+" in group["group"] for group in groups.groups(plain, right))
+
+
+def test_worst_confusions_come_first() -> None:
+    matrix = [[8, 2, 0], [0, 5, 5], [0, 1, 0]]
+    found = groups.worst(matrix, ("angry", "happy", "sad"), 2)
+    assert found == [("sad", "happy", 1.0, 1), ("happy", "sad", 0.5, 5)]
+
+
 def test_calibration_error() -> None:
     probabilities = np.array([[0.8] + [0.2 / 6] * 6] * 10)
     right = np.arange(10) < 6
@@ -122,6 +145,8 @@ def test_report_of_our_own_model(own: Path, dataset: Path, tmp_path: Path) -> No
     assert found["ferplus"]["faces"] == 0
     page = (tmp_path / "report" / "evaluation.html").read_text()
     assert page.count("<svg") == 2
+    assert "taken for" in page
+    assert "the darkest quarter" in page
     assert page.count("data:image/png;base64") >= 35
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
@@ -140,6 +165,9 @@ def test_model_of_another_make(dataset: Path, tmp_path: Path, channels: int, las
     assert report.files == []
     wrong = [*asked[::-1]]
     assert evaluate.evaluate(path, dataset, labels=wrong).figures["accuracy"]["value"] < 0.5
+    command = ["evaluate", str(path), "--data", str(dataset), "--labels", ", ".join(asked), "--input-range", "0-1"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "accuracy                      100.0%" in done.output
 
 
 def test_better_model_is_told_from_a_worse(own: Path, dataset: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mien.errors import InputError
 from mien.observation import EMOTIONS
+from mien.training.groups import worst
 from mien.training.page import percent
 
 __all__ = ["write"]
@@ -114,15 +115,11 @@ def _model(found: dict[str, Any]) -> str:
 
 
 def _failures(found: dict[str, Any]) -> str:
-    """Name the three confusions that meet the largest share of their faces."""
-    pairs = []
-    for row, asked in enumerate(EMOTIONS):
-        total = sum(found["confusion"][row]) or 1
-        for column, told in enumerate(EMOTIONS):
-            if row != column:
-                pairs.append((found["confusion"][row][column] / total, asked, told))
-    worst = ", ".join(f"{asked} taken for {told} ({100 * share:.0f} %)" for share, asked, told in sorted(pairs)[:-4:-1])
-    return f"Most often wrong: {worst}."
+    """Name the confusions that meet the largest share of their faces, and the accuracy in parts of the faces."""
+    pairs = worst(found["confusion"], EMOTIONS, 3)
+    taken = ", ".join(f"{asked} taken for {told} ({100 * share:.0f} %)" for asked, told, share, _ in pairs)
+    rows = [f"| {group['group']} | {percent(group)} |" for group in found["groups"]]
+    return "\n".join([f"Most often wrong: {taken}.", "", "| accuracy where … | |", "|---|---|", *rows])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from mien.training import figures
 from mien.training.audit import audit, duplicates
 from mien.training.data import USAGES, Faces, Usage
 from mien.training.foreign import ForeignModel
+from mien.training.groups import groups
 from mien.training.page import page
 from mien.vision.emotions import SHIPPED, Classifier
 
@@ -173,6 +174,7 @@ def measure(model: Model, probabilities: np.ndarray, faces: Faces) -> dict[str, 
         "risk_coverage": figures.risk_coverage(probabilities, right),
         "ferplus": figures.accuracy(agreed),
         "ferplus_calibration": figures.calibration(probabilities[voted], agreed) if voted.any() else None,
+        "groups": groups(faces, right),
         "abstention": None,
     }
     if isinstance(model, Classifier):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mien.observation import EMOTIONS
 from mien.training.data import Faces
+from mien.training.groups import worst
 
 __all__ = ["page"]
 
@@ -53,6 +54,8 @@ def page(found: dict[str, Any], faces: Faces, probabilities: np.ndarray) -> str:
         _classes(found),
         "<h2>What is taken for what</h2>",
         _chart(_draw_confusion, found, (11, 5)),
+        "<h2>For whom it fails</h2>",
+        _failures(found),
         "<h2>Do the probabilities mean what they say?</h2>",
         TRUST,
         _chart(_draw_trust, found, (11, 4.5)),
@@ -126,6 +129,19 @@ def _classes(found: dict[str, Any]) -> str:
         shares = ["–" if row[name] is None else f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
         rows.append((emotion, *shares, f"{row['faces']:,}"))
     return _table(rows, ("", "precision", "recall", "F1", "faces"))
+
+
+def _failures(found: dict[str, Any]) -> str:
+    taken = [
+        (f"{asked}, taken for {told}", f"{100 * share:.0f} % of them", f"{count:,} faces")
+        for asked, told, share, count in worst(found["confusion"], EMOTIONS)
+    ]
+    rows = [(group["group"], percent(group)) for group in found["groups"]]
+    return (
+        f"<p>What goes wrong most often:</p>{_table(taken)}"
+        "<p>Accuracy in parts of the faces. FER-2013 doesn't say who its people are, so how the figures differ by age, "
+        f"sex or origin is not known.</p>{_table([('all', percent(found['accuracy'])), *rows])}"
+    )
 
 
 def _table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
