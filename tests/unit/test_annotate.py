@@ -194,9 +194,13 @@ picture = np.zeros((300, 400, 3), np.uint8)
 picture[:, :, 2] = 250
 with Window("Mien: stage") as window:
     for _ in range(10):
-        assert window.show(picture)
+        assert window.show(picture, 38.4)
     root = window._root
-    assert (root.winfo_width(), root.winfo_height()) == (400, 300), root.geometry()
+    assert (window._label.winfo_width(), window._label.winfo_height()) == (400, 300), root.geometry()
+    rate, *rest = window._status["text"].split("   ")
+    assert rate.endswith(" frames/s") and float(rate.split()[0]) > 1, rate
+    assert rest == ["38 ms behind", "q closes"], rest
+    assert window._status.winfo_viewable() and window._status.winfo_height() > 8
     assert window._photo.get(200, 150) == (250, 0, 0)
     root.focus_force()
     root.update()

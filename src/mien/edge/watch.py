@@ -21,7 +21,7 @@ from mien.edge.live_model import LiveModel
 from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.publisher import Publisher
 from mien.errors import InputError, MienError, UsageError
-from mien.observation import EMOTIONS, Observation, Probabilities
+from mien.observation import EMOTIONS, Observation, Probabilities, now
 from mien.vision.faces import Detector
 from mien.vision.pipeline import Pipeline
 from mien.vision.selection import masked
@@ -313,7 +313,9 @@ def _show_windows(watchers: Sequence[_Watcher]) -> Callable[[], bool]:
             if newest is None or newest is shown.get(watcher):
                 continue
             shown[watcher] = newest
-            if not window.show(annotate(newest[0].image, newest[1])):
+            frame, observation = newest
+            delay_ms = None if frame.time is None else 1000 * (now() - frame.time).total_seconds()
+            if not window.show(annotate(frame.image, observation), delay_ms):
                 del windows[watcher]
         time.sleep(0.01)
         return bool(windows)

@@ -1,7 +1,12 @@
-"""A window with the live picture: images go in, and the answer is whether the window is still open."""
+"""A window with the live picture: images go in, and the answer is whether the window is still open.
+
+Under the picture stands how fast the frames come and how old the newest one is.
+"""
 
 from __future__ import annotations
 
+import time as clock
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,6 +21,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Window"]
+
+FRAMES = 30
+"""Of so many frames the rate is taken."""
 
 
 class Window:
@@ -47,13 +55,24 @@ class Window:
         self._root.protocol("WM_DELETE_WINDOW", self.close)
         for key in ("<q>", "<Q>", "<Escape>"):
             self._root.bind(key, lambda _event: self.close())
+        self._status = tk.Label(self._root, background="#14181c", foreground="#d7dde3", anchor="w", padx=8, pady=3)
+        self._status.pack(side="bottom", fill="x")
         self._label = tk.Label(self._root, background="black", borderwidth=0)
         self._label.pack(expand=True, fill="both")
+        self._shown_at: deque[float] = deque(maxlen=FRAMES)
 
-    def show(self, image: Image) -> bool:
-        """Show an image, BGR, shape (h, w, 3), uint8, and return whether the window is still open."""
+    def show(self, image: Image, delay_ms: float | None = None) -> bool:
+        """Show an image, BGR, shape (h, w, 3), uint8, and return whether the window is still open.
+
+        Args:
+            image: The image.
+            delay_ms: How old it is, in milliseconds, if that is known.
+        """
         if not self.open:
             return False
+        self._shown_at.append(clock.monotonic())
+        self._status.configure(text=_status(self._shown_at, delay_ms))
+        self._root.update_idletasks()  # the strip has its height before the picture is fitted above it
         image = self._fit(image)
         height, width = image.shape[:2]
         content = b"P6 %d %d 255 " % (width, height) + cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes()
@@ -72,7 +91,7 @@ class Window:
             room = 0.9 * self._root.winfo_screenwidth(), 0.9 * self._root.winfo_screenheight()
             scale = min(1.0, room[0] / width, room[1] / height)
         else:
-            scale = min(self._root.winfo_width() / width, self._root.winfo_height() / height)
+            scale = min(self._label.winfo_width() / width, self._label.winfo_height() / height)
         if abs(scale - 1) < 0.005:
             return image
         size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -92,3 +111,10 @@ class Window:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _status(shown_at: deque[float], delay_ms: float | None) -> str:
+    passed = shown_at[-1] - shown_at[0]
+    rate = f"{(len(shown_at) - 1) / passed:.1f} frames/s" if passed > 0 else ""
+    delay = "" if delay_ms is None else f"{delay_ms:,.0f} ms behind"
+    return "   ".join(part for part in (rate, delay, "q closes") if part)
