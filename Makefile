@@ -2,12 +2,17 @@
 # make test    the whole suite, with the development tools (CPU torch among them)
 # make check   lint, format and types
 # make docs    the documentation, into site/
+# make chaos   the delivery under N seeded schedules of disturbances, from SEED on; its last line holds the figures
+# make audit   known faults of what is installed; needs the internet
 
 PYTHON ?= python3
 SOURCE ?=
 BIN := .venv/bin
 
-.PHONY: run test check docs format
+N ?= 100
+SEED ?= 1
+
+.PHONY: run test check docs format chaos audit
 
 # at a terminal Ctrl-C goes to mien alone, so that make sees how it ends instead of being interrupted itself
 run: .venv/run
@@ -27,6 +32,13 @@ format: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/mkdocs build --strict
+
+chaos: .venv/dev
+	$(BIN)/python tests/chaos/run.py --schedules $(N) --seed $(SEED)
+
+audit: .venv/dev
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 .venv/run: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,35 @@
+"""Twenty schedules of disturbances, and the books balanced at the end of each; more of them: `make chaos N=500`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import program
+
+RUN = Path(__file__).with_name("run.py")
+SCHEDULES = 20
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.mosquitto
+def test_what_was_taken_is_stored_once_or_counted_as_dropped(tmp_path: Path) -> None:
+    program("mosquitto")
+    program("initdb")
+    command = [sys.executable, str(RUN), "--schedules", str(SCHEDULES), "--together", "5", "--longest", "7"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MIEN_")}
+    done = subprocess.run(
+        command, env=environment | {"CHAOS_LOGS": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1].replace(",", "")
+    found = re.search(r"(\d+) observations taken = (\d+) stored once \+ (\d+) counted as dropped; 0 schedules", last)
+    assert found, last
+    taken, stored, dropped = map(int, found.groups())
+    assert taken == stored + dropped
+    assert taken > 1000

@@ -1,0 +1,65 @@
+"""Hostile messages all the way: through broker and forwarder to the store, of which each gets what it should."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from pathlib import Path
+
+from parts import observation, settings, start, stop_all, wait_for
+
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.forward.forwarder import run_forwarder
+from mien.forward.letters import read
+from mien.observation import encode, new_id
+from mien.stores import rows
+from mien.stores.base import open_store
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+
+from wire import hostile
+
+COUNT = 1500
+
+
+def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, free_port: int) -> None:
+    start("broker", tmp_path, free_port)
+    wait_for((tmp_path / "broker.json").exists)
+    home = settings(tmp_path)
+    stopping = threading.Event()
+    thread = threading.Thread(target=run_forwarder, args=(home, stopping))
+    thread.start()
+    wait_for((tmp_path / "mien.db").exists)
+    chance = random.Random(4)
+    valid: set[str] = set()
+    refused = 0
+    acknowledged = threading.Semaphore(0)
+    edge = Connection(find_broker(home), "enemy", on_acknowledged=lambda _: acknowledged.release())
+    for n in range(COUNT):
+        payload, _ = hostile(chance)
+        try:
+            one = read(payload, "cam")
+            rows.frame_row(one)
+        except ValueError:
+            refused += 1
+        else:
+            valid.add(one.id)
+        edge.publish("mien/cam/observations", payload)
+        if n > 50:
+            assert acknowledged.acquire(timeout=60)
+    last = observation("cam", new_id(), 0)
+    edge.publish("mien/cam/observations", encode(last))
+    store = open_store(home.store_url, read_only=True)
+    try:
+        wait_for(lambda: last.id in {one.id for one in store.recent(rows.to_time(0), limit=10_000)}, 90)
+        wait_for(lambda: len(store.dead_letters(COUNT)) == refused, 30, f"{refused} dead letters")
+        assert {one.id for one in store.recent(rows.to_time(0), limit=10_000)} == valid | {last.id}
+        assert sum(source.frames for source in store.sources()) == len(valid) + 1
+    finally:
+        store.close()
+        edge.close()
+        stopping.set()
+        thread.join()
+        stop_all()
