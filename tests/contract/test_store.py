@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -50,12 +49,25 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     if request.param == "bigquery":
         request.getfixturevalue("bigquery")
-        yield f"bigquery://test-project/d{uuid4().hex}"
+        yield "bigquery://test-project/contract"
+        empty_dataset("test-project", "contract")
         return
     server = request.getfixturevalue("postgresql")
     database = server.new_database()
     yield server.url(database)
     server.drop(database)
+
+
+def empty_dataset(project: str, name: str) -> None:
+    """Delete all rows, for to make the views anew takes the emulator long."""
+    from mien.stores.bigquery_client import Dataset
+    from mien.stores.bigquery_tables import COLUMNS
+
+    dataset = Dataset(project, name, None)
+    for table in COLUMNS:
+        which = "name != 'schema'" if table == "state" else "TRUE"
+        dataset.write(f"DELETE FROM {dataset.table(table)} WHERE {which}")  # noqa: S608
+    dataset.close()
 
 
 def is_sql(url: str) -> bool:
