@@ -186,12 +186,14 @@ def test_markers_are_lines_whose_labels_keep_apart_and_are_escaped() -> None:
     assert [note["text"] for note in layout["annotations"][1:]] == ["&lt;b&gt;1", "", "&lt;b&gt;50"]
 
 
-def test_a_stream_shows_faces_in_a_frame_and_bridges_no_gap() -> None:
-    rows = np.zeros((5, COLUMNS))
-    rows[:3, 0], rows[:3, 10 + EMOTIONS.index("happy")] = 10, 20  # ten frames a second with two happy faces each
+def test_a_stream_shows_faces_in_a_frame_and_bridges_short_gaps_alone() -> None:
+    rows = np.zeros((20, COLUMNS))
+    rows[[0, 1, 2, 6, 19], 0] = 10
+    rows[[0, 1, 2, 6, 19], 10 + EMOTIONS.index("happy")] = 20  # ten frames a second with two happy faces each
     bands = dict(zip(SHOWN, stream(rows), strict=True))
-    assert bands["happy"] == [200, 200, 200, 0, 0]
-    assert bands["sad"] == [0] * 5
+    assert bands["happy"] == [200] * 9 + [0] * 8 + [200] * 3
+    assert bands["sad"] == [0] * 20
+    assert stream(np.zeros((3, COLUMNS))) == [[0] * 3] * 7
 
 
 TOTAL = Summary(10, 4, 1, (0, 0, 0, 3, 0, 0, 0), (0.5, 0.0, 0.5, 2.6, 0.0, 0.0, 0.4))

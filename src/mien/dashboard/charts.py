@@ -32,6 +32,9 @@ UNCLEAR = "#e3e6ea"
 LABEL = 24
 """So many characters of a marker's label stand in the chart."""
 
+BRIDGED_S = 2
+"""A second of the stream takes what it shows from the nearest with a frame, if that is so near."""
+
 APART = 0.12
 """Labels of markers stand at least this part of the period apart."""
 
@@ -50,16 +53,21 @@ def stream(rows: np.ndarray) -> list[list[int]]:
         rows: Seconds, shape (n, COLUMNS).
 
     Returns:
-        A list of n numbers per emotion, in the order of SHOWN, evened out over three seconds.
+        A list of n numbers per emotion, in the order of SHOWN. Of a few seconds without a frame the neighbours tell; a
+        longer gap is empty.
     """
-    frames = rows[:, :1]
-    mean = np.divide(rows[:, 10:], frames, out=np.zeros((len(rows), 7)), where=frames > 0)
-    known = (frames > 0).astype(np.float64)
-    # The mean over the neighbours that have frames: a second without one is a gap, not nobody.
-    weight = np.convolve(known[:, 0], np.ones(3), "same")
-    even = np.stack([np.convolve(mean[:, place], np.ones(3), "same") for place in range(7)])
-    smooth = np.divide(even, weight, out=np.zeros_like(even), where=(weight > 0) & (known[:, 0] > 0))
-    return [(100 * smooth[EMOTIONS.index(emotion)]).round().astype(int).tolist() for emotion in SHOWN]
+    (known,) = np.nonzero(rows[:, 0])
+    if not len(known):
+        return [[0] * len(rows) for _ in SHOWN]
+    seconds = np.arange(len(rows))
+    near = np.abs(seconds[:, None] - known).min(axis=1) <= BRIDGED_S
+    means = 100 * rows[known, 10:] / rows[known, :1]
+    bands = []
+    for emotion in SHOWN:
+        even = np.interp(seconds, known, means[:, EMOTIONS.index(emotion)])
+        smooth = np.convolve(np.pad(even, 1, "edge"), np.ones(3) / 3, "valid")
+        bands.append(np.where(near, smooth, 0).round().astype(int).tolist())
+    return bands
 
 
 def timeline_figure(
