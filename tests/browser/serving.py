@@ -31,8 +31,8 @@ def dashboard(home: Path, **environment: str) -> Iterator[str]:
         yield answering(f"http://127.0.0.1:{port}", process)
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        assert time.monotonic() - asked < 8  # 2 seconds and what a busy machine adds
+        assert process.wait(40) == 0
+        assert time.monotonic() - asked < 20  # 2 seconds and what a busy machine adds
     finally:
         process.kill()
         process.wait()

@@ -125,7 +125,7 @@ def _build(api: Api, login: Login) -> FastAPI:
 
     ui.run_with(
         app, title="Mien", favicon=STATIC / "icon.svg", language="en-US", tailwind=False, message_history_length=50,
-        show_welcome_message=False, binding_refresh_interval=None, reconnect_timeout=10.0,
+        show_welcome_message=False, binding_refresh_interval=None, reconnect_timeout=30.0,
         # Plotly's script is large: packing it hard costs more time than it saves.
         gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=1),
     )  # fmt: skip
