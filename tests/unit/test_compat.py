@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import write_video
 
 from mien.compat import deepface
-from mien.compat.fer import FER
+from mien.compat.fer import FER, Video
 from mien.errors import InputError
 from mien.observation import EMOTIONS
 from mien.vision.annotate import write_picture
@@ -116,3 +117,30 @@ def test_fer_refuses_what_it_does_not_know(tmp_path: Path) -> None:
         FER().detect_emotions(tmp_path / "missing.jpg")
     with pytest.raises(ValueError, match="face_rectangles must be"):
         FER().detect_emotions(BLANK, face_rectangles=[[1, 2, 0, 4]])
+
+
+def test_deepface_under_its_usual_name(portrait: np.ndarray) -> None:
+    from mien.compat.deepface import DeepFace
+
+    assert DeepFace.analyze(portrait) == deepface.analyze(portrait)
+
+
+def test_fer_analyses_a_video_frame_by_frame(portrait: np.ndarray, tmp_path: Path) -> None:
+    blank = np.full_like(portrait, 90)
+    film = write_video(tmp_path / "film.mp4", [portrait, portrait, blank, portrait], range(0, 400, 100))
+    video, detector = Video(film, outdir="unused"), FER()
+    rows = video.analyze(detector, display=False, save_video=False)
+    assert [list(row) for row in rows] == [["box0", *(f"{name}0" for name in EMOTIONS)]] * 2 + [[]] + [list(rows[0])]
+    assert len(video.analyze(detector, frequency=2)) == 2
+    assert video.analyze(detector, max_results=1) == rows[:1]
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+    with pytest.raises(ValueError, match="display is True"):
+        video.analyze(detector, display=True)
+    with pytest.raises(InputError, match="no such file"):
+        Video(tmp_path / "missing.mp4")
+    pytest.importorskip("pandas")
+    table = video.to_pandas(rows)
+    assert list(table.columns) == ["box", *EMOTIONS]
+    assert table["happy"].isna().tolist() == [False, False, True, False]
+    assert list(video.get_emotions(table).columns) == list(EMOTIONS)
+    assert list(Video(film, first_face_only=False).analyze(detector, output="pandas").columns) == list(rows[0])

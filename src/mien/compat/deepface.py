@@ -20,7 +20,7 @@ from mien.vision.photos import Picture, as_image
 from mien.vision.pipeline import shared_models
 from mien.vision.sources import Image
 
-__all__ = ["analyze"]
+__all__ = ["DeepFace", "analyze"]
 
 GUESSES = {"age", "gender", "race"}
 
@@ -61,6 +61,12 @@ def analyze(
     if isinstance(img_path, list | tuple) or (isinstance(img_path, np.ndarray) and img_path.ndim == 4):
         return [_analyze(picture, enforce_detection, detector_backend) for picture in img_path]
     return _analyze(img_path, enforce_detection, detector_backend)  # type: ignore[arg-type]
+
+
+class DeepFace:
+    """What `from deepface import DeepFace` gives, for those who import it by that name."""
+
+    analyze = staticmethod(analyze)
 
 
 def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:

@@ -1,24 +1,29 @@
-"""fer's `FER`, read by Mien: a picture goes in, boxes and emotions come out, in fer's shape.
+"""fer's `FER` and `Video`, read by Mien: a picture or video goes in, boxes and emotions come out, in fer's shape.
 
-from mien.compat.fer import FER
+from mien.compat.fer import FER, Video
 
 FER().detect_emotions(image)
+Video("film.mp4").analyze(FER())
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien.config import Settings
 from mien.edge import model_store
+from mien.errors import MissingExtraError
 from mien.observation import EMOTIONS
 from mien.vision.faces import crop
 from mien.vision.photos import Picture, as_image
 from mien.vision.pipeline import load_models
+from mien.vision.selection import selected
+from mien.vision.sources import open_source, raise_problem
 
-__all__ = ["FER"]
+__all__ = ["FER", "Video"]
 
 
 class FER:
@@ -87,3 +92,97 @@ class FER:
             name = max(shares, key=shares.__getitem__)
             return name, shares[name]
         return None, None
+
+
+class Video:
+    """What fer's users call a video that is to be analysed.
+
+    Args:
+        video_file: The video's path.
+        outdir: Has no effect: nothing is written.
+        first_face_only: Whether `to_pandas` keeps the first face of each frame alone.
+        tempfile: Has no effect.
+
+    Raises:
+        InputError: The video cannot be read.
+    """
+
+    def __init__(
+        self,
+        video_file: str | Path,
+        outdir: str = "output",  # noqa: ARG002 - what has no meaning here is taken, so that calls need no change
+        first_face_only: bool = True,
+        tempfile: str | None = None,  # noqa: ARG002
+    ) -> None:
+        self.filepath = str(video_file)
+        self.first_face_only = first_face_only
+        open_source(self.filepath).close()
+
+    def analyze(
+        self,
+        detector: FER,
+        display: bool = False,
+        output: str = "csv",
+        frequency: int | None = None,
+        max_results: int | None = None,
+        **of_files: object,  # noqa: ARG002
+    ) -> Any:
+        """Return a dictionary per frame: `box0`, `angry0`, … of its first face, `box1` and so on of the others.
+
+        Args:
+            detector: Looks at each frame on its own.
+            display: Only False; `mien watch --window` shows a video.
+            output: `pandas` for a data frame; otherwise a list.
+            frequency: Look only at each so-manieth frame.
+            max_results: Stop after so many frames.
+            of_files: What fer would write (`save_frames`, `save_video`, `annotate_frames`, `zip_images`, …): no effect.
+
+        Raises:
+            ValueError: Something is asked for that is not done here.
+            MissingExtraError: `pandas` needs the extra `pandas`.
+            PartialError: The video could be read in part only.
+        """
+        if display:
+            raise ValueError(
+                "display is True, but nothing is shown here; use False (mien watch --window shows a video)"
+            )
+        rows: list[dict[str, Any]] = []
+        with open_source(self.filepath) as source:
+            for frame in selected(source, every=frequency or 1):
+                if max_results is not None and len(rows) >= max_results:
+                    return self.to_pandas(rows) if output == "pandas" else rows
+                rows.append(_row(detector.detect_emotions(frame.image)))
+            raise_problem(source, f"its {len(rows):,} frames before were analysed; mien.analyze_video returns them")
+        return self.to_pandas(rows) if output == "pandas" else rows
+
+    def to_pandas(self, data: list[dict[str, Any]]) -> Any:
+        """Return what `analyze` gave as a data frame with a row per frame.
+
+        Raises:
+            MissingExtraError: It needs the extra `pandas`.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtraError("a pandas table", "pandas") from None
+        table = pd.DataFrame(data)
+        return self.get_first_face(table) if self.first_face_only else table
+
+    @staticmethod
+    def get_first_face(df: Any) -> Any:
+        """Return the columns of the first face, without the number in their names."""
+        first = [column for column in df.columns if column in {f"{name}0" for name in ("box", *EMOTIONS)}]
+        return df[first].rename(columns=lambda column: column[:-1]) if first else df
+
+    @staticmethod
+    def get_emotions(df: Any) -> Any:
+        """Return the columns that hold emotions."""
+        return df[[column for column in df.columns if column.rstrip("0123456789") in EMOTIONS]]
+
+
+def _row(faces: list[dict[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for number, face in enumerate(faces):
+        row[f"box{number}"] = face["box"]
+        row |= {f"{name}{number}": share for name, share in face["emotions"].items()}
+    return row
