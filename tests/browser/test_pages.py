@@ -47,7 +47,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(
         assert serious == [], scheme
         if screenshots:
             name = path.partition("?")[0].strip("/") or "live"
-            keep(page, screenshots / f"{name}{'-dark' * (scheme == 'dark')}.webp")
+            keep(page, screenshots / f"{name}{'-dark' * (scheme == 'dark')}.webp", seeded.home)
 
 
 def test_the_phone_has_no_sideways_scroll_and_the_theme_is_kept(seeded: Served, visit: Open) -> None:

@@ -31,8 +31,15 @@ class Served:
     store: Store
 
 
-def keep(page: Page, path: Path) -> None:
-    """Write a picture of the page, small enough to travel with the documentation."""
+def keep(page: Page, path: Path, home: Path | None = None) -> None:
+    """Write a picture of the page, small enough to travel with the documentation, without this machine's paths."""
+    page.evaluate(HIDE, str(home or "/none"))
     path.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(io.BytesIO(page.screenshot(full_page=True))) as picture:
         picture.convert("RGB").save(path, quality=80, method=6)
+
+
+HIDE = """(home) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let text; (text = texts.nextNode()); ) text.nodeValue = text.nodeValue.replaceAll(home, "/var/lib/mien");
+}"""

@@ -293,7 +293,9 @@ def test_a_store_shows_its_size_and_never_its_password(tmp_path: Path) -> None:
     (tmp_path / "mien.db").write_bytes(b"x" * 4096)
     assert checks.store(f"sqlite:///{tmp_path / 'mien.db'}", [], None).word == "4.1\u202fkB"
     assert "secret" not in checks.store("postgresql://mien:secret@db/mien", [], None).text
-    assert checks.store("sqlite:///none.db", [], StoreError("no such file")).state == "fail"
+    assert checks.store("sqlite:///none.db", [], StoreError("no such file")).text == "no such file"
+    assert "file" not in checks.store("", [], StoreError("no such file")).text  # to those who need not know
+    assert checks.store("", [], None).word == "Readable"
 
 
 def test_the_last_lines_of_all_logs_stand_in_the_order_of_their_times(tmp_path: Path) -> None:

@@ -75,17 +75,25 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
 
 
 def store(url: str, states: Sequence[SourceState], failed: StoreError | None) -> Part:
-    """Return how large the store is and since when it has data."""
+    """Return how large the store is and since when it has data.
+
+    Args:
+        url: Where it is; empty: not to be told.
+        states: The sources in it.
+        failed: Why it cannot be asked.
+    """
     if failed:
-        return Part("Store", "fail", "Cannot be read", str(failed))
-    place = make_url(url)
+        return Part("Store", "fail", "Cannot be read", str(failed) if url else "its admin can see why")
     frames = sum(state.frames for state in states)
     first = min((state.first for state in states if state.first), default=None)
     told = [counted(frames, "frame", "frames")]
     if first:
         told.append(f"since {first:%d %b %Y}")
-    told.append(place.render_as_string(hide_password=True))
-    total = _bytes(place.database) if place.get_backend_name() == "sqlite" and place.database else None
+    total = None
+    if url:
+        place = make_url(url)
+        told.append(place.render_as_string(hide_password=True))
+        total = _bytes(place.database) if place.get_backend_name() == "sqlite" and place.database else None
     return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))
 
 

@@ -12,6 +12,7 @@ from mien.dashboard.pages.shell import STATIC, build
 from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.pages.trial import Trial
 from mien.dashboard.queries import Queries
+from mien.dashboard.who import may, who_asks
 
 __all__ = ["STATIC", "Diagnose", "add_pages"]
 
@@ -43,4 +44,5 @@ def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose) -> None:
     @ui.page("/system", response_timeout=10)
     def show_system(client: Client) -> None:
         build("/system", client, system, pulse)
-        ui.on("check", system.check)
+        if may(who_asks(client.request.scope), "admin"):
+            ui.on("check", system.check)

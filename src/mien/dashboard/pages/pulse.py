@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from nicegui import Client, background_tasks
 
 from mien.dashboard.periods import Choice
+from mien.dashboard.who import Role
 
 __all__ = ["Look", "Page", "Parts", "Pulse", "View"]
 
@@ -43,11 +44,13 @@ class Look(NamedTuple):
         choice: What the viewer chose.
         zone: The viewer's.
         text_px: The height of the text in CSS pixels.
+        role: What the viewer may.
     """
 
     choice: Choice = Choice()
     zone: tzinfo = timezone.utc
     text_px: float = 12.0
+    role: Role = "viewer"
 
 
 class Page(Protocol):

@@ -19,7 +19,7 @@ from mien.dashboard.charts import SHOWN
 from mien.dashboard.pages.pulse import Look, Page, Parts, Pulse, View
 from mien.dashboard.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.queries import Queries
-from mien.dashboard.who import Who, may, who_asks
+from mien.dashboard.who import Role, Who, who_asks
 from mien.dashboard.wording import moment
 
 __all__ = ["NAVIGATION", "STATIC", "build", "part", "status"]
@@ -50,9 +50,10 @@ def build(path: str, client: Client, page: Page, pulse: Pulse, *, scripts: tuple
     )
     ui.html('<a class="skip" href="#content">Skip to the content</a>', sanitize=False)
     who = who_asks(client.request.scope)
+    role: Role = who.role if who else "viewer"
     ui.html(_head(path, who), sanitize=False, tag="header").classes("top")
     ui.html(_body(name), sanitize=False, tag="div").classes("content").props(
-        f"id=content tabindex=-1 data-page={name} data-editor={'yes' if may(who, 'editor') else 'no'}"
+        f"id=content tabindex=-1 data-page={name} data-role={role}"
     )
     ui.html(part("foot").replace("{version}", __version__), sanitize=False, tag="footer")
 
@@ -63,7 +64,7 @@ def build(path: str, client: Client, page: Page, pulse: Pulse, *, scripts: tuple
             told = await client.run_javascript("mien.greet()", timeout=20)
         except TimeoutError:
             return
-        view.look = _look(told)
+        view.look = _look(told)._replace(role=role)
         view.forget()
         pulse.join(view)
         await pulse.refresh(view)

@@ -60,22 +60,28 @@ class System:
         queries, zone = self._queries, look.zone
         states = await queries.sources()
         failed = await queries.store_error()
-        try:
-            letters = await queries.dead_letters()
-        except StoreError:
-            letters = []
         lines = (
             checks.broker(queries.listener, zone, now),
             checks.outboxes(states),
             checks.forwarder(states, queries.listener, failed),
-            checks.store(queries.url, states, failed),
+            checks.store(queries.url if look.role == "admin" else "", states, failed),
             checks.dashboard(self._pulse.viewers, self._began, now),
         )
-        return await status(queries, look, now) | {
+        parts = await status(queries, look, now) | {
             "html:parts": "".join(_part(line) for line in lines),
             "html:source-table": _sources(states, look, now),
-            "html:letters": _letters(letters, look, now),
             "html:model": self._model,
+        }
+        return parts | await self._inside(look, now) if look.role == "admin" else parts
+
+    async def _inside(self, look: Look, now: datetime) -> Parts:
+        """Return what is no business of everybody who may look: files, messages, addresses."""
+        try:
+            letters = await self._queries.dead_letters()
+        except StoreError:
+            letters = []
+        return {
+            "html:letters": _letters(letters, look, now),
             "html:findings": "".join(_finding(*finding) for finding in self._findings),
             "call:looking": self._looking,
             "html:lines": self._tail(),
