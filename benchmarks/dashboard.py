@@ -41,23 +41,23 @@ NUMBERS = {
 }
 
 
-def fill(store: Any, faces: int, days: int) -> None:
-    """Fill the tables a piece at a time, then make the sums from them."""
+def run(store: Any, *statements: str) -> None:
     engine = store._engine  # noqa: SLF001 - a store takes observations, and ten million of them would take long
-    name = engine.dialect.name
+    with engine.connect().execution_options(mien_write=True) as connection, connection.begin():
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def fill(store: Any, name: str, faces: int, days: int) -> None:
+    """Fill the raw tables, a piece at a time."""
     total = faces // FACES
     first, step = int(START.timestamp()) * 1_000_000, days * 86_400_000_000 // total
     key, session = KEYS[name].format("n"), KEYS[name].format(f"n % {SOURCES}")
     shares = dict.fromkeys(EMOTIONS, "(1 - u) * 0.06") | {"happy": "u", "neutral": "(1 - u) * 0.7"}
-
-    def run(*statements: str) -> None:
-        with engine.connect().execution_options(mien_write=True) as connection, connection.begin():
-            for statement in statements:
-                connection.exec_driver_sql(statement)
-
     for at in range(0, total, PIECE):
         numbers = NUMBERS[name].format(at, min(at + PIECE, total))
         run(
+            store,
             "INSERT INTO frames (id, time, source, session, seq, offset_s, frame, width, height, model, elapsed_ms) "
             f"SELECT {key}, {first} + n * {step}, 'camera-' || (n % {SOURCES}), {session}, n / {SOURCES}, n * 0.1, "
             f"n / {SOURCES}, 1280, 720, 'mien-1@3f9c2a1b', 7.9 FROM {numbers} AS t",
@@ -69,11 +69,16 @@ def fill(store: Any, faces: int, days: int) -> None:
             "CROSS JOIN (SELECT 0 AS k UNION SELECT 1 UNION SELECT 2 UNION SELECT 3) AS j) AS v",
         )
         print(f"\r{min(at + PIECE, total) * FACES:,} faces", end="", file=sys.stderr, flush=True)
+
+
+def sum_up(store: Any) -> None:
+    """Make the sums of the raw rows."""
     counts = [f"count(CASE WHEN f.emotion = '{emotion}' THEN 1 END)" for emotion in EMOTIONS]
     sums = [f"sum(f.{emotion})" for emotion in EMOTIONS]
     minute, figures = 60_000_000, ", ".join(FIGURES)
     longer = ", ".join(f"sum({figure})" for figure in FIGURES)
     run(
+        store,
         f"INSERT INTO rollups (seconds, start, source, {figures}) SELECT 60, o.time - o.time % {minute}, o.source, "
         f"count(DISTINCT o.id), count(*), count(CASE WHEN f.emotion IS NULL THEN 1 END), {', '.join(counts + sums)} "
         f"FROM frames AS o JOIN faces AS f ON f.frame = o.id GROUP BY o.time - o.time % {minute}, o.source",
@@ -86,7 +91,7 @@ def fill(store: Any, faces: int, days: int) -> None:
         'INSERT INTO sources (source, first, last, frames) SELECT source, min("time"), max("time"), count(*) '
         "FROM frames GROUP BY source",
     )
-    run("ANALYZE")
+    run(store, "ANALYZE")
 
 
 def queries(store: Store, days: int, chance: random.Random) -> dict[str, Callable[[], object]]:
@@ -151,7 +156,8 @@ def main() -> None:
     with place(chosen.postgresql, chosen.keep) as (url, file), closing(open_store(url)) as store:
         began = time.monotonic()
         if not store.sources():
-            fill(store, chosen.faces, chosen.days)
+            fill(store, url.partition(":")[0], chosen.faces, chosen.days)
+            sum_up(store)
         size = f", {file.stat().st_size / 1e9:.1f} GB" if file else ""
         print(f"\n{chosen.faces:,} faces over {chosen.days} days{size}, filled in {time.monotonic() - began:.0f} s")
         took: dict[str, list[tuple[float, float]]] = {}

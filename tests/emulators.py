@@ -47,7 +47,7 @@ def running() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tempfile.gettempdir())
         try:
-            end = time.monotonic() + 90
+            end = time.monotonic() + 300
             while not _answers(f"{url}/readyz"):
                 log.seek(0)
                 assert process.poll() is None, log.read().decode()
