@@ -79,7 +79,8 @@ def risk_coverage(probabilities: np.ndarray, right: np.ndarray) -> list[tuple[fl
     """
     order = np.argsort(-probabilities.max(1), kind="stable")
     wrong = np.cumsum(~right[order])
-    counts = np.unique(np.linspace(1, len(right), 100).astype(int))
+    fewest = max(1, len(right) // 50)  # of one face or two the share says nothing
+    counts = np.unique(np.linspace(fewest, len(right), 100).astype(int))
     return [(float(count / len(right)), float(wrong[count - 1] / count)) for count in counts]
 
 

@@ -20,6 +20,7 @@ from mien.training.groups import worst
 __all__ = ["page"]
 
 SHOWN = 10
+PARTS = ("precision", "recall", "f1")
 TRUST = """<p>Left: of the faces for which the model says 80 %, about 80 % should be right. Right: how often it is
 wrong when it may leave out the faces that it is least sure of.</p>"""
 SHOWN_FACES = f"""<p>Of each emotion, {SHOWN} drawn by chance among those that it gets right, and the {SHOWN} that it
@@ -126,8 +127,10 @@ def _comparison(found: dict[str, Any]) -> str:
 def _classes(found: dict[str, Any]) -> str:
     rows = []
     for emotion, row in found["classes"].items():
-        shares = ["–" if row[name] is None else f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
+        shares = ["–" if row[name] is None else f"{row[name]:.3f}" for name in PARTS]
         rows.append((emotion, *shares, f"{row['faces']:,}"))
+    known = [[row[name] for row in found["classes"].values() if row[name] is not None] for name in PARTS]
+    rows.append(("mean", *(f"{np.mean(values):.3f}" for values in known), f"{found['faces']:,}"))
     return _table(rows, ("", "precision", "recall", "F1", "faces"))
 
 
