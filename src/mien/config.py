@@ -85,6 +85,11 @@ class VisionSettings(Section):
         None, ge=0, le=1, description="No emotion is named below this probability; default: the model's own threshold."
     )
     smoothing_s: float = Field(0.25, ge=0, le=10, description="Time constant of the smoothing per track, in seconds.")
+    device: str = Field(
+        "auto",
+        pattern="^(auto|cpu|cuda|tensorrt|openvino|coreml)$",
+        description="What the emotion model computes on: auto, cpu, cuda, tensorrt, openvino or coreml.",
+    )
 
 
 class WatchSettings(Section):

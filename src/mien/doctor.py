@@ -81,9 +81,9 @@ def _model(settings: Settings) -> Result:
     from mien.edge import model_store
     from mien.vision.emotions import Classifier
 
-    classifier = Classifier.load(model_store.in_use(settings).model)
+    classifier = Classifier.load(model_store.in_use(settings).model, device=settings.vision.device)
     classifier.classify(np.zeros((1, 48, 48), np.uint8))
-    return "ok", f"{classifier.model_id} on onnxruntime {onnxruntime.__version__}"
+    return "ok", f"{classifier.model_id} {classifier.runs_on}, onnxruntime {onnxruntime.__version__}"
 
 
 def _broker(settings: Settings) -> Result:

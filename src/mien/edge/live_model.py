@@ -39,7 +39,9 @@ class LiveModel:
         self._home, self._head = settings.home, model_store.head_of(settings.vision.model)
         self._seen = self._sign()
         self._checked_at = time.monotonic()
-        self.classifier = Classifier.load(model_store.in_use(settings).model)
+        self._device = settings.vision.device
+        self.classifier = Classifier.load(model_store.in_use(settings).model, device=self._device)
+        log.info("%s %s", self.classifier.model_id, self.classifier.runs_on)
 
     def refresh(self) -> None:
         """Take up the machine's model if it changed; to be called often, it looks each CHECK_S."""
@@ -53,7 +55,7 @@ class LiveModel:
         before = self.classifier.model_id
         try:
             pulled = model_store.current(self._home, self._head)
-            self.classifier = Classifier.load(pulled[0] if pulled else self._head)
+            self.classifier = Classifier.load(pulled[0] if pulled else self._head, device=self._device)
         except MienError as error:
             log.warning("%s; watching goes on with %s", error, before)
             return

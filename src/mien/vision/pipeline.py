@@ -165,7 +165,8 @@ def load_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
     Raises:
         ModelError: A model is missing or cannot be used.
     """
-    return Detector(settings.confidence, settings.max_side), Classifier.load(settings.model)
+    detector = Detector(settings.confidence, settings.max_side)
+    return detector, Classifier.load(settings.model, device=settings.device)
 
 
 @functools.lru_cache(maxsize=1)
