@@ -174,6 +174,7 @@ class Watcher:
                 for gone in [key for key in (*self._raised, *self._told_at) if key[1] == oldest]:
                     self._raised.pop(gone, None)
                     self._told_at.pop(gone, None)
+        self._seen.move_to_end(source)
         return self._seen[source]
 
 
