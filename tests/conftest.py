@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from programs import program
 
 if TYPE_CHECKING:
     from postgres import Server
@@ -48,19 +49,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def program(*names: str) -> str:
-    """Return the path of a system program; without it fail in CI, skip elsewhere."""
-    servers = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)  # Debian has them off the PATH
-    folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *servers])
-    for name in names:
-        if found := shutil.which(name, path=folders):
-            return found
-    message = f"none of {', '.join(names)} is installed"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,6 @@ from audit import confirmed, install
 from link import Link
 from schedule import Schedule
 
-from conftest import program
 from mien.config import load
 from mien.edge import credentials
 from mien.edge.outbox import open_outbox
@@ -36,6 +35,7 @@ from mien.edge.publisher import Publisher
 from mien.errors import MienError
 from mien.observation import new_id
 from postgres import Server
+from programs import program
 
 PATIENCE = {"MIEN_OUTBOX__RESEND_AFTER_S": "3", "MIEN_BROKER__KEEPALIVE_S": "6"}
 START_S = 120.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import program
+from programs import program
 
 RUN = Path(__file__).with_name("run.py")
 SCHEDULES = 20

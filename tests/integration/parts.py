@@ -192,7 +192,7 @@ def _run(part: str, home: Path, arguments: tuple[object, ...], environment: dict
     try:
         _play(part, home, arguments, stopping)
     except MienError as error:  # as the command line does
-        logging.getLogger("mien").error("%s", error)
+        logging.getLogger("mien").warning("%s", error)
         sys.exit(error.exit_code)
 
 

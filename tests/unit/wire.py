@@ -42,6 +42,8 @@ def hostile(chance: random.Random) -> tuple[bytes, str]:
 def _bytes_changed(chance: random.Random) -> tuple[bytes, str]:
     content = bytearray(json.dumps(whole(chance)).encode())
     for _ in range(chance.choice((1, 1, 2, 8))):
+        if not content:
+            break
         at = chance.randrange(len(content))
         how = chance.randrange(5)
         if how == 0:

@@ -34,6 +34,17 @@ SESSION_S = 7 * 86400
 REFUSED_LOGINS = {134, 135}
 
 
+class _Socket(ssl.SSLSocket):
+    """One that does not stay open when the other end is not who it should be."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class BrokerAddress(NamedTuple):
     """Where a broker is and how it is entered.
 
@@ -201,6 +212,7 @@ class Connection:
         if self.address.username is not None:
             client.username_pw_set(self.address.username, self.address.password)
         if self.address.tls is not None:
+            self.address.tls.sslsocket_class = _Socket
             client.tls_set_context(self.address.tls)
         if self._will is not None:
             client.will_set(self._will[0], self._will[1], qos=1, retain=True)
