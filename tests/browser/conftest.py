@@ -36,14 +36,14 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory, mosquitto: str) -> Iterator[Served]:
-    """A dashboard over a week of lobby, a day of stage, the last six minutes of both, and both going on by a broker."""
+    """A dashboard over six days of lobby, twenty hours of stage and the last minutes of both; both go on by a broker."""
     home = tmp_path_factory.mktemp("seeded")
     store = open_store(f"sqlite:///{home / 'mien.db'}")
     now = datetime.now(timezone.utc)
     cameras = [Camera("lobby", 1), Camera("stage", 3, (1920, 1080))]
-    store.add(cameras[0].span(now - timedelta(days=6), now - timedelta(minutes=6), 300))
-    store.add(cameras[1].span(now - timedelta(hours=20), now - timedelta(minutes=6), 120))
+    store.add(cameras[0].span(now - timedelta(days=6), now - timedelta(hours=20), 300))
     for camera in cameras:
+        store.add(camera.span(now - timedelta(hours=20), now - timedelta(minutes=6), 40))
         store.add(camera.span(now - timedelta(minutes=6), now, 1))
     store.add_dead_letters([("mien/lobby/observations", "the probabilities add up to 1.400, not 1", b"{}")])
     port = free()

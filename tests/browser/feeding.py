@@ -57,9 +57,12 @@ class Camera:
 
 
 def probabilities_at(moment: float) -> Probabilities:
-    """Return probabilities that wander smoothly with time."""
-    logits = [1.6 * math.sin(moment / (7 + 5 * index) + index) for index in range(7)]
-    logits[EMOTIONS.index("happy")] += 1.3 * math.sin(moment / 40) + 0.9
+    """Return probabilities that wander smoothly with time, over seconds and over hours."""
+    logits = [
+        0.9 * math.sin(moment / (7 + 5 * index) + index) + 0.9 * math.sin(moment / (1100 + 700 * index) + 2 * index)
+        for index in range(7)
+    ]
+    logits[EMOTIONS.index("happy")] += math.sin(moment / 40) + 1.1
     logits[EMOTIONS.index("neutral")] += 1.2
     logits[EMOTIONS.index("disgust")] -= 1.2
     logits[EMOTIONS.index("fear")] -= 0.6
