@@ -42,6 +42,9 @@ EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "su
 MAX_PAYLOAD = 1 << 20
 """The largest observation, in bytes of JSON, that is read from the wire: some 3,000 faces."""
 
+MAX_REASON = 300
+"""So many characters of the reason are given why a payload is no record."""
+
 Source = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,64}\\Z")]
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -170,6 +173,10 @@ def decode(payload: bytes, kind: type[Any] = Observation) -> Any:
         return _decoders[kind].decode(payload)
     except RecursionError as error:
         raise ValueError("the JSON is nested too deeply") from error
+    except ValueError as error:
+        if len(reason := str(error)) <= MAX_REASON:
+            raise
+        raise ValueError(f"{reason[:MAX_REASON]}…") from error  # it quotes names that came, of any length
 
 
 def new_id() -> str:
