@@ -137,7 +137,7 @@ def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
     document = client.get("/v1/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/health", "/v1/me", "/v1/sources", "/v1/summary", "/v1/timeline", "/v1/observations", "/v1/markers",
-        "/v1/markers/{key}", "/v1/analyze", "/v1/export",
+        "/v1/markers/{key}", "/v1/analyze", "/v1/export", "/v1/live", "/v1/metrics",
     }  # fmt: skip
     assert "#/components/schemas/ErrorBody" in str(document["paths"]["/v1/summary"]["get"]["responses"]["422"])
 
@@ -159,12 +159,12 @@ def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
     ],
 )
 def test_only_known_hosts_are_answered(client: Client, bound: str, host: str, status: int) -> None:
-    guarded = client.behind(Guard(client.api, bound, ["mien.example"]))
+    guarded = client.behind(Guard(client.inner, bound, ["mien.example"]))
     assert guarded.get("/v1/health", headers={"host": host}).status_code == status
 
 
 def test_answers_carry_the_headers_of_security(client: Client) -> None:
-    answer = client.behind(Guard(client.api, "127.0.0.1")).get("/v1/health")
+    answer = client.behind(Guard(client.inner, "127.0.0.1")).get("/v1/health")
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin"

@@ -95,7 +95,7 @@ def test_a_marker_without_a_time_is_of_now(client: Client) -> None:
         b'{"label": "x", "time": "2026-11-22T00:00:00", "source": "Lobby"}',
         b'{"label": "x", "colour": "red"}',
         b'{"label": "x", "\\ud800": 1}',
-        b'{"label": ' + b"[" * 100_000,
+        b'{"label": ' + b"[" * 60_000,
         b"\xff\xfe",
     ],
 )
@@ -161,6 +161,12 @@ def bomb() -> bytes:
 def test_what_is_no_picture_is_refused(client: Client, content: bytes, status: int, told: str) -> None:
     answer = client.post("/v1/analyze", content=content, headers={"content-type": "image/jpeg"})
     assert (answer.status_code, told in answer.json()["error"]["message"]) == (status, True), answer.text
+
+
+def test_a_model_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with serving(tmp_path, vision={"model": tmp_path / "none.onnx"}) as client:
+        answer = client.post("/v1/analyze", content=jpeg(np.zeros((64, 64, 3), np.uint8)))
+    assert (answer.status_code, "none.onnx" in answer.json()["error"]["message"]) == (500, True)
 
 
 def test_a_body_without_a_length_is_bounded_too(client: Client) -> None:

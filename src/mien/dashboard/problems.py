@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from mien.errors import InputError, MissingExtraError, StoreError
+from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
 __all__ = ["ApiError", "answer_errors", "error_response"]
 
@@ -54,6 +54,7 @@ def answer_errors(api: FastAPI) -> None:
     api.add_exception_handler(StoreError, _on_store_error)
     api.add_exception_handler(InputError, _on_input_error)
     api.add_exception_handler(MissingExtraError, _on_missing_extra)
+    api.add_exception_handler(MienError, _on_mien_error)
     api.add_exception_handler(Exception, _on_crash)
 
 
@@ -88,6 +89,11 @@ async def _on_input_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _on_missing_extra(_request: Request, error: Exception) -> JSONResponse:
     return error_response(501, str(error))
+
+
+async def _on_mien_error(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed: %s", request.method, request.url.path, error)
+    return error_response(500, str(error))
 
 
 async def _on_crash(request: Request, error: Exception) -> JSONResponse:
