@@ -159,7 +159,8 @@ def main() -> None:
             fill(store, url.partition(":")[0], chosen.faces, chosen.days)
             sum_up(store)
         size = f", {file.stat().st_size / 1e9:.1f} GB" if file else ""
-        print(f"\n{chosen.faces:,} faces over {chosen.days} days{size}, filled in {time.monotonic() - began:.0f} s")
+        faces = FACES * sum(source.frames for source in store.sources())
+        print(f"\n{faces:,} faces over {chosen.days} days{size}, filled in {time.monotonic() - began:.0f} s")
         took: dict[str, list[tuple[float, float]]] = {}
         chance = random.Random(7)
         for _ in range(chosen.rounds):
