@@ -36,7 +36,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory, mosquitto: str) -> Iterator[Served]:
-    """A dashboard over six days of lobby, twenty hours of stage and the last minutes of both; both go on by a broker."""
+    """A dashboard over six days of lobby, twenty hours of stage, the last minutes of both, and both going on."""
     home = tmp_path_factory.mktemp("seeded")
     store = open_store(f"sqlite:///{home / 'mien.db'}")
     now = datetime.now(timezone.utc)
