@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from mien.observation import EMOTIONS, new_id
+from mien.observation import EMOTIONS, new_id, now
 
 VALUES = [
     *("null", "true", "false", "0", "-0", "-1", "1", "0.5", "1e400", "-1e400", "1e308", "5e-324", "NaN", "Infinity"),
@@ -29,7 +29,7 @@ def whole(chance: random.Random) -> dict[str, Any]:
     shares = dict.fromkeys(EMOTIONS, 0.02) | {chance.choice(EMOTIONS): 0.88}
     face = {"track": 3, "box": [1, 2, 96, 96], "confidence": 0.97, "emotion": "happy", "probabilities": shares}
     head = {"id": new_id(), "source": "cam", "session": new_id(), "seq": chance.randrange(10**6)}
-    more = {"time": "2026-11-22T07:01:54.123456Z", "offset_s": 12.48, "frame": 374, "width": 1280, "height": 720}
+    more = {"time": now().isoformat(), "offset_s": 12.48, "frame": 374, "width": 1280, "height": 720}
     faces = [dict(face) for _ in range(chance.choice((0, 1, 1, 3)))]
     return {**head, **more, "model": "mien-1@3f9c2a1b", "elapsed_ms": 7.9, "faces": faces}
 
