@@ -153,7 +153,13 @@ class Arena:
         for source in self.sources:
             install(outboxes, source)
         self.roles["watch"] = Role(self._watch)
-        parts.wait_for(lambda: all(confirmed(outboxes, source) for source in self.sources), START_S, "delivery")
+
+        def comes() -> bool:
+            for role in self.roles.values():
+                role.look_after()  # a forwarder that was there before the database ends
+            return all(confirmed(outboxes, source) for source in self.sources)
+
+        parts.wait_for(comes, START_S, "delivery")
 
     def end_watch(self) -> None:
         """Let no more observations be taken."""
