@@ -19,6 +19,7 @@ import msgspec
 __all__ = [
     "EMOTIONS",
     "MAX_PAYLOAD",
+    "MODEL_NAME",
     "Emotion",
     "Face",
     "Observation",
@@ -53,7 +54,10 @@ Pixel = Annotated[int, msgspec.Meta(gt=-(2**20), lt=2**20)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
-Model = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,79}"
+"""What a model may be called: nothing that a spreadsheet takes for a formula."""
+
+Model = Annotated[str, msgspec.Meta(pattern=rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z")]
 
 
 class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mien.observation import (
     EMOTIONS,
     MAX_PAYLOAD,
+    MODEL_NAME,
     Face,
     Observation,
     Probabilities,
@@ -91,7 +92,10 @@ def test_reads_the_example_of_the_design() -> None:
         record(offset_s=1e300),
         record(elapsed_ms=None),
         record(model=""),
-        record(model="m" * 101),
+        record(model="m" * 81 + "@3f9c2a1b"),
+        record(model="mien-1"),
+        record(model='=HYPERLINK("http://x")@3f9c2a1b'),
+        record(model="mien-1@3f9c2a1b\n"),
         record(faces=None),
         record(more="?"),
         record(faces=[FACE] * 5001),
@@ -159,7 +163,7 @@ observations = st.builds(
     frame=st.integers(0, 2**53 - 1),
     width=st.integers(1, 2**20 - 1),
     height=st.integers(1, 2**20 - 1),
-    model=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),
+    model=st.from_regex(rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z"),
     elapsed_ms=st.floats(0, 1e9),
     faces=st.lists(faces, max_size=3),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import ModelError
-from mien.observation import EMOTIONS
+from mien.observation import EMOTIONS, MODEL_NAME
 from mien.vision.device import open_session
 
 __all__ = ["INPUT", "OUTPUT", "SHIPPED", "Classifier", "Contract"]
@@ -82,8 +83,11 @@ class Contract:
             raise ModelError(f"its labels are {texts['labels']}, expected {','.join(EMOTIONS)}")
         if texts["input_range"] != "0-255":
             raise ModelError(f"its input range is {texts['input_range']!r}, expected '0-255'")
-        if not 1 <= len(texts["name"]) <= 80:
-            raise ModelError(f"its name has {len(texts['name'])} characters, expected 1 to 80")
+        if not re.fullmatch(MODEL_NAME, texts["name"]):
+            raise ModelError(
+                f"its name is {texts['name'][:80]!r}, expected 1 to 80 letters, digits, spaces or . _ + ( ) -, "
+                "the first a letter or digit"
+            )
         return cls(
             name=texts["name"],
             input_size=int(_number(texts, "input_size", 8, 512)),
