@@ -156,7 +156,9 @@ def feed(home: Path, stop: threading.Event) -> None:
     with closing(open_store(f"sqlite:///{home / 'mien.db'}")) as store:
         while not stop.wait(1 - time.time() % 1):
             now = datetime.now(timezone.utc)
-            store.add([Observation(new_id(), "camera", session, seq, now, None, seq, 640, 360, "m@0", 5.0, [face])])
+            store.add(
+                [Observation(new_id(), "camera", session, seq, now, None, seq, 640, 360, "m@00000000", 5.0, [face])]
+            )
             seq += 1
 
 

@@ -43,7 +43,18 @@ def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
     store.add(
         [
             Observation(
-                new_id(), "lobby", new_id(), n, START + timedelta(minutes=n), None, n, 640, 360, "m@00000000", 5.0, [face] * 2
+                new_id(),
+                "lobby",
+                new_id(),
+                n,
+                START + timedelta(minutes=n),
+                None,
+                n,
+                640,
+                360,
+                "mien-1@00000000",
+                5.0,
+                [face] * 2,
             )
             for n in range(10)
         ]
