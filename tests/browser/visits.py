@@ -40,6 +40,7 @@ def keep(page: Page, path: Path, home: Path | None = None) -> None:
 
 
 HIDE = """(home) => {
+    window.mien.take = () => {};  // what it shows must stay as it is
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let text; (text = texts.nextNode()); ) text.nodeValue = text.nodeValue.replaceAll(home, "/var/lib/mien");
 }"""

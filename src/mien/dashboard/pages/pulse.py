@@ -76,9 +76,14 @@ class View:
         self._asked = -PATIENCE_S
 
     @property
+    def connected(self) -> bool:
+        """Whether the viewer is there just now."""
+        return self._client.has_socket_connection
+
+    @property
     def reachable(self) -> bool:
-        """Whether the viewer is connected just now, and has shown what was sent last."""
-        return self._client.has_socket_connection and clock.monotonic() - self._asked >= PATIENCE_S
+        """Whether the viewer is there, and has shown what was sent last."""
+        return self.connected and clock.monotonic() - self._asked >= PATIENCE_S
 
     def send(self, parts: dict[str, str]) -> None:
         """Send those parts, encoded as JSON, that are not what was sent before."""
@@ -113,7 +118,7 @@ class Pulse:
     @property
     def viewers(self) -> int:
         """How many pages are open."""
-        return len(self._views)
+        return sum(view.connected for view in self._views)
 
     def join(self, view: View) -> None:
         """Keep a view up to date from now on."""
