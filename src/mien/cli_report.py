@@ -121,6 +121,38 @@ def meeting(
     _run(lambda job: report_meeting(request, settings, job), output, data)
 
 
+@app.command(epilog="Example: mien report audience seat-*.mp4 --events jokes.csv -o audience.html")
+def audience(
+    events: Annotated[
+        Path, typer.Option(metavar="FILE", help="What they watched: a CSV (time, label, duration), SRT or WebVTT.")
+    ],
+    paths: Paths = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("audience.html"),
+    seats: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A CSV: recording, and if wanted group, offset, seat, x, y, width, height."),
+    ] = None,
+    baseline: Annotated[float, typer.Option(help="Seconds before an event that a rise is measured from.")] = 5.0,
+    window: Annotated[float, typer.Option(help="Seconds after it in which a reaction is looked for.")] = 10.0,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    fps: Fps = 10.0,
+    store: Store = None,
+    source: Sources = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+) -> None:
+    """What did they react to? Recordings of people watching, and what they watched."""
+    from mien.reports.audience import AudienceRequest, report_audience
+
+    settings = _settings(model)
+    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    request = AudienceRequest(inputs, events, seats, baseline, window, k if anonymous else None)
+    _run(lambda job: report_audience(request, settings, job), output, data)
+
+
 def _settings(model: Path | None) -> Settings:
     from mien.config import load
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.observation import EMOTIONS, Emotion
 from mien.vision.colours import COLOURS
 
-__all__ = ["SHOWN", "Line", "Mark", "clock", "intervals", "legend", "lines", "stacked"]
+__all__ = ["SHOWN", "Line", "Mark", "clock", "intervals", "keys", "legend", "lines", "stacked"]
 
 SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "disgust", "angry")
 """The order in which people read them: from pleasant to unpleasant."""
@@ -73,8 +73,13 @@ def clock(seconds: float, *, fine: bool = False) -> str:
 
 def legend(emotions: Sequence[Emotion] = SHOWN) -> str:
     """Return which colour is which emotion."""
-    keys = "".join(f'<span><i style="background:{COLOURS[one]}"></i>{one}</span>' for one in emotions)
-    return f'<p class="legend">{keys}</p>'
+    return keys([(one, COLOURS[one]) for one in emotions])
+
+
+def keys(named: Sequence[tuple[str, str]]) -> str:
+    """Return which colour is what, for pairs of name and colour."""
+    spans = "".join(f'<span><i style="background:{colour}"></i>{html.escape(name)}</span>' for name, colour in named)
+    return f'<p class="legend">{spans}</p>'
 
 
 def stacked(

@@ -21,7 +21,7 @@ REACH_S = 900.0
 STANDS_OUT = 6.0
 LEAST = 0.3
 ALONE = 1.4
-"""It is taken for found where the agreement is at least the correlation LEAST, ALONE times that of any other offset, and
+"""It is taken for found where the agreement is at least the correlation LEAST, ALONE times that of any other offset and
 so many standard deviations above the usual."""
 
 Array = NDArray[np.float64]

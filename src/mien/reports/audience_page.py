@@ -1,0 +1,390 @@
+"""The wording and layout of the audience report: how viewers reacted goes in, a `Report` comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mien.observation import EMOTIONS
+from mien.reports.bootstrap import MIN_UNITS
+from mien.reports.charts import Line, Mark, clock, intervals, keys, lines
+from mien.reports.groups import Course, Difference
+from mien.reports.reactions import LEAST_RISE, Reaction, Reactions
+from mien.reports.recordings import READABLE
+from mien.reports.report import Chart, Data, Fact, Part, Report, Section, Table, counted
+from mien.reports.seats import Watching
+from mien.vision.colours import COLOURS
+
+__all__ = ["COLUMNS", "Shown", "audience_report"]
+
+GROUP_COLOURS = ("#0b7285", "#d55e00", "#6a3d9a", "#2b8a3e", "#c2255c", "#7f5539")
+HAPPY = EMOTIONS.index("happy")
+POINTS = 800
+"""So many points of a curve are drawn at most."""
+
+COLUMNS: dict[str, dict[str, str]] = {
+    "reactions": {
+        "event": "what it was",
+        "at": "when it began, in seconds of the treatment",
+        "emotion": "the emotion that rose most clearly",
+        "viewers": "viewers with a face before and after it",
+        "height": "the highest point of the viewers' mean rise over the baseline, in probability",
+        "low": "the lower end of the 95 % interval that holds for all events and emotions at once",
+        "high": "the upper end",
+        "p": "probability of so clear a rise of any event and emotion if there were no reaction at all",
+        "latency": "from the event to the peak of the viewers' mean, in seconds",
+        "latency_low": "the lower end of its 95 % interval",
+        "latency_high": "the upper end",
+        "duration": "how long that mean stays above half its peak, in seconds",
+        "duration_low": "the lower end of its 95 % interval",
+        "duration_high": "the upper end",
+        "reacted": "viewers who reacted by themselves",
+        "reacted_share": "their share",
+        "reacted_low": "the lower end of its 95 % interval (Wilson)",
+        "reacted_high": "the upper end",
+    },
+    "emotions": {
+        "event": "what it was",
+        "at": "when it began, in seconds of the treatment",
+        "emotion": "the emotion",
+        "viewers": "viewers who could be judged",
+        "height": "the highest point of its mean rise, in probability",
+        "low": "the lower end of its 95 % interval, for itself",
+        "high": "the upper end",
+        "all_low": "the lower end of the interval that holds for all rows at once",
+        "all_high": "the upper end",
+        "p": "of no rise, for itself",
+        "all_p": "of no rise, corrected for all rows",
+    },
+    "viewers": {
+        "viewer": "the recording, or recording/seat",
+        "group": "the group; empty where there is none",
+        "event": "what it was",
+        "at": "when it began, in seconds of the treatment",
+        **{one: f"the viewer's rise of {one} when the mean of all viewers is highest" for one in EMOTIONS},
+    },
+    "curve": {
+        "second": "of the treatment, from 0",
+        "group": "the group; empty: all viewers",
+        "viewers": "viewers to be seen in that second",
+        **{one: f"mean of the viewers' probabilities of {one}" for one in EMOTIONS},
+        "happy_low": "the lower end of the 95 % interval of happy, for itself",
+        "happy_high": "the upper end",
+    },
+    "groups": {
+        "what": "the mean over all that was watched, or the event",
+        "emotion": "the emotion",
+        "one": "the first group",
+        "two": "the second group",
+        "difference": "the first less the second, in probability",
+        "low": "the lower end of the 95 % interval that holds for all rows of the two groups at once",
+        "high": "the upper end",
+        "p": "of no difference, corrected likewise",
+        "hedges_g": "the difference in standard deviations of the viewers (Hedges's g)",
+        "viewers_one": "viewers of the first group",
+        "viewers_two": "viewers of the second group",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What there is to show.
+
+    Attributes:
+        watched: What the viewers showed.
+        found: How they reacted.
+        courses: The mean curves: all viewers, then each group.
+        differences: How groups differ.
+    """
+
+    watched: Watching
+    found: Reactions
+    courses: list[Course]
+    differences: list[Difference]
+
+
+def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Report:
+    """Return the report on an audience.
+
+    Args:
+        shown: What there is to show.
+        notes: What was wrong with the input.
+        asked: The request.
+    """
+    found, viewers = shown.found, len(shown.watched.names)
+    ranked = sorted(found.each, key=lambda one: (not one.landed, -one.height.value))
+    notes = [*notes, *_notes(found, viewers)]
+    sections = [_curve(shown), _ranking(ranked)]
+    if shown.differences:
+        sections.append(_groups(shown.differences))
+    return Report(
+        kind="audience",
+        title="What did they react to?",
+        lead=_lead(ranked, viewers),
+        facts=_facts(shown, ranked),
+        sections=sections,
+        notes=notes,
+        definitions=_definitions(asked),
+        data=_data(shown, anonymous=bool(asked["anonymous"])),
+        asked=asked,
+    )
+
+
+def _lead(ranked: Sequence[Reaction], viewers: int) -> str:
+    if not ranked:
+        return "Nobody can say: at no event were enough faces to be seen before and after it."
+    landed = [one for one in ranked if one.landed]
+    if viewers < MIN_UNITS:
+        best = ranked[0]
+        return (
+            f"{counted(viewers, 'viewer is', 'viewers are')} too few to tell reactions from chance (at least "
+            f"{MIN_UNITS} "
+            f"are needed). The largest rise is that of {EMOTIONS[best.emotion]} after “{best.event.label}” at "
+            f"{clock(best.event.at)}."
+        )
+    if not landed:
+        return f"None of the {len(ranked)} events had a reaction that stands out from chance."
+    best = landed[0]
+    return (
+        f"“{best.event.label}” at {clock(best.event.at)} landed best: {EMOTIONS[best.emotion]} rose by "
+        f"{100 * best.height.value:.0f} points, with its peak {best.latency.value:.1f} s later, and "
+        f"{best.reacted[0]} of {best.viewers} viewers reacted. {len(landed)} of {len(ranked)} events had a reaction."
+    )
+
+
+def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
+    landed = sum(one.landed for one in ranked)
+    viewers = len(shown.watched.names)
+    groups = {group for group in shown.watched.groups if group}
+    told = Fact("Events with a reaction", f"{landed} of {len(ranked)}", "corrected for their number", landed)
+    if viewers < MIN_UNITS:
+        told = Fact("Events with a reaction", "cannot be told", f"{MIN_UNITS} viewers are needed")
+    return [
+        told,
+        Fact("Viewers", f"{viewers:,}", f"{counted(len(groups), 'group', 'groups')}" if groups else "", viewers),
+        Fact("Watched", clock(shown.watched.seconds), "", shown.watched.seconds),
+    ]
+
+
+def _curve(shown: Shown) -> Section:
+    marks = [
+        Mark(one.event.at, str(n), f"{clock(one.event.at)}: {one.event.label}", one.event.at + one.event.duration)
+        for n, one in enumerate(shown.found.each[:60], 1)
+    ]
+    everybody, *groups = shown.courses
+    drawn = groups or [everybody]
+    colours = GROUP_COLOURS if groups else (COLOURS["happy"],)
+    parts: list[Part] = []
+    chosen = {HAPPY: None, **{one.emotion: None for one in shown.found.each if one.landed}}
+    for emotion in list(chosen)[:3]:
+        step = math.ceil(len(everybody.viewers) / POINTS)
+        curves = [
+            Line(
+                course.group or "all viewers",
+                COLOURS[EMOTIONS[emotion]] if not groups else colours[n % len(colours)],
+                *(_thinned(100 * end[:, emotion], step) for end in (course.shares, course.low, course.high)),
+            )
+            for n, course in enumerate(drawn)
+        ]
+        times = np.arange(0.5, len(curves[0].values)).astype(np.float64) * step
+        values = np.concatenate(
+            [np.concatenate([curve.values, curve.high]) for curve in curves if curve.high is not None]
+        )
+        top = float(min(100, 10 * math.ceil(1.05 * np.nanmax(values, initial=10) / 10)))
+        caption = f"{EMOTIONS[emotion].capitalize()}: mean of the viewers' probabilities, with 95 % intervals. "
+        caption += "Numbers: the events, in order of time." if emotion == HAPPY else ""
+        parts.append(Chart(lines(times, curves, shown.watched.seconds, high=top, marks=marks), caption))
+    if groups:
+        parts.insert(0, Chart(keys([(one.group, colours[n % len(colours)]) for n, one in enumerate(drawn)])))
+    return Section("Second by second", parts)
+
+
+def _thinned(values: np.ndarray, step: int) -> np.ndarray:
+    """Return the means of so many values in a row each."""
+    padded = np.full(math.ceil(len(values) / step) * step, np.nan)
+    padded[: len(values)] = values
+    parts = padded.reshape(-1, step)
+    there = np.isfinite(parts)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(there, parts, 0).sum(1) / there.sum(1))
+
+
+def _ranking(ranked: Sequence[Reaction]) -> Section:
+    if not ranked:
+        return Section("The moments, ranked", ["No event could be judged."])
+    drawn: list[tuple[str, float, float, float, str]] = [
+        (
+            f"{clock(one.event.at)} {one.event.label}",
+            100 * one.height.value,
+            100 * one.height.low,
+            100 * one.height.high,
+            COLOURS[EMOTIONS[one.emotion]],
+        )
+        for one in ranked[:20]
+    ]
+    rows = [
+        (
+            clock(one.event.at),
+            one.event.label,
+            EMOTIONS[one.emotion],
+            f"{100 * one.height.value:+.0f}",
+            _between(100 * one.height.low, 100 * one.height.high, "+.0f"),
+            f"{one.latency.value:.1f} s",
+            f"{'over ' if one.open_end else ''}{one.duration.value:.1f} s",
+            f"{one.reacted[0]} of {one.viewers}",
+            _verdict(one),
+        )
+        for one in ranked[:60]
+    ]
+    head = ("#time", "event", "emotion", "#height", "#95 %", "#latency", "#duration", "#reacted", "")
+    caption = (
+        "Height: the rise over the seconds before, in percentage points, with the interval that holds for all events "
+        "and "
+        "emotions at once. A height without an interval rests on too few viewers."
+    )
+    return Section("The moments, ranked", [Chart(intervals(drawn, "", zero=True)), Table(head, rows, caption)])
+
+
+def _verdict(one: Reaction) -> str:
+    if not math.isfinite(one.p):
+        return "too few viewers"
+    return "landed" if one.landed else "not beyond chance"
+
+
+def _between(low: float, high: float, form: str) -> str:
+    return f"{low:{form}} to {high:{form}}" if math.isfinite(low) and math.isfinite(high) else "–"
+
+
+def _groups(differences: Sequence[Difference]) -> Section:
+    rows = [
+        (
+            f"{one.one} – {one.two}",
+            one.what,
+            one.emotion,
+            f"{100 * one.value:+.1f}",
+            _between(100 * one.low, 100 * one.high, "+.1f"),
+            f"{one.g:+.2f}" if math.isfinite(one.g) else "–",
+            f"{one.viewers[0]}, {one.viewers[1]}",
+            ("–" if not math.isfinite(one.p) else "differ" if one.p < 0.05 else "not beyond chance"),
+        )
+        for one in differences[:80]
+    ]
+    return Section(
+        "The groups compared",
+        [
+            Table(
+                ("groups", "in what", "emotion", "#difference", "#95 %", "#Hedges's g", "#viewers", ""),
+                rows,
+                "Differences in percentage points; the intervals hold for all rows of two groups at once. By the "
+                "usual rule of "
+                "thumb a g of 0.2 is small, 0.5 middling, 0.8 large.",
+            )
+        ],
+    )
+
+
+def _notes(found: Reactions, viewers: int) -> list[str]:
+    notes = []
+    if found.unseen:
+        names = ", ".join(f"“{one.label}” at {clock(one.at)}" for one in found.unseen[:5])
+        more = " and others" if len(found.unseen) > 5 else ""
+        notes.append(f"Too few viewers were to be seen before and after {names}{more}; nothing is said of them.")
+    if viewers < MIN_UNITS:
+        notes.append(
+            f"Each recording (or seat) counts as one viewer, however many faces it shows: with {viewers} there are no "
+            f"intervals; {MIN_UNITS} are needed. If a picture shows several people, name their seats (--seats)."
+        )
+    return notes
+
+
+def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
+    baseline, window = asked["baseline_s"], asked["window_s"]
+    height = (
+        f"The highest point, within {window:g} s after the event (and its duration), of the mean rise of the viewers "
+        f"over the "
+        f"mean of the {baseline:g} s before it. In the table `viewers` it is the mean of the emotion's column over an "
+        f"event's "
+        "rows. Chance alone makes it a little higher than 0: look at its interval."
+    )
+    interval = (
+        "Viewers are drawn with replacement 4,000 times. The largest deviation over all moments, events and emotions "
+        "gives "
+        "intervals and p values that hold for all of them at once (max-T), and so allow for the choice of the moment; "
+        "few viewers widen them by Student's t."
+    )
+    reacted = (
+        f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than 95 % of that viewer's "
+        f"own highest "
+        "rises at times without an event."
+    )
+    return [
+        (
+            "Viewer",
+            f"A recording or a seat: the mean of its readable faces (at least {READABLE} pixels), over a second.",
+        ),
+        ("Height", height),
+        ("95 % interval", interval),
+        ("Landed", "The corrected p is under 0.05."),
+        ("Latency and duration", "Of the viewers' mean curve: until its peak, and while it is above half of that."),
+        ("Reacted", reacted),
+    ]
+
+
+def _data(shown: Shown, *, anonymous: bool) -> list[Data]:
+    import polars as pl
+
+    found, watched = shown.found, shown.watched
+    reactions = [
+        (
+            *(one.event.label, one.event.at, EMOTIONS[one.emotion], one.viewers),
+            *(one.height.value, one.height.low, one.height.high, one.p),
+            *(one.latency.value, one.latency.low, one.latency.high),
+            *(one.duration.value, one.duration.low, one.duration.high),
+            *(one.reacted[0], one.reacted[1].value, one.reacted[1].low, one.reacted[1].high),
+        )
+        for one in found.each
+    ]
+    of = found.estimates
+    emotions = [
+        (
+            *(one.event.label, one.event.at, emotion, int(of.units[7 * n + m])),
+            *(float(end[7 * n + m]) for end in (of.value, of.low, of.high, of.all_low, of.all_high, of.p, of.all_p)),
+        )
+        for n, one in enumerate(found.each)
+        for m, emotion in enumerate(EMOTIONS)
+    ]
+    viewers = [
+        (name, group, one.event.label, one.event.at, *map(float, found.heights[v, n]))
+        for n, one in enumerate(found.each)
+        for v, (name, group) in enumerate(zip(watched.names, watched.groups, strict=True))
+        if np.isfinite(found.heights[v, n]).any()
+    ]
+    curve = [
+        (
+            *(second, course.group, int(course.viewers[second]), *map(float, course.shares[second])),
+            *(float(course.low[second, HAPPY]), float(course.high[second, HAPPY])),
+        )
+        for course in shown.courses
+        for second in range(len(course.viewers))
+    ]
+    groups = [
+        (*(one.what, one.emotion, one.one, one.two, one.value, one.low, one.high, one.p, one.g), *one.viewers)
+        for one in shown.differences
+    ]
+    rows: dict[str, list[Any]] = {"reactions": reactions, "emotions": emotions, "viewers": viewers, "curve": curve}
+    rows |= {"groups": groups} if groups else {}
+    if anonymous:
+        rows.pop("viewers")
+    text = {"event", "emotion", "viewer", "group", "what", "one", "two"}
+    whole = {"viewers", "reacted", "second", "viewers_one", "viewers_two"}
+    tables = []
+    for name, values in rows.items():
+        kinds = {c: pl.String if c in text else pl.Int64 if c in whole else pl.Float64 for c in COLUMNS[name]}
+        table = pl.DataFrame(values, schema=kinds, orient="row").with_columns(pl.col(pl.Float64).fill_nan(None))
+        tables.append(Data(name, table, COLUMNS[name]))
+    return tables
