@@ -39,11 +39,13 @@ def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, fr
     edge = Connection(find_broker(home), "enemy", on_acknowledged=lambda _: acknowledged.release())
     for n in range(COUNT):
         payload, _ = hostile(chance)
+        kept = payload
         try:
             one = read(payload, "cam")
+            kept = encode(one)  # what the store alone refuses, for its time, is set aside as it was read
             rows.frame_row(one)
         except ValueError:
-            refused.add(payload[: 64 << 10])
+            refused.add(kept[: 64 << 10])
         else:
             valid.add(one.id)
         edge.publish("mien/cam/observations", payload)
@@ -54,7 +56,8 @@ def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, fr
     store = open_store(home.store_url, read_only=True)
     try:
         wait_for(lambda: last.id in {one.id for one in store.recent(rows.to_time(0), limit=10_000)}, 90)
-        wait_for(lambda: {letter.payload for letter in store.dead_letters(10_000)} == refused, 60, "the dead letters")
+        wait_for(lambda: len({letter.payload for letter in store.dead_letters(10_000)}) >= len(refused), 90)
+        assert {letter.payload for letter in store.dead_letters(10_000)} == refused
         assert {one.id for one in store.recent(rows.to_time(0), limit=10_000)} == valid | {last.id}
         assert sum(source.frames for source in store.sources()) == len(valid) + 1
     finally:
