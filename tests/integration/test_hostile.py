@@ -37,6 +37,14 @@ def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, fr
     refused: set[bytes] = set()
     acknowledged = threading.Semaphore(0)
     edge = Connection(find_broker(home), "enemy", on_acknowledged=lambda _: acknowledged.release())
+    store = open_store(home.store_url, read_only=True)
+    first = observation("cam", new_id(), 0)
+
+    def listens() -> bool:
+        edge.publish("mien/cam/observations", encode(first))  # the broker keeps nothing that nobody subscribes to
+        return bool(store.sources())
+
+    wait_for(listens)
     for n in range(COUNT):
         payload, _ = hostile(chance)
         kept = payload
@@ -53,13 +61,12 @@ def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, fr
             assert acknowledged.acquire(timeout=60)
     last = observation("cam", new_id(), 0)
     edge.publish("mien/cam/observations", encode(last))
-    store = open_store(home.store_url, read_only=True)
     try:
         wait_for(lambda: last.id in {one.id for one in store.recent(rows.to_time(0), limit=10_000)}, 90)
         wait_for(lambda: len({letter.payload for letter in store.dead_letters(10_000)}) >= len(refused), 90)
         assert {letter.payload for letter in store.dead_letters(10_000)} == refused
-        assert {one.id for one in store.recent(rows.to_time(0), limit=10_000)} == valid | {last.id}
-        assert sum(source.frames for source in store.sources()) == len(valid) + 1
+        assert {one.id for one in store.recent(rows.to_time(0), limit=10_000)} == valid | {first.id, last.id}
+        assert sum(source.frames for source in store.sources()) == len(valid) + 2
     finally:
         store.close()
         edge.close()
