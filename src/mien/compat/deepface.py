@@ -84,7 +84,7 @@ def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -
         return [
             _face(_region(image, boxes[0], None), 0.0, shares) for shares in classifier.classify(crop(image, boxes))
         ]
-    probabilities = classifier.classify(crop(image, found.boxes))
+    probabilities = classifier.classify(crop(image, found.boxes, found.landmarks))
     return [
         _face(_found(image, found, row), float(found.confidences[row]), probabilities[row]) for row in range(len(found))
     ]

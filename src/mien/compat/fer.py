@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.config import Settings
 from mien.edge import model_store
 from mien.errors import MissingExtraError
 from mien.observation import EMOTIONS
-from mien.vision.faces import crop
+from mien.vision.faces import Faces, crop
 from mien.vision.photos import Picture, as_image
 from mien.vision.pipeline import load_models
 from mien.vision.selection import selected
-from mien.vision.sources import open_source, raise_problem
+from mien.vision.sources import Image, open_source, raise_problem
 
 __all__ = ["FER", "Video"]
 
@@ -50,8 +51,7 @@ class FER:
 
     def find_faces(self, img: Picture) -> list[list[int]]:
         """Return the faces' boxes, [x, y, w, h] in pixels, the surest first; see `detect_emotions`."""
-        boxes = self._detector.detect(as_image(img)).boxes
-        return [[round(float(value)) for value in box] for box in boxes if max(box[2:]) >= self._smallest]
+        return _whole(self._found(as_image(img)).boxes)
 
     def detect_emotions(self, img: Picture, face_rectangles: list[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return a dictionary per face, the surest first: `box`, [x, y, w, h] in pixels; `emotions`, seven shares.
@@ -65,10 +65,14 @@ class FER:
             ValueError: The array has another shape or type, or a box has no size.
         """
         image = as_image(img)
-        boxes = self.find_faces(image) if face_rectangles is None else [list(map(int, box)) for box in face_rectangles]
+        if face_rectangles is None:
+            found = self._found(image)
+            boxes, landmarks = _whole(found.boxes), found.landmarks
+        else:
+            boxes, landmarks = [list(map(int, box)) for box in face_rectangles], None
         if any(len(box) != 4 or min(box[2:]) < 1 for box in boxes):
             raise ValueError(f"face_rectangles must be of [x, y, w, h] with w and h over 0, not {boxes}")
-        crops = crop(image, np.array(boxes, np.float32).reshape(-1, 4))
+        crops = crop(image, np.array(boxes, np.float32).reshape(-1, 4), landmarks)
         return [
             {
                 "box": box,
@@ -76,6 +80,11 @@ class FER:
             }
             for box, shares in zip(boxes, self._classifier.classify(crops), strict=True)
         ]
+
+    def _found(self, image: Image) -> Faces:
+        found = self._detector.detect(image)
+        large = found.boxes[:, 2:].max(1, initial=0) >= self._smallest
+        return Faces(found.boxes[large], found.landmarks[large], found.confidences[large])
 
     def top_emotion(self, img: Picture) -> tuple[str | None, float | None]:
         """Return the likeliest emotion of the surest face and its share, or (None, None) where there is no face.
@@ -186,3 +195,7 @@ def _row(faces: list[dict[str, Any]]) -> dict[str, Any]:
         row[f"box{number}"] = face["box"]
         row |= {f"{name}{number}": share for name, share in face["emotions"].items()}
     return row
+
+
+def _whole(boxes: NDArray[np.float32]) -> list[list[int]]:
+    return [[round(float(value)) for value in box] for box in boxes]

@@ -117,7 +117,7 @@ class Pipeline:
         for image in images:
             before = look(self._detector, image, before)
             found.append(before)
-        crops = [crop(image, faces.boxes) for image, faces in zip(images, found, strict=True)]
+        crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
         raw = _split(classifier.classify(np.concatenate(crops)), found)
         elapsed_ms = (clock.perf_counter() - began) * 1000 / len(images)
         return [
@@ -188,7 +188,7 @@ def read_pictures(
     """
     threshold = classifier.threshold if abstain_below is None else abstain_below
     found = [detector.detect(image) for image in images]
-    crops = [crop(image, faces.boxes) for image, faces in zip(images, found, strict=True)]
+    crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
     probabilities = _split(classifier.classify(np.concatenate(crops)), found)
     return [
         _faces([None] * len(faces), faces, cut, shares, threshold)
