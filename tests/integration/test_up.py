@@ -27,7 +27,8 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def check_nothing_is_lost_or_doubled(home: Path, source: str = "demo") -> None:
     """What was taken is in the store once, or still in the outbox; of each session without a gap."""
     with sqlite3.connect(home / "mien.db") as store:
-        stored = [(uuid.UUID(bytes=one), seq) for one, seq in store.execute("SELECT session, seq FROM frames")]
+        rows = store.execute("SELECT session, seq FROM frames WHERE source = ?", (source,))
+        stored = [(uuid.UUID(bytes=one), seq) for one, seq in rows]
     with sqlite3.connect(home / "outbox" / f"{source}.db") as outbox:
         waiting = {(uuid.UUID(one), seq) for one, seq in outbox.execute("SELECT session, seq FROM rows")}
         taken, confirmed, dropped = outbox.execute("SELECT taken, confirmed, dropped FROM counts").fetchone()
@@ -112,3 +113,27 @@ def test_an_outside_broker_is_used_and_the_end_is_as_clean(
     assert not (home / "broker.json").exists()
     assert "bug" not in up.log.read_text()
     check_nothing_is_lost_or_doubled(home)
+
+
+@pytest.mark.data
+def test_all_sources_of_the_settings_are_watched(home: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir(mode=0o700)
+    hall, wall = (samples / f"{name}.mp4" for name in ("one-face", "no-face"))
+    settings = home / "mien.toml"
+    settings.write_text(
+        f'[[source]]\nurl = "{hall}"\nname = "hall"\n\n[[source]]\nurl = "{wall}"\nname = "wall"\nfps = 5\n'
+    )
+    monkeypatch.setenv("MIEN_CONFIG", str(settings))
+    up = Up(home)
+    up.wait_for("watch has finished")
+    up.wait_for_rows(72 + 10)
+    assert up.stop() == 0, up.log.read_text()
+    with sqlite3.connect(home / "mien.db") as store:
+        counts = dict(store.execute("SELECT source, count(*) FROM frames GROUP BY source"))
+        of_faces = "SELECT source, count(*) FROM faces JOIN frames ON faces.frame = frames.id GROUP BY source"
+        seen = dict(store.execute(of_faces))
+    assert counts["hall"] == 72
+    assert 10 <= counts["wall"] <= 21, "its 95 frames, 5 a second"
+    assert seen == {"hall": 72}
+    for source in ("hall", "wall"):
+        check_nothing_is_lost_or_doubled(home, source)
