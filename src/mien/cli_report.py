@@ -27,6 +27,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 DataKind = Literal["parquet", "csv"]
+Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 Paths = Annotated[
     list[str] | None,
@@ -151,6 +152,29 @@ def audience(
     inputs = _inputs(settings, paths, fps, store, source, since, until)
     request = AudienceRequest(inputs, events, seats, baseline, window, k if anonymous else None)
     _run(lambda job: report_audience(request, settings, job), output, data)
+
+
+@app.command(epilog="Example: mien report album holiday/ --best 30 --copy-to best/ -o album.html")
+def album(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Photos, folders of photos, or tables of mien analyze that name photos.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("album.html"),
+    best: Annotated[int, typer.Option(metavar="N", help="Choose so many.")] = 20,
+    emotion: Annotated[Emotion, typer.Option(help="Which expression is asked for.")] = "happy",
+    copy_to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Copy the chosen there; the originals stay as they are.")
+    ] = None,
+    blur: Blur = False,
+    data: Data = "parquet",
+    model: Model = None,
+) -> None:
+    """Which are the best photos? Expression, sharpness, pose, exposure; one of each burst."""
+    from mien.reports.album import AlbumRequest, report_album
+
+    settings = _settings(model)
+    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur)
+    _run(lambda job: report_album(request, settings, job), output, data)
 
 
 def _settings(model: Path | None) -> Settings:
