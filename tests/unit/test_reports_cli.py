@@ -86,3 +86,18 @@ def test_a_part_of_a_store_is_reported_on(tmp_path: Path) -> None:
     assert "75 of 100" in done.stdout
     rows = pl.read_parquet(tmp_path / "lobby.faces.parquet")
     assert (len(rows), rows["at"].min(), rows["at"].max()) == (60, 0.0, 59.0)
+
+
+@pytest.mark.parametrize("kind", ["film", "meeting", "audience", "album"])
+def test_every_column_is_documented(kind: str) -> None:
+    from importlib import import_module
+
+    from mien.observation import EMOTIONS
+
+    page = (Path(__file__).parents[2] / "docs/guide/reports" / f"{kind}.md").read_text(encoding="utf-8")
+    columns = import_module(f"mien.reports.{kind}_page").COLUMNS
+    tables = {"photos": columns} if kind == "album" else columns
+    for table, meanings in tables.items():
+        assert f"`{table}`" in page
+        for name in meanings:
+            assert name.removeprefix("speaker_") in EMOTIONS or f"`{name}`" in page, f"{table}.{name}"
