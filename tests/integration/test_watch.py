@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 
+import cv2
 import pytest
 from parts import outbox_counts, settings, start, stop_all, stored_seqs, wait_for
 
 from mien.config import Settings, checked
-from mien.edge import live_model, model_store
+from mien.edge import live_model, model_store, watch
 from mien.edge.live_model import LiveModel
 from mien.edge.watch import _mood, run_watch
 from mien.errors import UsageError
@@ -27,6 +28,7 @@ from mien.observation import Observation, Probabilities
 from mien.vision import emotions
 from mien.vision.annotate import VideoWriter
 from mien.vision.demo import Demo
+from mien.vision.faces import Detector
 from mien.vision.sources import Frame
 
 FRAMES = 15
@@ -101,6 +103,33 @@ def test_sources_come_from_the_settings_each_as_it_is_listed(home: Settings, cli
     seen.clear()
     run_watch(several, ["hall"], threading.Event(), frame_callback=lambda _, one: seen.setdefault(one.source, []))
     assert list(seen) == ["hall"]
+
+
+def test_a_huge_slow_source_does_not_starve_a_small_one(
+    home: Settings, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Detector] = []
+
+    class Counted(Detector):
+        def __init__(self, *given: float) -> None:
+            super().__init__(*given)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(watch, "Detector", Counted)
+    huge, stop = tmp_path / "huge.mp4", threading.Event()
+    with Demo() as demo, VideoWriter(huge) as video:
+        for frame in islice(demo, 6):
+            video.write(cv2.resize(frame.image, (3840, 2160)), frame.offset_s or 0.0)
+    seen = {"face": 0, "huge": 0}
+
+    def note(_: object, observation: Observation) -> None:
+        seen[observation.source] += 1
+        if seen["huge"] >= 3 and seen["face"] >= 40:
+            stop.set()
+
+    run_watch(home, [str(huge), str(clip)], stop, loop=True, frame_callback=note)
+    assert seen["face"] > 2 * seen["huge"] >= 6, seen
+    assert len(made) == 1, "both sources share the detector"
 
 
 def test_without_any_source_one_line_says_so(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Watching: sources go in, their observations go into outboxes on disk and from there to the broker.
 
-Each source has a thread, an outbox and a connection of its own; the emotion model is shared. What earlier runs left in
+Each source has a thread, an outbox and a connection of its own; the models are shared. What earlier runs left in
 outboxes is delivered too, whatever its source was called.
 """
 
@@ -73,12 +73,14 @@ def run_watch(
         raise UsageError(f"--name '{name}' names one source, but {len(sources)} were given")
     settings.ensure_home()
     model = LiveModel(settings)
+    detectors: dict[tuple[float, int], Detector] = {}
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
     try:
         for listed in sources:
             own = settings.overridden(listed)
-            detector = Detector(own.vision.confidence, own.vision.max_side)
+            asked = own.vision.confidence, own.vision.max_side
+            detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
             opened = _open_named(listed.url, name or listed.name, watchers)
             watchers.append(_Watcher(own, listed, opened, detector, model))
         leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
