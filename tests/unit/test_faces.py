@@ -201,3 +201,38 @@ def test_a_face_that_leans_by_30_degrees_is_read_nearly_as_when_it_is_upright(
     left_alone, by_eyes = np.mean(apart, axis=0)
     assert len(apart) >= 10
     assert by_eyes < 0.7 * left_alone, (left_alone, by_eyes)
+
+
+def faces_of(detector: Detector, image: np.ndarray) -> int:
+    return len(detector.detect(image))
+
+
+@pytest.mark.data
+def test_small_leaning_and_dark_faces_are_found_nearly_always(samples: Path, detector: Detector) -> None:
+    """What `benchmarks/recall.py` measures in full, on whole photos."""
+    random, counts = np.random.default_rng(7), dict.fromkeys(("24 px", "-30", "+30", "dark"), 0)
+    for name in ("five-faces", "group-5", "group-1"):
+        image = cv2.imread(str(samples / f"{name}.jpg"))
+        found = detector.detect(image)
+        size = float(np.median(found.boxes[:, 2:].max(1)))
+        small = cv2.resize(image, None, fx=24 / size, fy=24 / size, interpolation=cv2.INTER_AREA)
+        counts["24 px"] += faces_of(detector, small)
+        for angle in (-30, 30):
+            turned = leaning(image, np.full((5, 2), np.array(image.shape[1::-1]) / 2, np.float32), angle)[0]
+            counts[f"{angle:+d}"] += faces_of(detector, turned)
+        dark = image / 8 + random.normal(0, 3, image.shape)
+        counts["dark"] += faces_of(detector, np.clip(dark, 0, 255).astype(np.uint8))
+    assert counts["24 px"] >= 23, "of 26"
+    assert min(counts["-30"], counts["+30"]) >= 22, counts
+    assert counts["dark"] >= 23, counts
+
+
+@pytest.mark.data
+def test_a_group_of_thirty_is_found_as_a_whole(samples: Path, detector: Detector) -> None:
+    image = cv2.imread(str(samples / "five-faces.jpg"))
+    row = cv2.resize(image, (640, 427), interpolation=cv2.INTER_AREA)
+    boxes = detector.detect(row).boxes
+    top, bottom = int(boxes[:, 1].min()) - 25, int((boxes[:, 1] + boxes[:, 3]).max()) + 25
+    group = np.tile(cv2.resize(row[max(0, top) : bottom], (320, (bottom - max(0, top)) // 2)), (3, 2, 1))
+    assert faces_of(detector, group) == 30
+    assert faces_of(Detector(max_side=max(group.shape)), np.asarray(group[:, ::-1])) == 30
