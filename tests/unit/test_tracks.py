@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
+from mien.training.data import load
+from mien.vision.emotions import Classifier
+from mien.vision.faces import crop
 from mien.vision.tracks import Smoother, Tracker
 
 
@@ -115,6 +121,59 @@ def test_flicker_is_at_least_5_times_lower() -> None:
     changes = [int(np.count_nonzero(np.diff(labels))) for labels in (raw, smoothed)]
     assert changes[0] > 100
     assert changes[1] * 5 <= changes[0]
+
+
+def camera(face: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Crops of a still face as a camera's pictures give them: noisy, coded anew, the box never quite the same."""
+    wide = cv2.copyMakeBorder(cv2.resize(face, (160, 160)), 80, 80, 80, 80, cv2.BORDER_REPLICATE)
+    crops = []
+    for _ in range(count):
+        noisy = np.clip(wide + random.normal(0, 6, wide.shape), 0, 255).astype(np.uint8)
+        coded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+        box = np.array([[80, 77, 160, 160]]) + random.normal(0, 3, 4)
+        crops.append(crop(cv2.imdecode(coded, cv2.IMREAD_COLOR), box.astype(np.float32))[0])
+    return np.stack(crops)
+
+
+def smoothed(raw: np.ndarray) -> np.ndarray:
+    """The labels of one face, read 25 times a second."""
+    smoother = Smoother()
+    return np.array([int(smoother.smooth([1], one[None], n / 25).argmax()) for n, one in enumerate(raw)])
+
+
+@pytest.fixture(scope="module")
+def real(data: Path) -> tuple[Classifier, np.ndarray, np.ndarray, np.ndarray]:
+    """The model, 300 real faces, their labels and what the model says of them."""
+    public, classifier = load(data / "fer2013.parquet", ("PublicTest",)), Classifier.load()
+    pixels = public.pixels[:300]
+    return classifier, pixels, public.labels[:300], classifier.classify(pixels)
+
+
+@pytest.mark.data
+def test_real_faces_on_the_border_of_two_emotions_flicker_5_times_less(
+    real: tuple[Classifier, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    classifier, pixels, _, shares = real
+    highest, random = np.sort(shares, 1), np.random.default_rng(5)
+    changes = np.zeros(2, int)
+    for face in pixels[np.argsort(highest[:, -1] - highest[:, -2])[:8]]:
+        raw = classifier.classify(camera(face, 75, random))
+        changes += [np.count_nonzero(np.diff(labels)) for labels in (raw.argmax(1), smoothed(raw))]
+    assert changes[0] > 60, "they do flicker"
+    assert 5 * changes[1] <= changes[0], changes
+
+
+@pytest.mark.data
+def test_a_step_from_a_neutral_to_a_happy_face_is_told_within_0_3_seconds(
+    real: tuple[Classifier, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    classifier, pixels, labels, shares = real
+    right = (shares.argmax(1) == labels) & (shares.max(1) >= classifier.threshold)
+    before, after = (pixels[right & (labels == emotion)][:10] for emotion in (6, 3))
+    random = np.random.default_rng(6)
+    for neutral, happy in zip(before, after, strict=True):
+        raw = classifier.classify(np.concatenate([camera(neutral, 15, random), camera(happy, 15, random)]))
+        assert 3 in smoothed(raw)[15 : 15 + 8], "0.3 s are 7.5 frames"
 
 
 def test_smoothing_is_the_same_at_every_frame_rate_and_keeps_the_sum() -> None:
