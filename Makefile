@@ -54,5 +54,5 @@ audit: .venv/dev
 
 # the BigQuery emulator, in an environment of its own: what it needs and what Mien needs need not agree
 .venv/bqemulator/complete: tests/emulators.py .venv/dev
-	$(BIN)/python -c 'import sys; sys.path.insert(0, "tests"); import emulators; sys.exit(emulators.install())'
+	$(BIN)/python -c 'import sys; sys.path.insert(0, "tests"); import emulators; sys.exit(emulators.install() or 0)'
 	@touch $@
