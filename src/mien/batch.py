@@ -16,6 +16,7 @@ from mien.table import TableWriter
 from mien.terminal import ShownTable, progress
 from mien.vision.annotate import VideoWriter, annotate, write_picture
 from mien.vision.hiding import Hiding
+from mien.vision.looks import Always
 from mien.vision.parallel import observe_all
 from mien.vision.photos import matching
 from mien.vision.pipeline import Pipeline, shared_models
@@ -69,7 +70,8 @@ def analyze_paths(
     if blur and not annotate:
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
-    models = shared_models(vision)
+    found, classifier = shared_models(vision)
+    detector = Always(found) if blur else found  # a face that comes into view is hidden from its first frame on
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
         records: TableWriter | ShownTable = TableWriter(output) if output else ShownTable()
@@ -86,7 +88,11 @@ def analyze_paths(
                     chosen = selected(source, every=every, fps=fps, start=start, end=end)
                     bar.update(task, total=chosen.expected)
                     pipeline = Pipeline(
-                        *models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s
+                        detector,
+                        classifier,
+                        source.name,
+                        abstain_below=vision.abstain_below,
+                        smoothing_s=vision.smoothing_s,
                     )
                     for frame, observation in observe_all(pipeline, chosen):
                         records.add(observation, frame.path or path)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from making import add_beep, beep_in, grey_levels, truncated_video, write_video
@@ -241,6 +242,25 @@ def test_blurred_faces_cannot_be_found_any_more(
     analyze_paths(settings, [portrait], output=tmp_path / "o.csv", annotate=tmp_path / "o.png", blur=True)
     with Pillow.open(tmp_path / "o.png") as picture:
         assert len(detector.detect(np.asarray(picture.convert("RGB"))[..., ::-1].copy())) == 0
+
+
+def test_who_comes_into_view_is_blurred_from_the_first_frame_on(
+    settings: Settings, detector: Detector, tmp_path: Path
+) -> None:
+    """One person is there, so that they are looked for where they were; another comes just after a whole look."""
+    demo = Demo()
+    images = [cv2.resize(demo.image(number / 25), (320, 180), interpolation=cv2.INTER_AREA) for number in range(12)]
+    (x, y, width, height) = detector.detect(images[0]).boxes[0].astype(int)
+    person = images[0][max(0, y - 20) : y + height + 20, max(0, x - 20) : x + width + 20].copy()
+    wide = [np.hstack([image, np.full((180, 240, 3), 120, np.uint8)]) for image in images]
+    for image in wide[2:]:
+        image[: len(person), 360 : 360 + person.shape[1]] = person
+    film = write_video(tmp_path / "two.mp4", wide, range(0, 480, 40))
+    analyze_paths(settings, [film], output=tmp_path / "o.csv", annotate=tmp_path / "o.mp4", blur=True)
+    with av.open(str(film)) as plain, av.open(str(tmp_path / "o.mp4")) as drawn:
+        for number, frames in enumerate(zip(plain.decode(video=0), drawn.decode(video=0), strict=True)):
+            shown, hidden = (len(detector.detect(frame.to_ndarray(format="bgr24"))) for frame in frames)
+            assert (shown, hidden) == (2 if number >= 2 else 1, 0), number
 
 
 def test_blur_without_a_picture_is_refused(settings: Settings, film: Path, tmp_path: Path) -> None:

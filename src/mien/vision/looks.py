@@ -10,10 +10,25 @@ from __future__ import annotations
 from mien.vision.faces import Detector, FaceDetector, Faces
 from mien.vision.sources import Image
 
-__all__ = ["LOOK_AGAIN_S", "Beat", "look"]
+__all__ = ["LOOK_AGAIN_S", "Always", "Beat", "look"]
 
 LOOK_AGAIN_S = 0.25
 """Who comes into view is seen this much later at most, in seconds."""
+
+
+class Always:
+    """Has a detector look at each whole frame, for those who must not miss a face for even LOOK_AGAIN_S.
+
+    Args:
+        detector: Finds faces.
+    """
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+
+    def detect(self, frame: Image) -> Faces:
+        """Return the faces in a BGR frame, shape (h, w, 3), uint8."""
+        return self._detector.detect(frame)
 
 
 class Beat:
