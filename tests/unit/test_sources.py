@@ -338,6 +338,18 @@ def test_photos_are_told_by_their_content(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "film.mp4")) == 1
 
 
+def test_libtiff_writes_no_lines_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path, whole = tmp_path / "photo.tif", io.BytesIO()
+    picture = Pillow.fromarray(np.random.default_rng(1).integers(0, 256, (60, 60, 3), np.uint8))
+    picture.save(whole, "TIFF", compression="tiff_lzw")
+    damaged = bytearray(whole.getvalue())
+    damaged[400:2400] = bytes(range(250)) * 8
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="cannot read"):
+        decoding.read_photo(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_damaged_photos_end_in_a_picture_or_one_line(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     path = tmp_path / "photo"

@@ -159,6 +159,15 @@ def test_truncated_csv(tmp_path: Path) -> None:
         load(path)
 
 
+def test_parquet_whose_text_is_no_utf8(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "fer2013.parquet", table())
+    content = path.read_bytes()
+    assert b"PublicTest" in content
+    path.write_bytes(content.replace(b"PublicTest", b"Public\xff\xfe\xfd\xfc"))
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        load(path)
+
+
 def test_broken_parquet(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "fer2013.parquet", table())
     whole = path.read_bytes()

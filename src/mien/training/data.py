@@ -190,7 +190,7 @@ def _parquet(path: Path) -> Iterator[Row]:
                     raise InputError(f"{where}: expected a picture's bytes, found {type(image).__name__}")
                 yield Row(where, row["label"], row["usage"], votes, partial(_picture, image, where))
                 number += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"'{path}' cannot be read as Parquet ({reason}); copy or download it again") from error
 

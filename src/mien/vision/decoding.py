@@ -7,6 +7,8 @@ decoded at a part of its size.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import io
 import re
 import struct
@@ -19,7 +21,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError, features
+from PIL import ImageOps, UnidentifiedImageError, _imaging, features
 
 from mien.errors import InputError, MissingExtraError
 from mien.vision.sources import Image
@@ -150,6 +152,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@functools.cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing its own lines to stderr; Pillow's errors say the same, and one line is enough."""
+    with contextlib.suppress(OSError, AttributeError):  # a Pillow that is linked another way
+        linked = ctypes.CDLL(_imaging.__file__)
+        linked.TIFFSetErrorHandler(None)
+        linked.TIFFSetWarningHandler(None)
+
+
 def _prepare(kind: str, name: str) -> None:
     """Make Pillow read a kind that it doesn't read by itself.
 
@@ -159,6 +170,8 @@ def _prepare(kind: str, name: str) -> None:
     """
     if kind == "AVIF" and not features.check("avif"):
         raise InputError(f"cannot read {name}: the Pillow installed here reads no AVIF")
+    if kind == "TIFF":
+        _silence_libtiff()
     if kind != "HEIF":
         return
     try:
