@@ -41,7 +41,6 @@ class LiveModel:
         self._checked_at = time.monotonic()
         self._device = settings.vision.device
         self.classifier = Classifier.load(model_store.in_use(settings).model, device=self._device)
-        log.info("%s %s", self.classifier.model_id, self.classifier.runs_on)
 
     def refresh(self) -> None:
         """Take up the machine's model if it changed; to be called often, it looks each CHECK_S."""

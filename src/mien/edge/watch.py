@@ -83,6 +83,7 @@ def run_watch(
             detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
             opened = _open_named(listed.url, name or listed.name, watchers)
             watchers.append(_Watcher(own, listed, opened, detector, model))
+        log.info("%s %s", model.classifier.model_id, model.classifier.runs_on)
         leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
         show = _show_windows(watchers) if window else None
         for watcher in watchers:
