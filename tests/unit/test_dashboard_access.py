@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+from asking import Client, serving
 from fastapi import FastAPI
-from serving import Client, serving
 
 from mien.config import Settings
 from mien.dashboard import access as access_module

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Client, serving
+from asking import Client, serving
 
 from mien.dashboard.guard import Guard
 from mien.observation import Face, Observation, Probabilities, decode, encode, new_id
