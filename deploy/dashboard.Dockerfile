@@ -1,0 +1,27 @@
+# The dashboard and REST API over a store. The state folder holds who has access: `mien access password NAME` first.
+#
+#   docker build -f deploy/dashboard.Dockerfile -t mien-dashboard .
+ARG PYTHON=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON} AS build
+WORKDIR /build
+RUN python3 -m venv /opt/mien
+COPY deploy/constraints.txt ./
+COPY pyproject.toml README.md LICENSE NOTICES.md ./
+COPY src/ src/
+RUN /opt/mien/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[analyze,bigquery,dashboard,postgres]'
+
+FROM ${PYTHON}
+COPY --from=build /opt/mien /opt/mien
+RUN useradd --system --uid 10001 --home-dir /var/lib/mien --no-create-home --shell /usr/sbin/nologin mien \
+    && install -d -m 0700 -o mien -g mien /var/lib/mien
+ENV PATH=/opt/mien/bin:$PATH MIEN_HOME=/var/lib/mien PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /var/lib/mien
+VOLUME /var/lib/mien
+ENV MIEN_DASHBOARD__HOST=0.0.0.0 MIEN_DASHBOARD__PORT=8080
+EXPOSE 8080
+HEALTHCHECK --start-period=60s --interval=30s --timeout=5s \
+    CMD ["python3", "-c", "import urllib.request as u; u.urlopen(\"http://127.0.0.1:8080/api/v1/health\", timeout=4)"]
+ENTRYPOINT ["mien"]
+CMD ["dashboard"]

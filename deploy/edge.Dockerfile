@@ -1,0 +1,26 @@
+# The edge: cameras, streams and videos in, observations out to a broker. The state folder holds the outbox and pulled models.
+#
+#   docker build -f deploy/edge.Dockerfile -t mien-edge .
+ARG PYTHON=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON} AS build
+WORKDIR /build
+RUN python3 -m venv /opt/mien
+COPY deploy/constraints.txt ./
+COPY pyproject.toml README.md LICENSE NOTICES.md ./
+COPY src/ src/
+RUN /opt/mien/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[s3]'
+
+FROM ${PYTHON}
+COPY --from=build /opt/mien /opt/mien
+RUN useradd --system --uid 10001 --home-dir /var/lib/mien --no-create-home --shell /usr/sbin/nologin mien \
+    && install -d -m 0700 -o mien -g mien /var/lib/mien
+ENV PATH=/opt/mien/bin:$PATH MIEN_HOME=/var/lib/mien PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /var/lib/mien
+VOLUME /var/lib/mien
+# Well as long as a frame was taken into an outbox within the last minute.
+HEALTHCHECK --start-period=60s --interval=30s --timeout=5s \
+    CMD ["sh", "-c", "find /var/lib/mien/outbox -name \"*.db*\" -mmin -1 | grep -q ."]
+ENTRYPOINT ["mien"]
+CMD ["watch"]

@@ -1,0 +1,26 @@
+# The forwarder: observations in from a broker, rows out to a store.
+#
+#   docker build -f deploy/forward.Dockerfile -t mien-forward .
+ARG PYTHON=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON} AS build
+WORKDIR /build
+RUN python3 -m venv /opt/mien
+COPY deploy/constraints.txt ./
+COPY pyproject.toml README.md LICENSE NOTICES.md ./
+COPY src/ src/
+RUN /opt/mien/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[bigquery,postgres]'
+
+FROM ${PYTHON}
+COPY --from=build /opt/mien /opt/mien
+RUN useradd --system --uid 10001 --home-dir /var/lib/mien --no-create-home --shell /usr/sbin/nologin mien \
+    && install -d -m 0700 -o mien -g mien /var/lib/mien
+ENV PATH=/opt/mien/bin:$PATH MIEN_HOME=/var/lib/mien PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /var/lib/mien
+VOLUME /var/lib/mien
+ENV MIEN_FORWARD__METRICS_PORT=9100
+HEALTHCHECK --start-period=60s --interval=30s --timeout=5s \
+    CMD ["python3", "-c", "import urllib.request as u; u.urlopen(\"http://127.0.0.1:9100/health\", timeout=4)"]
+ENTRYPOINT ["mien"]
+CMD ["forward"]

@@ -1,0 +1,25 @@
+# Training: FER-2013 in, checkpoints and models out, to a folder or s3://. On x86-64 its torch brings CUDA; run it with --gpus all.
+#
+#   docker build -f deploy/train.Dockerfile -t mien-train .
+ARG PYTHON=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON} AS build
+WORKDIR /build
+RUN python3 -m venv /opt/mien
+COPY deploy/constraints.txt ./
+COPY pyproject.toml README.md LICENSE NOTICES.md ./
+COPY src/ src/
+RUN /opt/mien/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[s3,train]'
+
+FROM ${PYTHON}
+COPY --from=build /opt/mien /opt/mien
+RUN useradd --system --uid 10001 --home-dir /var/lib/mien --no-create-home --shell /usr/sbin/nologin mien \
+    && install -d -m 0700 -o mien -g mien /var/lib/mien
+ENV PATH=/opt/mien/bin:$PATH MIEN_HOME=/var/lib/mien PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /var/lib/mien
+VOLUME /var/lib/mien
+# A run ends by itself and says by its exit code how.
+HEALTHCHECK NONE
+ENTRYPOINT ["mien"]
+CMD ["train", "--help"]
