@@ -35,8 +35,12 @@ Paths = Annotated[
 ]
 Data = Annotated[DataKind, typer.Option(help="What the tables beside the page are written as: parquet or csv.")]
 Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
-Anonymous = Annotated[bool, typer.Option("--anonymous", help="No pictures, no single people, only aggregates over at least K of them.")]
-AtLeast = Annotated[int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")]
+Anonymous = Annotated[
+    bool, typer.Option("--anonymous", help="No pictures, no single people, only aggregates over at least K of them.")
+]
+AtLeast = Annotated[
+    int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
+]
 Fps = Annotated[float, typer.Option(min=0.2, max=60, help="Look at a video so many times a second.")]
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
