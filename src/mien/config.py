@@ -162,6 +162,12 @@ class DashboardSettings(Section):
     login_hours: float = Field(12.0, gt=0, le=87_600, description="A login lasts so long.")
     tls_cert: Path | None = Field(None, description="Serve HTTPS: the certificate and its chain, PEM.")
     tls_key: Path | None = Field(None, description="The private key of `tls_cert`, where that file lacks it.")
+    media: Path | None = Field(
+        None, description="Videos, tables and photos in this folder can be chosen on the page Reports; default: none."
+    )
+    upload_mb: int = Field(
+        2048, ge=1, le=1_000_000, description="Files that wait to be reported on may have so many MiB together."
+    )
     requests_per_s: float = Field(
         100.0, gt=0, le=1e6, description="One caller may ask the API so often in a second; five times as often at once."
     )

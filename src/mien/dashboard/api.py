@@ -16,12 +16,14 @@ from mien.config import Settings
 from mien.dashboard.analysing import Analyst, analysing
 from mien.dashboard.bodies import ErrorBody
 from mien.dashboard.exporting import Exports, exporting
+from mien.dashboard.making import Making
 from mien.dashboard.marking import marking
 from mien.dashboard.metrics import measuring
 from mien.dashboard.problems import answer_errors
 from mien.dashboard.queries import Queries, store_url
 from mien.dashboard.reading import reading
 from mien.dashboard.records import Records
+from mien.dashboard.reporting import reporting
 from mien.dashboard.streaming import Streams, streaming
 from mien.edge import model_store
 
@@ -37,12 +39,14 @@ class Api:
 
     Attributes:
         app: The application to mount under /api.
+        making: Makes reports.
     """
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
         self._records = Records(store_url(settings))
         self._analyst = Analyst(model_store.in_use(settings))
         self._exports = Exports()
+        self.making = Making(settings)
         problems: dict[int | str, dict[str, Any]] = {
             code: {"model": ErrorBody} for code in (400, 401, 403, 404, 405, 413, 422, 429, 503)
         }
@@ -56,12 +60,13 @@ class Api:
         self.app.include_router(marking(self._records))
         self.app.include_router(analysing(self._analyst))
         self.app.include_router(exporting(queries, self._records, self._exports))
+        self.app.include_router(reporting(self.making, queries))
         streams = Streams(queries)
         self.app.include_router(streaming(streams))
         self.app.include_router(measuring(queries, streams))
 
     def close(self) -> None:
         """Give back what it keeps open."""
-        for part in (self._exports, self._analyst, self._records):
+        for part in (self.making, self._exports, self._analyst, self._records):
             with suppress(RuntimeError):
                 part.close()

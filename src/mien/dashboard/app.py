@@ -25,6 +25,7 @@ from mien.dashboard.login import Login
 from mien.dashboard.pages import STATIC, Diagnose, add_pages
 from mien.dashboard.problems import answer_errors, error_response
 from mien.dashboard.queries import Queries, store_url
+from mien.dashboard.reporting import finished
 from mien.dashboard.sessions import Sessions
 from mien.errors import MienError
 
@@ -87,7 +88,8 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     listener = Listener(settings)
     queries = Queries(store_url(settings), listener)
     api = Api(queries, settings)
-    add_pages(queries, settings, diagnose)
+    api.making.uploads.tidy()
+    add_pages(queries, settings, diagnose, api.making)
     address = _address(host, listening, "https" if tls else "http")
     cookie = f"{'__Host-' if tls else ''}mien-{listening.getsockname()[1]}"
     lasting_s = settings.dashboard.login_hours * 3600
@@ -119,6 +121,7 @@ def _build(api: Api, login: Login) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     answer_errors(app)
     app.include_router(login.router)
+    app.include_router(finished(api.making))
     app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
     app.mount("/api", api.app)
     app.mount("/assets", StaticFiles(directory=STATIC))

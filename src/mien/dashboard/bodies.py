@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -15,11 +15,14 @@ __all__ = [
     "Identity",
     "MarkerBody",
     "NewMarker",
+    "NewReport",
     "ObservationsBody",
     "Point",
+    "ReportBody",
     "SourceBody",
     "SummaryBody",
     "TimelineBody",
+    "UploadBody",
 ]
 
 SOURCE = "^[a-z0-9_-]{1,64}$"
@@ -155,3 +158,60 @@ class Analysed(BaseModel):
     model: str
     elapsed_ms: float
     faces: list[FaceBody]
+
+
+Source = Annotated[str, StringConstraints(pattern=SOURCE)]
+Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+
+
+class NewReport(BaseModel):
+    """A report to make: of uploaded files, of files in `dashboard.media`, or of a part of the store."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    kind: Literal["film", "meeting", "audience", "album"]
+    files: list[Key] = Field([], max_length=5000, description="Uploaded files: what the report is made of.")
+    media: list[Annotated[str, StringConstraints(max_length=1000)]] = Field(
+        [], max_length=1000, description="Files and folders in the folder that `dashboard.media` names."
+    )
+    source: list[Source] = Field([], max_length=100, description="Sources of the store.")
+    start: datetime | None = Field(None, alias="from", description="Of the store: from when on.")
+    end: datetime | None = Field(None, alias="to", description="Of the store: until when.")
+    fps: float | None = Field(None, ge=0.2, le=60, description="Look at a video so many times a second.")
+    blur: bool = Field(False, description="Hide the faces in pictures.")
+    anonymous: int | None = Field(None, ge=2, le=10_000, description="Only aggregates over at least so many people.")
+    moments: int = Field(3, ge=0, le=20, description="film: so many key moments of each kind.")
+    transcript: Key | None = Field(None, description="meeting: the uploaded transcript.")
+    speakers: Key | None = Field(None, description="meeting: the uploaded CSV that says which face is whose.")
+    offset: float | None = Field(None, ge=-86_400, le=86_400, description="meeting: seconds to add to its times.")
+    consent: str | None = Field(None, max_length=500, description="meeting: who agreed, and when.")
+    events: Key | None = Field(None, description="audience: the uploaded events.")
+    seats: Key | None = Field(None, description="audience: the uploaded CSV of seats.")
+    baseline_s: float = Field(5.0, ge=1, le=300, description="audience: seconds before an event.")
+    window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it.")
+    best: int = Field(20, ge=1, le=500, description="album: choose so many.")
+    emotion: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"] = "happy"
+
+
+class ReportBody(BaseModel):
+    """A report that was asked for."""
+
+    id: str
+    kind: str
+    by: str
+    asked: datetime
+    title: str
+    state: Literal["waiting", "working", "done", "stopped", "failed"]
+    message: str = Field(description="What it found, or one line on why there is none.")
+    step: str = Field(description="What is under way.")
+    share: float | None = Field(description="How much of the step is done, 0 to 1.")
+    left_s: float | None = Field(description="How long the step will take, in seconds.")
+    files: list[str] = Field(description="Addresses of what was written: the page first, the archive of all last.")
+
+
+class UploadBody(BaseModel):
+    """A file that waits for its report, for an hour at most."""
+
+    id: str
+    name: str
+    bytes: int

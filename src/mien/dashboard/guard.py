@@ -40,6 +40,15 @@ PLAIN_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+REPORT_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""What a report was made of is strangers' names and pictures: its page has no script and no origin."""
+
+REPORT = re.compile(r"/reports/.")
+"""Where finished reports are."""
+
 PLAIN = re.compile(r"/(api|assets|login|logout)(/|$)")
 """Where there is no page of NiceGUI's."""
 
@@ -49,8 +58,8 @@ PUBLIC = re.compile(r"/login|/assets/(login\.css|icon\.svg)|/favicon\.ico|/api/v
 SAFE = {"GET", "HEAD", "OPTIONS"}
 FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"}
 LARGEST_BODY = 1 << 16
-UNBOUNDED = {"/api/v1/analyze"}
-"""It bounds its bodies itself, at more."""
+UNBOUNDED = {"/api/v1/analyze", "/api/v1/uploads"}
+"""They bound their bodies themselves, at more."""
 
 STILL_S = 5.0
 """So often who holds a WebSocket is asked for again."""
@@ -114,13 +123,14 @@ class Guard:
             await self._app(scope, *_ended_with(scope, receive, send))
             return
         answer = refusal or self._too_large(scope, headers)
-        policy = PLAIN_POLICY if PLAIN.match(scope["path"]) else PAGE_POLICY
+        policy = _policy(scope["path"])
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 sent.update({**HEADERS, "content-security-policy": policy})
-                if scope["path"].startswith("/api/") or (who != LOCAL and policy is PAGE_POLICY and _is_page(sent)):
+                private = scope["path"].startswith("/api/") or policy is REPORT_POLICY
+                if private or (who != LOCAL and policy is PAGE_POLICY and _is_page(sent)):
                     sent.setdefault("cache-control", "no-store")
             await send(message)
 
@@ -223,6 +233,12 @@ def _ended_with(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Se
             await send(message)
 
     return receive_while_known, send_while_known
+
+
+def _policy(path: str) -> str:
+    if REPORT.match(path):
+        return REPORT_POLICY
+    return PLAIN_POLICY if PLAIN.match(path) else PAGE_POLICY
 
 
 def _is_page(headers: Headers) -> bool:

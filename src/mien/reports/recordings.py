@@ -55,6 +55,7 @@ class Inputs:
         since: From when on, in the store.
         until: Until when, in the store.
         fps: Videos are looked at so many times a second.
+        folder: Videos that tables name are looked for in this folder alone; None: where the tables say.
     """
 
     paths: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ class Inputs:
     since: datetime | None = None
     until: datetime | None = None
     fps: float = 5.0
+    folder: Path | None = None
 
     def asked(self) -> dict[str, Any]:
         """Return what was asked for, as the report tells it."""
@@ -131,8 +133,10 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
     failed: list[str] = []
     for path in _files(inputs.paths):
         try:
-            table = Path(path).suffix.lower() in TABLES
-            found += _from_table(Path(path), job) if table else [_from_video(path, inputs.fps, settings, job)]
+            if Path(path).suffix.lower() in TABLES:
+                found += _from_table(Path(path), inputs.folder, job)
+            else:
+                found.append(_from_video(path, inputs.fps, settings, job))
         except InputError as error:  # noqa: PERF203
             failed.append(str(error))
     if not found:
@@ -195,11 +199,11 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
         yield Recording(source, None, rows.table(), None, first)
 
 
-def _from_table(path: Path, job: Job) -> list[Recording]:
+def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:
     job.tell(f"reading {path.name}", 0)
     if not path.exists():
         raise InputError(f"cannot read '{path}': there is no such file")
-    return _from_lines(path) if path.suffix.lower() == ".jsonl" else _from_columns(path)
+    return _from_lines(path) if path.suffix.lower() == ".jsonl" else _from_columns(path, folder)
 
 
 def _from_lines(path: Path) -> list[Recording]:
@@ -226,7 +230,7 @@ def _from_lines(path: Path) -> list[Recording]:
     return found
 
 
-def _from_columns(path: Path) -> list[Recording]:
+def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
     import polars as pl
 
     try:
@@ -253,13 +257,13 @@ def _from_columns(path: Path) -> list[Recording]:
     try:
         table = table.with_columns(pl.col("file", "source", "session", "model").cast(pl.String).fill_null(""))
         for (file, source), part in table.group_by(["file", "source"], maintain_order=True):
-            found.append(_of_part(path, str(file), str(source), part))
+            found.append(_of_part(path, folder, str(file), str(source), part))
     except pl.exceptions.PolarsError as error:
         raise InputError(f"cannot report on '{path}': {str(error).splitlines()[0]}") from error
     return found
 
 
-def _of_part(path: Path, file: str, source: str, part: pl.DataFrame) -> Recording:
+def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.DataFrame) -> Recording:
     import polars as pl
 
     notes: list[str] = []
@@ -279,7 +283,8 @@ def _of_part(path: Path, file: str, source: str, part: pl.DataFrame) -> Recordin
         pl.col("emotion").cast(pl.String),
         *(pl.col(name).cast(pl.Float64) for name in EMOTIONS),
     )
-    medium = next((there for there in (Path(file), path.parent / file) if file and there.is_file()), None)
+    places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
+    medium = next((there for there in places if file and there.is_file()), None)
     return Recording(source or path.stem, medium, _finished(faces), None, None, notes)
 
 

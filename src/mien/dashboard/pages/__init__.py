@@ -5,9 +5,11 @@ from __future__ import annotations
 from nicegui import Client, ui
 
 from mien.config import Settings
+from mien.dashboard.making import Making
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.live import Live
 from mien.dashboard.pages.pulse import Pulse
+from mien.dashboard.pages.reports import Reports
 from mien.dashboard.pages.shell import STATIC, build
 from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.pages.trial import Trial
@@ -17,16 +19,18 @@ from mien.dashboard.who import may, who_asks
 __all__ = ["STATIC", "Diagnose", "add_pages"]
 
 
-def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose) -> None:
+def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: Making) -> None:
     """Let NiceGUI serve the pages.
 
     Args:
         queries: Answers what they show.
         settings: Where things are.
         diagnose: The doctor.
+        making: Makes reports.
     """
     pulse = Pulse()
     live, history, trial = Live(queries), History(queries), Trial(queries)
+    reports = Reports(queries, making)
     system = System(queries, settings, pulse, diagnose)
 
     @ui.page("/", response_timeout=10)
@@ -40,6 +44,10 @@ def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose) -> None:
     @ui.page("/try", response_timeout=10)
     def show_trial(client: Client) -> None:
         build("/try", client, trial, pulse, scripts=("try",))
+
+    @ui.page("/reports", response_timeout=10)
+    def show_reports(client: Client) -> None:
+        build("/reports", client, reports, pulse, scripts=("reports",))
 
     @ui.page("/system", response_timeout=10)
     def show_system(client: Client) -> None:

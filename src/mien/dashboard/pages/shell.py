@@ -27,7 +27,7 @@ __all__ = ["NAVIGATION", "STATIC", "build", "part", "status"]
 STATIC = Path(__file__).parents[1] / "static"
 """The folder with the style sheet, the scripts and the parts of the pages that never change."""
 
-NAVIGATION = {"/": "Live", "/history": "History", "/try": "Try it", "/system": "System"}
+NAVIGATION = {"/": "Live", "/history": "History", "/try": "Try it", "/reports": "Reports", "/system": "System"}
 """The pages by path, in the order of the navigation."""
 
 

@@ -1,0 +1,102 @@
+"""The page Reports: what can be reported on, what is being made, and what was made, to open and to download."""
+
+from __future__ import annotations
+
+import asyncio
+import time as clock
+from datetime import datetime
+
+from mien.dashboard.cards import text
+from mien.dashboard.making import Made, Making
+from mien.dashboard.media import list_media
+from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.pages.shell import status
+from mien.dashboard.queries import Queries
+from mien.dashboard.wording import moment, stretch
+
+__all__ = ["Reports"]
+
+SHOWN = 100
+"""So many of the finished reports are shown, the newest."""
+
+FRESH_S = 5.0
+"""So often the folder of media is looked at."""
+
+KINDS = {"film": "Film", "meeting": "Meeting", "audience": "Audience", "album": "Album"}
+
+
+class Reports:
+    """What fills the page.
+
+    Args:
+        queries: Answers what it shows.
+        making: Makes and keeps reports.
+    """
+
+    def __init__(self, queries: Queries, making: Making) -> None:
+        self._queries, self._making = queries, making
+        self._media: tuple[float, dict[str, list[str]]] = (-FRESH_S, {})
+
+    async def parts(self, look: Look, now: datetime) -> Parts:
+        """Return everything that the page shows at this moment."""
+        known = self._making.all()
+        under_way = [one for one in reversed(known) if one.state in ("waiting", "working")]
+        ended = [one for one in known if one.state not in ("waiting", "working")]
+        parts = await status(self._queries, look, now) | {
+            "html:under-way": "".join(map(_under_way, under_way)),
+            "html:ended": "".join(_ended(one, look, now) for one in ended[:SHOWN]) or NONE,
+            "call:progress": {one.key: _progress(one) for one in under_way},
+        }
+        if look.role == "viewer":
+            return parts
+        states = await self._queries.sources()
+        return parts | {"call:storeSources": [one.source for one in states], "call:media": await self._offered()}
+
+    async def _offered(self) -> dict[str, list[str]]:
+        if clock.monotonic() - self._media[0] >= FRESH_S:
+            folder = self._making.settings.dashboard.media
+            self._media = clock.monotonic(), await asyncio.to_thread(list_media, folder)
+        return self._media[1]
+
+
+NONE = '<li class="fine">None yet. What is made here stays until it is deleted.</li>'
+
+
+def _under_way(one: Made) -> str:
+    label = text(f"{KINDS[one.kind]} of {one.title}")
+    return (
+        f'<li class="under-way" data-report="{one.key}"><h3>{label}</h3>'
+        f'<span class="track" role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100">'
+        f'<i></i></span><p class="fine said"></p>'
+        f'<button type="button" class="button" data-stop="{one.key}">Cancel</button></li>'
+    )
+
+
+def _progress(one: Made) -> tuple[float | None, str]:
+    """Return how much is done, in percent, and the words for it."""
+    if one.state == "waiting":
+        return None, "Waits for those before it"
+    words = [one.step.capitalize() if one.share is None else f"{one.step.capitalize()}: {100 * one.share:.0f}\u202f%"]
+    if one.left_s is not None and one.left_s >= 1:
+        words.append(f"about {stretch(one.left_s)} left")
+    return (None if one.share is None else round(100 * one.share, 1)), " · ".join(words)
+
+
+def _ended(one: Made, look: Look, now: datetime) -> str:
+    when = f"{KINDS[one.kind]} · {moment(one.asked, look.zone, now)} · {text(one.by)}"
+    links = ""
+    if one.state == "done":
+        place = f"/reports/{one.key}/"
+        links = (
+            f'<a class="button" href="{place}{one.files[0]}" target="_blank" rel="noopener">Open</a>'
+            f'<a class="button" href="{place}{one.files[-1]}" download>Data</a>'
+        )
+    named = text(one.title)
+    delete = (
+        f'<button type="button" class="button edit" data-delete="{one.key}">'
+        f'{"Delete" if one.state == "done" else "Dismiss"}<span class="unseen"> {named}</span></button>'
+    )
+    return (
+        f'<li class="{one.state}"><div><h3>{named}</h3><p>{text(one.message)}</p><p class="fine">{when}</p></div>'
+        f'<div class="doing">{links}{delete}</div></li>'
+    )

@@ -1,0 +1,169 @@
+/* The page Reports: the form, its files on their way, and what is under way. */
+"use strict";
+
+(() => {
+  const { all, byId, functions } = mien;
+  const ASKED = {
+    film: "Films, or tables of mien analyze",
+    meeting: "The recording, or a table of mien analyze",
+    audience: "Recordings of people watching, or tables of mien analyze",
+    album: "Photos",
+  };
+  const PHOTOS = ".jpg,.jpeg,.png,.webp,.tif,.tiff,.bmp,.avif,.heic,.heif,.ppm,.pgm";
+  const VIDEOS = ".mp4,.mkv,.mov,.avi,.webm,.m4v,.mpg,.mpeg,.ts,.wmv,.mxf,.flv,.3gp,.parquet,.csv,.jsonl";
+  let kind = "film";
+  let of = "files";
+  let media = {};
+  let sending = null; // the request that carries a file just now
+
+  const say = (words, bad = false) => {
+    const place = byId("report-said");
+    if (!place) return;
+    place.textContent = words;
+    place.classList.toggle("bad", bad);
+  };
+
+  function show() {
+    if (!byId("report")) return;
+    if (kind === "album") of = "files";
+    const press = (name, value) => all(`[data-${name}]`).forEach((one) => one.matches("button") && one.setAttribute("aria-pressed", String(one.dataset[name] === value)));
+    press("kind", kind);
+    press("of", of);
+    all("[data-for]").forEach((one) => (one.hidden = !one.dataset.for.split(" ").includes(kind)));
+    all("[data-made]").forEach((one) => (one.hidden = one.dataset.made !== of));
+    byId("files-are").textContent = ASKED[kind];
+    byId("report-files").accept = kind === "album" ? PHOTOS : VIDEOS;
+    const form = byId("report");
+    form.elements.transcript.required = kind === "meeting";
+    form.elements.events.required = kind === "audience";
+    offer();
+  }
+
+  function fill(select, names) {
+    const chosen = new Set([...select.selectedOptions].map((option) => option.value));
+    select.replaceChildren(...names.map((name) => new Option(name, name, false, chosen.has(name))));
+  }
+
+  function offer() {
+    const names = media[kind === "album" ? "photo" : "recording"] ?? [];
+    byId("media-field").hidden = !names.length;
+    fill(byId("report").elements.media, names);
+  }
+
+  functions.media = (offered) => {
+    media = offered;
+    if (byId("report")) offer();
+  };
+  functions.storeSources = (names) => byId("report") && fill(byId("report").elements.source, names);
+  functions.progress = (working) => {
+    for (const [key, [share, words]] of Object.entries(working)) {
+      const row = document.querySelector(`[data-report="${key}"]`);
+      if (!row) continue;
+      row.querySelector(".said").textContent = words;
+      const bar = row.querySelector(".track");
+      bar.firstChild.style.width = `${share ?? 0}%`;
+      if (share === null) bar.removeAttribute("aria-valuenow");
+      else bar.setAttribute("aria-valuenow", Math.round(share));
+    }
+  };
+
+  async function told(answer) {
+    const body = answer.status === 204 ? null : await answer.json().catch(() => null);
+    if (!answer.ok) throw new Error(body?.error?.message ?? `the server answered ${answer.status}`);
+    return body;
+  }
+
+  /* fetch does not say how much of a body has gone out. */
+  function send(file, place) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      sending = request;
+      request.open("POST", `/api/v1/uploads?name=${encodeURIComponent(file.name)}`);
+      request.setRequestHeader("content-type", "application/octet-stream");
+      request.upload.onprogress = (event) => {
+        const part = event.total ? `: ${Math.round((100 * event.loaded) / event.total)}\u202f%` : "";
+        say(`Sending ${file.name}${place}${part}`);
+      };
+      request.onload = () => {
+        let body = null;
+        try {
+          body = JSON.parse(request.responseText);
+        } catch {}
+        if (request.status === 201) resolve(body.id);
+        else reject(new Error(body?.error?.message ?? `the server answered ${request.status}`));
+      };
+      request.onerror = () => reject(new Error(`'${file.name}' did not arrive: the server closed the connection`));
+      request.onabort = () => reject(new Error("Nothing was sent."));
+      request.send(file);
+    });
+  }
+
+  async function order(form) {
+    const fields = form.elements;
+    const shown = (name) => !fields[name].closest("[hidden]") && fields[name].value !== "";
+    const body = { kind };
+    for (const name of ["moments", "offset", "baseline_s", "window_s", "best", "fps"]) if (shown(name)) body[name] = Number(fields[name].value);
+    for (const name of ["consent", "emotion"]) if (shown(name)) body[name] = fields[name].value;
+    if (shown("blur")) body.blur = fields.blur.checked;
+    if (shown("anonymous") && fields.anonymous.checked) body.anonymous = Number(fields.k.value);
+    const extra = ["transcript", "events", "speakers", "seats"].filter(shown);
+    const files = of === "files" ? [...fields.files.files] : [];
+    if (of === "files") body.media = [...fields.media.selectedOptions].map((option) => option.value);
+    else {
+      body.source = [...fields.source.selectedOptions].map((option) => option.value);
+      for (const name of ["from", "to"]) if (shown(name)) body[name] = new Date(fields[name].value).toISOString();
+    }
+    if (of === "files" && !files.length && !body.media.length) throw new Error("Choose at least one file.");
+    if (of === "store" && !body.source.length && !body.from && !body.to) throw new Error("Choose a source, or a period.");
+    const count = files.length + extra.length;
+    let number = 0;
+    const place = () => ((number += 1), count > 1 ? ` (${number} of ${count})` : "");
+    for (const name of extra) body[name] = await send(fields[name].files[0], place());
+    body.files = [];
+    for (const file of files) body.files.push(await send(file, place()));
+    return body;
+  }
+
+  async function make(form) {
+    const button = form.querySelector("[type=submit]");
+    button.disabled = true;
+    try {
+      const body = await order(form);
+      const asked = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+      await told(await fetch("/api/v1/reports", asked));
+      form.reset();
+      say("It is under way; you may leave this page.");
+    } catch (error) {
+      say(error.message, true);
+    } finally {
+      button.disabled = false;
+      sending = null;
+    }
+  }
+
+  async function remove(key) {
+    try {
+      await told(await fetch(`/api/v1/reports/${key}`, { method: "DELETE" }));
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const data = event.target.closest("button")?.dataset ?? {};
+    if (data.kind) kind = data.kind;
+    if (data.of) of = data.of;
+    if (data.kind || data.of) {
+      say("");
+      show();
+    }
+    if (data.stop || data.delete) remove(data.stop ?? data.delete);
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "report") return;
+    event.preventDefault();
+    make(event.target);
+  });
+  addEventListener("beforeunload", (event) => sending && event.preventDefault());
+  mien.listeners.push(show);
+})();

@@ -1,0 +1,192 @@
+"""A report made in a process of its own: an `Order` goes in as a line of JSON, `Event`s come out as lines of JSON.
+
+So what is uploaded is decoded apart from the server that took it, at low priority, and can be ended at any moment. The
+process ends when its standard input does: nobody waits for the report any more.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import threading
+import time as clock
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import msgspec
+
+from mien.config import checked
+from mien.errors import MienError, PartialError
+from mien.observation import Emotion
+from mien.reports.album import AlbumRequest, report_album
+from mien.reports.audience import AudienceRequest, report_audience
+from mien.reports.film import FilmRequest, report_film
+from mien.reports.job import Job
+from mien.reports.meeting import MeetingRequest, report_meeting
+from mien.reports.recordings import Inputs
+from mien.reports.report import Report
+
+__all__ = ["KINDS", "Event", "Kind", "Order"]
+
+log = logging.getLogger(__name__)
+
+Kind = Literal["film", "meeting", "audience", "album"]
+
+KINDS: tuple[Kind, ...] = ("film", "meeting", "audience", "album")
+
+TELL_S = 0.25
+"""So often it says how far it is."""
+
+PATIENCE_S = 10.0
+"""So long the work may take to end once nobody waits for it."""
+
+
+class Order(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is to be made, of what, and where to.
+
+    Attributes:
+        kind: Which report.
+        settings: The settings that it needs, nested: `home` and `vision`.
+        folder: The folder that file names are relative to; nothing outside it is read.
+        output: The folder for the page and its data.
+        paths: Videos, tables or photos.
+        store: The URL of a store in place of paths, with `sources`, `since` and `until`.
+    """
+
+    kind: Kind
+    settings: dict[str, Any]
+    folder: str
+    output: str
+    paths: tuple[str, ...] = ()
+    store: str | None = None
+    sources: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    fps: float = 5.0
+    moments: int = 3
+    blur: bool = False
+    anonymous: int | None = None
+    transcript: str = ""
+    speakers: str | None = None
+    offset: float | None = None
+    consent: str | None = None
+    events: str = ""
+    seats: str | None = None
+    baseline_s: float = 5.0
+    window_s: float = 10.0
+    best: int = 20
+    emotion: Emotion = "happy"
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the process says: how far a step is, or how it ended.
+
+    Attributes:
+        step: What is under way.
+        done: How much of it is done.
+        total: Of how much, where that is known.
+        ended: How the work ended, at the end.
+        title: Of the report that was made.
+        message: What the report found, or one line on why there is none.
+        files: The names of the files that were written, the page first.
+    """
+
+    step: str = ""
+    done: float = 0.0
+    total: float | None = None
+    ended: Literal["", "done", "stopped", "failed"] = ""
+    title: str = ""
+    message: str = ""
+    files: list[str] = []
+
+
+def main() -> None:
+    """Make the report that standard input orders; what libraries print goes to standard error."""
+    said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    orders = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
+    order = msgspec.json.decode(orders.readline(), type=Order)
+    os.chdir(order.folder)
+    if hasattr(os, "nice"):
+        os.nice(10)
+    job = Job(_Teller(said))
+    threading.Thread(target=_listen, args=(orders, job), daemon=True).start()
+    try:
+        ended = _made(order, job)
+    except PartialError as error:
+        ended = Event(ended="stopped", message=str(error))
+    except MienError as error:
+        ended = Event(ended="failed", message=str(error))
+    except Exception:  # of a library, over a hostile file: whoever waits must hear that it ended
+        log.exception("a report failed")
+        ended = Event(ended="failed", message="the report failed unforeseen; the dashboard's log says why")
+    _say(said, ended)
+
+
+def _made(order: Order, job: Job) -> Event:
+    report = _report(order, job)
+    if order.store:
+        report.asked["store"] = "the dashboard's"  # where it is, is no business of everybody who may look
+    page = Path(order.output) / f"{order.kind}.html"
+    files = report.write(page)
+    packed = page.with_suffix(".zip")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, file.name)
+    names = [file.name for file in (*files, packed)]
+    return Event(ended="done", title=report.title, message=report.lead, files=names)
+
+
+def _report(order: Order, job: Job) -> Report:
+    settings = checked(order.settings, "the order")
+    since, until = order.since, order.until
+    inputs = Inputs(order.paths, order.store, order.sources, since, until, order.fps, Path(order.folder))
+    if order.kind == "film":
+        return report_film(FilmRequest(inputs, order.moments, order.blur, order.anonymous), settings, job)
+    if order.kind == "meeting":
+        speakers = Path(order.speakers) if order.speakers else None
+        meeting = MeetingRequest(
+            inputs, Path(order.transcript), speakers, order.offset, order.consent, order.blur, order.anonymous
+        )
+        return report_meeting(meeting, settings, job)
+    if order.kind == "audience":
+        seats = Path(order.seats) if order.seats else None
+        audience = AudienceRequest(inputs, Path(order.events), seats, order.baseline_s, order.window_s, order.anonymous)
+        return report_audience(audience, settings, job)
+    photos = tuple(Path(path) for path in order.paths)
+    return report_album(AlbumRequest(photos, order.best, order.emotion, None, order.blur), settings, job)
+
+
+class _Teller:
+    """Says how far a job is, not more often than anybody wants to hear it."""
+
+    def __init__(self, said: BinaryIO) -> None:
+        self._said, self._step, self._at = said, "", 0.0
+
+    def __call__(self, step: str, done: float, total: float | None) -> None:
+        now = clock.monotonic()
+        if step != self._step or now - self._at >= TELL_S:
+            self._step, self._at = step, now
+            _say(self._said, Event(step, done, total))
+
+
+def _say(said: BinaryIO, event: Event) -> None:
+    said.write(msgspec.json.encode(event) + b"\n")
+    said.flush()
+
+
+def _listen(orders: io.FileIO, job: Job) -> None:
+    """End the work when nobody waits for it any more."""
+    while orders.read(1):
+        pass
+    job.cancel.set()
+    clock.sleep(PATIENCE_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

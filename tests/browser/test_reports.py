@@ -1,0 +1,105 @@
+"""The page Reports: a clip is sent, a report made of it, followed, opened and deleted; another is cancelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import pytest
+from playwright.sync_api import Page, expect
+from serving import dashboard
+from visits import Visit, keep
+
+from mien.vision.demo import PORTRAIT
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A dashboard's address, and a folder with clip.mp4, long.mp4 and damaged.mp4."""
+    folder = tmp_path_factory.mktemp("reports")
+    (folder / "home").mkdir()
+    write(folder / "clip.mp4", 30)
+    write(folder / "long.mp4", 6000)
+    (folder / "damaged.mp4").write_bytes((folder / "clip.mp4").read_bytes()[:200])
+    with dashboard(folder / "home") as address:
+        yield address, folder
+    assert list((folder / "home" / "reports").glob("uploads/*")) == []
+
+
+def write(path: Path, frames: int) -> None:
+    """Write a video of the demo's portrait, ten frames a second."""
+    image = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 288))
+    with av.open(path, "w") as video:
+        stream = video.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 288, "yuv420p"
+        for _ in range(frames):
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        video.mux(stream.encode(None))
+
+
+def make(page: Page, *files: Path) -> None:
+    page.locator("#report-files").set_input_files(files)
+    page.get_by_role("button", name="Make the report").click()
+
+
+def test_a_report_is_made_followed_opened_and_deleted(place: tuple[str, Path], visit: Open) -> None:
+    address, folder = place
+    page = visit(f"{address}/reports").page
+    expect(page.locator("#ended")).to_contain_text("None yet")
+    make(page, folder / "clip.mp4")
+    expect(page.locator("#report-said")).to_contain_text("under way")
+    done = page.locator("#ended li.done")
+    expect(done.locator("h3")).to_have_text("How happy is clip?")
+    expect(page.locator("#under-way li")).to_have_count(0)
+    with page.expect_popup() as opened:
+        done.get_by_role("link", name="Open").click()
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("How happy is clip?")
+    expect(opened.value.locator("svg").first).to_be_visible()
+    assert opened.value.evaluate("self.origin") == "null"
+    opened.value.close()
+    with page.expect_download() as data:
+        done.get_by_role("link", name="Data").click()
+    assert data.value.suggested_filename == "film.zip"
+    done.get_by_role("button", name="Delete").click()
+    expect(done).to_have_count(0)
+
+
+def test_a_long_one_tells_how_far_it_is_and_is_cancelled(
+    place: tuple[str, Path], visit: Open, screenshots: Path | None
+) -> None:
+    address, folder = place
+    page = visit(f"{address}/reports").page
+    make(page, folder / "long.mp4")
+    row = page.locator("#under-way li")
+    expect(row.locator(".said")).to_have_text(re.compile(r"^Analysing long\.mp4: \d+\u202f% · about .+ left$"))
+    expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"^\d+$"))
+    if screenshots:
+        pictures(page, folder, screenshots)
+    row.first.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#ended li.stopped")).to_contain_text("the report was stopped")
+
+
+def pictures(page: Page, folder: Path, screenshots: Path) -> None:
+    """Keep a picture of the page with something on it."""
+    page.get_by_role("button", name="Meeting").click()
+    keep(page, screenshots / "report.webp", folder)
+    page.reload()
+
+
+def test_a_damaged_upload_gives_one_line(place: tuple[str, Path], visit: Open) -> None:
+    address, folder = place
+    page = visit(f"{address}/reports").page
+    make(page, folder / "damaged.mp4")
+    failed = page.locator("#ended li.failed")
+    expect(failed).to_contain_text("damaged.mp4")
+    failed.get_by_role("button", name="Dismiss").click()
+    expect(failed).to_have_count(0)
+    page.get_by_role("button", name="Make the report").click()
+    expect(page.locator("#report-said")).to_have_text("Choose at least one file.")

@@ -1,0 +1,342 @@
+"""Reports over the dashboard: what is taken in, how it is made, stopped, served and deleted, and who may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import time
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import polars as pl
+import pytest
+from asking import Client
+from fastapi import FastAPI
+from making import write_video
+
+from mien.config import Settings
+from mien.dashboard import making as making_module
+from mien.dashboard.access import Access, make_token
+from mien.dashboard.api import Api
+from mien.dashboard.guard import Guard
+from mien.dashboard.live import Listener
+from mien.dashboard.making import Making
+from mien.dashboard.media import find_media, list_media
+from mien.dashboard.problems import ApiError, answer_errors
+from mien.dashboard.queries import Queries, store_url
+from mien.dashboard.reporting import finished
+from mien.dashboard.uploads import PLACES, clean_name, kind_of
+from mien.dashboard.who import ROLES
+from mien.reports.job import Job
+from mien.reports.recordings import Inputs, read_recordings
+from mien.vision.demo import PORTRAIT
+
+
+class House:
+    """A dashboard's reports behind its guard, with a token for each role."""
+
+    def __init__(self, home: Path, client: Client, making: Making, tokens: dict[str, dict[str, str]]) -> None:
+        self.home, self.client, self.making, self.tokens = home, client, making, tokens
+
+    def ask(self, method: str, path: str, role: str = "editor", **options: Any) -> httpx.Response:
+        return self.client.request(method, path, headers=self.tokens[role], **options)
+
+    def upload(self, name: str, content: bytes) -> str:
+        answer = self.ask("POST", "/api/v1/uploads", params={"name": name}, content=content)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def make(self, **body: Any) -> str:
+        answer = self.ask("POST", "/api/v1/reports", json=body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def wait(self, key: str, until: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
+        """Return a report once it has ended, or is as wanted."""
+        wanted = until or (lambda told: told["state"] not in ("waiting", "working"))
+        end = time.monotonic() + 100
+        while time.monotonic() < end:
+            told: dict[str, Any] = self.ask("GET", f"/api/v1/reports/{key}", "viewer").json()
+            if wanted(told):
+                return told
+            time.sleep(0.05)
+        pytest.fail(f"the report stays {told}")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    home = tmp_path_factory.mktemp("reports") / "home"
+    (home.parent / "media" / "holiday").mkdir(parents=True)
+    settings = Settings(home=home, dashboard={"upload_mb": 4, "media": home.parent / "media"})  # type: ignore[arg-type]
+    settings.ensure_home()
+    queries = Queries(store_url(settings), Listener(settings))
+    api = Api(queries, settings)
+    app = FastAPI(openapi_url=None)
+    answer_errors(app)
+    app.include_router(finished(api.making))
+    app.mount("/api", api.app)
+    guard = Guard(app, "127.0.0.1", access=Access(home), always=True, per_s=1e6)
+    tokens = {role: {"authorization": f"Bearer {make_token(home, f'the-{role}', role)}"} for role in ROLES}
+    tokens |= {"nobody": {}, "other": {"authorization": f"Bearer {make_token(home, 'the-other', 'editor')}"}}
+    loop = asyncio.new_event_loop()
+    yield House(home, Client(guard, loop), api.making, tokens)
+    api.close()
+    queries.close()
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Two seconds of the demo's portrait."""
+    portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 288))
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", [portrait] * 20, range(0, 2000, 100)).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def film(house: House, clip: bytes) -> dict[str, Any]:
+    """A finished report on a film."""
+    return house.wait(house.make(kind="film", files=[house.upload("../my film.mp4", clip)], fps=2, moments=1))
+
+
+def test_a_film_is_made_of_an_upload_that_is_gone_afterwards(house: House, film: dict[str, Any]) -> None:
+    assert film["state"] == "done", film["message"]
+    assert film["title"] == "How happy is my film?"
+    assert film["by"] == "the-editor"
+    assert list((house.home / "reports" / "uploads").glob("*")) == []
+    page = house.ask("GET", film["files"][0], "viewer")
+    assert page.text.startswith("<!doctype html>")
+    assert str(house.home) not in page.text
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "script" not in policy
+    assert page.headers["cache-control"] == "no-store"
+    packed = house.ask("GET", film["files"][-1], "viewer")
+    assert packed.headers["content-disposition"].startswith("attachment")
+    with zipfile.ZipFile(BytesIO(packed.content)) as archive:
+        assert {"film.html", "film.json", "film.faces.parquet"} <= set(archive.namelist())
+        assert json.loads(archive.read("film.json"))["asked"]["of"] == ["my film.mp4"]
+
+
+def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House, film: dict[str, Any]) -> None:
+    folder = house.making.folder / film["id"]
+    assert stat.S_IMODE(house.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (again,) = [one for one in Making(house.making.settings).all() if one.key == film["id"]]
+    assert (again.state, again.title) == ("done", "How happy is my film?")
+
+
+def test_who_may_what(house: House, film: dict[str, Any]) -> None:
+    page = film["files"][0]
+    routes = {
+        ("GET", "/api/v1/reports"): (401, 200, 200),
+        ("GET", page): (303, 200, 200),
+        ("POST", "/api/v1/reports"): (401, 403, 422),
+        ("POST", "/api/v1/uploads?name=a.exe"): (401, 403, 415),
+        ("DELETE", f"/api/v1/reports/{film['id']}"): (401, 403, None),
+    }
+    for (method, path), expected in routes.items():
+        for role, status in zip(("nobody", "viewer", "editor"), expected, strict=True):
+            if status is not None:
+                assert house.ask(method, path, role, content=b"MZ").status_code == status, (method, path, role)
+    answer = house.ask("DELETE", f"/api/v1/reports/{film['id']}", "other")
+    assert answer.status_code == 403
+    assert "the-editor" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "record.json", "../record.json", "%2e%2e%2frecord.json", "..%2f..%2f..%2fmien.db", "film.html%00",
+        "%2fetc%2fpasswd", ".", "..", "film.html/..",
+    ],
+)  # fmt: skip
+def test_nothing_but_a_reports_own_files_is_served(house: House, film: dict[str, Any], name: str) -> None:
+    for place in (film["id"], "0" * 32, "..", "%2e%2e"):
+        answer = house.ask("GET", f"/reports/{place}/{name}", "admin")
+        assert answer.status_code == 404, (place, name)
+        assert "root:" not in answer.text
+
+
+def test_a_damaged_film_gives_one_line(house: House, clip: bytes) -> None:
+    told = house.wait(house.make(kind="film", files=[house.upload("cut.mp4", clip[:300] + b"\xff" * 9000)]))
+    assert told["state"] == "failed"
+    assert "cut.mp4" in told["message"]
+    assert "\n" not in told["message"]
+    assert str(house.home) not in told["message"]
+    assert not (house.making.folder / told["id"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "words"),
+    [
+        ("film.mp4", b"#EXTM3U\nfile:///etc/passwd\n", 415, "'film.mp4' is damaged or of another kind"),
+        ("film.exe", b"MZ", 415, "of no kind"),
+        ("film.mp4", b"", 422, "empty"),
+        ("words.vtt", b"WEBVTT\0\0", 415, "damaged"),
+        ("film.mkv", b"\x1aE\xdf\xa3" + b"\0" * (5 << 20), 413, "4 MiB together"),
+    ],
+)
+def test_what_is_no_input_is_refused_at_once(house: House, name: str, content: bytes, status: int, words: str) -> None:
+    answer = house.ask("POST", "/api/v1/uploads", params={"name": name}, content=content)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]["message"]
+    assert house.making.uploads.held == 0
+    assert [path for path in house.making.uploads.folder.glob("*") if path.is_file()] == []
+
+
+def test_all_that_waits_counts_and_a_stall_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = house.making.uploads
+    first = house.upload("a.mkv", b"\x1aE\xdf\xa3" + b"\0" * (3 << 20))
+    answer = house.ask("POST", "/api/v1/uploads?name=b.mkv", content=b"\x1aE\xdf\xa3" + b"\0" * (2 << 20))
+    assert answer.status_code == 413
+    monkeypatch.setattr("mien.dashboard.uploads.PATIENCE_S", 0.05)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"WEBVTT"
+        await asyncio.sleep(60)
+
+    with pytest.raises(ApiError, match=r"nothing more of 'a\.vtt' came"):
+        house.client.loop.run_until_complete(uploads.take("a.vtt", stalling(), "the-editor"))
+    uploads.drop(first)
+    assert uploads.held == 0
+    assert [path for path in uploads.folder.glob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"kind": "film"}, "either files or sources"),
+        ({"kind": "film", "files": ["0" * 32]}, "no uploaded file"),
+        ({"kind": "film", "media": ["../home/mien.db"]}, "no '../home/mien.db'"),
+        ({"kind": "film", "media": ["clip.mp4"], "source": ["lobby"]}, "either files or sources"),
+        ({"kind": "album", "source": ["lobby"]}, "either files or sources"),
+        ({"kind": "meeting", "media": ["clip.mp4"]}, "'transcript' is missing"),
+        ({"kind": "audience", "media": ["clip.mp4"]}, "'events' is missing"),
+        ({"kind": "film", "media": ["clip.mp4"], "fps": 1000}, "'fps'"),
+        ({"kind": "film", "copy_to": "/etc"}, "'copy_to'"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(house: House, clip: bytes, body: dict[str, Any], words: str) -> None:
+    (house.home.parent / "media" / "clip.mp4").write_bytes(clip)
+    answer = house.ask("POST", "/api/v1/reports", json=body)
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]["message"]
+
+
+def test_others_uploads_cannot_be_used(house: House) -> None:
+    key = house.upload("words.vtt", b"WEBVTT\n")
+    answer = house.ask("POST", "/api/v1/reports", "other", json={"kind": "film", "files": [key]})
+    assert "no uploaded file" in answer.json()["error"]["message"]
+    answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "files": [key]})
+    assert "cannot be used there" in answer.json()["error"]["message"]
+    house.making.uploads.drop(key)
+
+
+def test_a_report_is_stopped_and_those_that_wait_are_bounded(
+    house: House, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making_module, "MAX_WAITING", 1)
+    long = house.make(kind="film", media=["clip.mp4"], fps=7)
+    house.wait(long, lambda told: told["state"] == "working")
+    waits = house.make(kind="film", files=[house.upload("second.mp4", clip)])
+    answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "media": ["clip.mp4"]})
+    assert answer.status_code == 429
+    for key in (waits, long):
+        assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
+        assert house.wait(key)["state"] == "stopped"
+        assert not (house.making.folder / key).exists()
+    assert list(house.making.uploads.folder.glob("of-*")) == []
+    assert (house.home.parent / "media" / "clip.mp4").read_bytes() == clip
+
+
+def test_a_table_cannot_name_pictures_elsewhere(house: House, clip: bytes, tmp_path: Path) -> None:
+    """A table names the video it was made of; of one that is sent, no other file of this machine may be opened."""
+    from mien.analysis import analyze_video
+    from mien.table import to_polars
+
+    secret = tmp_path / "secret.mp4"
+    secret.write_bytes(clip)
+    table = to_polars([(one, str(secret)) for one in analyze_video(str(secret))])
+    sent = tmp_path / "sent" / "t.parquet"
+    sent.parent.mkdir()
+    table.write_parquet(sent)
+    for folder, medium in ((None, secret), (sent.parent, None)):
+        (read,) = read_recordings(Inputs((str(sent),), folder=folder), house.making.settings, Job())
+        assert read.medium == medium
+    told = house.wait(house.make(kind="film", files=[house.upload("t.parquet", sent.read_bytes())]))
+    assert told["state"] == "done", told["message"]
+    assert "data:image/jpeg" not in house.ask("GET", told["files"][0]).text
+
+
+def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
+    photo = cv2.imencode(".jpg", cv2.imread(str(PORTRAIT)))[1].tobytes()
+    (house.home.parent / "media" / "holiday" / "one.jpg").write_bytes(photo)
+    vtt = b"WEBVTT\n\n00:00.000 --> 00:01.500\nAda: Good morning\n"
+    video = house.upload("call.mp4", clip)
+    orders = [
+        {"kind": "meeting", "files": [video], "transcript": house.upload("call.vtt", vtt), "consent": "all", "fps": 2},
+        {"kind": "audience", "media": ["clip.mp4"], "events": house.upload("e.csv", b"time,label\n1,Joke\n"), "fps": 2},
+        {"kind": "album", "media": ["holiday/"], "best": 1, "blur": True},
+    ]
+    made = [house.make(**order) for order in orders]
+    for key, order in zip(made, orders, strict=True):
+        told = house.wait(key)
+        assert told["state"] == "done", told["message"]
+        assert told["files"][0].endswith(f"/{order['kind']}.html")
+        assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
+        assert house.ask("GET", told["files"][0]).status_code == 404
+        assert not (house.making.folder / key).exists()
+
+
+def test_the_media_folder_is_listed_and_never_left(tmp_path: Path) -> None:
+    folder = tmp_path / "media"
+    (folder / "shows").mkdir(parents=True)
+    for name in ("a.mp4", "shows/b.mkv", "shows/c.jpg", "notes.exe", ".hidden.mp4"):
+        (folder / name).write_bytes(b"x")
+    (tmp_path / "outside.mp4").write_bytes(b"x")
+    (folder / "way-out.mp4").symlink_to(tmp_path / "outside.mp4")
+    listed = list_media(folder)
+    assert listed["photo"] == ["shows/", "shows/c.jpg"]
+    assert {"a.mp4", "shows/", "shows/b.mkv"} <= set(listed["recording"])
+    assert find_media(folder, "shows/b.mkv", PLACES["recording"]) == folder / "shows" / "b.mkv"
+    for name in (
+        "../outside.mp4",
+        "way-out.mp4",
+        str(tmp_path / "outside.mp4"),
+        "",
+        ".",
+        "gone.mp4",
+        "a\0.mp4",
+        "notes.exe",
+    ):
+        with pytest.raises(ApiError):
+            find_media(folder, name, PLACES["recording"])
+    assert list_media(None) == {"recording": [], "photo": []}
+
+
+def test_names_hold_no_path_and_contents_tell_the_kind() -> None:
+    names = {
+        "../../etc/passwd.mp4": "passwd.mp4", "C:\\films\\a.mp4": "a.mp4", "rtsp://host/x.mp4": "x.mp4",
+        "*.mp4": "_.mp4", "-o.mp4": "o.mp4", ".mp4": "mp4", "": "file", "Käse 1.mp4": "Käse 1.mp4",
+    }  # fmt: skip
+    for given, expected in names.items():
+        assert clean_name(given) == expected
+    assert kind_of("a.mp4", b"\0\0\0\x20ftypisom") == "video"
+    assert kind_of("a.mp4", b"\0\0\0\x20ftypavif") is None
+    assert kind_of("a.avif", b"\0\0\0\x20ftypavif") == "photo"
+    assert kind_of("a.ts", b"G" + b"\1" * 187 + b"G") == "video"
+    assert kind_of("a.jpg", b"\x89PNG\r\n") == "photo"
+    assert kind_of("a.vtt", "\ufeffWEBVTT".encode("utf-16")) == "text"
+    assert kind_of("a.docx", b"PK\x03\x04") == "document"
+
+
+def test_a_table_is_read_back(house: House, film: dict[str, Any]) -> None:
+    (place,) = [file for file in film["files"] if file.endswith("film.faces.parquet")]
+    faces = pl.read_parquet(BytesIO(house.ask("GET", place, "viewer").content))
+    assert faces["film"].unique().to_list() == ["my film"]
