@@ -19,6 +19,7 @@ SHOWS = {
     "/": "article.source .face",
     "/history?period=today&vs=@lobby&source=stage": "#other .scatterlayer .trace",
     "/try": "[data-try=camera]",
+    "/reports": "#ended li",
     "/system": "#findings li",
 }
 """What each page shows once it is there."""

@@ -78,8 +78,14 @@ def _progress(one: Made) -> tuple[float | None, str]:
         return None, "Waits for those before it"
     words = [one.step.capitalize() if one.share is None else f"{one.step.capitalize()}: {100 * one.share:.0f}\u202f%"]
     if one.left_s is not None and one.left_s >= 1:
-        words.append(f"about {stretch(one.left_s)} left")
+        words.append(f"about {stretch(_rounded(one.left_s))} left")
     return (None if one.share is None else round(100 * one.share, 1)), " · ".join(words)
+
+
+def _rounded(seconds: float) -> float:
+    """Return a time that is no more exact than it can be known."""
+    part = 5 if seconds < 60 else 60
+    return max(5, part * round(seconds / part))
 
 
 def _ended(one: Made, look: Look, now: datetime) -> str:
