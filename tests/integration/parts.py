@@ -119,7 +119,7 @@ def outbox_counts(home: Path, source: str) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     finally:
         connection.close()
-    return found
+    return found or (0, 0, 0, 0)
 
 
 def stored_seqs(home: Path, source: str) -> dict[str, list[int]]:

@@ -27,7 +27,7 @@ def observation(seq: int, session: str = SESSION, age_s: float = 0) -> Observati
     shares = Probabilities(**dict.fromkeys(EMOTIONS, 1 / 7))
     face = Face(0, (0, 0, 9, 9), 1, None, shares)
     return Observation(
-        new_id(), "cam", session, seq, now() - timedelta(seconds=age_s), 0.0, seq, 64, 48, "m", 1.0, [face]
+        new_id(), "cam", session, seq, now() - timedelta(seconds=age_s), 0.0, seq, 64, 48, "m@00000000", 1.0, [face]
     )
 
 
