@@ -8,6 +8,7 @@ import stat
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ from mien.dashboard.queries import Queries, store_url
 from mien.dashboard.reporting import finished
 from mien.dashboard.uploads import PLACES, clean_name, kind_of
 from mien.dashboard.who import ROLES
+from mien.observation import Face, Observation, Probabilities, new_id
 from mien.reports.job import Job
 from mien.reports.recordings import Inputs, read_recordings
+from mien.stores.base import open_store
 from mien.vision.demo import PORTRAIT
 
 
@@ -292,6 +295,45 @@ def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
         assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
         assert house.ask("GET", told["files"][0]).status_code == 404
         assert not (house.making.folder / key).exists()
+
+
+def test_a_part_of_the_store_is_reported_on(house: House) -> None:
+    start = datetime(2026, 11, 20, 8, tzinfo=timezone.utc)
+    store = open_store(store_url(house.making.settings))
+    happy = Probabilities(0.0, 0.0, 0.0, 0.9, 0.0, 0.0, 0.1)
+    face = Face(1, (100, 80, 60, 60), 0.9, "happy", happy)
+    session = new_id()
+    store.add(
+        Observation(
+            new_id(), "lobby", session, n, start + timedelta(seconds=n), float(n), n, 640, 360, "m@0", 1.0, [face]
+        )
+        for n in range(60)
+    )
+    store.close()
+    period = {"from": start.isoformat(), "to": (start + timedelta(seconds=30)).isoformat()}
+    told = house.wait(house.make(kind="film", source=["lobby"], **period))
+    assert told["state"] == "done", told["message"]
+    figures = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()
+    assert figures["tables"]["faces"]["rows"] == 30
+    assert figures["asked"]["store"] == "the dashboard's"
+    answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "source": ["nobody"]})
+    assert "no source 'nobody'" in house.wait(answer.json()["id"])["message"]
+
+
+def test_a_killed_process_fails_its_report_and_the_next_is_made(house: House, clip: bytes) -> None:
+    video = [house.upload(name, clip) for name in ("one.mp4", "two.mp4")]
+    killed, after = (house.make(kind="film", files=[key], fps=3) for key in video)
+    end = time.monotonic() + 60
+    while not (running := house.making._running) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert running is not None
+    assert running.key == killed
+    running.process.kill()
+    told = house.wait(killed)
+    assert (told["state"], told["files"]) == ("failed", [])
+    assert "ended too early" in told["message"]
+    assert house.wait(after)["state"] == "done"
+    assert list(house.making.uploads.folder.glob("*")) == []
 
 
 def test_the_media_folder_is_listed_and_never_left(tmp_path: Path) -> None:
