@@ -8,6 +8,7 @@ under way still arrives.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import subprocess
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 
 from mien.config import Settings
 from mien.edge.broker import run_broker
-from mien.errors import MienError
+from mien.errors import MienError, MissingExtraError
 from mien.vision.sources import open_source
 
 __all__ = ["default_source", "run_up"]
@@ -115,8 +116,11 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
         flags: MIEN_* variables that hand this command's own flags on to the parts.
 
     Raises:
+        MissingExtraError: The dashboard is not installed.
         MienError: The broker cannot start, or a part refused what it was given.
     """
+    if importlib.util.find_spec("nicegui") is None:
+        raise MissingExtraError("mien up", "dashboard")
     if source is None and not settings.source:
         source = default_source()
         log.info(
