@@ -63,6 +63,18 @@ def test_words_before_a_colon_are_no_speaker_where_that_is_rare(tmp_path: Path) 
     assert not [one.speaker for one in read_transcript(tmp_path / "a.vtt").utterances if one.speaker]
 
 
+def test_cues_of_older_teams_begin_with_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "teams.vtt"
+    said = [("Lee, Ann", "Good morning"), ("Bob", "Hi\nall"), ("Lee, Ann", "So"), ("Bob", "Yes")]
+    cues = "".join(f"0:0:{n}.0 --> 0:0:{n}.900\n{name}\n{words}\n\n" for n, (name, words) in enumerate(said))
+    file.write_text(f"WEBVTT\n\n{cues}")
+    found = [(one.speaker, one.text) for one in read_transcript(file).utterances]
+    assert found == [(name, words.replace("\n", " ")) for name, words in said]
+    lines = "".join(f"0:0:{n}.0 --> 0:0:{n}.900\nLine {n} of a\nsubtitle\n\n" for n in range(4))
+    file.write_text(f"WEBVTT\n\n{lines}")
+    assert {one.speaker for one in read_transcript(file).utterances} == {None}
+
+
 def test_what_is_wrong_with_a_transcript_is_noted(tmp_path: Path) -> None:
     text = (
         "WEBVTT\n\n00:10.000 --> 00:12.000\nsp\u00e4ter\n\n00:01.000 --> 00:05.000\nfirst\n\n"

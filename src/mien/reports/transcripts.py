@@ -32,6 +32,7 @@ TAG = re.compile(r"<[^>]*>")
 NAMED = re.compile(r"^\s*([^\s:][^:\n]{0,59}?)\s*:\s+(.*)", re.DOTALL)
 CHAT = re.compile(rf"^{TIME}\s+(?:From\s+)?(.+?)(?:\s+to\s+.+?)?\s*:\s*(.*)$", re.IGNORECASE)
 ALONE = re.compile(rf"^\s*\(?{TIME}\)?\s*$")
+ALONE_NAME = re.compile(r"^[^\W\d][^<>:!?]{0,59}(?<![.,;])$")
 SPEAKER_TIME = re.compile(rf"^\**([^\d\W].{{0,59}}?)\**[\s:,-]+\(?{TIME}\)?\s*$")
 
 
@@ -148,6 +149,7 @@ def _seconds(groups: tuple[str | None, ...]) -> float:
 
 def _cues(lines: list[str], notes: list[str]) -> Iterator[Utterance]:
     """Yield the cues of WebVTT and SRT, one utterance per voice."""
+    cues: list[tuple[float, float, list[str]]] = []
     reversed_cues = 0
     at = 0
     while at < len(lines):
@@ -164,8 +166,11 @@ def _cues(lines: list[str], notes: list[str]) -> Iterator[Utterance]:
             words.pop()  # the next cue's number, where no empty line stands before it
         if end < start:
             start, end, reversed_cues = end, start, reversed_cues + 1
+        cues.append((start, end, words))
+    named = _begin_with_names([words for _, _, words in cues if words])
+    for start, end, words in cues:
         text = "\n".join(words)
-        voices = VOICE.findall(text)
+        voices = [(words[0], "\n".join(words[1:]))] if named and len(words) > 1 else VOICE.findall(text)
         for speaker, said in voices or [("", text)]:
             if plain := _plain(said):
                 yield Utterance(start, end, _plain(speaker) or None, plain)
@@ -173,6 +178,13 @@ def _cues(lines: list[str], notes: list[str]) -> Iterator[Utterance]:
         notes.append(
             f"{counted(reversed_cues, 'cue ends', 'cues end')} before the beginning; the two times were exchanged."
         )
+
+
+def _begin_with_names(cues: list[list[str]]) -> bool:
+    """Return whether cues have who speaks on a line of its own, as older ones of Teams: the same few again."""
+    firsts = Counter(words[0] for words in cues if len(words) > 1)
+    times = sum(firsts.values())
+    return 10 * times >= 9 * len(cues) > 0 and 2 * len(firsts) <= times and all(map(ALONE_NAME.match, firsts))
 
 
 def _chat(lines: list[str]) -> Iterator[Utterance]:
