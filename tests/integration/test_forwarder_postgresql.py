@@ -64,7 +64,7 @@ def test_a_store_that_is_away_is_waited_for(
     monkeypatch.setenv("MIEN_STORE__URL", postgresql.url(database))
     start("broker", tmp_path, free_port)
     start("forward", tmp_path)
-    camera = start("camera", tmp_path, "cam", 600, 300)
+    camera = start("camera", tmp_path, "cam", 600, 60)
     wait_for(lambda: outbox_counts(tmp_path, "cam")[1] > 50, what="the first confirmations")
     postgresql.stop()
     try:

@@ -25,8 +25,18 @@
     if (!drawing) draw(given.id);
   };
 
+  /* Drawing anew would end a zoom that is being drawn: wait until the pointer is let go, and Plotly has seen that. */
+  let held = null;
+  document.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest?.(".plot")) return;
+    held = new Promise((done) => {
+      for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => setTimeout(done, 50), { once: true });
+    });
+  });
+
   async function draw(id) {
     const Plotly = await load();
+    await held;
     const given = waiting.get(id);
     const place = byId(id);
     const fresh = !place.classList.contains("js-plotly-plot");
