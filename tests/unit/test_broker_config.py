@@ -97,3 +97,10 @@ def test_credentials_that_others_may_read_or_that_are_damaged_are_refused(tmp_pa
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"cannot read .* --new"):
             credentials.read(tmp_path)
+
+
+def test_a_configuration_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "broker" / "nats.conf").mkdir(parents=True)
+    with pytest.raises(BrokerError, match=r"cannot write '.*nats\.conf': Is a directory"):
+        run_broker(settings(tmp_path), threading.Event())
+    assert {path.name for path in (tmp_path / "broker").iterdir()} == {"nats.conf", "lock"}
