@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mien.dashboard import cards, tables
 from mien.dashboard.charts import timeline_figure
 from mien.dashboard.pages.pulse import Look, Parts
-from mien.dashboard.pages.shell import status
+from mien.dashboard.pages.shell import sources
 from mien.dashboard.periods import VERSUS, resolve, rival
 from mien.dashboard.queries import Queries, SourceState, Timeline, nothing
 from mien.dashboard.wording import span
@@ -53,9 +53,7 @@ class History:
 
     async def parts(self, look: Look, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
-        states = await self._queries.sources()
-        parts = await status(self._queries, look, now)
-        parts |= {"call:filled": bool(states), "call:sources": [state.source for state in states]}
+        states, parts = await sources(self._queries, look, now)
         if not states:
             return parts
         answers = await self._ask(look, now)

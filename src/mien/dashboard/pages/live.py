@@ -9,7 +9,7 @@ import numpy as np
 from mien.dashboard import cards
 from mien.dashboard.charts import stream
 from mien.dashboard.pages.pulse import Look, Parts
-from mien.dashboard.pages.shell import status
+from mien.dashboard.pages.shell import sources
 from mien.dashboard.queries import Queries, summed
 from mien.dashboard.seconds import COLUMNS
 
@@ -31,9 +31,7 @@ class Live:
 
     async def parts(self, look: Look, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
-        states = await self._queries.sources()
-        parts = await status(self._queries, look, now)
-        parts |= {"call:filled": bool(states), "call:sources": [state.source for state in states]}
+        states, parts = await sources(self._queries, look, now)
         if not states:
             return parts
         wanted = look.choice.sources

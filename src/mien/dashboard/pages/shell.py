@@ -18,11 +18,11 @@ from mien.dashboard import cards
 from mien.dashboard.charts import SHOWN
 from mien.dashboard.pages.pulse import Look, Page, Parts, Pulse, View
 from mien.dashboard.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
-from mien.dashboard.queries import Queries
+from mien.dashboard.queries import Queries, SourceState
 from mien.dashboard.who import Role, Who, who_asks
 from mien.dashboard.wording import moment
 
-__all__ = ["NAVIGATION", "STATIC", "build", "part", "status"]
+__all__ = ["NAVIGATION", "STATIC", "build", "part", "sources", "status"]
 
 STATIC = Path(__file__).parents[1] / "static"
 """The folder with the style sheet, the scripts and the parts of the pages that never change."""
@@ -93,6 +93,13 @@ async def status(queries: Queries, look: Look, now: datetime) -> Parts:
         return {"html:status": cards.status("away", words, f"{listener.reason}. What is shown comes from the store.")}
     live = any(state.online for state in await queries.sources())
     return {"html:status": cards.status("live", "Live") if live else cards.status("calm", "Waiting for a source")}
+
+
+async def sources(queries: Queries, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
+    """Return the sources, and the parts that tell of them: the word in the head, what to choose from, the first use."""
+    states = await queries.sources()
+    parts = await status(queries, look, now)
+    return states, parts | {"call:filled": bool(states), "call:sources": [state.source for state in states]}
 
 
 def _body(name: str) -> str:
