@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -116,8 +118,9 @@ def test_metrics_are_prometheus_text(address: str) -> None:
     assert "# TYPE mien_source_frames_total counter" in lines
 
 
-def test_a_random_walk_finds_no_server_error(address: str, tmp_path: Path) -> None:
-    """Schemathesis reads the OpenAPI document and asks what it allows, and what it does not."""
+def test_a_random_walk_finds_no_server_error(address: str, home: Path, tmp_path: Path) -> None:
+    """Schemathesis reads the OpenAPI document and asks, as an admin, what it allows, and what it does not."""
+    header = f"Authorization: Bearer {make_token(home, 'walker', 'admin')}"
     checks = [
         "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
         "unsupported_method",
@@ -126,9 +129,19 @@ def test_a_random_walk_finds_no_server_error(address: str, tmp_path: Path) -> No
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/api/v1/openapi.json", "--url", f"{address}/api"),
         *("--exclude-path", "/v1/live", "--phases", "coverage,fuzzing", "--max-examples", "8", "--max-time", "45"),
         *("--seed", "7", "--checks", ",".join(checks), "--generation-database", "none", "--no-color"),
+        *("--header", header, "--report", "har", "--report-har-path", str(tmp_path / "walk.har")),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    walked = json.loads((tmp_path / "walk.har").read_text())["log"]["entries"]
+    went_in = {operation(one["request"]) for one in walked if one["response"]["status"] not in (401, 403, 404, 405)}
+    document = httpx.get(f"{address}/api/v1/openapi.json").json()
+    routes = {(method.upper(), f"/api{path}") for path, methods in document["paths"].items() for method in methods}
+    assert went_in >= {route for route in routes if "{key}" not in route[1]} - {("GET", "/api/v1/live")}
+
+
+def operation(request: dict[str, Any]) -> tuple[str, str]:
+    return request["method"], urlsplit(request["url"]).path
 
 
 def handshake(address: str, *headers: str) -> int:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from mien.config import VisionSettings
-from mien.dashboard.bodies import Analysed
+from mien.dashboard.bodies import Analysed, refusals
 from mien.dashboard.problems import ApiError
 from mien.dashboard.who import needs
 from mien.observation import Face
@@ -88,7 +88,7 @@ def analysing(analyst: Analyst) -> APIRouter:
 
     @router.post(
         "/v1/analyze", response_class=Response, dependencies=[Depends(needs("viewer"))], openapi_extra=PICTURE,
-        responses={200: {"model": Analysed}},
+        responses={200: {"model": Analysed}, **refusals(408)},
     )  # fmt: skip
     async def analyze(request: Request) -> Response:
         """Return the faces in a picture, the surest first. Nothing of it is kept."""

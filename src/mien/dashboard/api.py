@@ -7,14 +7,13 @@ errors: {"error": {"code": …, "message": …}}.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from fastapi import FastAPI
 
 from mien import __version__
 from mien.config import Settings
 from mien.dashboard.analysing import Analyst, analysing
-from mien.dashboard.bodies import ErrorBody
+from mien.dashboard.bodies import refusals
 from mien.dashboard.exporting import Exports, exporting
 from mien.dashboard.making import Making
 from mien.dashboard.marking import marking
@@ -47,13 +46,10 @@ class Api:
         self._analyst = Analyst(model_store.in_use(settings))
         self._exports = Exports()
         self.making = Making(settings)
-        problems: dict[int | str, dict[str, Any]] = {
-            code: {"model": ErrorBody} for code in (400, 401, 403, 404, 405, 413, 422, 429, 503)
-        }
         self.app = FastAPI(
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
-            description="What the faces in view showed.", responses=problems,
-            servers=[{"url": "/api"}], root_path_in_servers=False,
+            description="What the faces in view showed.",
+            responses=refusals(400, 401, 403, 404, 405, 413, 422, 429, 503), servers=[{"url": "/api"}], root_path_in_servers=False,
         )  # fmt: skip
         answer_errors(self.app)
         self.app.include_router(reading(queries, self._records))

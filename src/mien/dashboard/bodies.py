@@ -23,6 +23,7 @@ __all__ = [
     "SummaryBody",
     "TimelineBody",
     "UploadBody",
+    "refusals",
 ]
 
 SOURCE = "^[a-z0-9_-]{1,64}$"
@@ -43,6 +44,11 @@ class ErrorBody(BaseModel):
     """The shape of every error."""
 
     error: Problem
+
+
+def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of the errors that a route answers with."""
+    return {code: {"model": ErrorBody} for code in codes}
 
 
 class Health(BaseModel):

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response, StreamingResponse
 
+from mien.dashboard.bodies import refusals
 from mien.dashboard.parameters import From, Sources, To, period
 from mien.dashboard.problems import ApiError
 from mien.dashboard.queries import Queries, Timeline
@@ -32,7 +33,8 @@ MAX_ROWS = 5_000_000
 MAX_AT_ONCE = 2
 KINDS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 FILES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS.values()}}
+    200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS.values()}},
+    **refusals(501),
 }
 TIMELINE = (
     *("start", "width_s", "frames", "faces", "abstained", "happiness"),

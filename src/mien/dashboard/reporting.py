@@ -17,7 +17,7 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 from starlette.requests import ClientDisconnect
 
-from mien.dashboard.bodies import NewReport, ReportBody, UploadBody
+from mien.dashboard.bodies import NewReport, ReportBody, UploadBody, refusals
 from mien.dashboard.making import MAX_WAITING, Made, Making
 from mien.dashboard.media import find_media
 from mien.dashboard.parameters import in_utc, period
@@ -53,7 +53,7 @@ def reporting(making: Making, queries: Queries) -> APIRouter:
     """Return the routes under /v1/uploads and /v1/reports."""
     router = APIRouter(prefix="/v1", tags=["reports"])
 
-    @router.post("/uploads", status_code=201, openapi_extra=FILE)
+    @router.post("/uploads", status_code=201, openapi_extra=FILE, responses=refusals(408, 415))
     async def upload(request: Request, name: Name, who: Editor) -> UploadBody:
         """Send a file for a report; it is deleted when that is done, or after an hour."""
         making.settings.ensure_home()
@@ -65,7 +65,7 @@ def reporting(making: Making, queries: Queries) -> APIRouter:
         """List the reports: what waits, is being made, was made, and what became of the rest; the newest first."""
         return [_body(made) for made in making.all()]
 
-    @router.post("/reports", status_code=202)
+    @router.post("/reports", status_code=202, responses=refusals(415))
     async def make_report(asked: NewReport, who: Editor) -> ReportBody:
         """Make a report when those before it are done."""
         if making.full:
