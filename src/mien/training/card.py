@@ -68,7 +68,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
         "mien evaluate models/fer2013.onnx --data fer2013.parquet --split PrivateTest --out report/",
         "python -m mien.training.card report/evaluation.json … --command '…' --out docs/model/card.md",
     ]
-    parts += ["## How they were made\n\n" + "".join(f"    {step}\n" for step in steps), LIMITS]
+    parts += ["## How they were made\n\n```bash\n" + "".join(f"{step}\n" for step in steps) + "```\n", LIMITS]
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text("\n".join(parts), encoding="utf-8")
