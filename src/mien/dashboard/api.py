@@ -49,7 +49,8 @@ class Api:
         self.app = FastAPI(
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
             description="What the faces in view showed.",
-            responses=refusals(400, 401, 403, 404, 405, 413, 422, 429, 503), servers=[{"url": "/api"}], root_path_in_servers=False,
+            responses=refusals(400, 401, 403, 404, 405, 413, 422, 429, 503),
+            servers=[{"url": "/api"}], root_path_in_servers=False,
         )  # fmt: skip
         answer_errors(self.app)
         self.app.include_router(reading(queries, self._records))
