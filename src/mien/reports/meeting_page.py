@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mien.observation import EMOTIONS
+from mien.reports.annotated import as_docx, as_markdown, as_vtt, most
 from mien.reports.charts import SHOWN, Mark, clock, intervals, legend, stacked
 from mien.reports.curve import bin_length, curve
 from mien.reports.meeting_figures import (
@@ -121,7 +121,12 @@ def meeting_report(
     quiet = sum(one.room.shares is None for one in said)
     if quiet:
         notes.append(f"During {counted(quiet, 'utterance', 'utterances')} too few faces were readable to say anything.")
-    texts = {} if anonymous else {".notes.vtt": _vtt(said), ".notes.md": _markdown(recording, said, told)}
+    first = (told, BAN)
+    files: dict[str, str | bytes] = {
+        ".notes.vtt": as_vtt(said),
+        ".notes.md": as_markdown(recording.name, said, first),
+        ".notes.docx": as_docx(recording.name, said, first),
+    }
     odd = [one for one in said if one.disagrees]
     sections = [
         _course(recording, course, [] if anonymous else odd),
@@ -137,14 +142,14 @@ def meeting_report(
         facts=_facts(found, recording, transcript, said, odd),
         sections=sections,
         notes=notes,
-        notices=[told, BAN],
+        notices=list(first),
         definitions=_definitions(),
         data=[
             Data("utterances", utterance_table(said, names, words=not anonymous), COLUMNS["utterances"]),
             Data("speakers", _speaker_table(found, names), COLUMNS["speakers"]),
             Data("curve", course, COLUMNS["curve"]),
         ],
-        texts=texts,
+        files={} if anonymous else files,
         asked=asked,
     )
 
@@ -287,9 +292,9 @@ def _utterances(said: Sequence[Said], names: dict[str, str], *, mapped: bool) ->
             names.get(of.speaker or "", "–"),
             of.text,
             _shares(one.room),
-            _most(one.room),
+            most(one.room),
         )
-        rows.append((*row, _most(one.speaker)) if mapped else row)
+        rows.append((*row, most(one.speaker)) if mapped else row)
     hidden = len(said) - len(rows)
     more = f"{hidden:,} more are in the table beside this page." if hidden > 0 else ""
     return Section("What was said", [Chart(legend()), Table((*head, "speaker's face") if mapped else head, rows, more)])
@@ -300,12 +305,6 @@ def _shares(look: Look) -> str | Shares:
         return "too few faces"
     by_name = dict(zip(EMOTIONS, look.shares, strict=True))
     return Shares(tuple((one, COLOURS[one], by_name[one]) for one in SHOWN))
-
-
-def _most(look: Look | None) -> str:
-    if look is None or look.shares is None or look.emotion is None:
-        return "–"
-    return f"{look.emotion}\u00a0{100 * max(look.shares):.0f}\u00a0%"
 
 
 def _speaker_table(found: Sequence[Mood], names: dict[str, str]) -> Any:
@@ -342,38 +341,3 @@ def _definitions() -> list[tuple[str, str]]:
         ("Pleasant words", f"VADER's compound score of at least {CLEAR_WORDS}; unpleasant: at most -{CLEAR_WORDS}."),
         ("Disagreement", disagreement),
     ]
-
-
-def _vtt(said: Sequence[Said]) -> str:
-    """Return the transcript at the recording's times, with what the faces showed as notes."""
-    parts = ["WEBVTT", "NOTE Made by Mien: the notes tell how faces looked, not what anybody felt."]
-    for number, one in enumerate(said, 1):
-        of = one.utterance
-        voice = f"<v {html.escape(of.speaker, quote=False)}>" if of.speaker else ""
-        parts.append(f"NOTE {_in_words(one)}")
-        text = html.escape(of.text, quote=False)
-        parts.append(f"{number}\n{_stamp(of.start)} --> {_stamp(max(of.end, of.start + 0.001))}\n{voice}{text}")
-    return "\n\n".join(parts) + "\n"
-
-
-def _markdown(recording: Recording, said: Sequence[Said], consent: str) -> str:
-    lines = [f"# {recording.name}", "", f"> {consent}", ">", f"> {BAN}", ""]
-    for one in said:
-        of = one.utterance
-        name = f"**{of.speaker}** " if of.speaker else ""
-        lines += [f"{name}({clock(of.start)}) {of.text}", f"*{_in_words(one)}*", ""]
-    return "\n".join(lines)
-
-
-def _in_words(one: Said) -> str:
-    if one.room.shares is None:
-        return "too few faces to say"
-    named = sorted(zip(EMOTIONS, one.room.shares, strict=True), key=lambda item: -item[1])
-    shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in named[:3] if share >= 0.05)
-    own = f"; the speaker: {_most(one.speaker)}" if one.speaker and one.speaker.shares else ""
-    return f"faces: {shown}{own}{'; words and faces disagree' if one.disagrees else ''}"
-
-
-def _stamp(seconds: float) -> str:
-    whole = round(seconds * 1000)
-    return f"{whole // 3_600_000:02d}:{whole // 60_000 % 60:02d}:{whole // 1000 % 60:02d}.{whole % 1000:03d}"

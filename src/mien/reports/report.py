@@ -166,7 +166,7 @@ class Report:
         notices: What must be read first.
         definitions: Term and meaning.
         data: Tables that are written beside the page.
-        texts: Other files that are written beside the page: ending of the name, content.
+        files: What else is written beside the page: ending of the name, content.
         asked: What was asked for: the request.
         read: The files that it was made of, which are never written over.
         made: When, UTC.
@@ -181,7 +181,7 @@ class Report:
     notices: list[str] = field(default_factory=list)
     definitions: list[tuple[str, str]] = field(default_factory=list)
     data: list[Data] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | bytes] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
     made: datetime = field(default_factory=now)
@@ -221,20 +221,20 @@ class Report:
         """
         if path.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"cannot write '{path}': the name of a report must end in .html")
-        contents = {
+        contents: dict[Path, str | bytes] = {
             path: self.html(),
             path.with_suffix(".json"): json.dumps(self.figures(), indent=1, ensure_ascii=False) + "\n",
         }
-        contents |= {path.with_name(f"{path.stem}{ending}"): text for ending, text in self.texts.items()}
+        contents |= {path.with_name(f"{path.stem}{ending}"): content for ending, content in self.files.items()}
         tables = {path.with_name(f"{path.stem}.{one.name}.{data}"): one.table for one in self.data}
         for file in (*contents, *tables):
             if any(file.exists() and one.exists() and file.samefile(one) for one in self.read):
                 raise InputError(f"cannot write '{file}': the report is made of it; name the page differently")
         written: list[Path] = []
         try:
-            for file, text in contents.items():
+            for file, content in contents.items():
                 part = file.with_name(f".{file.name}.part")
-                part.write_text(text, encoding="utf-8", newline="\n")
+                part.write_bytes(content.encode() if isinstance(content, str) else content)
                 part.replace(file)
                 written.append(file)
             for file, table in tables.items():
