@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import VisionSettings
+from mien.edge.machine import peak_bytes
 from mien.errors import InputError
 from mien.vision.annotate import VideoWriter
 from mien.vision.demo import Demo
@@ -52,7 +51,7 @@ class Report:
         together: Frames a second where all cores work at once, as in `mien analyze`.
         model_id: The emotion model.
         runs_on: On what it is computed.
-        peak_mb: The most memory that this process had, in MiB.
+        peak_mb: The most memory that this process had, in MiB; 0 where the system does not tell.
     """
 
     milliseconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
@@ -167,8 +166,7 @@ def _measure(settings: VisionSettings, video: str, seconds: float) -> Report:
         raise InputError(f"cannot measure with '{video}': it has too few frames, expected more than {WARM_UP}")
     report.together = _together(Pipeline(detector, classifier, "bench"), video, seconds)
     report.model_id, report.runs_on = classifier.model_id, classifier.runs_on
-    kilo = 1024 if sys.platform == "darwin" else 1
-    report.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / kilo
+    report.peak_mb = (peak_bytes() or 0) / 2**20
     return report
 
 

@@ -318,6 +318,8 @@ def show_config() -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # some consoles have no ✓ and no …
     try:
         code = app(standalone_mode=False)
     except MienError as error:
@@ -383,6 +385,8 @@ def _stop_on_signals() -> threading.Event:
 
 def _stop_with_parent() -> None:
     """Stop this process when the standard input closes: the parent that holds its other end has gone."""
+    from mien.edge.children import end_in_order
+
     while os.read(0, 1):  # not sys.stdin: its lock would be held when the process ends
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    end_in_order()

@@ -102,7 +102,8 @@ def _ports(settings: Settings) -> Result:
     taken = []
     for name, port in (("MQTT", settings.broker.port or 1883), ("dashboard", settings.dashboard.port or 8080)):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # Windows would let a port in use be bound again
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

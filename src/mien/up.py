@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from mien.config import Settings
 from mien.edge.broker import run_broker
+from mien.edge.children import APART, ask_to_end
 from mien.errors import MienError, MissingExtraError
 from mien.vision.sources import open_source
 
@@ -48,7 +49,7 @@ class Part:
             [sys.executable, "-m", "mien", "--lifeline", self.name, *self.arguments],
             stdin=subprocess.PIPE,
             env=self.environment,
-            start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which stops all in order
+            **APART,  # Ctrl-C in the terminal reaches this process alone, which stops all in order
         )
 
     def check(self) -> None:
@@ -81,7 +82,7 @@ class Part:
     def stop(self) -> None:
         if self.process is None:
             return
-        self.process.terminate()
+        ask_to_end(self.process)
         try:
             self.process.wait(STOP_WITHIN_S)
         except subprocess.TimeoutExpired:

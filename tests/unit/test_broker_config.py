@@ -12,7 +12,7 @@ import pytest
 from mien.config import Settings, load
 from mien.edge import credentials
 from mien.edge.broker import find_broker, run_broker
-from mien.errors import BrokerError, ConfigError
+from mien.errors import BrokerError, ConfigError, MienError
 
 
 def settings(home: Path, **broker: Any) -> Settings:
@@ -101,6 +101,6 @@ def test_credentials_that_others_may_read_or_that_are_damaged_are_refused(tmp_pa
 
 def test_a_configuration_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "broker" / "nats.conf").mkdir(parents=True)
-    with pytest.raises(BrokerError, match=r"cannot write '.*nats\.conf': Is a directory"):
+    with pytest.raises(MienError, match=r"cannot write '.*nats\.conf': Is a directory"):
         run_broker(settings(tmp_path), threading.Event())
     assert {path.name for path in (tmp_path / "broker").iterdir()} == {"nats.conf", "lock"}

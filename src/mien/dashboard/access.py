@@ -6,11 +6,9 @@ is its owner's alone, and what is changed in it holds for a running dashboard at
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +19,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from mien.dashboard.who import Role, Who
+from mien.edge.alone import in_turn
+from mien.edge.private import others_may_read, write_private
 from mien.errors import ConfigError, MienError, UsageError
 
-__all__ = ["Access", "Entry", "entries", "make_token", "revoke", "set_password", "write_private"]
+__all__ = ["Access", "Entry", "entries", "make_token", "revoke", "set_password"]
 
 log = logging.getLogger(__name__)
 
@@ -162,22 +162,6 @@ def entries(home: Path) -> list[Entry]:
     return [entry for _, entry in sorted(_read(_path(home)).items())]
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that is its owner's alone, in one step.
-
-    Raises:
-        MienError: It cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        part.replace(path)
-    except OSError as error:
-        raise MienError(f"cannot write '{path}': {error.strerror}; check the space and your rights") from error
-
-
 def _add(home: Path, name: str, role: Role, kind: Literal["token", "password"], digest: str, salt: str) -> None:
     made = Entry(name, role, kind, digest, salt, datetime.now(timezone.utc))
     try:
@@ -193,20 +177,19 @@ def _add(home: Path, name: str, role: Role, kind: Literal["token", "password"], 
 @contextmanager
 def _changed(home: Path) -> Iterator[dict[str, Entry]]:
     """Yield the entries by name and write what they are at the end; others wait meanwhile."""
+    busy = MienError(f"another `mien access` holds '{home / 'access.lock'}': wait for it, or end it")
     try:
-        handle = os.open(home / "access.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with in_turn(home / "access.lock", busy):
+            known = _read(_path(home))
+            yield known
+            write_private(_path(home), msgspec.json.format(msgspec.json.encode(list(known.values())), indent=1))
     except OSError as error:
         raise MienError(f"cannot write in '{home}': {error.strerror}; check your rights") from error
-    with os.fdopen(handle) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        known = _read(_path(home))
-        yield known
-        write_private(_path(home), msgspec.json.format(msgspec.json.encode(list(known.values())), indent=1))
 
 
 def _read(path: Path) -> dict[str, Entry]:
     try:
-        if path.stat().st_mode & 0o077:
+        if others_may_read(path):
             raise ConfigError(f"others may read '{path}': close it with `chmod 600 {path}`")
         return {entry.name: entry for entry in msgspec.json.decode(path.read_bytes(), type=list[Entry])}
     except FileNotFoundError:

@@ -6,8 +6,6 @@ What the broker says and what the store has go in; a line per part comes out, wi
 from __future__ import annotations
 
 import contextlib
-import resource
-import sys
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -19,6 +17,7 @@ from mien import __version__
 from mien.dashboard.live import Listener
 from mien.dashboard.queries import SourceState
 from mien.dashboard.wording import amount, counted, moment, size, stretch
+from mien.edge.machine import peak_bytes
 from mien.errors import StoreError
 
 __all__ = ["BEHIND_S", "Part", "broker", "dashboard", "forwarder", "outboxes", "store"]
@@ -113,10 +112,11 @@ def outboxes(states: Sequence[SourceState]) -> Part:
 
 def dashboard(viewers: int, began: datetime, now: datetime) -> Part:
     """Return how this process itself is doing."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = peak_bytes()
+    memory = f" · {size(peak)} at most" if peak else ""
     pages = counted(viewers, "open page", "open pages")
     runs = stretch((now - began).total_seconds())
-    return Part("Dashboard", "ok", f"Mien {__version__}", f"{pages} · runs for {runs} · {size(peak)} at most")
+    return Part("Dashboard", "ok", f"Mien {__version__}", f"{pages} · runs for {runs}{memory}")
 
 
 def _bytes(path: str) -> int | None:

@@ -22,6 +22,7 @@ import msgspec
 
 from mien.config import Settings
 from mien.dashboard.uploads import Uploads
+from mien.edge.children import APART
 from mien.errors import MienError
 from mien.reports.worker import Event, Kind, Order
 
@@ -212,7 +213,7 @@ class Making:
             # A session of its own: Ctrl-C at the terminal is for the dashboard, which ends it.
             process = subprocess.Popen(
                 [sys.executable, "-m", "mien.reports.worker"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, **APART,
             )  # fmt: skip
         except (OSError, MienError) as error:
             self._ended(key, Event(ended="failed", message=f"the report cannot be made: {error}"))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from mien.dashboard.access import Access, Entry, write_private
+from mien.dashboard.access import Access, Entry
 from mien.dashboard.who import Who
+from mien.edge.private import others_may_read, write_private
 from mien.errors import MienError
 
 __all__ = ["Sessions"]
@@ -86,7 +87,7 @@ class Sessions:
 
 def _read(path: Path) -> dict[str, Session]:
     try:
-        if path.stat().st_mode & 0o077:
+        if others_may_read(path):
             log.warning("others may read '%s': nobody is logged in any more", path)
             return {}
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Session])

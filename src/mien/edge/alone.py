@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mien.errors import MienError
 
-__all__ = ["alone"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    def _take(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+else:
+
+    def _take(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+__all__ = ["alone", "in_turn", "lock"]
+
+
+def lock(path: Path) -> int:
+    """Take a lock file and return its handle, whose closing gives it back.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+        OSError: The file cannot be written.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _take(handle)
+    except OSError as error:
+        os.close(handle)
+        raise BlockingIOError(error.errno, "another process holds it") from error
+    return handle
 
 
 @contextmanager
 def alone(path: Path, refusal: MienError) -> Iterator[None]:
     """Hold the lock file, or raise `refusal` where another process holds it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise refusal from error
+    try:
+        handle = lock(path)
+    except BlockingIOError as error:
+        raise refusal from error
+    try:
         yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def in_turn(path: Path, refusal: MienError, patience_s: float = 30.0) -> Iterator[None]:
+    """Hold the lock file once those before have left it, or raise `refusal` where that takes too long, in seconds."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            handle = lock(path)
+        except BlockingIOError as error:  # noqa: PERF203
+            if time.monotonic() > end:
+                raise refusal from error
+            time.sleep(0.02)
+        else:
+            break
+    try:
+        yield
+    finally:
+        os.close(handle)

@@ -17,7 +17,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from mien.edge import credentials
 from mien.edge.alone import alone
 from mien.edge.connection import BrokerAddress
 from mien.edge.nats import Server, server_program
+from mien.edge.private import write_private
 from mien.errors import BrokerError, ConfigError
 
 __all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker"]
@@ -96,6 +96,7 @@ def run_broker(
     Raises:
         ConfigError: The settings name an outside broker, or have it listen for others without a password.
         BrokerError: It runs already, its port is in use, or it does not start.
+        MienError: Its files cannot be written.
     """
     if settings.broker.host is not None:
         raise ConfigError(
@@ -115,10 +116,11 @@ def run_broker(
             "room": QUEUES,
             "tls": _server_tls(settings),
         }
-        config = _write(folder / "nats.conf", CONFIG.format(listen=listen, **values))
+        config = folder / "nats.conf"
+        write_private(config, CONFIG.format(listen=listen, **values).encode())
         server: Server | None = Server(config, address.host, address.port)
         try:
-            _write(settings.home / "broker.json", _rendezvous(settings, address))
+            write_private(settings.home / "broker.json", _rendezvous(settings, address))
             log.info("the broker listens on %s%s", address, ", with TLS" if settings.broker.server_certificate else "")
             ready(address)
             while not stop.wait(0.1):
@@ -192,7 +194,8 @@ def _is_free(host: str, port: int, patience_s: float = 0.0) -> bool:
     end = time.monotonic() + patience_s
     while True:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # Windows would then let a port that is in use be bound again
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError as error:
@@ -203,27 +206,6 @@ def _is_free(host: str, port: int, patience_s: float = 0.0) -> bool:
             else:
                 return True
         time.sleep(0.1)
-
-
-def _write(path: Path, text: str) -> Path:
-    """Write a file that its owner alone may read, whole or not at all.
-
-    Raises:
-        BrokerError: It cannot be written.
-    """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        new.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink()
-        raise BrokerError(
-            f"cannot write '{path}': {error.strerror}; the broker starts where there is room and the right to write"
-        ) from error
-    return path
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -240,11 +222,11 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _rendezvous(settings: Settings, address: BrokerAddress) -> str:
+def _rendezvous(settings: Settings, address: BrokerAddress) -> bytes:
     """Return what `find_broker` needs on this machine, as JSON; with TLS where the broker's certificate lies."""
     certificate = settings.broker.server_certificate
     tls = str(certificate.absolute()) if certificate else None
-    return json.dumps({**address._asdict(), "tls": tls, "pid": os.getpid()})
+    return json.dumps({**address._asdict(), "tls": tls, "pid": os.getpid()}).encode()
 
 
 def _server_tls(settings: Settings) -> str:

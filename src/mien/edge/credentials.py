@@ -5,14 +5,14 @@ Without them the broker makes a password anew at each start, which is all that t
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from mien.errors import ConfigError, MienError
+from mien.edge.private import others_may_read, write_private
+from mien.errors import ConfigError
 
 __all__ = ["Credentials", "make", "read"]
 
@@ -31,15 +31,7 @@ def make(home: Path) -> Credentials:
         MienError: The folder cannot be written.
     """
     made = Credentials("mien", secrets.token_urlsafe(24))
-    path = _path(home)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(made))
-        part.replace(path)
-    except OSError as error:
-        raise MienError(f"cannot write '{path}': {error.strerror}; check the space and your rights") from error
+    write_private(_path(home), msgspec.json.encode(made))
     return made
 
 
@@ -51,7 +43,7 @@ def read(home: Path) -> Credentials | None:
     """
     path = _path(home)
     try:
-        if path.stat().st_mode & 0o077:
+        if others_may_read(path):
             raise ConfigError(f"others may read '{path}': make new ones with `mien secrets --new`")
         return msgspec.json.decode(path.read_bytes(), type=Credentials)
     except FileNotFoundError:

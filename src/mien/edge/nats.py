@@ -1,7 +1,8 @@
 """The NATS server, which comes with a wheel, as a child process: a configuration goes in, a server runs.
 
-It ends with the process that started it, however that ends. What it says in its log tells whether it can still write:
-a server that once could not goes on refusing messages when there is room again, so it has to be started anew then.
+On Linux it ends with the process that started it, however that ends. What it says in its log tells whether it can
+still write: a server that once could not goes on refusing messages when there is room again, so it has to be started
+anew then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+from mien.edge.children import APART
 from mien.errors import BrokerError
 
 __all__ = ["Server", "server_program"]
@@ -31,10 +33,9 @@ FULL = "resource limits exceeded"
 # The child asks to be killed when its parent ends, however that ends, and then becomes the server.
 LAUNCH = """
 import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 9)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(1)
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
@@ -56,12 +57,15 @@ class Server:
         self._read = self._log.stat().st_size if self._log.exists() else 0
         self._looked_at = 0.0
         self._broken = self._full = False
+        server = [str(server_program()), "-c", str(config)]
+        # only Linux can have a child killed with its parent, and Windows cannot let a process become another
+        launch = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
         self._child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid()), str(server_program()), "-c", str(config)],
+            [*launch, *server],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in our turn
+            **APART,  # Ctrl-C reaches us alone; we stop it in our turn
         )
         end = time.monotonic() + START_S
         while time.monotonic() < end and self._child.poll() is None:

@@ -13,7 +13,6 @@ came first of those that wait in memory is dropped, and counted as soon as a cou
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mien.config import Settings
+from mien.edge.alone import lock
 from mien.errors import MienError, StoreError, UsageError
 from mien.observation import Observation, encode
 
@@ -360,7 +360,7 @@ def waiting_sources(folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.glob("*.db")):
         try:
-            reader = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
+            reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
             try:
                 if reader.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
                     found.append(path.stem)
@@ -374,16 +374,12 @@ def waiting_sources(folder: Path) -> list[str]:
 def _lock(folder: Path, source: str) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder / f"{source}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.close(os.open(folder / f"{source}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(folder / f"{source}.db", os.O_RDWR | os.O_CREAT, 0o600))
+        return lock(folder / f"{source}.lock")
+    except BlockingIOError as error:
+        raise UsageError(f"source '{source}' is being watched already: give this one another name") from error
     except OSError as error:
         raise StoreError(f"cannot write the outbox in '{folder}': {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise UsageError(f"source '{source}' is being watched already: give this one another name") from error
-    return handle
 
 
 def _open(path: Path) -> sqlite3.Connection:

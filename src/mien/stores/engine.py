@@ -6,7 +6,6 @@ import os
 import re
 import sqlite3
 from pathlib import Path
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -100,10 +99,10 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
         raise StoreError(f"there is no store '{path}': start `mien forward` (or `mien up`), which makes it")
     try:
         if not read_only:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # what SQLite adds gets the same mode
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite adds gets the same mode
     except OSError as error:
         raise StoreError(f"cannot write the store '{path}': {error.strerror}; name another with store.url") from error
-    location = f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
+    location = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(location, uri=True, timeout=10, isolation_level=None, check_same_thread=False)

@@ -9,7 +9,6 @@ from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -91,7 +90,7 @@ def backup(url: str, path: Path) -> int:
         raise UsageError(f"'{path}' is there already: name another file, or delete it")
     part = path.with_name(f".{path.name}.part")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         with closing(_read_only(Path(parsed.database))) as origin, closing(sqlite3.connect(part)) as target:
             origin.backup(target)  # in one step: it reads one state, and does not begin anew when others write
             target.execute("PRAGMA journal_mode = DELETE")
@@ -112,7 +111,7 @@ def backup(url: str, path: Path) -> int:
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=10)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
 
 
 def _parts(part: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import threading
 import time as clock
 from collections.abc import Callable, Iterator
@@ -194,7 +195,7 @@ def camera(device: int | str) -> Callable[[], Connection]:
 def _on_linux(device: int | str, path: str) -> Any:
     import cv2
 
-    if os.name == "posix" and not os.path.exists(path):  # noqa: PTH110 - a device, not a file
+    if sys.platform == "linux" and not os.path.exists(path):  # noqa: PTH110 - a device, not a file
         raise InputError(f"cannot open camera {device}: there is no {path}; `mien doctor` lists the cameras here")
     cv2.setLogLevel(0)  # type: ignore[attr-defined]
     capture = cv2.VideoCapture(device)
