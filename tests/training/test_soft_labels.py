@@ -16,7 +16,7 @@ from mien.training import data
 from mien.training.checkpoints import load_checkpoint
 from mien.training.config import TrainConfig
 from mien.training.loop import Training
-from mien.training.model import EmotionNet
+from mien.training.model import EmotionNet, deepen
 from mien.training.soft_labels import soft_labels
 from mien.training.train import train
 
@@ -68,7 +68,24 @@ def test_a_run_starts_from_another_and_learns_from_it(dataset: Path, tmp_path: P
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-5) for name in weights[0])
 
     wider = TrainConfig(out=str(tmp_path / "3"), start_from=first, width=1.5, **tiny)
-    with pytest.raises(InputError, match=r"cannot start from .* it is 1\.0 wide, the run 1\.5"):
+    with pytest.raises(InputError, match=r"cannot start from .* its width is 1\.0 .* the run's 1\.5 and \[1, 2, 2\]; give"):
         train(wider, accelerator="cpu")
     with pytest.raises(InputError, match="no checkpoint at"):
         train(TrainConfig(out=str(tmp_path / "4"), teachers=("none.ckpt",), **tiny), accelerator="cpu")
+
+
+def test_a_deeper_network_begins_with_what_a_trained_one_knows() -> None:
+    torch.manual_seed(3)
+    trained, deeper = EmotionNet().eval(), EmotionNet.sized(1.0, (2, 3, 4)).eval()
+    for norm in (module for module in trained.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.running_mean)  # as after training
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    faces = torch.rand(4, 1, 48, 48) * 255
+    deepen(trained, deeper)
+    with torch.no_grad():
+        for head, logits in trained(faces).items():
+            assert torch.allclose(deeper(faces)[head], logits, atol=1e-5)
+    deeper.train()
+    deeper(faces)["fer2013"].sum().backward()
+    added = deeper.blocks[1]
+    assert added.norm2.weight.grad.abs().max() > 0, "training can make the new blocks add something"

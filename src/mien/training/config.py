@@ -22,6 +22,7 @@ else:
 __all__ = ["TrainConfig", "read", "validated"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Depth = Annotated[int, Field(ge=1, le=64)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class TrainConfig:
         teachers: Checkpoints of the networks behind the soft labels; none: the labels alone.
         teacher_share: How much of a face's target is its soft label; the rest is its label.
         class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
-        width: Channels, as a multiple of the shipped network's; over 1 for teachers.
+        width: Channels, as a multiple of 48, 96 and 192 in the three stages.
+        depths: Blocks in each of the three stages; more than `start_from` has begin by passing on what they get.
         ferplus_weight: The weight of the head that learns the FER+ votes; 0 where there are no votes.
         ema_decay: Of the averaged weights, which are the ones kept.
         small_size: The side in pixels of the faces in the first half of the run (progressive resizing).
@@ -68,6 +70,7 @@ class TrainConfig:
     teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
+    depths: tuple[Depth, Depth, Depth] = (1, 2, 2)
     ferplus_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     ema_decay: Share = 0.998
     small_size: Annotated[int, Field(ge=16, le=48)] = 36

@@ -53,7 +53,8 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dataclasses.asdict(config)})
         self.config = config
-        self.net = EmotionNet.wide(config.width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = EmotionNet.sized(config.width, config.depths)
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.soft: np.ndarray | None = None
         self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
         self.weights: Tensor

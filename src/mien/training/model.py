@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.observation import EMOTIONS
 
-__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs", "fold", "predict"]
+__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs", "deepen", "fold", "predict"]
 
 HEADS = ("fer2013", "ferplus")
 INPUT_SIZE = 48
@@ -71,6 +71,7 @@ class EmotionNet(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        self.depths = depths
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         )
@@ -85,9 +86,9 @@ class EmotionNet(nn.Module):
         self.heads = nn.ModuleDict({head: nn.Linear(channels, len(EMOTIONS)) for head in HEADS})
 
     @classmethod
-    def wide(cls, width: float) -> EmotionNet:
-        """Return an untrained network with so many times the channels of the shipped one, in steps of 8."""
-        return cls(tuple(max(8, round(channels * width / 8) * 8) for channels in WIDTHS))
+    def sized(cls, width: float, depths: tuple[int, ...]) -> EmotionNet:
+        """Return an untrained network with so many times the channels of `WIDTHS`, in steps of 8, and these depths."""
+        return cls(tuple(max(8, round(channels * width / 8) * 8) for channels in WIDTHS), depths)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""
@@ -110,6 +111,29 @@ class SingleHead(nn.Module):
         """Return the probabilities, (B, 7), for pixels (B, 1, H, W), 0-255."""
         logits: Tensor = self.net(pixels)[self.head]
         return torch.softmax(logits / self.temperature, dim=1)
+
+
+def deepen(net: EmotionNet, deeper: EmotionNet) -> None:
+    """Give a deeper network what a trained one knows, so that both answer alike.
+
+    The blocks that a stage has beyond the trained one's stand at its end and add nothing to what they get, as their last
+    norm begins at 0 (so in Goyal et al. 2017, arXiv:1706.02677); what they add is for training to find.
+
+    Args:
+        net: The trained one, of the same widths.
+        deeper: With at least as many blocks in each stage; changed in place.
+    """
+    known, blocks = iter(net.blocks), iter(deeper.blocks)
+    for depth, given in zip(deeper.depths, net.depths, strict=True):
+        for index in range(depth):
+            block = next(blocks)
+            assert isinstance(block, Block)  # noqa: S101
+            if index < given:
+                block.load_state_dict(next(known).state_dict())
+            else:
+                nn.init.zeros_(block.norm2.weight)
+    deeper.stem.load_state_dict(net.stem.state_dict())
+    deeper.heads.load_state_dict(net.heads.state_dict())
 
 
 def fold(net: EmotionNet) -> EmotionNet:

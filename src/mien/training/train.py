@@ -29,6 +29,7 @@ from mien.training.checkpoints import Publisher, RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
+from mien.training.model import deepen
 from mien.training.soft_labels import soft_labels
 
 __all__ = ["TrainConfig", "train"]
@@ -101,12 +102,13 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
     training = Training(config, faces)
     if config.start_from:
         start, before = load_checkpoint(config.start_from)
-        if before.width != config.width:
+        if before.width != config.width or any(np.array(before.depths) > config.depths):
             raise InputError(
-                f"cannot start from '{config.start_from}': it is {before.width} wide, the run {config.width}; "
-                "give both the same width"
+                f"cannot start from '{config.start_from}': its width is {before.width} and its depths are "
+                f"{list(before.depths)}, the run's {config.width} and {list(config.depths)}; give the run the same width "
+                "and no smaller depth"
             )
-        training.net.load_state_dict(start.state_dict())
+        deepen(start, training.net)
     if not config.teachers:
         return training
     kept = folder.read("soft_labels.npy")
