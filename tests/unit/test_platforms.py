@@ -95,9 +95,7 @@ def test_nothing_is_used_that_windows_lacks() -> None:
 
 def test_the_hottest_sensor_counts_and_a_mad_one_does_not(tmp_path: Path) -> None:
     assert temperature_c(tmp_path) is None
-    for n, told in enumerate(
-        (b"41000\n", b"52350\n", b"", b"hot", b"-274000", b"2147483647", b"9" * 9999, b"\xff")
-    ):
+    for n, told in enumerate((b"41000\n", b"52350\n", b"", b"hot", b"-274000", b"2147483647", b"9" * 9999, b"\xff")):
         (tmp_path / f"thermal_zone{n}").mkdir()
         (tmp_path / f"thermal_zone{n}" / "temp").write_bytes(told)
     (tmp_path / "thermal_zone9").mkdir()  # listed, and cannot be read
