@@ -129,7 +129,11 @@ def meeting(
 @app.command(epilog="Example: mien report audience seat-*.mp4 --events jokes.csv -o audience.html")
 def audience(
     events: Annotated[
-        Path, typer.Option(metavar="FILE", help="What they watched: a CSV (time, label, duration), SRT or WebVTT.")
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="What they watched: a CSV (time, label, duration), SRT or WebVTT; or the word markers: a store's.",
+        ),
     ],
     paths: Paths = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("audience.html"),
@@ -154,7 +158,8 @@ def audience(
 
     settings = _settings(model)
     inputs = _inputs(settings, paths, fps, store, source, since, until)
-    request = AudienceRequest(inputs, events, seats, baseline, window, k if anonymous else None)
+    marked = str(events) == "markers"
+    request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
     _run(lambda job: report_audience(request, settings, job), output, data)
 
 
@@ -170,6 +175,8 @@ def album(
         Path | None, typer.Option(metavar="DIR", help="Copy the chosen there; the originals stay as they are.")
     ] = None,
     blur: Blur = False,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
     data: Data = "parquet",
     model: Model = None,
 ) -> None:
@@ -177,7 +184,7 @@ def album(
     from mien.reports.album import AlbumRequest, report_album
 
     settings = _settings(model)
-    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur)
+    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur, k if anonymous else None)
     _run(lambda job: report_album(request, settings, job), output, data)
 
 

@@ -13,7 +13,8 @@ from mien.observation import EMOTIONS, Emotion
 from mien.reports.album_page import album_report
 from mien.reports.choice import Photo, choose, grouped, rated
 from mien.reports.job import Job
-from mien.reports.photos import measured
+from mien.reports.named import photos_named
+from mien.reports.photos import Measured, measured
 from mien.reports.pictures import hidden, to_jpeg
 from mien.reports.recordings import TABLES
 from mien.reports.report import Report, counted
@@ -32,6 +33,7 @@ class AlbumRequest:
         emotion: Which expression is asked for.
         copy_to: A folder for copies of the chosen; the originals are never touched.
         blur: Hide the faces on the page.
+        anonymous: Show no picture, and rate no photo of fewer than so many people; None: all.
     """
 
     paths: tuple[Path, ...]
@@ -39,6 +41,7 @@ class AlbumRequest:
     emotion: Emotion = "happy"
     copy_to: Path | None = None
     blur: bool = False
+    anonymous: int | None = None
 
 
 def report_album(request: AlbumRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
@@ -57,14 +60,16 @@ def report_album(request: AlbumRequest, settings: Settings | None = None, job: J
     """
     settings, job = settings or checked({}, "the arguments"), job or Job()
     _check(request)
-    files, notes = _files(request.paths)
-    photos: list[Photo] = []
+    named, notes = _named(request.paths)
+    files = [file for file, told in named.items() if told is None]
+    least = request.anonymous or 1
+    photos = [rated(file, told, request.emotion, least) for file, told in named.items() if told is not None]
     failed: list[str] = []
     for file, found in measured(files, settings, job):
         if isinstance(found, InputError):
             failed.append(str(found))
         else:
-            photos.append(rated(file, found, request.emotion))
+            photos.append(rated(file, found, request.emotion, least))
     if not photos:
         raise InputError(failed[0] if failed else "no photo was found")
     notes += [f"Left out: {reason}." for reason in failed[:20]]
@@ -73,18 +78,20 @@ def report_album(request: AlbumRequest, settings: Settings | None = None, job: J
     job.tell("choosing", 0, 1)
     photos = [replace(photo, group=group) for photo, group in zip(photos, grouped(photos), strict=True)]
     chosen = choose(photos, request.best)
+    there = [] if request.anonymous else [photo for photo in chosen if photo.measured.key]
     shown = {
-        photo.file: _picture(photo, settings, blur=request.blur)
-        for photo in job.follow("pictures", chosen, len(chosen))
+        photo.file: _picture(photo, settings, blur=request.blur) for photo in job.follow("pictures", there, len(there))
     }
     if request.copy_to:
-        _copy(chosen, request.copy_to)
-        notes.append(f"{counted(len(chosen), 'photo was', 'photos were')} copied to {request.copy_to}, byte by byte.")
+        copied = [photo for photo in chosen if photo.measured.key]
+        _copy(copied, request.copy_to)
+        notes.append(f"{counted(len(copied), 'photo was', 'photos were')} copied to {request.copy_to}, byte by byte.")
     asked = {
         "of": [str(path) for path in request.paths],
         "best": request.best,
         "emotion": request.emotion,
         "copy_to": str(request.copy_to) if request.copy_to else None,
+        "anonymous": request.anonymous,
     }
     report = album_report(photos, chosen, shown, notes, asked)
     report.read = files
@@ -98,47 +105,30 @@ def _check(request: AlbumRequest) -> None:
         raise UsageError(f"cannot choose {request.best} photos: expected 1 to 500")
     if request.emotion not in EMOTIONS:
         raise UsageError(f"there is no emotion '{request.emotion}': expected one of {', '.join(EMOTIONS)}")
+    if request.anonymous is not None and request.anonymous < 2:
+        raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
     for path in request.paths:
         if request.copy_to and path.is_dir() and request.copy_to.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"cannot copy to '{request.copy_to}': it lies in '{path}', among the originals")
 
 
-def _files(paths: tuple[Path, ...]) -> tuple[list[Path], list[str]]:
-    found: list[Path] = []
+def _named(paths: tuple[Path, ...]) -> tuple[dict[Path, Measured | None], list[str]]:
+    """Return the photos, with what is known of those that are not at hand, and what is to be said of them."""
+    found: dict[Path, Measured | None] = {}
     notes: list[str] = []
     for path in paths:
         if not path.exists():
             raise InputError(f"cannot read '{path}': there is no such file or folder")
         if path.is_dir():
             inside = [file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()]
-            found += sorted(file for file in inside if not file.name.startswith("."))
+            found |= dict.fromkeys(sorted(file for file in inside if not file.name.startswith(".")))
         elif path.suffix.lower() in TABLES:
-            found += _named_in(path, notes)
+            found |= photos_named(path, notes)
         else:
-            found.append(path)
+            found[path] = None
     if not found:
         raise InputError(f"no photo was found in {', '.join(map(str, paths))}")
-    return list(dict.fromkeys(found)), notes
-
-
-def _named_in(table: Path, notes: list[str]) -> list[Path]:
-    """Return the photos that a table of `mien analyze` names."""
-    import polars as pl
-
-    try:
-        read = (
-            pl.read_parquet(table, columns=["file"])
-            if table.suffix == ".parquet"
-            else pl.read_csv(table, columns=["file"])
-        )
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"cannot read table '{table}': {str(error).splitlines()[0]}") from error
-    names = [Path(name) for name in read["file"].drop_nulls().unique(maintain_order=True)]
-    there = [name if name.is_file() else table.parent / name for name in names]
-    gone = sum(not name.is_file() for name in there)
-    if gone:
-        notes.append(f"{counted(gone, 'photo', 'photos')} that '{table.name}' names are not there any more; left out.")
-    return [name for name in there if name.is_file()]
+    return found, notes
 
 
 def _picture(photo: Photo, settings: Settings, *, blur: bool) -> bytes:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mien.reports.choice import ALIKE, BURST_BITS, BURST_S, SAME_BITS, SHARP, WEIGHTS, Photo
+from mien.reports.contact_sheet import contact_sheet
 from mien.reports.recordings import READABLE
-from mien.reports.report import Data, Fact, Picture, Pictures, Report, Section, Table, counted
+from mien.reports.report import Data, Fact, Part, Picture, Pictures, Report, Section, Table, counted
 
 __all__ = ["COLUMNS", "album_report"]
 
 COLUMNS: dict[str, str] = {
     "file": "the photo",
     "rank": "1 for the best of the chosen; empty where it was not chosen",
-    "score": "0 to 100; empty without a readable face",
+    "score": "0 to 100; empty with too few readable faces",
     "group": "the number of its group of near-duplicates",
     "faces": "faces found",
     "readable": f"faces whose longer side has at least {READABLE} pixels",
-    **{f"{name}": f"the part of the score, 0 to 1; weight {weight:g}" for name, weight in WEIGHTS.items()},
+    **{name: f"the part of the score, 0 to 1; weight {weight:g}; empty: unknown" for name, weight in WEIGHTS.items()},
     "width": "of the upright photo, in pixels",
     "height": "of the upright photo, in pixels",
     "time": "when it was taken, UTC, as its EXIF data tell",
-    "fingerprint": "64 bits, in hex, that photos of the same scene share for the most part",
+    "fingerprint": "64 bits, in hex, that photos of the same scene share for the most part; empty: unknown",
 }
 
 
@@ -40,21 +42,31 @@ def album_report(
         notes: What was wrong with the input.
         asked: The request.
     """
-    faceless = sum(photo.score is None for photo in photos)
+    least: int = asked["anonymous"] or 1
+    unrated = sum(photo.score is None for photo in photos)
     sizes = Counter(photo.group for photo in photos)
     repeated = sum(size - 1 for size in sizes.values())
-    if faceless:
-        notes = [*notes, f"{counted(faceless, 'photo shows', 'photos show')} no face that is large enough; not rated."]
+    few = "no face that is" if least == 1 else f"fewer than {least} faces that are"
+    if unrated:
+        notes = [*notes, f"{counted(unrated, 'photo shows', 'photos show')} {few} large enough; not rated."]
+    notes = [*notes, *_shapes(photos)]
     lead = (
         f"The best {len(chosen)} of {counted(len(photos), 'photo', 'photos')}, for faces that look {asked['emotion']}."
     )
     if not chosen:
-        lead = "None can be chosen: no photo shows a face that is large enough to be read."
+        why = "no photo shows a face" if least == 1 else f"every photo shows {few}"
+        lead = f"None can be chosen: {why} large enough to be read."
     pictures = [
         Picture(shown[photo.file], f"{rank}. {photo.file.name}", _why(photo, sizes[photo.group]))
         for rank, photo in enumerate(chosen, 1)
+        if photo.file in shown
     ]
-    sections = [Section("The best", [Pictures(pictures)])] if pictures else []
+    unseen = [(rank, photo) for rank, photo in enumerate(chosen, 1) if photo.file not in shown]
+    best_parts: list[Part] = [Pictures(pictures)] if pictures else []
+    if unseen:
+        rows = [(str(rank), photo.file.name, _why(photo, sizes[photo.group])) for rank, photo in unseen]
+        best_parts.append(Table(("#", "photo", "score"), rows))
+    sections = [Section("The best", best_parts)] if chosen else []
     if repeated:
         sections.append(_repeats(photos, chosen, sizes))
     best = chosen[0].score if chosen else None
@@ -66,18 +78,34 @@ def album_report(
             Fact("Chosen", f"{len(chosen)} of {len(photos):,}", "", len(chosen)),
             Fact("Best score", "–" if best is None else f"{best:.0f} of 100", "", best),
             Fact("Near-duplicates", f"{repeated:,}", "beyond the first of each group", repeated),
-            Fact("Without a readable face", f"{faceless:,}", "not rated", faceless),
+            Fact("Not rated", f"{unrated:,}", "too few readable faces", unrated),
         ],
         sections=sections,
         notes=notes,
         definitions=_definitions(str(asked["emotion"])),
         data=[Data("photos", _table(photos, chosen), COLUMNS)],
+        files={".sheet.jpg": contact_sheet(pictures)} if pictures else {},
         asked=asked,
     )
 
 
+def _shapes(photos: Sequence[Photo]) -> list[str]:
+    """Return what is to be said where photos have different sizes."""
+    shapes = {(photo.measured.width, photo.measured.height) for photo in photos}
+    if len(shapes) < 2:
+        return []
+    least, most = min(shapes, key=math.prod), max(shapes, key=math.prod)
+    return [
+        (
+            f"The photos have {len(shapes):,} different sizes, {least[0]:,} x {least[1]:,} to {most[0]:,} x "
+            f"{most[1]:,} pixels; each face is scaled to one size before sharpness and exposure are measured."
+        )
+    ]
+
+
 def _why(photo: Photo, size: int) -> str:
-    parts = ", ".join(f"{name} {100 * photo.parts[name]:.0f}" for name in ("expression", "sharpness", "pose"))
+    told = (name for name in ("expression", "sharpness", "pose") if name in photo.parts)
+    parts = ", ".join(f"{name} {100 * photo.parts[name]:.0f}" for name in told)
     of = f"; best of {size} alike" if size > 1 else ""
     return f"{photo.score or 0:.0f} · {parts}; {counted(photo.readable, 'face', 'faces')}{of}"
 
@@ -98,7 +126,13 @@ def _repeats(photos: Sequence[Photo], chosen: Sequence[Photo], sizes: Counter[in
 def _definitions(emotion: str) -> list[tuple[str, str]]:
     weights = ", ".join(f"`{name}` {weight:g}" for name, weight in WEIGHTS.items())
     return [
-        ("Score", f"100 x the geometric mean of the parts, each at least 0.01, with the weights {weights}."),
+        (
+            "Score",
+            (
+                f"100 x the geometric mean of the parts, each at least 0.01, with the weights {weights}. Parts that "
+                "are not known are left out."
+            ),
+        ),
         (
             "Expression",
             f"The geometric mean of the probability of {emotion} over the readable faces: all have to show it.",

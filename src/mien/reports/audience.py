@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.config import Settings, checked
 from mien.errors import UsageError
 from mien.reports.audience_page import Shown, audience_report
-from mien.reports.events import read_events
+from mien.reports.events import read_events, read_markers
 from mien.reports.groups import compared, courses
 from mien.reports.job import Job
 from mien.reports.reactions import react
@@ -26,7 +26,7 @@ class AudienceRequest:
 
     Attributes:
         inputs: The recordings of people watching.
-        events: What they watched: a CSV, SRT or WebVTT.
+        events: What they watched: a CSV, SRT or WebVTT; None: the markers of the store.
         seats: A CSV that says which recording (and which part of its picture) is of which group, and where the
             treatment begins in it.
         baseline_s: The seconds before an event that a rise is measured from.
@@ -35,7 +35,7 @@ class AudienceRequest:
     """
 
     inputs: Inputs
-    events: Path
+    events: Path | None
     seats: Path | None = None
     baseline_s: float = 5.0
     window_s: float = 10.0
@@ -64,9 +64,14 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
     notes: list[str] = []
-    events = read_events(request.events, notes)
     seats = read_seats(request.seats) if request.seats else []
+    if request.events is None and not request.inputs.store:
+        raise UsageError("markers are those of a store: name its part with --source, --from and --to")
+    if request.events is None and any(seat.offset for seat in seats):
+        raise UsageError("markers have the store's own times: leave the offsets out of the list of seats")
+    events = read_events(request.events, notes) if request.events else []
     recordings = read_recordings(request.inputs, settings, job)
+    events = events or read_markers(request.inputs, recordings)
     for one in recordings:
         notes += one.notes
     watched = watching(recordings, seats, notes)
@@ -89,7 +94,7 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     shown = Shown(watched, found, courses(watched, request.anonymous), compared(watched, found, request.anonymous))
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | {
-        "events": str(request.events),
+        "events": str(request.events) if request.events else "markers",
         "seats": str(request.seats) if request.seats else None,
         "baseline_s": request.baseline_s,
         "window_s": request.window_s,

@@ -40,8 +40,8 @@ class Photo:
         file: Where it is.
         measured: What there is to say of it.
         readable: How many of its faces are large enough to be read.
-        parts: The parts of the score, 0 to 1, by the names in WEIGHTS; empty without a readable face.
-        score: 0 to 100; None without a readable face.
+        parts: The parts of the score that are known, 0 to 1, by the names in WEIGHTS; empty with too few faces.
+        score: 0 to 100; None with too few readable faces.
         group: The number of its group of near-duplicates.
     """
 
@@ -53,29 +53,32 @@ class Photo:
     group: int = 0
 
 
-def rated(file: Path, photo: Measured, emotion: Emotion = "happy") -> Photo:
+def rated(file: Path, photo: Measured, emotion: Emotion = "happy", least: int = 1) -> Photo:
     """Return a photo with its score.
 
     Args:
         file: Where it is.
         photo: What there is to say of it.
         emotion: Which expression is asked for; of several faces all have to show it (geometric mean).
+        least: Nothing is said of fewer readable faces.
     """
     looks = [look for look in photo.looks if max(look.box[2:]) >= READABLE]
-    if not looks:
-        return Photo(file, photo, 0, {}, None)
+    if len(looks) < max(1, least):
+        return Photo(file, photo, len(looks), {}, None)
     asked = EMOTIONS.index(emotion)
     side = float(np.median([max(look.box[2:]) for look in looks]))
-    sharp = float(np.median([look.sharpness for look in looks]))
     parts = {
         "expression": math.exp(float(np.mean([math.log(max(look.shares[asked], 0.01)) for look in looks]))),
-        "sharpness": sharp / (sharp + SHARP),
-        "pose": float(np.mean([look.pose for look in looks])),
-        "exposure": float(np.mean([look.exposure for look in looks])),
         "size": min(1.0, side / (0.25 * min(photo.width, photo.height))),
     }
-    score = 100 * math.exp(sum(weight * math.log(max(parts[name], 0.01)) for name, weight in WEIGHTS.items()))
-    return Photo(file, photo, len(looks), parts, score)
+    if sharpness := [look.sharpness for look in looks if look.sharpness is not None]:
+        sharp = float(np.median(sharpness))
+        parts["sharpness"] = sharp / (sharp + SHARP)
+        parts["pose"] = float(np.mean([look.pose for look in looks if look.pose is not None]))
+        parts["exposure"] = float(np.mean([look.exposure for look in looks if look.exposure is not None]))
+    weights = sum(WEIGHTS[name] for name in parts)
+    logs = sum(WEIGHTS[name] * math.log(max(share, 0.01)) for name, share in parts.items())
+    return Photo(file, photo, len(looks), parts, 100 * math.exp(logs / weights))
 
 
 def grouped(photos: Sequence[Photo]) -> list[int]:
@@ -94,7 +97,8 @@ def grouped(photos: Sequence[Photo]) -> list[int]:
 
     first: dict[str, int] = {}
     for number, photo in enumerate(photos):
-        join(number, first.setdefault(photo.measured.fingerprint, number))
+        if photo.measured.fingerprint:
+            join(number, first.setdefault(photo.measured.fingerprint, number))
     different = np.array(list(first.values()))
     signs = _signs([photos[number] for number in different])
     for start in range(0, len(different), 500):
@@ -133,7 +137,11 @@ def _score(photo: Photo) -> float:
 
 def _bursts(photos: Sequence[Photo]) -> Iterator[tuple[int, int]]:
     """Yield pairs of photos that were taken one soon after the other and look alike."""
-    timed = [(photo.measured.time.timestamp(), number) for number, photo in enumerate(photos) if photo.measured.time]
+    timed = [
+        (photo.measured.time.timestamp(), number)
+        for number, photo in enumerate(photos)
+        if photo.measured.time and photo.measured.fingerprint
+    ]
     timed.sort()
     for place, (at, number) in enumerate(timed):
         for later, other in timed[place + 1 : place + 31]:
@@ -145,6 +153,8 @@ def _bursts(photos: Sequence[Photo]) -> Iterator[tuple[int, int]]:
 
 
 def _signs(photos: Sequence[Photo]) -> NDArray[np.float32]:
-    """Return the bits of the fingerprints as -1 and 1, shape (n, 64)."""
-    codes = b"".join(bytes.fromhex(photo.measured.fingerprint) for photo in photos)
-    return np.unpackbits(np.frombuffer(codes, np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1
+    """Return the bits of the fingerprints as -1 and 1, shape (n, 64); 0 where there is no fingerprint."""
+    codes = b"".join(bytes.fromhex(photo.measured.fingerprint or "0" * 16) for photo in photos)
+    signs = np.unpackbits(np.frombuffer(codes, np.uint8)).reshape(-1, 64).astype(np.float32) * 2 - 1
+    signs[[not photo.measured.fingerprint for photo in photos]] = 0
+    return signs

@@ -1,21 +1,27 @@
 """What an audience was shown: a file of events goes in, the events in order of time come out.
 
 A CSV with the columns `time` (seconds, mm:ss or hh:mm:ss), `label` and, if wanted, `duration`; or SRT or WebVTT, whose
-cues are the events.
+cues are the events. Or the markers of a store.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from mien.config import without_password
 from mien.errors import InputError, UsageError
+from mien.reports.recordings import Inputs, Recording
 from mien.reports.transcripts import read_text, read_transcript
+from mien.stores.base import open_store
 from mien.vision.selection import parse_seconds
 
-__all__ = ["Event", "read_events"]
+__all__ = ["Event", "read_events", "read_markers"]
 
 MAX_EVENTS = 2000
 
@@ -55,6 +61,28 @@ def read_events(path: Path, notes: list[str]) -> list[Event]:
     if len(found) > MAX_EVENTS:
         raise InputError(f"cannot read events '{path}': it holds {len(found):,}, more than the {MAX_EVENTS:,} allowed")
     return sorted(found, key=lambda one: one.at)
+
+
+def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]:
+    """Return the markers of a part of a store as events, those of its sources and those of all.
+
+    Args:
+        inputs: Which store and period.
+        recordings: What was read of it; they begin at one time.
+
+    Raises:
+        InputError: There is none in that period.
+    """
+    began = recordings[0].began or datetime.fromtimestamp(0, timezone.utc)
+    until = inputs.until or began + timedelta(seconds=max(one.seconds for one in recordings))
+    with closing(open_store(str(inputs.store), read_only=True)) as store:
+        found = store.markers(began, until, [one.name for one in recordings], MAX_EVENTS)
+    if not found:
+        raise InputError(
+            f"the store {without_password(str(inputs.store))} has no markers of that period: add some on the "
+            "dashboard's page History, or give a file of events"
+        )
+    return [Event((one.time - began).total_seconds(), one.label) for one in found]
 
 
 def _from_csv(path: Path, notes: list[str]) -> list[Event]:

@@ -94,6 +94,8 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
 def _offset(given: float | None, recording: Recording, transcript: Transcript) -> tuple[float, list[str]]:
     if given is not None:
         return given, [f"The transcript was moved by {given:+.1f} s, as asked."]
+    if not transcript.utterances:
+        return 0.0, []
     if recording.medium is None or str(recording.medium) == "demo":
         return 0.0, [
             "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset)."
@@ -115,6 +117,8 @@ def _beyond(recording: Recording, transcript: Transcript, offset: float) -> list
     """Return what is to be said where recording and transcript are not of one length."""
     length = recording.seconds
     outside = [one for one in transcript.utterances if one.start + offset >= length or one.end + offset <= 0]
+    if not transcript.utterances:
+        return []
     last = transcript.utterances[-1].end + offset
     notes = []
     if outside:

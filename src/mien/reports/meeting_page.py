@@ -155,6 +155,8 @@ def meeting_report(
 
 
 def _lead(room: Mood, odd: Sequence[Said]) -> str:
+    if not room.utterances:
+        return "Nothing can be said of what was said: the transcript holds no words."
     if room.room is None:
         return "Nobody can say how the room looked: too few faces were readable while somebody spoke."
     first = f"While somebody spoke, faces looked happy to {room.room.value[0]:.0f} out of 100."

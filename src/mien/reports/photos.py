@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Settings
-from mien.errors import InputError
+from mien.errors import InputError, MissingExtraError
 from mien.reports.job import Job
 from mien.vision.faces import crop, sharpness
 from mien.vision.photos import read_photo
@@ -39,27 +39,28 @@ class Look(msgspec.Struct, frozen=True):
     Attributes:
         box: x, y, width, height in pixels of the upright photo.
         shares: The probability of each emotion, in EMOTIONS order.
-        sharpness: Of the face: its Laplacian's variance over its own.
-        exposure: 1 where it is neither dark nor burnt out, down to 0.
-        pose: 1 for a face that looks straight at the camera, down to 0.
+        sharpness: Of the face: its Laplacian's variance over its own; None: not known.
+        exposure: 1 where it is neither dark nor burnt out, down to 0; None: not known.
+        pose: 1 for a face that looks straight at the camera, down to 0; None: not known.
     """
 
     box: tuple[int, int, int, int]
     shares: list[float]
-    sharpness: float
-    exposure: float
-    pose: float
+    sharpness: float | None = None
+    exposure: float | None = None
+    pose: float | None = None
 
 
 class Measured(msgspec.Struct, frozen=True):
     """What there is to say of a photo.
 
     Attributes:
-        key: The sha256 of the file.
+        key: The sha256 of the file; empty: it is not at hand.
         width: Of the upright photo, in pixels.
         height: Of the upright photo, in pixels.
         time: When it was taken, UTC; None where its EXIF data do not tell.
-        fingerprint: 64 bits that photos of the same scene share for the most part (difference hash), in hex.
+        fingerprint: 64 bits that photos of the same scene share for the most part (difference hash), in hex; empty: not
+            known.
         looks: Its faces.
     """
 
@@ -101,6 +102,8 @@ def measured(files: Sequence[Path], settings: Settings, job: Job) -> Iterator[tu
                 yield file, known[key]
             except InputError as error:  # noqa: PERF203
                 yield file, error
+            except MissingExtraError as error:
+                yield file, InputError(str(error))
             except OSError as error:
                 yield file, InputError(f"cannot read photo '{file}': {(error.strerror or str(error)).lower()}")
 

@@ -127,11 +127,9 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
     """
     if find_spec("polars") is None:
         raise MissingExtraError("a report", "analyze")
-    if inputs.store:
-        return list(_from_store(inputs, job))
-    found: list[Recording] = []
+    found: list[Recording] = list(_from_store(inputs, job)) if inputs.store else []
     failed: list[str] = []
-    for path in _files(inputs.paths):
+    for path in () if inputs.store else _files(inputs.paths):
         try:
             if Path(path).suffix.lower() in TABLES:
                 found += _from_table(Path(path), inputs.folder, job)
@@ -144,7 +142,18 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
             "; ".join(failed) or "nothing to report on: name a video, a table of `mien analyze` or a store"
         )
     found[0].notes.extend(f"Left out: {reason}." for reason in failed)
+    for one in found:
+        one.notes.extend(_shapes(one))
     return _named_apart(found)
+
+
+def _shapes(one: Recording) -> list[str]:
+    """Return what is to be said where frames have different sizes."""
+    sizes = one.faces.select("frame_width", "frame_height").drop_nulls().unique(maintain_order=True).rows()
+    if len(sizes) < 2:
+        return []
+    named = ", ".join(f"{width} x {height}" for width, height in sizes[:3]) + (", …" if len(sizes) > 3 else "")
+    return [f"{one.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
 
 
 def _files(paths: Iterable[str]) -> Iterator[str]:

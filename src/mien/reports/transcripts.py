@@ -69,15 +69,15 @@ class Transcript:
 
 
 def read_transcript(path: Path) -> Transcript:
-    """Return the transcript in a file.
+    """Return the transcript in a file; one that holds no words is empty, which is noted.
 
     Raises:
-        InputError: It cannot be read, or nothing in it has a time.
+        InputError: It cannot be read, or it has words and nothing in it has a time.
     """
     notes: list[str] = []
     text = read_text(path, notes)
     lines = text.splitlines()
-    if any(CUE.match(line) for line in lines):
+    if any(CUE.match(line) for line in lines) or text.lstrip().startswith("WEBVTT") or not text.strip():
         kind = "WebVTT" if text.lstrip().startswith("WEBVTT") else "SRT"
         found = list(_cues(lines, notes))
     elif sum(bool(CHAT.match(line)) for line in lines) > sum(bool(SPEAKER_TIME.match(line)) for line in lines):
@@ -85,16 +85,16 @@ def read_transcript(path: Path) -> Transcript:
         notes.append("It is a chat: each line stands for the seconds after it was sent, 0.4 a word.")
     else:
         kind, found = "a text with speakers and times", list(_told(lines))
-        if found:
-            notes.append("It does not tell when utterances end; their times were estimated from the number of words.")
-    if not found:
-        what = "it is empty" if not text.strip() else "nothing in it has a time"
-        raise InputError(
-            f"cannot read transcript '{path}': {what}; expected WebVTT, SRT, a Zoom chat, or a text or .docx of Teams "
-            f"or "
-            "Google Meet"
-        )
-    return Transcript(kind, _in_order(_with_speakers(found), notes), notes)
+        if not found:
+            raise InputError(
+                f"cannot read transcript '{path}': nothing in it has a time; expected WebVTT, SRT, a Zoom chat, or a "
+                "text or .docx of Teams or Google Meet"
+            )
+        notes.append("It does not tell when utterances end; their times were estimated from the number of words.")
+    utterances = _in_order(_with_speakers(found), notes)
+    if not utterances:
+        notes.append(f"'{path.name}' holds no words: nothing is known of what was said.")
+    return Transcript(kind, utterances, notes)
 
 
 def read_text(path: Path, notes: list[str]) -> str:
@@ -114,6 +114,10 @@ def read_text(path: Path, notes: list[str]) -> str:
     for encoding, mark in (("utf-8-sig", b"\xef\xbb\xbf"), ("utf-16", b"\xff\xfe"), ("utf-16", b"\xfe\xff")):
         if content.startswith(mark):
             return content.decode(encoding, "replace")
+    if b"\0" in content[:4000]:
+        order = "utf-16-le" if content[1:4000:2].count(0) >= content[0:4000:2].count(0) else "utf-16-be"
+        notes.append(f"'{path.name}' does not tell its encoding; it was read as {order.upper()}.")
+        return content.decode(order, "replace")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

@@ -175,8 +175,11 @@ class _Teller:
 
 
 def _say(said: BinaryIO, event: Event) -> None:
-    said.write(msgspec.json.encode(event) + b"\n")
-    said.flush()
+    try:
+        said.write(msgspec.json.encode(event) + b"\n")
+        said.flush()
+    except BrokenPipeError:  # nobody waits for it any more
+        os._exit(1)
 
 
 def _listen(orders: io.FileIO, job: Job) -> None:
