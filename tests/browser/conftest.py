@@ -19,16 +19,6 @@ from mien.stores.base import open_store
 USUAL = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/Brisbane"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that drive a browser more tries: on a starved machine a click can come while the page moves.
-
-    Each try is reported (RERUN). Nothing else is tried again: elsewhere a failure is a finding.
-    """
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.flaky(reruns=2))
-
-
 # Both end with their module: Playwright keeps an event loop, and the camera a thread, that other tests would meet.
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:

@@ -33,7 +33,8 @@ def opened(visit: Open, seeded: Served, query: str = "") -> Page:
 
 
 def chosen(page: Page) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(page.url).query)
+    """Return what the URL says; the page is asked, since Playwright's own `url` stands still while a test waits."""
+    return parse_qs(page.evaluate("location.search").removeprefix("?"))
 
 
 def span_s(page: Page) -> float:
@@ -47,6 +48,12 @@ def analysed(page: Page) -> int:
     value = page.locator(".figure", has=page.get_by_role("heading", name="Analysed")).locator(".big")
     expect(value).to_contain_text("face")
     return int("".join(filter(str.isdigit, value.inner_text().split("face")[0])))
+
+
+def changed(place: Locator) -> None:
+    """Wait until a text that is kept up to date is another one."""
+    before = place.inner_text()
+    until(lambda: place.inner_text() != before)
 
 
 def box_of(place: Locator) -> tuple[float, float, float, float]:
@@ -122,6 +129,8 @@ def test_zoom_and_pan_by_pointer_and_buttons_down_to_seconds(seeded: Served, vis
     x, y, width, height = box_of(page.locator("#plot .nsewdrag").first)
     page.mouse.move(x + 0.5 * width, y + 0.5 * height)
     page.mouse.down()
+    page.mouse.move(x + 0.6 * width, y + 0.5 * height)
+    changed(page.locator("#figures"))  # what is drawn anew meanwhile leaves the pointer its zoom
     page.mouse.move(x + 0.75 * width, y + 0.5 * height, steps=6)
     page.mouse.up()
     until(lambda: "from" in chosen(page), 20)
@@ -228,5 +237,13 @@ def test_the_page_works_with_the_keyboard(seeded: Served, visit: Open) -> None:
     expect(page.get_by_role("checkbox", name="lobby")).to_be_focused()
     page.keyboard.press("Space")
     until(lambda: chosen(page).get("source") == ["stage"])
+    page.evaluate("mien.take({'call:sources': ['attic', 'lobby', 'stage']})")  # what comes when a source appears
+    expect(page.locator("#picker .options label")).to_have_count(3)
+    expect(page.get_by_role("checkbox", name="lobby")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator("#picker .panel")).to_be_hidden()
+    page.get_by_role("button", name="5 min").press("Enter")
+    why = page.locator("#figures .why")
+    why.focus()
+    changed(page.locator("#figures"))
+    expect(why).to_be_focused()

@@ -140,7 +140,7 @@ def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[
 def source_card(name: str) -> str:
     """Return the frame of a source's card; its parts come by their ids."""
     return (
-        f'<article class="card source" id="source-{name}"><header id="head-{name}"></header>'
+        f'<article class="card source" id="source-{name}" data-own><header id="head-{name}"></header>'
         f'<div class="stage" data-stage="{name}" aria-hidden="true"></div>'
         f'<div class="now" id="now-{name}"></div>'
         f'<figure class="stream"><svg data-stream="{name}" viewBox="0 0 600 100" preserveAspectRatio="none" '

@@ -99,7 +99,8 @@ def comparison(total: Summary, other: Summary, names: tuple[str, str]) -> str:
 def marker_list(markers: Sequence[Marker], zone: tzinfo) -> str:
     """Return the markers of a period, newest first, each with a button that deletes it."""
     return "".join(
-        f"<li><time>{one.time.astimezone(zone).strftime('%d %b, %H:%M:%S')}</time><span>{text(one.label)}</span>"
+        f'<li id="marker-{text(one.id)}">'
+        f"<time>{one.time.astimezone(zone).strftime('%d %b, %H:%M:%S')}</time><span>{text(one.label)}</span>"
         f"<small>{text(one.source or 'all sources')}</small>"
         f'<button type="button" data-drop="{text(one.id)}" aria-label="Delete the marker {text(one.label)}">✕</button>'
         "</li>"

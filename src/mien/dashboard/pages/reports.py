@@ -65,7 +65,7 @@ NONE = '<li class="fine">None yet. What is made here stays until it is deleted.<
 def _under_way(one: Made) -> str:
     label = text(f"{KINDS[one.kind]} of {one.title}")
     return (
-        f'<li class="under-way" data-report="{one.key}"><h3>{label}</h3>'
+        f'<li class="under-way" id="report-{one.key}" data-report="{one.key}" data-own><h3>{label}</h3>'
         f'<span class="track" role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100">'
         f'<i></i></span><p class="fine said"></p>'
         f'<button type="button" class="button" data-stop="{one.key}">Cancel</button></li>'
@@ -103,6 +103,7 @@ def _ended(one: Made, look: Look, now: datetime) -> str:
         f'{"Delete" if one.state == "done" else "Dismiss"}<span class="unseen"> {named}</span></button>'
     )
     return (
-        f'<li class="{one.state}"><div><h3>{named}</h3><p>{text(one.message)}</p><p class="fine">{when}</p></div>'
+        f'<li class="{one.state}" id="report-{one.key}"><div><h3>{named}</h3><p>{text(one.message)}</p>'
+        f'<p class="fine">{when}</p></div>'
         f'<div class="doing">{links}{delete}</div></li>'
     )

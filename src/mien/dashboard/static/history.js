@@ -29,8 +29,10 @@
   let held = null;
   document.addEventListener("pointerdown", (event) => {
     if (!event.target.closest?.(".plot")) return;
+    const over = new AbortController();
     held = new Promise((done) => {
-      for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => setTimeout(done, 50), { once: true });
+      const release = () => (over.abort(), setTimeout(done, 50));
+      for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, release, { signal: over.signal });
     });
   });
 

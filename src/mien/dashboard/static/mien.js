@@ -72,6 +72,46 @@ window.mien = (() => {
     listeners.forEach((listen) => listen());
   }
 
+  /* Contents are mended in place, not replaced, so that what has the focus, is selected or pointed at stays.
+     Elements with an id are told apart by it, others by their place; what has data-own fills itself. */
+  function mend(place, wanted) {
+    const next = [...wanted.childNodes];
+    const ids = new Set(next.map((one) => one.id));
+    const known = new Map();
+    for (const child of [...place.children]) {
+      if (child.id && !ids.has(child.id)) child.remove();
+      else if (child.id) known.set(child.id, child);
+    }
+    let at = place.firstChild;
+    for (const one of next) {
+      const kept = one.id ? known.get(one.id) : at && !at.id && at.nodeName === one.nodeName ? at : null;
+      if (kept === at && kept) at = at.nextSibling;
+      else place.insertBefore(kept ?? one, at);
+      if (kept) renew(kept, one);
+    }
+    while (at) {
+      const rest = at.nextSibling;
+      at.remove();
+      at = rest;
+    }
+  }
+
+  function renew(kept, wanted) {
+    if (kept.isEqualNode(wanted)) return;
+    if (kept.nodeType !== Node.ELEMENT_NODE) kept.nodeValue = wanted.nodeValue;
+    else if (!("own" in kept.dataset)) {
+      for (const { name } of [...kept.attributes]) if (!wanted.hasAttribute(name)) kept.removeAttribute(name);
+      for (const { name, value } of wanted.attributes) if (kept.getAttribute(name) !== value) kept.setAttribute(name, value);
+      mend(kept, wanted);
+    }
+  }
+
+  function fill(element, html) {
+    const wanted = document.createElement("template");
+    wanted.innerHTML = html;
+    mend(element, wanted.content);
+  }
+
   /* What the server sends: contents of elements, and arguments of functions. */
   const functions = {};
   function take(parts) {
@@ -80,7 +120,7 @@ window.mien = (() => {
       const target = rest.join(":");
       if (kind === "html") {
         const element = byId(target);
-        if (element) element.innerHTML = value;
+        if (element) fill(element, value);
       } else {
         const [called, ...argument] = target.split(".");
         functions[called]?.(value, argument.join("."));
@@ -100,17 +140,17 @@ window.mien = (() => {
     const list = document.querySelector("#picker .options");
     if (!list) return;
     const known = [...new Set([...names, ...query().getAll("source")])].sort();
-    list.replaceChildren(
-      ...known.map((name) => {
-        const label = document.createElement("label");
-        const box = Object.assign(document.createElement("input"), { type: "checkbox", name: "source", value: name });
-        const only = Object.assign(document.createElement("button"), { type: "button", className: "only", textContent: "only" });
-        only.dataset.only = name;
-        only.setAttribute("aria-label", `Only ${name}`);
-        label.append(box, Object.assign(document.createElement("span"), { textContent: name }), only);
-        return label;
-      }),
-    );
+    const wanted = document.createDocumentFragment();
+    for (const name of known) {
+      const label = Object.assign(document.createElement("label"), { id: `pick-${name}` });
+      const box = Object.assign(document.createElement("input"), { type: "checkbox", name: "source", value: name });
+      const only = Object.assign(document.createElement("button"), { type: "button", className: "only", textContent: "only" });
+      only.dataset.only = name;
+      only.setAttribute("aria-label", `Only ${name}`);
+      label.append(box, Object.assign(document.createElement("span"), { textContent: name }), only);
+      wanted.append(label);
+    }
+    mend(list, wanted);
     functions.known?.(known);
     show();
   };
