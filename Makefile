@@ -42,7 +42,7 @@ audit: .venv/dev
 
 .venv/run: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dashboard]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[analyze,dashboard]'
 	@touch $@
 
 # torch first and by its exact version: the CPU build then serves, where the index has one
