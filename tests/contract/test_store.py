@@ -210,6 +210,22 @@ def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_
     assert figures(store) == left
 
 
+def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
+    times = [NOON + timedelta(seconds=at) for at in (0.0, 0.4, 0.999999, 1.0, 7.5, 65.0)]
+    store.add([observation(at, n, "ab"[n % 2], faces=n % 3) for n, at in enumerate(times)])
+    line = store.timeline(NOON, NOON + timedelta(seconds=60), "second")
+    assert [(one.start.second, one.frames, one.faces, one.abstained) for one in line] == [
+        (0, 3, 3, 1), (1, 1, 0, 0), (7, 1, 1, 0),
+    ]  # fmt: skip
+    assert line[0].counts[3] == 2
+    assert line[0].sums[3] == pytest.approx(0.9 + 0.9 + 0.2)
+    assert line[1].sums == (0.0,) * 7
+    late = store.timeline(NOON + timedelta(seconds=0.2), NOON + timedelta(seconds=65.1), "second", ["b"])
+    assert [(one.start - NOON).total_seconds() for one in late] == [1.0, 65.0]
+    store.prune(NOON + timedelta(minutes=1))
+    assert [one.start.minute for one in store.timeline(NOON, NOON + timedelta(hours=1), "second")] == [1]
+
+
 def test_erasing_what_was_pruned_takes_whole_minutes(store: Store) -> None:
     given = [observation(NOON + timedelta(seconds=30 * n), n, faces=2) for n in range(20)]
     store.add(given)

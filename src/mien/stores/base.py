@@ -136,7 +136,10 @@ class Store(Protocol):
     def timeline(
         self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
     ) -> list[Bucket]:
-        """Return the non-empty buckets ('minute', 'hour' or 'day') that begin in [start, end), oldest first."""
+        """Return the non-empty buckets that begin in [start, end), oldest first.
+
+        They are 'minute', 'hour', 'day', which are kept, or 'second', counted from the raw rows that are there.
+        """
 
     def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
         """Return the sum of the minutes that begin in [start, end)."""

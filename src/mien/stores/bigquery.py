@@ -115,10 +115,11 @@ class BigQueryStore:
         self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
     ) -> list[Bucket]:
         """Return the non-empty buckets that begin in [start, end), oldest first."""
-        if bucket not in BUCKETS:
-            raise ValueError(f"no bucket '{bucket}': expected one of {', '.join(BUCKETS)}")
-        seconds = BUCKETS[bucket]
-        query, values = self._minutes(_ceil(start, seconds), _ceil(end, seconds), sources)
+        if bucket != "second" and bucket not in BUCKETS:
+            raise ValueError(f"no bucket '{bucket}': expected one of second, {', '.join(BUCKETS)}")
+        seconds = BUCKETS.get(bucket, 1)
+        counted = self._minutes if bucket in BUCKETS else self._seconds
+        query, values = counted(_ceil(start, seconds), _ceil(end, seconds), sources)
         found = self._dataset.read(
             f"SELECT TIMESTAMP_TRUNC(start, {bucket.upper()}) AS start, {sql.sums()} FROM ({query}) "
             "GROUP BY 1 ORDER BY 1",
@@ -337,6 +338,12 @@ class BigQueryStore:
         raw = f"o.time >= @start AND o.time < @until AND {of}"
         past = f"m.start >= @start AND m.start < @until AND {_of('m', sources)[0]}"
         return sql.minutes(self._name, raw, past), {"start": start, "until": end, **values}
+
+    def _seconds(self, start: datetime, end: datetime, sources: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
+        """Return the SQL for the seconds of raw rows that begin in [start, end), and its parameters."""
+        of, values = _of("o", sources)
+        raw = sql.unique(self._name, f"o.time >= @start AND o.time < @until AND {of}")
+        return sql.counted(raw, "SECOND"), {"start": start, "until": end, **values}
 
 
 def _of(table: str, sources: Sequence[str] | None) -> tuple[str, dict[str, Any]]:

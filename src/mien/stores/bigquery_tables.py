@@ -142,12 +142,12 @@ def minutes(dataset: str, where: str = "TRUE", past: str = "TRUE") -> str:
     )
 
 
-def counted(rows: str) -> str:
-    """Return the SQL that counts rows of `observations` by minute and source."""
+def counted(rows: str, unit: str = "MINUTE") -> str:
+    """Return the SQL that counts rows of `observations` by source and minute, or another unit of time."""
     counts = ", ".join(f"COUNTIF(f.emotion = '{emotion}') AS count_{emotion}" for emotion in EMOTIONS)
     shares = ", ".join(f"IFNULL(SUM(f.{emotion}), 0.0) AS sum_{emotion}" for emotion in EMOTIONS)
     return (
-        "SELECT TIMESTAMP_TRUNC(o.time, MINUTE) AS start, o.source AS source, "
+        f"SELECT TIMESTAMP_TRUNC(o.time, {unit}) AS start, o.source AS source, "
         "MIN(o.time) AS first, MAX(o.time) AS last, COUNT(DISTINCT o.id) AS frames, COUNT(f.confidence) AS faces, "
         f"COUNTIF(f.confidence IS NOT NULL AND f.emotion IS NULL) AS abstained, {counts}, {shares} "
         f"FROM ({rows}) AS o LEFT JOIN UNNEST(o.faces) AS f GROUP BY 1, 2"

@@ -112,9 +112,13 @@ class SqlStore:
         self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
     ) -> list[Bucket]:
         """Return the non-empty buckets that begin in [start, end), oldest first."""
-        if bucket not in BUCKETS:
-            raise ValueError(f"no bucket '{bucket}': expected one of {', '.join(BUCKETS)}")
         first, last = rows.to_microseconds(start), rows.to_microseconds(end)
+        if bucket == "second":
+            with self._read() as connection:
+                seconds = sums.of_seconds(connection, first, last, sources)
+            return [Bucket(rows.to_time(at), *_figures(figures)) for at, figures in seconds]
+        if bucket not in BUCKETS:
+            raise ValueError(f"no bucket '{bucket}': expected one of second, {', '.join(BUCKETS)}")
         query = (
             sa.select(rollups.c.start, *_totals())
             .where(*_span(BUCKETS[bucket], first, last), *_of(rollups, sources))

@@ -17,9 +17,10 @@ from mien.stores import rows
 from mien.stores.base import BUCKETS, Bucket
 from mien.stores.tables import erased, faces, frames, rollups, sources
 
-__all__ = ["FIGURES", "MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of"]
+__all__ = ["FIGURES", "MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds"]
 
-MINUTE = 60_000_000
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
 FIGURES = ["frames", "faces", "abstained", *(f"count_{e}" for e in EMOTIONS), *(f"sum_{e}" for e in EMOTIONS)]
 KEYS = ("seconds", "start", "source")
 
@@ -93,6 +94,28 @@ def erase(connection: sa.Connection, source: str, start: int, end: int, mark: in
     _narrow(connection, source, start, end, int(before - after))
 
 
+def of_seconds(
+    connection: sa.Connection, start: int, end: int, sources: Sequence[str] | None
+) -> list[tuple[int, list[float]]]:
+    """Return the seconds that begin in [start, end) and hold raw rows, each with its figures, oldest first."""
+    second = (frames.c.time - frames.c.time % SECOND).label("second")
+    of = [frames.c.time >= start + -start % SECOND, frames.c.time < end + -end % SECOND]
+    of += [] if sources is None else [frames.c.source.in_(list(sources))]
+    counted = sa.select(second, sa.func.count()).where(*of).group_by(sa.text("second"))
+    found = {at: [total, *[0] * (len(FIGURES) - 1)] for at, total in connection.execute(counted)}
+    query = sa.select(second, *_of_faces()).join_from(frames, faces, faces.c.frame == frames.c.id).where(*of)
+    for at, *figures in connection.execute(query.group_by(sa.text("second"))):
+        found[at][1:] = figures
+    return sorted(found.items())
+
+
+def _of_faces() -> list[Any]:
+    """Return what is counted of faces, in the order of FIGURES."""
+    named = [sa.func.count(sa.case((faces.c.emotion == emotion, 1))) for emotion in EMOTIONS]
+    shares = [sa.func.coalesce(sa.func.sum(faces.c[emotion]), 0.0) for emotion in EMOTIONS]
+    return [sa.func.count(), sa.func.count(sa.case((faces.c.emotion.is_(None), 1))), *named, *shares]
+
+
 def _add(connection: sa.Connection, minutes: dict[tuple[int, str], list[float]]) -> None:
     cells: dict[tuple[int, int, str], list[float]] = {}
     for seconds in BUCKETS.values():
@@ -123,10 +146,7 @@ def _count_again(connection: sa.Connection, source: str, minute: int) -> None:
     total = connection.scalar(sa.select(sa.func.count()).select_from(frames).where(*of))
     if not total:
         return
-    named = [sa.func.count(sa.case((faces.c.emotion == emotion, 1))) for emotion in EMOTIONS]
-    shares = [sa.func.coalesce(sa.func.sum(faces.c[emotion]), 0.0) for emotion in EMOTIONS]
-    abstained = sa.func.count(sa.case((faces.c.emotion.is_(None), 1)))
-    query = sa.select(sa.func.count(), abstained, *named, *shares).select_from(faces)
+    query = sa.select(*_of_faces()).select_from(faces)
     figures = connection.execute(query.join(frames, frames.c.id == faces.c.frame).where(*of)).one()
     values = dict(zip((*KEYS, *FIGURES), (60, minute, source, total, *figures), strict=True))
     connection.execute(sa.insert(rollups).values(values))
