@@ -100,7 +100,7 @@ def export(
     checkpoint: Annotated[str, typer.Argument(help="A .ckpt that `mien train` wrote.")],
     data: Annotated[Path, typer.Option(help="FER-2013; temperature and threshold are fitted on its PublicTest.")],
     out: Annotated[Path, typer.Option(help="The folder for the models.")],
-    name: Annotated[str, typer.Option(help="What observations call the model.")] = "mien-1",
+    name: Annotated[str | None, typer.Option(help="What observations call the model; the run's own name.")] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Also a smaller, faster variant of each, if it loses little on PublicTest.")
     ] = False,

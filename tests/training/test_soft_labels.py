@@ -68,7 +68,7 @@ def test_a_run_starts_from_another_and_learns_from_it(dataset: Path, tmp_path: P
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-5) for name in weights[0])
 
     wider = TrainConfig(out=str(tmp_path / "3"), start_from=first, width=1.5, **tiny)
-    with pytest.raises(InputError, match=r"cannot start from .* its width is 1\.0 .* the run's 1\.5 and \[1, 2, 2\]; give"):
+    with pytest.raises(InputError, match=r"cannot start from .* its width is 1\.0 .* the run's 1\.5 and \[1, 2, 2\];"):
         train(wider, accelerator="cpu")
     with pytest.raises(InputError, match="no checkpoint at"):
         train(TrainConfig(out=str(tmp_path / "4"), teachers=("none.ckpt",), **tiny), accelerator="cpu")

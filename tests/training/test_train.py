@@ -29,7 +29,7 @@ from mien.training.train import train
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
-TINY = {"epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0}
+TINY = {"name": "tiny", "epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0}
 
 
 def metrics(out: Path) -> list[dict[str, str]]:
@@ -97,7 +97,7 @@ def test_run_with_votes_publishes_both_heads(voted: Path, tmp_path: Path) -> Non
         model_store.pull(str(tmp_path / "run"), tmp_path),
         model_store.pull(str(tmp_path / "run"), tmp_path, head="ferplus"),
     )
-    assert (labels.model_id.split("@")[0], votes.model_id.split("@")[0]) == ("mien-1", "mien-1-ferplus")
+    assert (labels.model_id.split("@")[0], votes.model_id.split("@")[0]) == ("tiny", "tiny-ferplus")
 
 
 def test_run_resumed_after_kill_ends_with_the_same_weights(dataset: Path, run: Path, tmp_path: Path) -> None:

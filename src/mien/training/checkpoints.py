@@ -21,7 +21,7 @@ from mien.errors import InputError, MienError, MissingExtraError
 from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
 from mien.training.loop import Training
-from mien.training.model import EmotionNet, SingleHead, fold, predict
+from mien.training.model import EmotionNet, SingleHead, fold
 
 __all__ = ["Publisher", "RunFolder", "last_checkpoint", "load_checkpoint"]
 
@@ -111,7 +111,7 @@ class Publisher(callbacks.Callback):
         assert self.net is not None  # noqa: S101
         public = pl_module.splits["PublicTest"]
         net = export.round_weights(self.net)
-        logits = predict(net, public.pixels)
+        logits = pl_module.public_logits
         targets = {"fer2013": torch.eye(len(EMOTIONS))[public.labels].numpy(), "ferplus": public.votes}
         known = json.loads(self.folder.read("latest.json") or b"{}")
         latest: dict[str, Any] = {"format": 1}
@@ -119,7 +119,7 @@ class Publisher(callbacks.Callback):
             if head == "ferplus" and not (pl_module.config.ferplus_weight and figure in trainer.callback_metrics):
                 continue
             calibration = export.calibrate(logits[head], targets[head])
-            name, taught = export.NAMES[head].format("mien-1"), export.TAUGHT[head]
+            name, taught = export.NAMES[head].format(pl_module.config.name), export.TAUGHT[head]
             model = export.to_onnx(net, head, calibration, name=name, trained_on=taught)
             export.check(model, SingleHead(net, head, calibration.temperature), public.pixels[:64])
             stem = f"{trainer.current_epoch:03d}"

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from mien.errors import ConfigError
+from mien.observation import MODEL_NAME
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +33,7 @@ class TrainConfig:
     Attributes:
         data: The data set, as `mien.training.data.load` reads it.
         out: The run's folder: a path or an fsspec URL such as `s3://bucket/run`.
+        name: What the models are called that the run publishes; each observation carries it.
         epochs: Passes over the Training faces.
         batch_size: Faces a step, on each device.
         learning_rate: The peak of the one-cycle schedule.
@@ -60,6 +62,7 @@ class TrainConfig:
 
     data: str
     out: str
+    name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$", max_length=60)] = "mien"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1

@@ -51,14 +51,14 @@ class Calibration:
     abstain_below: float
 
 
-def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, name: str = "mien-1") -> list[Path]:
+def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, name: str | None = None) -> list[Path]:
     """Write `fer2013.onnx` and, if the run learned the FER+ votes, `ferplus.onnx`.
 
     Args:
         checkpoint: What `mien train` wrote.
         data: The data set; temperature and threshold are fitted on its PublicTest.
         out_dir: The folder to write to; made if need be.
-        name: The model's name, which each observation carries; the second file's ends in `-ferplus`.
+        name: The model's name, which each observation carries; the second file's ends in `-ferplus`. None: the run's.
 
     Raises:
         InputError: The checkpoint or the data set cannot be used, or the folder cannot be written.
@@ -79,7 +79,7 @@ def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, nam
             net,
             head,
             calibration,
-            name=NAMES[head].format(name),
+            name=NAMES[head].format(name or config.name),
             trained_on=TAUGHT[head] + (SHARED if config.ferplus_weight else ""),
         )
         check(model, SingleHead(net, head, calibration.temperature), public.pixels[:CHECKED])

@@ -20,7 +20,7 @@ from mien.observation import EMOTIONS
 from mien.training.augmentation import augment
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
-from mien.training.model import INPUT_SIZE, EmotionNet
+from mien.training.model import HEADS, INPUT_SIZE, EmotionNet
 
 __all__ = ["Training"]
 
@@ -46,7 +46,7 @@ class Training(lightning.LightningModule):
         splits: The faces of Training and PublicTest.
         soft: The soft labels of Training's faces, shape (n, 7), or None.
         weights: Of each label's loss, shape (7,).
-        public_logits: What the `fer2013` head answered on PublicTest at the last validation, shape (n, 7).
+        public_logits: What each head answered on PublicTest at the last validation, shape (n, 7).
     """
 
     def __init__(self, config: TrainConfig, faces: Faces) -> None:
@@ -59,8 +59,8 @@ class Training(lightning.LightningModule):
         self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
         self.weights: Tensor
         self.register_buffer("weights", self._label_weights(), persistent=False)
-        self.outputs: list[tuple[Tensor, Tensor]] = []
-        self.public_logits = np.zeros((0, len(EMOTIONS)), np.float32)
+        self.outputs: list[tuple[dict[str, Tensor], Tensor]] = []
+        self.public_logits: dict[str, np.ndarray] = {}
 
     def _label_weights(self) -> Tensor:
         """Return the weight of each label's loss, (7,); they average 1 over the faces."""
@@ -131,7 +131,7 @@ class Training(lightning.LightningModule):
         """Keep what the first head answers; log how far the second agrees with the FER+ majority."""
         pixels, labels, _ = self._batch("PublicTest", indices)
         logits = self.net(pixels)
-        self.outputs.append((logits["fer2013"].float(), labels))
+        self.outputs.append(({head: scores.float() for head, scores in logits.items()}, labels))
         majority = torch.from_numpy(self.splits["PublicTest"].majority[indices.cpu().numpy()]).to(self.device)
         voted = majority >= 0
         if voted.any():
@@ -140,10 +140,11 @@ class Training(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss, accuracy and recalls over all of PublicTest."""
-        logits = self._gathered([logits for logits, _ in self.outputs])
+        answers = {head: self._gathered([logits[head] for logits, _ in self.outputs]) for head in HEADS}
+        logits = answers["fer2013"]
         labels = self._gathered([labels for _, labels in self.outputs])
         self.outputs.clear()
-        self.public_logits = logits.cpu().numpy()
+        self.public_logits = {head: scores.cpu().numpy() for head, scores in answers.items()}
         top = logits.topk(5, dim=1).indices == labels[:, None]
         figures = {
             "val_loss": functional.cross_entropy(logits, labels),

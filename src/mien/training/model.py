@@ -116,8 +116,8 @@ class SingleHead(nn.Module):
 def deepen(net: EmotionNet, deeper: EmotionNet) -> None:
     """Give a deeper network what a trained one knows, so that both answer alike.
 
-    The blocks that a stage has beyond the trained one's stand at its end and add nothing to what they get, as their last
-    norm begins at 0 (so in Goyal et al. 2017, arXiv:1706.02677); what they add is for training to find.
+    The blocks that a stage has beyond the trained one's stand at its end and add nothing to what they get, as their
+    last norm begins at 0 (so in Goyal et al. 2017, arXiv:1706.02677); what they add is for training to find.
 
     Args:
         net: The trained one, of the same widths.

@@ -34,7 +34,7 @@ from mien.training.soft_labels import soft_labels
 
 __all__ = ["TrainConfig", "train"]
 
-MAY_DIFFER = {"data", "out", "log_to", "patience"}
+MAY_DIFFER = {"data", "out", "name", "log_to", "patience"}
 """What a run may be resumed with another value of."""
 
 
@@ -105,8 +105,8 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
         if before.width != config.width or any(np.array(before.depths) > config.depths):
             raise InputError(
                 f"cannot start from '{config.start_from}': its width is {before.width} and its depths are "
-                f"{list(before.depths)}, the run's {config.width} and {list(config.depths)}; give the run the same width "
-                "and no smaller depth"
+                f"{list(before.depths)}, the run's {config.width} and {list(config.depths)}; give the run the same "
+                "width and no smaller depth"
             )
         deepen(start, training.net)
     if not config.teachers:
