@@ -53,7 +53,7 @@ def test_every_setting_is_in_the_table() -> None:
         assert field.description in page
 
 
-@pytest.mark.parametrize("kind", ["observations", "stored", "available", "stats"])
+@pytest.mark.parametrize("kind", ["observations", "stored", "available", "stats", "set", "state"])
 def test_every_topic_is_documented(kind: str) -> None:
     assert f"`<prefix>/<source>/{kind}`" in read("reference/topics.md")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mien import __version__, cli_access, cli_model, cli_report, cli_store, cli_training
+from mien import __version__, cli_access, cli_fleet, cli_model, cli_report, cli_store, cli_training
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ app.add_typer(cli_model.app, name="model")
 app.add_typer(cli_training.app)
 app.add_typer(cli_store.app, name="store")
 app.add_typer(cli_access.app, name="access")
+app.add_typer(cli_fleet.app, name="fleet")
 app.add_typer(cli_report.app, name="report")
 
 Store = Annotated[

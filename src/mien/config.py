@@ -97,6 +97,9 @@ class WatchSettings(Section):
 
     fps: float | None = Field(None, gt=0, le=240, description="Analyse at most so many frames a second; default: all.")
     stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
+    remote: bool = Field(
+        False, description="Take threshold, fps and pause by MQTT (`mien fleet set`) from who may publish there."
+    )
     home_assistant: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",

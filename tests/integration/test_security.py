@@ -20,12 +20,16 @@ from mien.doctor import diagnose
 from mien.edge import credentials
 from mien.edge.broker import find_broker, run_broker
 from mien.edge.connection import Connection
+from mien.edge.fleet import listen, set_remotely
+from mien.edge.outbox import Outbox
+from mien.edge.publisher import Publisher
+from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
 from mien.observation import Stored, encode, new_id
 from programs import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-USERS = {"lobby": "lobby-pw", "door": "door-pw", "forwarder": "forwarder-pw"}
+USERS = {"lobby": "lobby-pw", "door": "door-pw", "forwarder": "forwarder-pw", "fleet": "fleet-pw"}
 
 
 @pytest.fixture(scope="session")
@@ -136,6 +140,32 @@ def test_a_source_delivers_with_its_own_rights_and_has_no_others(
     wait_for(lambda: "mien/lobby/stored" in heard)
     assert not [topic for topic in heard if topic.startswith("mien/door")]
     spy.close()
+
+
+@pytest.mark.mosquitto
+def test_only_who_may_sets_a_source_from_afar(outside: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    def as_user(user: str) -> Settings:
+        return settings(tmp_path, broker=outside(user), watch={"remote": True, "stats_every_s": 1})
+
+    sources = {}
+    for source in ("lobby", "door"):
+        outbox, remote = Outbox(tmp_path / "outbox", source), Remote(as_user(source), source)
+        sources[source] = outbox, remote, Publisher(outbox, source, as_user(source), dict, remote)
+    try:
+        wait_for(lambda: all(publisher.connected for _, _, publisher in sources.values()))
+        assert set_remotely(as_user("fleet"), "lobby", {"fps": 5}, 60).fps == 5
+        assert sorted(one.source for one in listen(as_user("fleet"), 1)) == ["door", "lobby"]
+        intruder = Connection(find_broker(as_user("lobby")), "intruder")
+        intruder.publish("mien/door/set", b'{"pause": true}')
+        intruder.publish("mien/door/state", b"{}")
+        intruder.publish("mien/lobby/set", b'{"fps": 1}')  # nor itself
+        intruder.close()
+        assert set_remotely(as_user("fleet"), "door", {"threshold": 0.5}, 60).pause is False
+        assert (sources["lobby"][1].fps, sources["door"][1].paused) == (5, False)
+    finally:
+        for outbox, _, publisher in sources.values():
+            publisher.close()
+            outbox.close()
 
 
 @pytest.mark.mosquitto

@@ -28,6 +28,7 @@ COMMANDS = [
     "model",
     "store",
     "access",
+    "fleet",
     "doctor",
     "bench",
     "config",
@@ -90,6 +91,12 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
         (["watch", "demo", "--broker", "localhost:99999"], 2, "broker.port"),
         (["dashboard", "--port", "x"], 2, "--port"),
         (["--config", "open.toml", "broker"], 2, "mien secrets"),
+        (["fleet", "list"], 1, "no broker runs here"),
+        (["fleet", "set", "lobby", "fps"], 2, "'fps' is no setting: expected NAME=VALUE"),
+        (["fleet", "set", "lobby", "speed=5"], 2, "unknown field `speed`"),
+        (["fleet", "set", "lobby", "threshold=high"], 2, "$.threshold"),
+        (["fleet", "set", "lobby", "fps=0"], 2, "$.fps"),
+        (["fleet", "set", "Lobby/#", "fps=5"], 2, "'Lobby/#' is no name of a source"),
     ],
 )
 def test_bad_input_gets_one_line_and_its_exit_code(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

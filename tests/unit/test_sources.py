@@ -235,7 +235,7 @@ def test_a_file_is_played_at_its_own_pace(tmp_path: Path) -> None:
 
 
 def test_fewer_frames_a_second_are_spread_evenly(video: Path) -> None:
-    with limited(open_source(str(video)), 5) as source:
+    with limited(open_source(str(video)), lambda: 5) as source:
         offsets = [frame.offset_s for frame in source]
     assert offsets == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4], abs=1e-3)
 
@@ -498,7 +498,7 @@ def test_a_picture_that_stands_still_is_noticed_and_one_that_moves_again(
             assert time.monotonic() < end, "nobody noticed"
             next(frames)
         assert ["the very same picture" in line for line in caplog.messages] == [True]
-        assert limited(source, 5).state == "frozen", "wrappers say it too"
+        assert limited(source, lambda: 5).state == "frozen", "wrappers say it too"
         moves.set()
         while source.state != "ok":
             assert time.monotonic() < end, "nobody noticed that it moves again"

@@ -18,15 +18,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.edge.home_assistant import discovery
 from mien.edge.outbox import Outbox, Row
+from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
-from mien.observation import Stored, decode, topic
+from mien.observation import Stored, TopicKind, decode, topic
 
 __all__ = ["WINDOW", "Publisher"]
 
@@ -59,17 +60,21 @@ class Publisher:
         settings: Where the broker is, and how long to wait.
         stats: Called every `stats_every_s` for figures to publish. Without it the source is not announced as online:
             only what an earlier run left behind is delivered.
+        remote: Answers the requests that come for the source.
     """
 
     def __init__(
-        self, outbox: Outbox, source: str, settings: Settings, stats: Callable[[], dict[str, Any]] | None = None
+        self,
+        outbox: Outbox,
+        source: str,
+        settings: Settings,
+        stats: Callable[[], dict[str, Any]] | None = None,
+        remote: Remote | None = None,
     ) -> None:
         self._outbox, self._source, self._settings, self._stats = outbox, source, settings, stats
+        self._remote = remote
         self._resend_after = settings.outbox.resend_after_s
-        self._topics = {
-            kind: topic(settings.broker.prefix, source, kind)
-            for kind in ("observations", "stored", "available", "stats")
-        }
+        self._topics = {kind: topic(settings.broker.prefix, source, kind) for kind in get_args(TopicKind)}
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._messages: deque[Any] = deque(maxlen=10_000)
@@ -138,6 +143,8 @@ class Publisher:
         )
         try:
             connection.subscribe(self._topics["stored"])
+            if self._remote and self._remote.allowed:
+                connection.subscribe(self._topics["set"])
         except BrokerError:
             connection.close()
             raise
@@ -157,6 +164,8 @@ class Publisher:
         if self._stats and (announced := self._settings.watch.home_assistant):
             for where, payload in discovery(announced, self._settings.broker.prefix, self._source):
                 connection.publish(where, payload, retain=True)
+        if self._remote:
+            connection.publish(self._topics["state"], self._remote.state(), retain=True)
         stats_at, stuck_s = 0.0, 2 * self._settings.broker.keepalive_s
         while not self._stop.is_set() and not connection.lost.is_set():
             self._take_messages(connection)
@@ -189,6 +198,9 @@ class Publisher:
         while self._messages:
             message = self._messages.popleft()
             connection.acknowledge(message.mid)
+            if message.topic != self._topics["stored"]:
+                self._answer(connection, message)
+                continue
             try:
                 stored = decode(message.payload, Stored)
             except ValueError as error:
@@ -200,6 +212,10 @@ class Publisher:
                 self._greeted = True
         if self._greeted and time.monotonic() - self._restarted_at > GREETED_S:
             self._restart()
+
+    def _answer(self, connection: Connection, request: Any) -> None:
+        if self._remote and (state := self._remote.answer(request.payload, retained=request.retain)):
+            connection.publish(self._topics["state"], state, retain=True)
 
     def _confirm(self, stored: Stored) -> None:
         self._outbox.confirm(stored.session, stored.ranges)

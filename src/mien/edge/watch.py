@@ -18,10 +18,13 @@ from msgspec.structs import astuple
 from mien import __version__
 from mien.config import Settings, SourceSettings
 from mien.edge.live_model import LiveModel
+from mien.edge.machine import temperature_c
 from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.publisher import Publisher
+from mien.edge.remote import Remote
 from mien.errors import InputError, MienError, UsageError
-from mien.observation import EMOTIONS, Observation, Probabilities, now
+from mien.observation import EMOTIONS, Observation, Probabilities
+from mien.observation import now as utc
 from mien.vision.faces import Detector
 from mien.vision.pipeline import Pipeline
 from mien.vision.selection import masked
@@ -134,7 +137,8 @@ class _Watcher:
         except MienError:
             source.close()
             raise
-        self._publisher = Publisher(self._outbox, self.name, settings, self._stats)
+        self._remote = Remote(settings, self.name)
+        self._publisher = Publisher(self._outbox, self.name, settings, self._stats, self._remote)
         self._thread = threading.Thread(target=self._run, name=f"watch-{self.name}", daemon=True)
 
     def start(self, callback: FrameCallback | None) -> None:
@@ -180,17 +184,14 @@ class _Watcher:
             self.error = MienError(f"watching '{self.name}' failed: {error!r}; this is a mistake in Mien")
 
     def _play(self) -> None:
-        vision = self._settings.vision
         pipeline = Pipeline(
             self._detector,
             self._model.classifier,
             self.name,
-            abstain_below=vision.abstain_below,
-            smoothing_s=vision.smoothing_s,
+            smoothing_s=self._settings.vision.smoothing_s,
         )
         with self._source as source:
-            fps = self._settings.watch.fps
-            chosen = masked(limited(source, fps) if fps else source, self._mask)
+            chosen = masked(limited(source, lambda: self._remote.fps), self._mask)
             self._player = performed(chosen) if self._loops else paced(chosen)
             for frame in self._player:
                 if self._stopping.is_set():
@@ -199,7 +200,11 @@ class _Watcher:
                     raise InputError(
                         f"'{self._spec}' is no camera, stream or video: for photos there is `mien analyze`"
                     )
+                if self._remote.paused:
+                    self.newest = None
+                    continue
                 pipeline.use(self._model.classifier)
+                pipeline.abstain_below = self._remote.threshold
                 observation = pipeline.observe(frame)
                 self._outbox.append(observation)
                 self._frames += 1
@@ -216,13 +221,15 @@ class _Watcher:
         frames, self._frames_before = self._frames - self._frames_before, self._frames
         return {
             "fps": round(frames / passed, 2) if passed > 0 else 0.0,
-            "state": self._player.state,
+            "state": "paused" if self._remote.paused else self._player.state,
             "dropped": self._dropped_before + self._player.dropped,
             "faces": len(self.newest[1].faces) if self.newest else 0,
             **_mood([self._shown.popleft() for _ in range(len(self._shown))]),
             "uptime_s": round(now - self._began, 1),
             "model": self._model.classifier.model_id,
             "version": __version__,
+            "temperature_c": temperature_c(),
+            "time": utc().isoformat(timespec="seconds"),
         }
 
 
@@ -317,7 +324,7 @@ def _show_windows(watchers: Sequence[_Watcher]) -> Callable[[], bool]:
                 continue
             shown[watcher] = newest
             frame, observation = newest
-            delay_ms = None if frame.time is None else 1000 * (now() - frame.time).total_seconds()
+            delay_ms = None if frame.time is None else 1000 * (utc() - frame.time).total_seconds()
             if not window.show(annotate(frame.image, observation), delay_ms):
                 del windows[watcher]
         time.sleep(0.01)

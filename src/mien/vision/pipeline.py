@@ -63,6 +63,7 @@ class Pipeline:
         session: Its id; default: a new one.
 
     Attributes:
+        abstain_below: As given; it may be changed between two frames.
         raw: What the model said of each face of the newest frame, before smoothing, shape (n, 7), float32.
     """
 
@@ -82,7 +83,7 @@ class Pipeline:
         self._detector = detector
         self._beat = Beat()
         self._before: Faces | None = None
-        self._abstain_below = abstain_below
+        self.abstain_below = abstain_below
         self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
@@ -91,7 +92,6 @@ class Pipeline:
     def use(self, classifier: Classifier) -> None:
         """Read emotions with this model from the next frame on."""
         self._classifier = classifier
-        self._threshold = classifier.threshold if self._abstain_below is None else self._abstain_below
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Observation]:
         """Yield the observation of each frame."""
@@ -130,7 +130,8 @@ class Pipeline:
         began = clock.perf_counter()
         self.raw = reading.raw
         tracks, probabilities = self._follow(reading.found, frame)
-        faces = _faces(tracks, reading.found, reading.crops, probabilities, self._threshold)
+        threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
+        faces = _faces(tracks, reading.found, reading.crops, probabilities, threshold)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),

@@ -44,7 +44,7 @@ def selected(
         raise UsageError(f"cannot end at {end:g} seconds: expected a time after the start at {start:g}")
     if every > 1 or start > 0 or end is not None:
         source = _Selected(source, every, start, end)
-    return limited(source, fps) if fps else source
+    return limited(source, lambda: fps) if fps else source
 
 
 def masked(source: Source, shapes: Sequence[Shape]) -> Source:

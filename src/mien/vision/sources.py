@@ -11,7 +11,7 @@ import functools
 import re
 import threading
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import EntryPoint, entry_points
@@ -280,18 +280,23 @@ class _Performed(Wrapper):
 
 
 class _Limited(Wrapper):
-    def __init__(self, source: Source, fps: float) -> None:
+    def __init__(self, source: Source, fps: Callable[[], float | None]) -> None:
         super().__init__(source)
-        self.fps = fps
+        self._fps = fps
 
     def __iter__(self) -> Iterator[Frame]:
-        due, period = 0.0, 1 / self.fps
+        beat: float | None = None
         for frame in self.frames():
-            at = frame.offset_s
-            if at is None or at >= due - 1e-6:
+            at, fps = frame.offset_s, self._fps()
+            if at is None or fps is None:
+                beat = at
                 yield frame
+                continue
+            due = 0.0 if beat is None else beat + 1 / fps
+            if at >= due - 1e-6:
                 # A late frame moves the beat, so that no burst follows it.
-                due = due + period if at is None or due + period > at else at + period
+                beat = due if due + 1 / fps > at else at
+                yield frame
 
 
 def paced(source: Source) -> Source:
@@ -304,6 +309,11 @@ def performed(source: Source) -> Source:
     return source if source.live else _Performed(source)
 
 
-def limited(source: Source, fps: float) -> Source:
-    """Return at most so many frames a second of the medium's time, evenly."""
+def limited(source: Source, fps: Callable[[], float | None]) -> Source:
+    """Return at most so many frames a second of the medium's time, evenly.
+
+    Args:
+        source: The source; closing the returned one closes it.
+        fps: Asked at each frame, so that it may change; None: all frames.
+    """
     return _Limited(source, fps)

@@ -1,0 +1,194 @@
+"""All the sources at a broker, from afar: who is there and how they are goes out, and settings go to one of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from mien.config import Settings
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.edge.remote import State, decode_state, encode_request
+from mien.errors import MienError, UsageError
+from mien.observation import MODEL_NAME, TopicKind, new_id, topic
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Member", "Told", "listen", "set_remotely"]
+
+ANSWER_S = 10.0
+"""So long a source may take to answer, in seconds."""
+
+MAX_SOURCES = 10_000
+MAX_STATS = 16_384
+
+Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.+!-]{1,40}\Z")]
+Model = Annotated[str, msgspec.Meta(pattern=rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a source says in its statistics; what it leaves out is None.
+
+    Attributes:
+        time: When it said so, UTC.
+        version: Of Mien.
+        model: The emotion model that it uses.
+        uptime_s: For how long it has been watched, in seconds.
+        temperature_c: The machine's hottest sensor, in degrees Celsius.
+        fps: Frames analysed a second.
+    """
+
+    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    version: Version | None = None
+    model: Model | None = None
+    uptime_s: Annotated[float, msgspec.Meta(ge=0, lt=1e10)] | None = None
+    temperature_c: Annotated[float, msgspec.Meta(gt=-300, lt=10_000)] | None = None
+    fps: Annotated[float, msgspec.Meta(ge=0, lt=100_000)] | None = None
+
+
+class Member(NamedTuple):
+    """A source at the broker.
+
+    Attributes:
+        source: Its name.
+        online: Whether it says so; None: it says nothing.
+        told: Its newest statistics.
+        state: What can be set from afar, and how it is set; None: it says nothing.
+    """
+
+    source: str
+    online: bool | None = None
+    told: Told = Told()
+    state: State | None = None
+
+
+def listen(settings: Settings, seconds: float) -> list[Member]:
+    """Return the sources that a broker has word of, by name.
+
+    Args:
+        settings: Where the broker is, and the prefix.
+        seconds: So long is listened, which must do for what the broker has retained.
+
+    Raises:
+        MienError: The broker cannot be reached, or does not let the topics be read.
+    """
+    with _Listener(settings, "+", ("available", "stats", "state")) as listener:
+        listener.wait_for(lambda: False, seconds)
+        return sorted(listener.members.values())
+
+
+def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> State:
+    """Set what of a source can be set from afar, and return how it is set then, as the source says itself.
+
+    Args:
+        settings: Where the broker is, and the prefix.
+        source: The source's name.
+        asked: Values by name: threshold, fps, pause; None: as the source's own settings say.
+        answer_s: So long the source may take to answer, in seconds.
+
+    Raises:
+        UsageError: A name or value cannot be, or the source refuses it.
+        MienError: The source is not there, takes no settings from afar, or does not answer.
+    """
+    key = new_id()
+    request = encode_request(asked, key)
+    with _Listener(settings, source, ("available", "state")) as listener:
+
+        def known() -> Member:
+            return listener.members.get(source, Member(source))
+
+        listener.wait_for(lambda: known().state and known().online is not None, answer_s)
+        state = known().state
+        if state is None:
+            raise MienError(f"nothing is known of a source '{source}' here: `mien fleet list` shows which there are")
+        if not state.remote:
+            raise MienError(f"'{source}' takes no settings from afar: set watch.remote = true where it is watched")
+        if known().online is False:
+            raise MienError(f"'{source}' is offline: nothing was set; try again once it is back")
+        listener.publish(source, request)
+        listener.wait_for(lambda: known().state is not None and known().state.id == key, answer_s)  # type: ignore[union-attr]
+        state = known().state
+    if state is None or state.id != key:
+        raise MienError(
+            f"'{source}' has not answered within {answer_s:g} s: see whether this user may publish on "
+            f"{topic(settings.broker.prefix, source, 'set')}, and whether the source is online"
+        )
+    if state.error:
+        raise UsageError(f"'{source}' says: {''.join(one for one in state.error if one.isprintable())}")
+    return state
+
+
+class _Listener:
+    """A connection that notes what sources say of themselves."""
+
+    def __init__(self, settings: Settings, source: str, kinds: tuple[TopicKind, ...]) -> None:
+        self.members: dict[str, Member] = {}
+        self._prefix = settings.broker.prefix
+        self._changed = threading.Condition()
+        self._connection = Connection(
+            find_broker(settings), f"mien-fleet-{new_id()}", on_message=self._note, on_lost=self._wake
+        )
+        try:
+            for kind in kinds:
+                self._connection.subscribe(topic(self._prefix, source, kind))
+        except MienError:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def publish(self, source: str, request: bytes) -> None:
+        """Send a source a request."""
+        self._connection.publish(topic(self._prefix, source, "set"), request)
+
+    def wait_for(self, condition: Callable[[], object], seconds: float) -> None:
+        """Wait until a condition holds, but no longer than so many seconds.
+
+        Raises:
+            MienError: The connection was lost.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: condition() or self._connection.lost.is_set(), seconds)
+        if self._connection.lost.is_set():
+            raise MienError(f"the connection to the broker at {self._connection.address} was lost: try again")
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _note(self, message: Any) -> None:
+        self._connection.acknowledge(message.mid)
+        source, _, kind = message.topic.removeprefix(f"{self._prefix}/").rpartition("/")
+        try:
+            msgspec.convert(source, Name)
+        except ValueError:
+            return
+        if source not in self.members and len(self.members) >= MAX_SOURCES:
+            return
+        with self._changed:
+            self.members[source] = _updated(self.members.get(source, Member(source)), kind, message.payload)
+            self._changed.notify_all()
+
+
+def _updated(member: Member, kind: str, payload: bytes) -> Member:
+    """Return what is known of a source after a message of it; one that cannot be read tells nothing."""
+    if kind == "available":
+        return member._replace(online=payload == b"online")
+    try:
+        if kind == "state":
+            return member._replace(state=decode_state(payload))
+        if kind == "stats" and len(payload) <= MAX_STATS:
+            return member._replace(told=msgspec.json.decode(payload, type=Told))
+    except (ValueError, RecursionError):
+        pass
+    return member

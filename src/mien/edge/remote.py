@@ -1,0 +1,208 @@
+"""Settings that come by MQTT while a source is watched: requests go in, what holds now and its echo come out.
+
+What was set is kept in the state folder: a camera that was paused is still paused after a power cut. A request that
+is not right in every part changes nothing. One that the broker had retained is refused: it would come again with
+each connection, and undo what was asked for since.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from mien.config import Settings
+from mien.edge.private import write_private
+from mien.errors import MienError, UsageError
+
+__all__ = ["MAX_REQUEST", "Remote", "Request", "State", "decode_state", "encode_request"]
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST = 4096
+"""The largest request and state that is read, in bytes."""
+
+MAX_REASON = 300
+
+EXPECTED = (
+    "expected a JSON object of threshold (0 to 1), fps (over 0, at most 240), both null for the source's own setting, "
+    "and pause (true or false)"
+)
+
+Threshold = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Fps = Annotated[float, msgspec.Meta(gt=0, le=240)]
+Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What somebody wants to be set; what is left out stays as it is.
+
+    Attributes:
+        threshold: No emotion is named below this probability; None: as the settings or the model say.
+        fps: At most so many frames a second; None: as the settings say.
+        pause: Look at no frame.
+        id: The echo bears it too.
+    """
+
+    threshold: Threshold | msgspec.UnsetType | None = msgspec.UNSET
+    fps: Fps | msgspec.UnsetType | None = msgspec.UNSET
+    pause: bool | msgspec.UnsetType = msgspec.UNSET
+    id: Key | None = None
+
+
+class State(msgspec.Struct, frozen=True):
+    """What holds for a source, and how the newest request fared.
+
+    Attributes:
+        remote: Whether it takes requests at all.
+        threshold: No emotion is named below this probability; None: the model's own threshold.
+        fps: At most so many frames a second; None: all.
+        pause: Whether it looks at no frame.
+        id: The newest request's.
+        error: Why that was refused, in one line; None: it was not.
+    """
+
+    remote: bool
+    threshold: float | None
+    fps: float | None
+    pause: bool
+    id: Key | None = None
+    error: Annotated[str, msgspec.Meta(max_length=2 * MAX_REASON)] | None = None
+
+
+class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was set from afar; None: nothing, so the settings hold."""
+
+    threshold: Threshold | None = None
+    fps: Fps | None = None
+    pause: bool = False
+
+
+class Remote:
+    """What of a source can be set from afar.
+
+    The properties may be read from any thread at any time.
+
+    Args:
+        settings: As they are for this source; `watch.remote` says whether requests are taken.
+        source: The source's name.
+    """
+
+    def __init__(self, settings: Settings, source: str) -> None:
+        self.allowed = settings.watch.remote
+        self._source = source
+        self._fps, self._threshold = settings.watch.fps, settings.vision.abstain_below
+        self._file = settings.home / "remote" / f"{source}.json"
+        self._held = _read(self._file) if self.allowed else Held()
+        self._newest: str | None = None
+        self._error: str | None = None
+
+    @property
+    def threshold(self) -> float | None:
+        """No emotion is named below this probability; None: the model's own threshold."""
+        return self._threshold if self._held.threshold is None else self._held.threshold
+
+    @property
+    def fps(self) -> float | None:
+        """At most so many frames a second; None: all."""
+        return self._fps if self._held.fps is None else self._held.fps
+
+    @property
+    def paused(self) -> bool:
+        """Whether no frame is to be looked at."""
+        return self._held.pause
+
+    def answer(self, payload: bytes, *, retained: bool = False) -> bytes | None:
+        """Do what a request asks for, if it can be done, and return the state to publish.
+
+        Args:
+            payload: As it came from the wire.
+            retained: Whether the broker had kept it.
+
+        Returns:
+            The state; None where this request has been answered before.
+        """
+        request, error = Request(), None
+        try:
+            request = _decode(payload)
+            if request.id is not None and request.id == self._newest:
+                return None
+            if retained:
+                raise UsageError("the request is refused, for the broker had retained it: publish it without retain")
+            self._hold(request)
+        except UsageError as refused:
+            error = str(refused)
+            log.warning("'%s': %s", self._source, error)
+        self._newest, self._error = request.id, error
+        return self.state()
+
+    def state(self) -> bytes:
+        """Return what holds, as JSON."""
+        told = State(self.allowed, self.threshold, self.fps, self.paused, self._newest, self._error)
+        return msgspec.json.encode(told)
+
+    def _hold(self, request: Request) -> None:
+        named = ("threshold", "fps", "pause")
+        asked = {name: value for name in named if (value := getattr(request, name)) is not msgspec.UNSET}
+        held = msgspec.structs.replace(self._held, **asked)
+        if held == self._held:
+            return
+        self._held = held
+        log.info("'%s' was set from afar: %s", self._source, ", ".join(f"{name} {asked[name]}" for name in asked))
+        try:
+            self._file.parent.mkdir(mode=0o700, exist_ok=True)
+            write_private(self._file, msgspec.json.encode(held))
+        except (MienError, OSError) as error:
+            raise UsageError(f"it holds until mien watch ends, and no longer: {error}") from error
+
+
+def encode_request(asked: dict[str, Any], key: str) -> bytes:
+    """Return a request as JSON.
+
+    Args:
+        asked: Values by name: threshold, fps, pause.
+        key: The id that the echo is to bear.
+
+    Raises:
+        UsageError: A name is unknown, or a value out of range.
+    """
+    try:
+        payload = json.dumps({**asked, "id": key}, allow_nan=False).encode()
+    except ValueError as error:
+        raise UsageError(f"the request is refused: a value is no finite number; {EXPECTED}") from error
+    _decode(payload)
+    return payload
+
+
+def decode_state(payload: bytes) -> State:
+    """Return what a source says of itself.
+
+    Raises:
+        ValueError: That is no state.
+    """
+    if len(payload) > MAX_REQUEST:
+        raise ValueError("it is too long")
+    return msgspec.json.decode(payload, type=State)
+
+
+def _decode(payload: bytes) -> Request:
+    if len(payload) > MAX_REQUEST:
+        raise UsageError(f"the request is refused: it has {len(payload):,} bytes, at most {MAX_REQUEST:,} are read")
+    try:
+        return msgspec.json.decode(payload, type=Request)
+    except (ValueError, RecursionError) as error:
+        said = "".join(one if one.isprintable() else "?" for one in str(error)[:MAX_REASON])
+        raise UsageError(f"the request is refused: {said[:1].lower()}{said[1:]}; {EXPECTED}") from error
+
+
+def _read(file: Path) -> Held:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Held)
+    except FileNotFoundError:
+        return Held()
+    except (OSError, ValueError) as error:
+        log.warning("cannot read '%s' (%s): what was set from afar is forgotten", file, error)
+        return Held()

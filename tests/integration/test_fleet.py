@@ -1,0 +1,219 @@
+"""Sources set from afar: real brokers, and the demo clip really watched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts import Part, kill, settings, start, stop_all, wait_for
+
+from mien.config import Settings
+from mien.edge.broker import find_broker
+from mien.edge.connection import Connection
+from mien.edge.fleet import Member, listen, set_remotely
+from mien.edge.outbox import Outbox
+from mien.edge.publisher import Publisher
+from mien.edge.remote import Remote, decode_state
+from mien.edge.watch import run_watch
+from mien.errors import MienError, UsageError
+from mien.observation import Observation
+
+WITHIN_S = 60.0
+
+
+@pytest.fixture(params=["built-in", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+def home(request: pytest.FixtureRequest, tmp_path: Path, free_port: int) -> Iterator[Settings]:
+    """The settings of a machine whose sources may be set from afar, with a broker that runs."""
+    watch = {"remote": True, "stats_every_s": 1}
+    if request.param == "built-in":
+        start("broker", tmp_path, free_port)
+        wait_for((tmp_path / "broker.json").exists)
+        yield settings(tmp_path, watch=watch)
+        stop_all()
+        return
+    program = request.getfixturevalue("mosquitto")
+    process = subprocess.Popen([program, "-p", str(free_port)], stderr=subprocess.DEVNULL)
+    named = settings(tmp_path, watch=watch, broker={"host": "127.0.0.1", "port": free_port})
+    wait_for(lambda: _reachable(named))
+    yield named
+    process.kill()
+    process.wait()
+
+
+def _reachable(named: Settings) -> bool:
+    try:
+        Connection(find_broker(named), "probe").close()
+    except MienError:
+        return False
+    return True
+
+
+@contextmanager
+def source(home: Settings, name: str = "cam") -> Iterator[Remote]:
+    """A source without pictures: an outbox and a publisher, as `mien watch` has them."""
+    outbox, remote = Outbox(home.home / "outbox", name), Remote(home, name)
+    publisher = Publisher(outbox, name, home, lambda: {"version": "0.1.0", "uptime_s": 5.0}, remote)
+    try:
+        wait_for(lambda: publisher.connected)
+        yield remote
+    finally:
+        publisher.close()
+        outbox.close()
+
+
+@contextmanager
+def hearing(home: Settings, topic: str) -> Iterator[list[bytes]]:
+    """What comes on a topic."""
+    heard: list[bytes] = []
+
+    def note(message: Any) -> None:
+        connection.acknowledge(message.mid)
+        heard.append(message.payload)
+
+    connection = Connection(find_broker(home), "hearing", on_message=note)
+    connection.subscribe(topic)
+    yield heard
+    connection.close()
+
+
+def publish(home: Settings, *payloads: bytes, retain: bool = False) -> None:
+    done: list[int] = []
+    sender = Connection(find_broker(home), "sender", on_acknowledged=done.append)
+    for payload in payloads:
+        sender.publish("mien/cam/set", payload, retain=retain)
+    wait_for(lambda: len(done) == len(payloads))
+    sender.close()
+
+
+def member(home: Settings, name: str, like: Callable[[Member], object]) -> Member:
+    """Return what the broker tells of a source, once it is like that."""
+    found: list[Member] = []
+
+    def there() -> bool:
+        found[:] = [one for one in listen(home, 0.5) if one.source == name and like(one)]
+        return bool(found)
+
+    wait_for(there, WITHIN_S, f"{name} as wanted")
+    return found[0]
+
+
+def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home: Settings) -> None:
+    with source(home) as remote, hearing(home, "mien/cam/state") as states:
+        first = member(home, "cam", lambda one: one.online and one.state and one.told.version)
+        assert first.state is not None
+        assert first.state.remote
+        wait_for(lambda: states)
+        states.clear()
+        state = set_remotely(home, "cam", {"threshold": 0.6, "fps": 5, "pause": True}, WITHIN_S)
+        assert (state.threshold, state.fps, state.pause, state.error) == (0.6, 5, True, None)
+        assert (remote.threshold, remote.fps, remote.paused) == (0.6, 5, True)
+        publish(home, b'{"fps": 6, "id": "x"}', b'{"fps": 6, "id": "x"}', b"nonsense", b'{"speed": 9, "pause": false}')
+        wait_for(lambda: len(states) == 4)
+        assert [decode_state(one).id for one in states][1:] == ["x", None, None], "twice the same: answered once"
+        assert "unknown field `speed`" in (decode_state(states[3]).error or "")
+        assert remote.paused
+    offline = member(home, "cam", lambda one: one.online is False)
+    assert offline.state is not None
+    assert offline.state.pause
+    with pytest.raises(MienError, match="'cam' is offline: nothing was set"):
+        set_remotely(home, "cam", {"pause": False}, WITHIN_S)
+    with source(home) as remote:
+        assert (remote.fps, remote.paused) == (6, True)
+
+
+def test_a_retained_request_is_refused_at_the_next_connection(home: Settings) -> None:
+    publish(home, b'{"pause": true}', retain=True)
+    with source(home) as remote:
+        state = member(home, "cam", lambda one: one.state and one.state.error).state
+        assert state is not None
+        assert "had retained it" in (state.error or "")
+        assert not remote.paused
+        assert set_remotely(home, "cam", {"fps": 3}, WITHIN_S).error is None
+
+
+def test_a_source_that_may_not_be_set_says_so(home: Settings) -> None:
+    closed = home.model_copy(update={"watch": home.watch.model_copy(update={"remote": False})})
+    with source(closed) as remote:
+        publish(home, b'{"pause": true}')
+        with pytest.raises(MienError, match=r"'cam' takes no settings from afar: set watch\.remote = true"):
+            set_remotely(home, "cam", {"pause": True}, WITHIN_S)
+        assert not remote.paused
+    with pytest.raises(MienError, match="nothing is known of a source 'nowhere'"):
+        set_remotely(home, "nowhere", {"pause": True}, 1)
+    with pytest.raises(UsageError, match="unknown field `speed`"):
+        set_remotely(home, "cam", {"speed": 5})
+
+
+def test_the_list_stands_what_others_say(home: Settings) -> None:
+    sender = Connection(find_broker(home), "hostile")
+    said = {"version": "\x1b[31m", "model": 5, "uptime_s": -1}
+    for topic, payload in {
+        "mien/cam/stats": json.dumps(said).encode(),
+        "mien/cam/state": b"[" * 5000,
+        "mien/UPPER/available": b"online",
+        "mien/door/stats": b'{"uptime_s": 10, "temperature_c": 1e300}',
+        "mien/hall/stats": b'{"uptime_s": 10, "temperature_c": null, "more": [1]}',
+        "mien/hall/state": b" " * 5000,
+    }.items():
+        sender.publish(topic, payload, retain=True)
+    hall = member(home, "hall", lambda one: one.told.uptime_s == 10)
+    sender.close()
+    assert hall == Member("hall", None, hall.told, None)
+    assert [one.source for one in listen(home, 1)] == ["cam", "door", "hall"]
+
+
+@pytest.mark.parametrize("home", ["built-in"], indirect=True)
+def test_the_demo_is_watched_as_it_is_set(home: Settings) -> None:
+    stop, seen = threading.Event(), list[Observation]()
+    watching = threading.Thread(
+        target=run_watch, args=(home, ["demo"], stop), kwargs={"frame_callback": lambda _, one: seen.append(one)}
+    )
+    watching.start()
+    try:
+        wait_for(lambda: seen, WITHIN_S)
+        told = member(home, "demo", lambda one: one.online and one.told.time and one.told.model).told
+        assert told.model == seen[0].model
+        assert told.uptime_s is not None
+
+        assert set_remotely(home, "demo", {"threshold": 1.0}, WITHIN_S).threshold == 1.0
+        count = len(seen)
+        wait_for(lambda: len(seen) > count + 5, WITHIN_S)
+        assert {face.emotion for one in seen[count + 2 :] for face in one.faces} == {None}, "nothing is sure enough"
+
+        assert set_remotely(home, "demo", {"fps": 2, "threshold": None}, WITHIN_S).fps == 2
+        count = len(seen)
+        wait_for(lambda: len(seen) > count + 4, WITHIN_S)
+        slow = [one.offset_s or 0.0 for one in seen[count + 2 : count + 5] if one.session == seen[count + 2].session]
+        assert all(later - earlier > 0.4 for earlier, later in pairwise(slow))
+
+        assert set_remotely(home, "demo", {"pause": True, "fps": None}, WITHIN_S).pause
+        count = len(seen)
+        assert set_remotely(home, "demo", {"pause": True}, WITHIN_S).pause
+        threading.Event().wait(0.5)
+        assert len(seen) <= count + 1, "but for the one that was under way"
+        assert not set_remotely(home, "demo", {"pause": False}, WITHIN_S).pause
+        wait_for(lambda: len(seen) > count + 5, WITHIN_S)
+    finally:
+        stop.set()
+        watching.join(30)
+    numbers = {one.session: [other.seq for other in seen if other.session == one.session] for one in seen}
+    assert all(seqs == list(range(len(seqs))) for seqs in numbers.values()), "a pause leaves no gap in the numbers"
+
+
+def test_a_broker_that_dies_leaves_a_line(tmp_path: Path, free_port: int) -> None:
+    broker: Part = start("broker", tmp_path, free_port)
+    wait_for((tmp_path / "broker.json").exists)
+    named = settings(tmp_path)
+    try:
+        threading.Timer(1.0, kill, [broker]).start()
+        with pytest.raises(MienError, match=r"the connection to the broker at .* was lost"):
+            listen(named, WITHIN_S)
+    finally:
+        stop_all()
