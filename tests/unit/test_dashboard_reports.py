@@ -37,7 +37,7 @@ from mien.dashboard.who import ROLES
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.reports.job import Job
 from mien.reports.recordings import Inputs, read_recordings
-from mien.stores.base import open_store
+from mien.stores.base import Marker, open_store
 from mien.vision.demo import PORTRAIT
 
 
@@ -309,6 +309,7 @@ def test_a_part_of_the_store_is_reported_on(house: House) -> None:
         )
         for n in range(60)
     )
+    store.add_markers([Marker(new_id(), start + timedelta(seconds=12), "The joke", None, "Ann")])
     store.close()
     period = {"from": start.isoformat(), "to": (start + timedelta(seconds=30)).isoformat()}
     told = house.wait(house.make(kind="film", source=["lobby"], **period))
@@ -316,6 +317,9 @@ def test_a_part_of_the_store_is_reported_on(house: House) -> None:
     figures = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()
     assert figures["tables"]["faces"]["rows"] == 30
     assert figures["asked"]["store"] == "the dashboard's"
+    told = house.wait(house.make(kind="audience", source=["lobby"], **period))  # its events: the markers
+    assert told["state"] == "done", told["message"]
+    assert "The joke" in house.ask("GET", told["files"][0]).text
     answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "source": ["nobody"]})
     assert "no source 'nobody'" in house.wait(answer.json()["id"])["message"]
 

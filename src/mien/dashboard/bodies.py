@@ -191,7 +191,7 @@ class NewReport(BaseModel):
     speakers: Key | None = Field(None, description="meeting: the uploaded CSV that says which face is whose.")
     offset: float | None = Field(None, ge=-86_400, le=86_400, description="meeting: seconds to add to its times.")
     consent: str | None = Field(None, max_length=500, description="meeting: who agreed, and when.")
-    events: Key | None = Field(None, description="audience: the uploaded events.")
+    events: Key | None = Field(None, description="audience: the uploaded events; none, of a store: its markers.")
     seats: Key | None = Field(None, description="audience: the uploaded CSV of seats.")
     baseline_s: float = Field(5.0, ge=1, le=300, description="audience: seconds before an event.")
     window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it.")

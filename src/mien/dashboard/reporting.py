@@ -42,7 +42,8 @@ FILE = {
 TYPES = {
     ".html": "text/html; charset=utf-8", ".json": "application/json", ".zip": "application/zip",
     ".parquet": "application/vnd.apache.parquet", ".vtt": "text/vtt; charset=utf-8", ".csv": "text/csv; charset=utf-8",
-    ".md": "text/markdown; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8", ".jpg": "image/jpeg",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }  # fmt: skip
 
 Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="The report's id.")]
@@ -118,9 +119,10 @@ async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> 
         for name, place in EXTRA[asked.kind].items()
         if (key := getattr(asked, name))
     }
-    for name in EXTRA[asked.kind].keys() & NEEDED.keys() - extra.keys():
-        raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
     of_store = bool(asked.source or asked.start or asked.end)
+    optional = extra.keys() | ({"events"} if of_store else set())  # the store has markers
+    for name in EXTRA[asked.kind].keys() & NEEDED.keys() - optional:
+        raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
     if of_store == bool(files or media) or (of_store and asked.kind == "album"):
         raise ApiError(422, "name either files or sources of the store that the report is to be made of")
     since, until = await _part(queries, asked) if of_store else (None, None)

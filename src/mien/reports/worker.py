@@ -55,6 +55,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         output: The folder for the page and its data.
         paths: Videos, tables or photos.
         store: The URL of a store in place of paths, with `sources`, `since` and `until`.
+        events: What an audience watched; empty: the store's markers.
     """
 
     kind: Kind
@@ -155,10 +156,13 @@ def _report(order: Order, job: Job) -> Report:
         return report_meeting(meeting, settings, job)
     if order.kind == "audience":
         seats = Path(order.seats) if order.seats else None
-        audience = AudienceRequest(inputs, Path(order.events), seats, order.baseline_s, order.window_s, order.anonymous)
+        events = Path(order.events) if order.events else None
+        audience = AudienceRequest(inputs, events, seats, order.baseline_s, order.window_s, order.anonymous)
         return report_audience(audience, settings, job)
     photos = tuple(Path(path) for path in order.paths)
-    return report_album(AlbumRequest(photos, order.best, order.emotion, None, order.blur), settings, job)
+    return report_album(
+        AlbumRequest(photos, order.best, order.emotion, None, order.blur, order.anonymous), settings, job
+    )
 
 
 class _Teller:

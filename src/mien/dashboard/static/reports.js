@@ -35,7 +35,8 @@
     byId("report-files").accept = kind === "album" ? PHOTOS : VIDEOS;
     const form = byId("report");
     form.elements.transcript.required = kind === "meeting";
-    form.elements.events.required = kind === "audience";
+    form.elements.events.required = kind === "audience" && of === "files";
+    byId("events-are").textContent = of === "files" ? "What they watched: time, label, duration" : "What they watched; none: the store's markers";
     offer();
   }
 
