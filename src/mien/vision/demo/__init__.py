@@ -164,6 +164,7 @@ class Demo(Source):
         self._portrait = np.asarray(cv2.addWeighted(large, 1.5, blurred, -0.5, 0), np.uint8)
         self._mouth = np.full((FACE[3] * ENLARGED, FACE[2] * ENLARGED, 3), _MOUTH, np.uint8)
         self._warps = {name: _Warp(parts) for name, parts in EXPRESSIONS.items()}
+        self._drawn: tuple[dict[str, float], Image] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         start = now()
@@ -183,13 +184,18 @@ class Demo(Source):
         return np.asarray(cv2.convertScaleAbs(view, alpha=light), np.uint8)
 
     def _face(self, at_s: float, face: Image) -> Image:
+        shares = _shares(at_s)
+        if self._drawn is not None and self._drawn[0] == shares:  # an expression that is held is drawn once
+            return self._drawn[1]
         total = _Warp(())
-        for name, share in _shares(at_s).items():
+        for name, share in shares.items():
             total.add(self._warps[name], share)
         moved = cv2.remap(face, total.x, total.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         smooth = cv2.blur(cv2.blur(moved, (27, 27)), (27, 27))
         moved = cv2.blendLinear(moved, smooth, total.crisp, 1 - total.crisp)
-        return np.asarray(cv2.blendLinear(moved, self._mouth, total.own, 1 - total.own), np.uint8)
+        drawn: Image = np.asarray(cv2.blendLinear(moved, self._mouth, total.own, 1 - total.own), np.uint8)
+        self._drawn = shares, drawn
+        return drawn
 
     def close(self) -> None:
         """End the iteration."""
