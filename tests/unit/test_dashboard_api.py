@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from asking import Client, serving
 
 from mien.dashboard.guard import Guard
+from mien.dashboard.periods import Window
+from mien.dashboard.timelines import Hours, hours_of, read_timeline
 from mien.observation import Face, Observation, Probabilities, decode, encode, new_id
 from mien.stores.base import open_store
 
@@ -57,6 +60,34 @@ def test_summary_timeline_and_observations_agree_with_what_was_stored(filled: Cl
     assert (door["frames"], door["faces"], door["happiness"], door["shares"]) == (1, 0, None, None)
     two = filled.get("/v1/summary", params=[*WINDOW.items(), ("source", "door"), ("source", "lobby")]).json()
     assert two["frames"] == 11
+
+
+def test_a_short_period_of_the_past_is_told_by_the_second_and_a_crowded_one_by_the_minute(
+    filled: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"from": "2026-11-22T07:00:30Z", "to": "2026-11-22T07:03:30Z", "source": "lobby"}
+    line = filled.get("/v1/timeline", params=asked).json()
+    assert (line["width_s"], [point["start"][11:19] for point in line["points"]]) == (
+        1, ["07:01:00", "07:02:00", "07:03:00"],
+    )  # fmt: skip
+    monkeypatch.setattr("mien.dashboard.timelines.MAX_COUNTED", 2)
+    line = filled.get("/v1/timeline", params=asked | {"to": "2026-11-22T07:03:31Z"}).json()
+    assert (line["width_s"], sum(point["faces"] for point in line["points"])) == (60, 8)
+
+
+def test_hours_read_for_the_chart_serve_the_busiest_hours_too(filled: Client, home: Path) -> None:
+    with closing(open_store(f"sqlite:///{home / 'mien.db'}")) as store:
+        store.add([observe("lobby", START + timedelta(hours=hour), 1) for hour in range(1, 5)])
+        last: list[Hours] = []
+        end = START + timedelta(days=40)
+        whole = read_timeline(store, Window(START, end, 10_800), ("lobby",), last)
+        assert whole.total.frames == 14
+        kept = last[0]
+        part = hours_of(store, START + timedelta(hours=2), end, ("lobby",), last)
+        assert last[0] is kept
+        assert part == store.timeline(START + timedelta(hours=2), end, "hour", ["lobby"])
+        assert hours_of(store, START, end, (), last) == store.timeline(START, end, "hour")
+        assert last[0] is not kept
 
 
 def test_observations_come_in_pages(filled: Client) -> None:

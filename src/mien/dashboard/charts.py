@@ -234,4 +234,4 @@ def _outline(starts: list[datetime], filled: np.ndarray, window: Window) -> tupl
 
 
 def _local(time: datetime, zone: tzinfo) -> str:
-    return time.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return time.astimezone(zone).isoformat(" ", "milliseconds")[:23]

@@ -53,6 +53,10 @@ POINTS = 400
 SOURCE = re.compile("[a-z0-9_-]{1,64}")
 
 STEPS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 28 * 86400)
+"""How long a point may be, in seconds."""
+
+QUICK = (60, 300, 3600, 3 * 3600, 86400, 7 * 86400, 28 * 86400)
+"""Those that take at most 2,000 minutes or hours of each source: the store adds up so many in no time."""
 
 
 class Window(NamedTuple):
@@ -150,7 +154,7 @@ def resolve(choice: Choice, zone: tzinfo, now: datetime) -> Window:
     if seconds <= FINEST_S:
         width = 1 if seconds <= 300 else 2
     else:
-        width = next((step for step in STEPS if seconds / step <= POINTS), STEPS[-1])
+        width = next((step for step in QUICK if seconds / step <= POINTS), QUICK[-1])
     first = int(start.timestamp()) // width * width
     last = math.ceil(end.timestamp() / width) * width
     return Window(utc(first), utc(max(last, first + width)), width)

@@ -20,8 +20,9 @@ import numpy as np
 
 from mien.config import Settings
 from mien.dashboard.live import Listener, LiveSource, Stats
-from mien.dashboard.periods import FINEST_S, Window, by_the_minute
-from mien.dashboard.seconds import COLUMNS, KEPT, Ring, row_for, row_of
+from mien.dashboard.periods import FINEST_S, Window
+from mien.dashboard.seconds import COLUMNS, KEPT, Ring
+from mien.dashboard.timelines import HOURS_S, Hours, Timeline, hours_of, nothing, read_rings, read_timeline, summed
 from mien.errors import StoreError
 from mien.observation import Observation
 from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
@@ -38,29 +39,12 @@ RESCAN_S = 30.0
 """So often the seconds are read again as a whole, for what reached the store late."""
 
 MAX_RAW = 20_000
-"""At most so many raw observations are read at once: 5 minutes of two cameras at 30 frames/s."""
+"""At most so many of the newest raw observations are read at once: those of 15 seconds, or since the last time."""
 
 MAX_ANSWERS = 256
 MAX_LETTERS = 20
 
 Answer = TypeVar("Answer")
-
-
-class Timeline(NamedTuple):
-    """What a window showed, point by point.
-
-    Attributes:
-        window: The window.
-        rows: One row per point, shape (window.points, COLUMNS).
-    """
-
-    window: Window
-    rows: np.ndarray
-
-    @property
-    def total(self) -> Summary:
-        """The sum of all points."""
-        return summed(self.rows)
 
 
 class SourceState(NamedTuple):
@@ -109,6 +93,7 @@ class Queries:
         self._answers: OrderedDict[tuple[Any, ...], tuple[float, asyncio.Future[Any]]] = OrderedDict()
         self._views: dict[tuple[Window, tuple[str, ...]], tuple[float, Timeline]] = {}
         self._states: tuple[float, list[SourceState]] = (-1.0, [])
+        self._hours: list[Hours] = []
         self._rings: dict[str, Ring] = {}
         self._newest: dict[str, Observation] = {}
         self._read_until = 0.0
@@ -124,9 +109,9 @@ class Queries:
         if window.width < 60 and clock.time() - window.start.timestamp() <= KEPT - 60:
             await self._catch_up()
             return self._view(window, chosen)
-        read = _read_raw if window.width < 60 else _read
         lifetime = min(max(window.width / 60, 1.0), 30.0)
-        return await self._shared(("timeline", window, chosen), lifetime, lambda store: read(store, window, chosen))
+        key = ("timeline", window, chosen)
+        return await self._shared(key, lifetime, lambda store: read_timeline(store, window, chosen, self._hours))
 
     async def last_minute(self) -> dict[str, np.ndarray]:
         """Return the sums of the last 60 whole seconds per source, shape (60, COLUMNS), oldest first."""
@@ -135,16 +120,16 @@ class Queries:
         return self._by_source((), int(clock.time()) - 60, 60)
 
     async def hours(self, window: Window, sources: Sequence[str] = ()) -> list[Bucket]:
-        """Return the hours of a window, of a long one the newest of three months, that hold a frame.
+        """Return the hours of a window, of a long one the newest of five weeks, that hold a frame.
 
         Raises:
             StoreError: The store is not there or fails.
         """
         chosen = tuple(sorted(sources))
-        start, end = max(window.start, window.end - timedelta(days=92)), window.end
+        start, end = max(window.start, window.end - timedelta(seconds=HOURS_S)), window.end
         start = start.replace(minute=0, second=0, microsecond=0)
         key = ("hours", start, end.replace(second=0), chosen)
-        return await self._shared(key, 30.0, lambda store: store.timeline(start, end, "hour", chosen or None))
+        return await self._shared(key, 30.0, lambda store: hours_of(store, start, end, chosen, self._hours))
 
     async def markers(self, start: datetime, end: datetime, sources: Sequence[str], limit: int) -> list[Marker]:
         """Return the newest markers of [start, end), oldest first: those of these sources, and those of all.
@@ -268,14 +253,13 @@ class Queries:
     def _read_seconds(self, store: Store) -> None:
         now = clock.time()
         again = now - self._scanned > RESCAN_S
-        start = now - FINEST_S if again else max(self._read_until - 3, now - FINEST_S)
-        seen = store.recent(utc(int(start)), None, MAX_RAW)
-        first = int(start)
+        first = int(now - ONLINE_S if again else max(self._read_until - 3, now - FINEST_S))
+        seen = store.recent(utc(first), None, MAX_RAW)
         if len(seen) == MAX_RAW and seen[0].time:
             first = int(seen[0].time.timestamp()) + 1
-        if again:
-            self._scanned = now
         rings = {name: ring.before(first) for name, ring in self._rings.items()}
+        if again:
+            self._scanned, rings = now, read_rings(store, int(now - FINEST_S), first)
         for observation in seen:
             if observation.time and first <= observation.time.timestamp() < now + 60:
                 rings.setdefault(observation.source, Ring()).add(observation)
@@ -316,49 +300,11 @@ class Queries:
         self._store = None
 
 
-def nothing(window: Window) -> Timeline:
-    """Return the timeline of a window in which nothing was seen."""
-    return Timeline(window, np.zeros((window.points, COLUMNS)))
-
-
-def summed(rows: np.ndarray) -> Summary:
-    """Return the sum of rows, shape (n, COLUMNS)."""
-    row = rows.sum(axis=0, dtype=np.float64)
-    counts = tuple(int(count) for count in row[3:10])
-    return Summary(int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[10:]))
-
-
 def store_url(settings: Settings) -> str:
     """Return the URL of the store that the settings name."""
     if settings.store.url is not None:
         return settings.store.url.get_secret_value()
     return f"sqlite:///{settings.home.absolute() / 'mien.db'}"
-
-
-def _read(store: Store, window: Window, chosen: tuple[str, ...]) -> Timeline:
-    base = "minute" if window.width < 3600 else "hour" if window.width < 86400 else "day"
-    rows = np.zeros((window.points, COLUMNS))
-    start = window.start.timestamp()
-    for bucket in store.timeline(window.start, window.end, base, chosen or None):
-        rows[int((bucket.start.timestamp() - start) // window.width)] += row_of(bucket)
-    return Timeline(window, rows)
-
-
-def _read_raw(store: Store, window: Window, chosen: tuple[str, ...]) -> Timeline:
-    """Return a short window of the past second by second, or by the minute where raw rows are gone or too many."""
-    pruned = store.pruned_before()
-    rows, first, seen = np.zeros((window.points, COLUMNS)), window.start.timestamp(), 0
-    if pruned is None or pruned <= window.start:
-        for batch in store.observations(2000, start=window.start, end=window.end, sources=chosen or None):
-            seen += len(batch)
-            if seen > MAX_RAW:
-                break
-            for one in batch:
-                if one.time is not None:
-                    rows[int((one.time.timestamp() - first) // window.width)] += row_for(one)
-        else:
-            return Timeline(window, rows)
-    return _read(store, by_the_minute(window), chosen)
 
 
 def _time(observation: Observation) -> datetime:

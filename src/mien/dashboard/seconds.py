@@ -40,6 +40,10 @@ class Ring:
             self._rows[slot] = 0
         self._rows[slot] += row_for(observation)
 
+    def put(self, second: int, row: np.ndarray) -> None:
+        """Set the sums of a second (a Unix time), shape (COLUMNS,)."""
+        self._stamps[second % KEPT], self._rows[second % KEPT] = second, row
+
     def before(self, first: int) -> Ring:
         """Return a copy that knows nothing of the seconds from `first` (a Unix time) on."""
         copy = Ring()
