@@ -6,6 +6,7 @@ when it runs, so that `mien --help` stays quick.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -320,7 +321,8 @@ def show_config() -> None:
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # some consoles have no ✓ and no …
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # some consoles have no ✓ and no …
     try:
         code = app(standalone_mode=False)
     except MienError as error:
