@@ -141,6 +141,21 @@ def test_links_in_the_readme_lead_somewhere() -> None:
         assert (ROOT / target).exists(), target
 
 
+def test_the_figures_in_the_readme_are_those_of_the_pages() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| .*\*\*.* \| \[.*?\]\((\S+?)\) \|$", text)
+    measured = [line for line in text.split("\n") if line.startswith("| ") and "**" in line]
+    assert len(rows) == len(measured) > 3
+    for page, line in zip(rows, measured, strict=True):
+        known = re.sub(r"\s+", " ", (ROOT / page).read_text(encoding="utf-8"))
+        for figure in re.findall(r"\*\*(.+?)\*\*", line):
+            assert figure in known, f"{page} does not say {figure} any more"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
 def test_the_documentation_builds_without_warnings(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
