@@ -17,7 +17,7 @@ import mien
 SRC = Path(mien.__file__).parent
 FOLDERS = ["vision", "edge", "stores", "forward", "reports", "dashboard", "compat"]
 """In the order of imports: a folder imports only folders that stand before it."""
-SHARED = {"observation", "errors", "config", "config_tables", "table"}
+SHARED = {"observation", "errors", "config", "config_renames", "config_tables", "table"}
 STORES_FROM = {"reports": {"mien.stores.base"}, "dashboard": {"mien.stores.base"}}
 TRAINING_SEES = {"mien.observation", "mien.errors", "mien.vision.emotions"}
 TORCH = {"torch", "lightning", "torchmetrics", "pytorch_lightning"}

@@ -18,6 +18,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
+from mien.config_renames import RENAMED, carry_over
 from mien.config_tables import AlertSettings, Section, Shape, SourceSettings
 from mien.errors import ConfigError
 
@@ -321,15 +322,17 @@ def _read_file(file: Path | None) -> tuple[dict[str, Any], str]:
     if named is None and not path.exists():
         return {}, "the settings"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), f"'{path}'"
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the settings file '{path}': {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"'{path}' is not valid TOML: {error}") from error
+    carry_over(values, f"'{path}'")
+    return values, f"'{path}'"
 
 
 def _read_environment() -> dict[str, Any]:
-    known = {_variable(name): name for name, _ in fields()}
+    known = {_variable(name): name for name in (*RENAMED, *(name for name, _ in fields()))}
     values: dict[str, Any] = {}
     for variable, text in os.environ.items():
         if not variable.startswith("MIEN_") or variable in NOT_SETTINGS or text == "":
@@ -341,6 +344,7 @@ def _read_environment() -> dict[str, Any]:
         for part in path:
             table = table.setdefault(part, {})
         table[last] = text
+    carry_over(values, "the environment")
     return values
 
 
