@@ -1,8 +1,9 @@
-"""What the documentation takes from the code when it is built: the tables of settings and the help texts."""
+"""What the documentation takes from the code when it is built: tables of settings, help texts; and its drawings."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import typer.main
@@ -20,6 +21,16 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for name in TABLES:
         markdown = markdown.replace(f"<!-- {name} -->", rows_of(name))
     return re.sub(r"<!-- help ([a-z -]+?) -->", lambda found: f"```text\n{help_text(found[1])}\n```", markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Put the drawings themselves into the page, so that they take its colours, light or dark."""
+    return re.sub(r'<img [^>]*src="[./]*img/(\w+)\.svg"[^>]*>', lambda found: drawing(found[1]), html)
+
+
+def drawing(name: str) -> str:
+    """Return the SVG of this name as a part of an HTML page."""
+    return (Path(__file__).parent / "img" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def settings_table() -> str:
