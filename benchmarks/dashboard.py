@@ -1,10 +1,11 @@
-"""How long the dashboard's queries take on a full store: every one that its pages ask, over random periods.
+"""How quick the dashboard is on a full store: every query that its pages ask, then pages and viewers.
 
-    python benchmarks/dashboard.py [--faces 10000000] [--days 90] [--rounds 40] [--postgresql] [--keep FILE]
+    python benchmarks/dashboard.py [--faces 10000000] [--days 90] [--rounds 60] [--postgresql] [--keep FILE]
 
 A store is filled by the database itself, with the sums as Mien keeps them. With --postgresql it is in a server of its
 own (Debian's programs), thrown away afterwards, whose CPU time is not counted; SQLite's file is thrown away too, unless
---keep names one, which is then used again.
+--keep names one, which is then used again. Over SQLite's the dashboard itself follows: see benchmarks/viewers.py, whose
+options are taken here too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import viewers
 from mien.observation import EMOTIONS
 from mien.stores.base import Store, open_store
 from mien.stores.sums import FIGURES
@@ -113,6 +115,7 @@ def queries(store: Store, days: int, chance: random.Random) -> dict[str, Callabl
     return {
         "sources": store.sources,
         "summary of any period": lambda: store.summary(*period(whole), some),
+        "minutes by second": lambda: store.timeline(*period(timedelta(seconds=600)), "second", some),
         "a day by minute": lambda: store.timeline(*period(timedelta(days=1)), "minute", some),
         "a month by hour": lambda: store.timeline(*period(min(whole, timedelta(days=31))), "hour", some),
         "all of it by day": lambda: store.timeline(*period(whole), "day", some),
@@ -149,9 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=int, default=10_000_000)
     parser.add_argument("--days", type=int, default=90)
-    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--keep", type=Path)
+    viewers.add_options(parser)
     chosen = parser.parse_args()
     with place(chosen.postgresql, chosen.keep) as (url, file), closing(open_store(url)) as store:
         began = time.monotonic()
@@ -161,20 +164,19 @@ def main() -> None:
         size = f", {file.stat().st_size / 1e9:.1f} GB" if file else ""
         faces = FACES * sum(source.frames for source in store.sources())
         print(f"\n{faces:,} faces over {chosen.days} days{size}, filled in {time.monotonic() - began:.0f} s")
-        took: dict[str, list[tuple[float, float]]] = {}
+        took: viewers.Times = {}
         chance = random.Random(7)
         for _ in range(chosen.rounds):
             for name, ask in queries(store, chosen.days, chance).items():
                 began, cpu = time.perf_counter(), time.process_time()
                 ask()
-                spent = (1000 * (time.perf_counter() - began), 1000 * (time.process_time() - cpu))
-                took.setdefault(name, []).append(spent)
-    print(f"{'query':<26}{'p50 ms':>9}{'p95 ms':>9}{'p50 CPU':>9}{'p95 CPU':>9}")
-    for name, each in took.items():
-        clock, cpu_ms = (sorted(values) for values in zip(*each, strict=True))
-        middle, late = len(each) // 2, int(len(each) * 0.95)
-        shown = "".join(f"{value:>9.1f}" for value in (clock[middle], clock[late], cpu_ms[middle], cpu_ms[late]))
-        print(f"{name:<26}{shown}{'  over budget' if clock[late] > BUDGET_MS else ''}")
+                wall, spent, _ = took.setdefault(f"query: {name}", ([], [], BUDGET_MS))
+                wall.append(1000 * (time.perf_counter() - began))
+                spent.append(1000 * (time.process_time() - cpu))
+        print(viewers.HEAD)
+        viewers.show(took)
+        if file:
+            viewers.measure(file, chosen)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""How quickly a running dashboard answers over HTTP: a change of period, and how late many viewers see what happens.
+"""How quickly a running dashboard answers and shows, and whether a page that is left open grows.
 
-    python benchmarks/viewers.py [--store FILE] [--viewers 50] [--seconds 20] [--rounds 100]
+    python benchmarks/viewers.py [--store FILE] [--viewers 50] [--seconds 20] [--rounds 60] [--updates 3600]
 
-`mien dashboard` runs in a process of its own, over the store that --store names (benchmarks/dashboard.py --keep makes
-one of any size) or over a year of minutes by four sources. Two measurements:
+`mien dashboard` runs in a process of its own, over a copy of the store that --store names (benchmarks/dashboard.py
+--keep makes one of any size, and measures all of this too) or over a year of minutes by four sources. Measured are:
 
-- period: the timeline and the sums of random periods and sources, none asked twice; from the request to the last byte.
-- viewers: so many streams of events are open while a camera's observation a second is stored; from its time to its
-  arrival at each viewer. The store is polled here: with a broker it is sooner.
+- a change of period of History, step by step, as the server does it, in this process, with its CPU time: none is asked
+  twice; the same over HTTP from the request to the last byte, and in Chromium from the click to the drawn chart;
+- History from the address to the drawn chart, for a browser that comes for the first time;
+- so many streams of events while a camera's observation a second is stored, from its time to its arrival at each
+  viewer. The store is polled here: with a broker it is sooner;
+- pages that are left open: as many updates as an hour brings, one after the other.
 """
 
 from __future__ import annotations
@@ -28,40 +31,216 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from mien.config import Settings
+from mien.dashboard.live import Listener
+from mien.dashboard.pages.history import History
+from mien.dashboard.pages.pulse import Look
+from mien.dashboard.periods import Choice
+from mien.dashboard.queries import Queries
 from mien.observation import Face, Observation, Probabilities, new_id
-from mien.stores.base import Bucket, open_store
+from mien.stores.base import Bucket, Store, open_store
 
 SOURCES = ("lobby", "stage", "door", "hall")
-BUDGETS_MS = {"period": 100.0, "viewers": 1000.0}
+SHARES = (0.0005, 0.003, 0.02, 0.05, 0.1, 0.5, 1)
+"""Of all the time in the store, a period is one of these."""
+
+Times = dict[str, tuple[list[float], list[float], float | None]]
+"""By step: wall times and CPU times, in milliseconds, and the budget of the former at p95."""
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--store", type=Path)
+    add_options(options)
+    asked = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mien-store-") as folder:
+        file = asked.store
+        if not file:
+            file = Path(folder) / "mien.db"
+            fill(file)
+        print(HEAD)
+        measure(file, asked)
+
+
+def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--viewers", type=int, default=50)
     options.add_argument("--seconds", type=float, default=20.0)
-    options.add_argument("--rounds", type=int, default=100)
-    asked = options.parse_args()
+    options.add_argument("--rounds", type=int, default=60)
+    options.add_argument("--updates", type=int, default=3600)
+
+
+def measure(file: Path, asked: argparse.Namespace) -> None:
+    """Measure everything over a copy of a SQLite file, and print it."""
     with tempfile.TemporaryDirectory(prefix="mien-viewers-") as folder:
         home = Path(folder)
-        if asked.store:
-            shutil.copy(asked.store, home / "mien.db")
-        else:
-            fill(home / "mien.db")
-        with dashboard(home) as address:
-            told = {
-                "period": periods(address, home, asked.rounds),
-                "viewers": asyncio.run(viewers(address, home, asked.viewers, asked.seconds)),
-            }
-    print(f"{'':10}{'n':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}  budget")
-    for name, values in told.items():
-        values.sort()
-        p50, p95, p99 = (values[min(int(len(values) * share), len(values) - 1)] for share in (0.5, 0.95, 0.99))
-        within = "kept" if p95 <= BUDGETS_MS[name] else "missed"
-        print(f"{name:10}{len(values):7}{p50:9.1f}{p95:9.1f}{p99:9.1f}  {BUDGETS_MS[name]:g} ms at p95: {within}")
+        shutil.copy(file, home / "mien.db")
+        show(asyncio.run(steps(home, asked.rounds)))
+        with dashboard(home) as (address, process):
+            show({"change of period over HTTP": (periods(address, home, asked.rounds), [], 100.0)})
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+                show(shown(browser, address, home, asked.rounds))
+                left_open(browser, address, home, process.pid, asked.updates)
+                browser.close()
+            seen = asyncio.run(viewers(f"{address}/api/v1", home, asked.viewers, asked.seconds))
+            show({f"an observation to {asked.viewers} viewers": (seen, [], 1000.0)})
+
+
+def show(told: Times) -> None:
+    for name, (wall, cpu, budget) in told.items():
+        figures = [at(values, share) for values in (wall, cpu) for share in (0.5, 0.95)]
+        line = f"{name:<40}{len(wall):>6}" + "".join("        –" if one is None else f"{one:>9.1f}" for one in figures)
+        late = at(wall, 0.95)
+        word = "" if budget is None or late is None else f"  {budget:g} ms: {'kept' if late <= budget else 'missed'}"
+        print(line + word, flush=True)
+
+
+def at(values: list[float], share: float) -> float | None:
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else None
+
+
+HEAD = f"{'step':<40}{'n':>6}{'p50 ms':>9}{'p95 ms':>9}{'p50 CPU':>9}{'p95 CPU':>9}"
+
+
+def choices(store: Store, rounds: int) -> Iterator[Choice]:
+    """Yield random periods and sources."""
+    known = store.sources()
+    first, last = min(one.first for one in known), max(one.last for one in known)
+    chance = random.Random(5)
+    for _ in range(rounds):
+        length = (last - first) * chance.choice(SHARES)
+        start = (first + (last - first - length) * chance.random()).replace(microsecond=0)
+        names = chance.sample([one.source for one in known], chance.randint(1, len(known)))
+        yield Choice(tuple(sorted(names)), "custom", start, start + length)
+
+
+async def steps(home: Path, rounds: int) -> Times:
+    """Return what the server does at a change of period."""
+    url = f"sqlite:///{home / 'mien.db'}"
+    settings = Settings(home=home)
+    queries = Queries(url, Listener(settings))
+    history = History(queries)
+    told: Times = {
+        name: ([], [], 100.0 if "whole" in name else None)
+        for name in ("change of period: the store's answers", "… drawing", "… as JSON", "… on the server as a whole")
+    }
+    now, zone = datetime.now(timezone.utc), ZoneInfo("Europe/Berlin")
+    with closing(open_store(url, read_only=True)) as store:
+        wanted = list(choices(store, rounds))
+    for choice in wanted:
+        look = Look(choice, zone)
+        marks = [(time.perf_counter(), time.process_time())]
+        await history.ask(look, now)
+        marks.append((time.perf_counter(), time.process_time()))
+        parts = await history.parts(look, now)  # what was asked is known by now
+        marks.append((time.perf_counter(), time.process_time()))
+        for part in parts.values():
+            json.dumps(part)
+        marks.append((time.perf_counter(), time.process_time()))
+        for (wall, cpu, _), i, j in zip(told.values(), (0, 1, 2, 0), (1, 2, 3, 3), strict=True):
+            wall.append(1000 * (marks[j][0] - marks[i][0]))
+            cpu.append(1000 * (marks[j][1] - marks[i][1]))
+    queries.close()
+    return told
+
+
+def chromium() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for path in map(shutil.which, names) if path), names[0])
+
+
+def shown(browser: Browser, address: str, home: Path, rounds: int) -> Times:
+    """Return how long History takes in a browser to open, and to show another period."""
+    opened: list[float] = []
+    with closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
+        wanted = list(choices(store, rounds))
+    for choice in wanted[:10]:
+        context = browser.new_context()
+        page = context.new_page()
+        began = time.perf_counter()
+        page.goto(f"{address}/history?{query(choice)}")
+        page.locator("#plot .scatterlayer .trace, #none p").first.wait_for(state="visible")
+        opened.append(1000 * (time.perf_counter() - began))
+        context.close()
+    page = browser.new_page()
+    page.goto(f"{address}/history?{query(wanted[0])}")
+    page.locator("#plot .scatterlayer .trace").first.wait_for(state="visible")
+    came, drawn = zip(*(page.evaluate(CHANGE, query(choice)) for choice in wanted[1:]), strict=True)
+    page.close()
+    return {
+        "History opens in a new browser": (opened, [], 1500.0),
+        "click until the answer has come": (list(came), [], None),
+        "click until the chart is drawn": (list(drawn), [], None),
+    }
+
+
+CHANGE = """(text) => new Promise((done) => {
+    const { take } = mien, began = performance.now();
+    let came = null;
+    mien.take = (parts) => {
+        if (!("call:plot" in parts)) return take(parts);
+        came = performance.now() - began;
+        mien.take = take;
+        document.getElementById("plot").once("plotly_afterplot", () => done([came, performance.now() - began]));
+        take(parts);
+    };
+    mien.go((next) => { [...next.keys()].forEach((key) => next.delete(key));
+                        new URLSearchParams(text).forEach((value, key) => next.append(key, value)); });
+})"""
+
+
+def query(choice: Choice) -> str:
+    return str(httpx.QueryParams(choice.pairs()))
+
+
+def left_open(browser: Browser, address: str, home: Path, pid: int, updates: int) -> None:
+    """Print what pages and the server hold before and after an hour's updates."""
+    print(f"\n{updates:,} updates of a page left open: {'':<4}DOM nodes   listeners   JS heap MB   server MB")
+    with closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
+        periods = [f"?{query(choice)}" for choice in choices(store, 2)]
+        name = store.sources()[0].source
+    for path, ways in {"/": ["", f"?source={name}"], "/history": periods}.items():
+        page = browser.new_page()
+        page.goto(address + path + ways[0])
+        page.locator("#headline .figure, #plot .trace").first.wait_for(state="visible")
+        for number, count in enumerate((updates // 10, updates)):
+            page.evaluate(UPDATE, [count, ways])
+            print(f"{path:<10}{'before' if not number else 'after':<34}{held(page, pid)}", flush=True)
+        page.close()
+
+
+UPDATE = """async ([count, ways]) => {
+    const { take } = mien;
+    for (let number = 0; number < count; number += 1) {
+        const came = new Promise((done) => {
+            mien.take = (parts) => { take(parts); done(); };
+            setTimeout(done, 1000);
+        });
+        history.replaceState(null, "", location.pathname + ways[number % ways.length]);
+        emitEvent("choose", location.search);
+        await came;
+        await new Promise(requestAnimationFrame);
+    }
+    mien.take = take;
+}"""
+
+
+def held(page: Page, pid: int) -> str:
+    """Return what a page and the server hold after the garbage is gone."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    session.send("HeapProfiler.enable")
+    session.send("HeapProfiler.collectGarbage")
+    told = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    session.detach()
+    heap, server = told["JSHeapUsedSize"] / 1e6, pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return f"{told['Nodes']:>11,}{told['JSEventListeners']:>12,}{heap:>13.1f}{server:>12.1f}"
 
 
 def fill(path: Path) -> None:
@@ -79,7 +258,7 @@ def fill(path: Path) -> None:
 
 
 @contextmanager
-def dashboard(home: Path) -> Iterator[str]:
+def dashboard(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,15 +266,15 @@ def dashboard(home: Path) -> Iterator[str]:
         [sys.executable, "-m", "mien", "dashboard", "--port", str(port)],
         env={**os.environ, "MIEN_HOME": str(home), "MIEN_DASHBOARD__REQUESTS_PER_S": "100000"},
     )
-    address = f"http://127.0.0.1:{port}/api/v1"
+    address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
             try:
-                httpx.get(f"{address}/health", timeout=5)
+                httpx.get(f"{address}/api/v1/health", timeout=5)
                 break
             except httpx.HTTPError:
                 time.sleep(0.2)
-        yield address
+        yield address, process
     finally:
         process.terminate()
         process.wait(30)
@@ -103,19 +282,14 @@ def dashboard(home: Path) -> Iterator[str]:
 
 def periods(address: str, home: Path, rounds: int) -> list[float]:
     """Return how long each change of period took, in milliseconds."""
+    times = []
     with closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
-        known = store.sources()
-    first, last = min(one.first for one in known), max(one.last for one in known)
-    chance, times = random.Random(5), []
-    with httpx.Client(base_url=address, timeout=60) as client:
-        for _ in range(rounds):
-            length = (last - first) * chance.choice([0.0005, 0.003, 0.02, 0.1, 0.5, 1])
-            start = first + (last - first - length) * chance.random()
-            sources = chance.sample([one.source for one in known], chance.randint(1, len(known)))
-            asked = {"from": start.isoformat(), "to": (start + length).isoformat(), "source": sources}
+        wanted = list(choices(store, rounds))
+    with httpx.Client(base_url=f"{address}/api/v1", timeout=60) as client:
+        for choice in wanted:
+            asked = {"from": choice.start.isoformat(), "to": choice.end.isoformat(), "source": choice.sources}
             began = time.perf_counter()
-            for path in ("timeline", "summary"):
-                client.get(path, params=asked).raise_for_status()
+            client.get("timeline", params=asked).raise_for_status()
             times.append((time.perf_counter() - began) * 1000)
     return times
 

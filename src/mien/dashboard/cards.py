@@ -287,7 +287,7 @@ def _label(face: Face) -> str:
 
 def _figure(title: str, number: str, unit: str, note: str, why: str = "") -> str:
     return (
-        f'<section class="card figure"><h2>{title}</h2>{why}<p class="big">{number}<small>{unit}</small></p>'
+        f'<section class="card figure"><h2>{title}</h2>{why}<p class="big">{number} <small>{unit}</small></p>'
         f'<div class="note">{note}</div></section>'
     )
 

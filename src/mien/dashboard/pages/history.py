@@ -56,7 +56,7 @@ class History:
         states, parts = await sources(self._queries, look, now)
         if not states:
             return parts
-        answers = await self._ask(look, now)
+        answers = await self.ask(look, now)
         kept = self._drawn.get(look)
         if kept is None or not kept[0].same(answers):
             self._drawn[look] = answers, _draw(look, answers, states, now)
@@ -65,7 +65,8 @@ class History:
         self._drawn.move_to_end(look)
         return parts | self._drawn[look][1]
 
-    async def _ask(self, look: Look, now: datetime) -> Answers:
+    async def ask(self, look: Look, now: datetime) -> Answers:
+        """Return what the store says of a choice at this moment."""
         choice, zone = look.choice, look.zone
         window = resolve(choice, zone, now)
         try:

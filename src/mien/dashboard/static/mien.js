@@ -269,7 +269,21 @@ window.mien = (() => {
   darkness.addEventListener("change", paint);
   paint();
 
+  /* Who may not look any more is shown the login, not what was so before. */
+  async function stillKnown() {
+    const answer = await fetch("/api/v1/me").catch(() => null);
+    if (answer?.status === 401) location.reload();
+  }
+
+  let watched = false;
+  function watch() {
+    if (watched) return;
+    watched = true;
+    for (const lost of ["disconnect", "connect_error"]) window.socket?.on(lost, stillKnown);
+  }
+
   function greet() {
+    watch();
     paint();
     show();
     stayOn();
