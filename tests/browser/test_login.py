@@ -5,7 +5,6 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 from feeding import Camera

@@ -204,7 +204,7 @@ def test_the_happiness_index_is_a_hundred_times_the_mean_probability_of_happy() 
     figures = cards.figures(TOTAL, None)
     assert "65 <small>of 100</small>" in figures
     assert "Happy <small>65\u202f%</small>" in figures
-    assert "4<small>faces</small>" in figures
+    assert "4 <small>faces</small>" in figures
     assert "in 10 frames" in figures
     assert "1 face too unclear to name" in cards.share_list(TOTAL)
 
