@@ -31,7 +31,7 @@ format: .venv/dev
 	$(BIN)/ruff format
 
 docs: .venv/dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 chaos: .venv/dev
 	$(BIN)/python tests/chaos/run.py --schedules $(N) --seed $(SEED)

@@ -14,6 +14,8 @@ from pydantic_core import PydanticUndefined
 from mien.cli import app
 from mien.config import TABLES, fields
 
+ICON = Path(__file__).parents[1] / "src" / "mien" / "dashboard" / "static" / "icon.svg"
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the places that a page marks with `<!-- settings -->`, `<!-- source -->` and `<!-- help COMMAND -->`."""
@@ -21,6 +23,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for name in TABLES:
         markdown = markdown.replace(f"<!-- {name} -->", rows_of(name))
     return re.sub(r"<!-- help ([a-z -]+?) -->", lambda found: f"```text\n{help_text(found[1])}\n```", markdown)
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Take the dashboard's icon for the documentation's."""
+    from mkdocs.structure.files import File
+
+    files.append(File.generated(config, "img/icon.svg", abs_src_path=str(ICON)))
+    return files
 
 
 def on_page_content(html: str, **_: Any) -> str:
