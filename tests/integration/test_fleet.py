@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,39 +13,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import Part, kill, settings, start, stop_all, wait_for
+from parts import Part, kill, settings, start, stop, stop_all, wait_for
 
 from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
-from mien.edge.fleet import Member, listen, set_remotely
+from mien.edge.fleet import Member, _Listener, listen, set_remotely
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote, decode_state
 from mien.edge.watch import run_watch
 from mien.errors import MienError, UsageError
-from mien.observation import Observation
+from mien.observation import Observation, TopicKind, new_id, topic
 
 WITHIN_S = 60.0
+NAMED = ("host", "port", "username", "password")
 
 
-@pytest.fixture(params=["built-in", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
-def home(request: pytest.FixtureRequest, tmp_path: Path, free_port: int) -> Iterator[Settings]:
-    """The settings of a machine whose sources may be set from afar, with a broker that runs."""
-    watch = {"remote": True, "stats_every_s": 1}
+@pytest.fixture(scope="module", params=["built-in", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """How the settings name a broker that runs, one of each kind for all these tests."""
+    folder = tmp_path_factory.mktemp("broker")
     if request.param == "built-in":
-        start("broker", tmp_path, free_port)
-        wait_for((tmp_path / "broker.json").exists)
-        yield settings(tmp_path, watch=watch)
+        start("broker", folder)
+        wait_for((folder / "broker.json").exists)
+        yield {name: value for name, value in json.loads((folder / "broker.json").read_text()).items() if name in NAMED}
         stop_all()
         return
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     program = request.getfixturevalue("mosquitto")
-    process = subprocess.Popen([program, "-p", str(free_port)], stderr=subprocess.DEVNULL)
-    named = settings(tmp_path, watch=watch, broker={"host": "127.0.0.1", "port": free_port})
-    wait_for(lambda: _reachable(named))
+    process = subprocess.Popen([program, "-p", str(port)], stderr=subprocess.DEVNULL)
+    named = {"host": "127.0.0.1", "port": port}
+    wait_for(lambda: _reachable(settings(folder, broker=named)))
     yield named
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def home(broker: dict[str, Any], tmp_path: Path) -> Settings:
+    """The settings of a machine whose sources may be set from afar, with topics of its own."""
+    prefix = f"mien/{new_id()}"
+    return settings(tmp_path, watch={"remote": True, "stats_every_s": 1}, broker={**broker, "prefix": prefix})
 
 
 def _reachable(named: Settings) -> bool:
@@ -69,8 +80,8 @@ def source(home: Settings, name: str = "cam") -> Iterator[Remote]:
 
 
 @contextmanager
-def hearing(home: Settings, topic: str) -> Iterator[list[bytes]]:
-    """What comes on a topic."""
+def hearing(home: Settings, kind: TopicKind) -> Iterator[list[bytes]]:
+    """What comes on a topic of the source."""
     heard: list[bytes] = []
 
     def note(message: Any) -> None:
@@ -78,7 +89,7 @@ def hearing(home: Settings, topic: str) -> Iterator[list[bytes]]:
         heard.append(message.payload)
 
     connection = Connection(find_broker(home), "hearing", on_message=note)
-    connection.subscribe(topic)
+    connection.subscribe(topic(home.broker.prefix, "cam", kind))
     yield heard
     connection.close()
 
@@ -87,7 +98,7 @@ def publish(home: Settings, *payloads: bytes, retain: bool = False) -> None:
     done: list[int] = []
     sender = Connection(find_broker(home), "sender", on_acknowledged=done.append)
     for payload in payloads:
-        sender.publish("mien/cam/set", payload, retain=retain)
+        sender.publish(topic(home.broker.prefix, "cam", "set"), payload, retain=retain)
     wait_for(lambda: len(done) == len(payloads))
     sender.close()
 
@@ -105,7 +116,7 @@ def member(home: Settings, name: str, like: Callable[[Member], object]) -> Membe
 
 
 def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home: Settings) -> None:
-    with source(home) as remote, hearing(home, "mien/cam/state") as states:
+    with source(home) as remote, hearing(home, "state") as states:
         first = member(home, "cam", lambda one: one.online and one.state and one.told.version)
         assert first.state is not None
         assert first.state.remote
@@ -154,22 +165,22 @@ def test_a_source_that_may_not_be_set_says_so(home: Settings) -> None:
 def test_the_list_stands_what_others_say(home: Settings) -> None:
     sender = Connection(find_broker(home), "hostile")
     said = {"version": "\x1b[31m", "model": 5, "uptime_s": -1}
-    for topic, payload in {
-        "mien/cam/stats": json.dumps(said).encode(),
-        "mien/cam/state": b"[" * 5000,
-        "mien/UPPER/available": b"online",
-        "mien/door/stats": b'{"uptime_s": 10, "temperature_c": 1e300}',
-        "mien/hall/stats": b'{"uptime_s": 10, "temperature_c": null, "more": [1]}',
-        "mien/hall/state": b" " * 5000,
+    for place, payload in {
+        "cam/stats": json.dumps(said).encode(),
+        "cam/state": b"[" * 5000,
+        "UPPER/available": b"online",
+        "door/stats": b'{"uptime_s": 10, "temperature_c": 1e300}',
+        "hall/stats": b'{"uptime_s": 10, "temperature_c": null, "more": [1]}',
+        "hall/state": b" " * 5000,
     }.items():
-        sender.publish(topic, payload, retain=True)
+        sender.publish(f"{home.broker.prefix}/{place}", payload, retain=True)
     hall = member(home, "hall", lambda one: one.told.uptime_s == 10)
     sender.close()
     assert hall == Member("hall", None, hall.told, None)
     assert [one.source for one in listen(home, 1)] == ["cam", "door", "hall"]
 
 
-@pytest.mark.parametrize("home", ["built-in"], indirect=True)
+@pytest.mark.parametrize("broker", ["built-in"], indirect=True)
 def test_the_demo_is_watched_as_it_is_set(home: Settings) -> None:
     stop, seen = threading.Event(), list[Observation]()
     watching = threading.Thread(
@@ -208,12 +219,12 @@ def test_the_demo_is_watched_as_it_is_set(home: Settings) -> None:
 
 
 def test_a_broker_that_dies_leaves_a_line(tmp_path: Path, free_port: int) -> None:
-    broker: Part = start("broker", tmp_path, free_port)
+    process: Part = start("broker", tmp_path, free_port)
     wait_for((tmp_path / "broker.json").exists)
-    named = settings(tmp_path)
     try:
-        threading.Timer(1.0, kill, [broker]).start()
-        with pytest.raises(MienError, match=r"the connection to the broker at .* was lost"):
-            listen(named, WITHIN_S)
+        with _Listener(settings(tmp_path), "+", ("state",)) as listener:
+            kill(process)
+            with pytest.raises(MienError, match=r"the connection to the broker at .* was lost"):
+                listener.wait_for(lambda: False, WITHIN_S)
     finally:
-        stop_all()
+        stop(process)
