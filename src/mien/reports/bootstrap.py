@@ -16,7 +16,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_UNITS", "Estimates", "compare", "estimate", "hedges_g", "peaks"]
+from mien.reports.flips import rising
+
+__all__ = ["MIN_UNITS", "Estimates", "compare", "estimate", "expanded", "hedges_g", "peaks"]
 
 MIN_UNITS = 5
 """Of fewer units nothing is said but the estimate."""
@@ -116,7 +118,8 @@ def peaks(curves: Array, seed: int = 0, replicates: int = REPLICATES) -> Estimat
         replicates: So many draws.
 
     Returns:
-        Estimates of shape (a x b,). `p` is for the hypothesis that the true curve is flat at 0.
+        Estimates of shape (a x b,). `p` is for the hypothesis that the true curve nowhere rises above 0, by exchanging
+        signs; with few units that tells more than whether the interval reaches 0.
     """
     n, a, b, _points = curves.shape
     there = np.isfinite(curves[:, :, 0])
@@ -150,14 +153,21 @@ def peaks(curves: Array, seed: int = 0, replicates: int = REPLICATES) -> Estimat
     own, common = (_to_student(found, freedom) for found in (own, common))
     bands = [mean - own * error, mean + own * error, mean - common * error, mean + common * error]
     low, high, all_low, all_high = (np.where(good, band, -np.inf).max(2).reshape(-1) for band in bands)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        reached = np.where(good, mean / error, 0.0).max(2, keepdims=True)
-    far = _from_student(reached, freedom).reshape(-1)
-    p = (1 + (draws >= far).sum(0)) / (1 + len(draws))
-    all_p = (1 + (highest[:, None] >= far).sum(0)) / (1 + len(draws))
+    p, all_p = rising(filled, there, good, rng)
     ends = (np.where(enough & np.isfinite(end), end, np.nan) for end in (low, high, all_low, all_high, p, all_p))
     low, high, all_low, all_high, p, all_p = ends
     return Estimates(value, low, high, all_low, all_high, p, all_p, units)
+
+
+def expanded(units: int) -> tuple[float, float]:
+    """Return between which shares of the bootstrap's draws a 95 % interval lies (Hesterberg 2015).
+
+    Those of few units are too narrow: units drawn from n vary less than others like them would, and the normal's
+    quantiles leave out that the variance is estimated. 2.5 and 97.5 % are moved outwards by as much.
+    """
+    far = _to_student(np.array([NormalDist().inv_cdf((1 + LEVEL) / 2)]), np.array([units - 1.0]))
+    below = NormalDist().cdf(-math.sqrt(units / (units - 1)) * float(far[0]))
+    return below, 1 - below
 
 
 def _student(freedom: int) -> tuple[Array, Array]:

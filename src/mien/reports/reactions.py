@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.observation import EMOTIONS
-from mien.reports.bootstrap import MIN_UNITS, Estimates, peaks
+from mien.reports.bootstrap import MIN_UNITS, Estimates, expanded, peaks
 from mien.reports.events import Event
 from mien.reports.seats import Watching
 
@@ -209,7 +209,7 @@ def _shape(own: Array, step: float) -> tuple[Interval, Interval, bool]:
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), DRAWS).astype(np.float64)
     peaks, lengths, _ = _peaks(weights, filled, there)
-    ends = [np.quantile(drawn * step, (0.025, 0.975)) for drawn in (peaks, lengths)]
+    ends = [np.quantile(drawn * step, expanded(len(own))) for drawn in (peaks, lengths)]
     return (
         Interval(latency, float(ends[0][0]), float(ends[0][1])),
         Interval(duration, float(ends[1][0]), float(ends[1][1])),
