@@ -41,7 +41,8 @@ def test_the_tutorial_from_its_first_line_to_its_last(home: Path, capsys: pytest
             assert up.stop() == 0, up.log.read_text()
             assert up.processes() == {}
         done = block.line
-        if "make run" in block.text:  # which installs, and then starts `mien up`, as the Makefile says
+        if "make run" in block.text:  # which installs, and then does this:
+            assert "mien up $(SOURCE)" in (ROOT / "Makefile").read_text()
             up = Up(home, "demo")
             up.wait_for_rows(150)
         elif block.language == "text":
