@@ -197,8 +197,8 @@ class Queries:
 
     def close(self) -> None:
         """Give the store back."""
-        self._thread.submit(self._drop)
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)  # would cancel a drop that waits there too
+        self._drop()
 
     def _state(self, name: str, info: SourceInfo | None, live: LiveSource | None, now: datetime) -> SourceState:
         newest = live.last if live else None

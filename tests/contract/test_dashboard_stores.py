@@ -1,0 +1,59 @@
+"""The dashboard's API and its page History say the same over every store."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from test_store import NOON, observation, url
+
+from asking import serving
+from mien.config import Settings
+from mien.dashboard.live import Listener
+from mien.dashboard.pages.history import History
+from mien.dashboard.pages.pulse import Look
+from mien.dashboard.periods import Choice
+from mien.dashboard.queries import Queries
+from mien.stores.base import open_store
+
+__all__ = ["url"]
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_the_same_page_and_api_over_every_store(url: str, tmp_path: Path) -> None:
+    with closing(open_store(url)) as store:
+        store.add([observation(NOON + timedelta(seconds=20 * n), n, "ab"[n % 2], faces=n % 3) for n in range(30)])
+    asked = {"from": NOON.isoformat(), "to": (NOON + timedelta(hours=1)).isoformat()}
+    with serving(tmp_path, url) as client:
+        assert [(one["source"], one["frames"]) for one in client.get("/v1/sources").json()] == [("a", 15), ("b", 15)]
+        total = client.get("/v1/summary", params=asked).json()
+        assert (total["frames"], total["faces"], total["abstained"]) == (30, 30, 10)
+        line = client.get("/v1/timeline", params=asked).json()
+        assert [point["frames"] for point in line["points"]] == [3] * 10
+        short = asked | {"to": (NOON + timedelta(minutes=3)).isoformat(), "source": "a"}
+        line = client.get("/v1/timeline", params=short).json()
+        assert (line["width_s"], [point["faces"] for point in line["points"]]) == (1, [0, 2, 1, 0, 2])
+        assert len(client.get("/v1/observations", params=short).json()["observations"]) == 5
+        marked = {"label": "The show begins", "time": NOON.isoformat()}
+        assert client.post("/v1/markers", json=marked, headers={"origin": "http://localhost"}).status_code == 201
+        assert [one["label"] for one in client.get("/v1/markers", params=asked).json()] == ["The show begins"]
+        assert client.get("/v1/export", params=asked | {"table": "faces"}).text.count("\n") == 41
+        assert "mien_store_up 1" in client.get("/v1/metrics").text
+        parts = client.loop.run_until_complete(page(url, tmp_path, NOON, NOON + timedelta(hours=1)))
+    assert "30 <small>faces</small>" in parts["html:figures"]
+    assert "The show begins" in parts["html:markers"]
+    assert parts["html:notice"] == ""
+
+
+async def page(url: str, home: Path, start: datetime, end: datetime) -> dict[str, str]:
+    """Return what History shows of a period."""
+    queries = Queries(url, Listener(Settings(home=home)))
+    try:
+        look = Look(Choice((), "custom", start, end), ZoneInfo("Asia/Kolkata"))
+        return await History(queries).parts(look, end)
+    finally:
+        queries.close()
