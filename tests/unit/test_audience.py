@@ -28,7 +28,7 @@ def test_intervals_hold_known_peaks() -> None:
     """The benchmark measures this at length with whole audiences; here many small ones must not be far off."""
     at = np.arange(12)
     truth = np.array([0.0, 0.1, 0.3])[:, None] * np.exp(-((at - 5) ** 2) / 8)
-    held, cold, runs = 0, 0, 60
+    held, cold, runs = 0, 0, 40
     for seed in range(runs):
         rng = np.random.default_rng(seed)
         strength = rng.gamma(4, 0.25, (10, 3, 1))

@@ -231,9 +231,13 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
     )
     interval = (
         "Viewers are drawn with replacement 4,000 times. The largest deviation over all moments, events and emotions "
-        "gives "
-        "intervals and p values that hold for all of them at once (max-T), and so allow for the choice of the moment; "
-        "few viewers widen them by Student's t."
+        "gives intervals that hold for all of them at once (max-T), and so allow for the choice of the moment; few "
+        "viewers widen them by Student's t."
+    )
+    landed = (
+        "The p is under 0.05: the signs of whole viewers' rises are exchanged, and so high a rise of any event and "
+        "emotion is rarer than that by chance. That these viewers reacted may be certain while the interval, which is "
+        "for others like them, still reaches 0."
     )
     reacted = (
         f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than 95 % of that viewer's "
@@ -247,7 +251,7 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Height", height),
         ("95 % interval", interval),
-        ("Landed", "The corrected p is under 0.05."),
+        ("Landed", landed),
         ("Latency and duration", "Of the viewers' mean curve: until its peak, and while it is above half of that."),
         ("Reacted", reacted),
     ]
