@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,8 +114,10 @@ class Outbox:
         self._max_rows, self._max_age_s = max_rows, max_age_s
         self._lock_file = _lock(folder, source)
         try:
-            self._writer, self._reader = _open(self.path), _open(self.path)
-            self._load()
+            with ExitStack() as opened:
+                self._writer, self._reader = (opened.enter_context(closing(_open(self.path))) for _ in range(2))
+                self._load()
+                opened.pop_all()
         except sqlite3.Error as error:
             os.close(self._lock_file)
             todo = "move it away to begin anew" if "malformed" in str(error) or "not a" in str(error) else "make room"
@@ -384,7 +387,10 @@ def _lock(folder: Path, source: str) -> int:
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA journal_size_limit = 16777216")
+    try:
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+            connection.execute(f"PRAGMA {setting}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection

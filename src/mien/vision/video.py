@@ -64,6 +64,13 @@ class Video(Source):
         self._from_s = offset_s
 
     def __iter__(self) -> Iterator[Frame]:
+        try:
+            yield from self._frames()
+        except AssertionError:  # of a container that was closed meanwhile, from PyAV 19 on
+            if not self._closed:
+                raise
+
+    def _frames(self) -> Iterator[Frame]:
         start = now()
         convert = Converter()
         rate = self._stream.average_rate or self._stream.guessed_rate or 25
