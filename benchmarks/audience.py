@@ -84,7 +84,7 @@ def truth() -> tuple[Array, Array]:
     for event in events():
         at = round(event.at / STEP_S)
         window = mean[at : at + round((event.duration + 10) / STEP_S)]
-        heights.append(float(window.max()))
+        heights.append(round(float(window.max()), 3))
         latencies.append(float(window.argmax()) * STEP_S)
     return np.array(heights), np.array(latencies)
 
