@@ -15,9 +15,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
 import msgspec
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ import mien
 from doc_blocks import PAGES, ROOT, Block, arguments, blocks
 from mien.cli import app
 from mien.observation import Observation, new_id
-from mien.stores.base import open_store
+from mien.stores.base import Marker, open_store
 
 sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests" / "unit")]
 from making import write_video  # noqa: E402
@@ -37,6 +39,7 @@ pytestmark = [pytest.mark.data, pytest.mark.timeout(300)]
 
 NOT_RUN = {
     r"mien (up|broker|forward|watch)\b": "runs until it is stopped; test_tutorial.py and tests/integration start them",
+    r"mien fleet\b": "takes sources at a broker; tests/integration/test_fleet.py runs it",
     r"mien dashboard(?!.*--looker)": "runs until it is stopped; started where a page asks it something",
     r"mien (train|export|evaluate)\b": "takes FER-2013 and hours; tests/training runs them",
     r"mien model (pull|rollback)": "takes a bucket; tests/training runs them",
@@ -68,18 +71,26 @@ RUN = [page for page in PAGES if runnable(page) and page.name not in ("tutorial.
 
 
 @pytest.fixture(scope="session")
-def seen(samples: Path) -> list[Observation]:
-    """What the sample clip shows."""
-    return list(mien.analyze_video(samples / "one-face.mp4"))
+def clip(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 36 frames of the sample clip: pages are run to see that they do, not to learn of faces."""
+    with av.open(str(samples / "one-face.mp4")) as whole:
+        images = [frame.to_ndarray(format="bgr24") for frame in islice(whole.decode(video=0), 36)]
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", images, range(0, 36 * 33, 33))
 
 
 @pytest.fixture(scope="session")
-def media(samples: Path, seen: Sequence[Observation], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def seen(clip: Path) -> list[Observation]:
+    """What the clip shows."""
+    return list(mien.analyze_video(clip))
+
+
+@pytest.fixture(scope="session")
+def media(samples: Path, clip: Path, seen: Sequence[Observation], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every file that the pages' commands read, and a state folder with a store in it."""
     folder = tmp_path_factory.mktemp("pages")
     for video in ("film", "one", "two", "three", "call", "seat-1", "seat-2", "seat-3", "stands/anna", "stands/ben"):
         (folder / video).parent.mkdir(exist_ok=True)
-        shutil.copy(samples / "one-face.mp4", folder / f"{video}.mp4")
+        shutil.copy(clip, folder / f"{video}.mp4")
     write_video(folder / "show.mkv", [np.zeros((48, 64, 3), np.uint8)] * 250, range(0, 125_000, 500))
     shutil.copy(samples / "one-face.jpg", folder / "photo.jpg")
     shutil.copy(samples / "zoom-meeting.vtt", folder / "call.vtt")
@@ -102,6 +113,7 @@ def fill(file: Path, seen: Sequence[Observation]) -> None:
     with closing(open_store(f"sqlite:///{file}")) as store:
         for source, begun in (("lobby", "2026-11-22T09:10"), ("hall", "2026-11-22T20:00")):
             start, session = datetime.fromisoformat(begun).astimezone(), new_id()
+            store.add_markers([Marker(new_id(), start + timedelta(seconds=20), "The show begins", source, "ada")])
             store.add(
                 [
                     msgspec.structs.replace(
