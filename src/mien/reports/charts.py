@@ -22,6 +22,9 @@ SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "di
 """The order in which people read them: from pleasant to unpleasant."""
 
 WIDTH, LEFT, RIGHT, TOP = 960, 46, 12, 26
+LEAST_SPAN = 10.0
+"""A narrower axis of estimates would make differences look large that are not."""
+
 Array = NDArray[np.float64]
 
 
@@ -177,7 +180,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float, str]], unit: str, *
     if not values:
         return ""
     least, most = min(values), max(values)
-    room = (most - least) * 0.06 or 1.0
+    room = max((most - least) * 0.06, (LEAST_SPAN - (most - least)) / 2)
     low, high = least - room, most + room
     step, left = 30, 300
     height = step * len(rows) + 34

@@ -76,7 +76,7 @@ def _part(part: Part) -> str:
     if isinstance(part, str):
         return f"<p>{html.escape(part)}</p>"
     if isinstance(part, Chart):
-        return part.svg + _caption(part.caption)
+        return f'<div class="scroll" tabindex="0">{part.svg}</div>' + _caption(part.caption)
     return _table(part) if isinstance(part, Table) else _pictures(part)
 
 
@@ -93,8 +93,9 @@ def _table(table: Table) -> str:
         "<tr>" + "".join(f"<td{kind}>{_cell(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
         for row in table.rows
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>' + _caption(
-        table.caption
+    return (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        + _caption(table.caption)
     )
 
 
