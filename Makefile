@@ -9,6 +9,8 @@ PYTHON ?= python3
 SOURCE ?=
 BIN := .venv/bin
 
+# test files that run at the same time: much of their time is waiting
+WORKERS ?= 2
 N ?= 100
 SEED ?= 1
 
@@ -19,7 +21,7 @@ run: .venv/run
 	@if [ -t 0 ]; then bash -mc '"$$0" "$$@"' $(BIN)/mien up $(SOURCE); else $(BIN)/mien up $(SOURCE); fi
 
 test: .venv/dev .venv/bqemulator/complete
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff check
