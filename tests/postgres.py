@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+
+from ports import unused_port
 
 PASSWORD = "sécret@/:%"  # noqa: S105 - of a server that lives as long as the tests
 """One that an URL must quote."""
@@ -33,9 +34,7 @@ class Server:
             user = users.get("postgres") or users["nobody"]
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = unused_port()
         (self.folder / "password").write_text(PASSWORD)
         (self.folder / "password").chmod(0o644)
         subprocess.run(

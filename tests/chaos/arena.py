@@ -12,7 +12,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.errors import MienError
 from mien.observation import new_id
+from ports import unused_port
 from postgres import Server
 from programs import program
 
@@ -218,7 +218,7 @@ class Arena:
         return lambda: [pid for name in names if name in self.roles for pid in self.roles[name].pids()]
 
     def _start(self) -> None:
-        port = _free_port()
+        port = unused_port()
         self.roles["broker"] = Role(self._mosquitto(port) if self._is_outside else self._built_in(port))
         self.links |= {"edge": Link(port), "hub": Link(port)}
         self._environment = dict(PATIENCE)
@@ -320,12 +320,6 @@ def _take(sources: list[str], rate: float, stopping: threading.Event) -> None:
         publisher.close()
     for outbox in outboxes.values():
         outbox.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _processes() -> list[tuple[int, list[bytes]]]:

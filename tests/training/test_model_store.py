@@ -343,13 +343,13 @@ def test_training_writes_to_s3_and_resumes_there(s3: str, dataset: Path, home: P
     from mien.training.config import TrainConfig
     from mien.training.train import train
 
-    config = TrainConfig(str(dataset), f"{s3}/trained", epochs=1, batch_size=35, ema_decay=0.5)
+    config = TrainConfig(str(dataset), f"{s3}/trained", "tiny", epochs=1, batch_size=35, ema_decay=0.5)
     assert train(config, accelerator="cpu") == f"{s3}/trained/000.ckpt"
     with pytest.raises(InputError, match="already holds a run"):
         train(config, accelerator="cpu")
     assert train(config, resume=True, accelerator="cpu") == f"{s3}/trained/000.ckpt"
     assert model_store.pull(f"{s3}/trained", home).origin == f"{s3}/trained/000.onnx"
-    assert model_in_use(home) == "mien-1"
+    assert model_in_use(home) == "tiny"
     assert RunFolder(f"{s3}/trained").read("curves.png") is not None
 
 

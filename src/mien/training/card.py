@@ -64,8 +64,8 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     parts = [INTRODUCTION, *(_read(path) for path in evaluations), DATA]
     steps = [
         command,
-        "mien export CHECKPOINT --data fer2013.parquet --out models/    # the run's last checkpoint",
-        "mien evaluate models/fer2013.onnx --data fer2013.parquet --split PrivateTest --out report/",
+        "mien export CHECKPOINT --data fer2013.parquet --out models/ --int8    # the run's last checkpoint",
+        "mien evaluate models/fer2013-int8.onnx --data fer2013.parquet --split PrivateTest --out report/",
         "python -m mien.training.card report/evaluation.json … --command '…' --out docs/model/card.md",
     ]
     parts += ["## How they were made\n\n```bash\n" + "".join(f"{step}\n" for step in steps) + "```\n", LIMITS]

@@ -119,7 +119,7 @@ class Publisher(callbacks.Callback):
             if head == "ferplus" and not (pl_module.config.ferplus_weight and figure in trainer.callback_metrics):
                 continue
             calibration = export.calibrate(logits[head], targets[head])
-            name, taught = export.NAMES[head].format(pl_module.config.name), export.TAUGHT[head]
+            name, taught = export.NAMES[head].format(pl_module.config.name), export.taught(head, pl_module.config)
             model = export.to_onnx(net, head, calibration, name=name, trained_on=taught)
             export.check(model, SingleHead(net, head, calibration.temperature), public.pixels[:64])
             stem = f"{trainer.current_epoch:03d}"

@@ -23,6 +23,7 @@ from mien.errors import InputError, ModelError
 from mien.observation import EMOTIONS
 from mien.training import data as faces_data
 from mien.training.checkpoints import load_checkpoint
+from mien.training.config import TrainConfig
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 from mien.vision.emotions import INPUT, OUTPUT, Contract
 
@@ -31,6 +32,7 @@ __all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_o
 NAMES = {"fer2013": "{}", "ferplus": "{}-ferplus"}
 TAUGHT = {"fer2013": "FER-2013 Training, its own labels", "ferplus": "FER-2013 Training, the FER+ votes"}
 SHARED = "; the layers below the head learned its labels and the FER+ votes together"
+SOFTENED = ", and soft labels that earlier networks and the FER+ votes gave"
 COVERAGE = 0.9
 """The share of PublicTest for which the model names an emotion."""
 TOLERANCE = 1e-4
@@ -80,7 +82,7 @@ def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, nam
             head,
             calibration,
             name=NAMES[head].format(name or config.name),
-            trained_on=TAUGHT[head] + (SHARED if config.ferplus_weight else ""),
+            trained_on=taught(head, config),
         )
         check(model, SingleHead(net, head, calibration.temperature), public.pixels[:CHECKED])
         try:
@@ -90,6 +92,12 @@ def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, nam
             raise InputError(f"cannot write to '{out}': {error.strerror}; give another folder with --out") from error
         written.append(out / f"{head}.onnx")
     return written
+
+
+def taught(head: str, config: TrainConfig) -> str:
+    """Return what a head's contract says of the data that it learned from."""
+    softened = SOFTENED if head == "fer2013" and config.teachers else ""
+    return TAUGHT[head] + softened + (SHARED if config.ferplus_weight else "")
 
 
 def calibrate(logits: np.ndarray, targets: np.ndarray) -> Calibration:
