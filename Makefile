@@ -24,12 +24,12 @@ test: .venv/dev .venv/bqemulator/complete
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: .venv/dev
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
 format: .venv/dev
-	$(BIN)/ruff check --fix
+	$(BIN)/ruff check --no-cache --fix
 	$(BIN)/ruff format
 
 docs: .venv/dev

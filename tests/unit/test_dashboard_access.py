@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import Client, serving
 from fastapi import FastAPI
 
+from asking import Client, serving
 from mien.config import Settings
 from mien.dashboard import access as access_module
 from mien.dashboard.access import Access, entries, make_token, revoke, set_password

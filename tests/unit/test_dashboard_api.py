@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import Client, serving
 
+from asking import Client, serving
 from mien.dashboard.guard import Guard
 from mien.dashboard.periods import Window
 from mien.dashboard.timelines import Hours, hours_of, read_timeline

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
-from asking import Client, serving
 
+from asking import Client, serving
 from mien.dashboard.analysing import MAX_PICTURE
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import open_store

@@ -17,10 +17,10 @@ import cv2
 import httpx
 import polars as pl
 import pytest
-from asking import Client
 from fastapi import FastAPI
 from making import write_video
 
+from asking import Client
 from mien.config import Settings
 from mien.dashboard import making as making_module
 from mien.dashboard.access import Access, make_token
