@@ -6,7 +6,6 @@ It lives in a virtual environment of its own, because its dependencies and Mien'
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ports import unused_port
 
 PROGRAMS = Path(__file__).parents[1] / ".venv" / "bqemulator"
 PACKAGES = ["bqemulator==1.4.0", "duckdb==1.5.5", "numpy"]
@@ -36,11 +37,7 @@ def install() -> str:
 @contextmanager
 def running() -> Iterator[dict[str, str]]:
     """Run the emulator, and give the environment variables that lead to it."""
-    ports = []
-    for probe in (socket.socket(), socket.socket()):
-        probe.bind(("127.0.0.1", 0))
-        ports.append(probe.getsockname()[1])
-        probe.close()
+    ports = (unused_port(), unused_port())
     command = [PROGRAMS / "bin" / "python", __file__, "start", "--ephemeral", "--log-level", "warning"]
     command += ["--rest-port", str(ports[0]), "--grpc-port", str(ports[1])]
     url = f"http://127.0.0.1:{ports[0]}"

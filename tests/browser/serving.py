@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from ports import unused_port
+
 ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
@@ -24,7 +25,7 @@ ARGS = [
 @contextmanager
 def dashboard(home: Path, **environment: str) -> Iterator[str]:
     """Run `mien dashboard`; at the end it must go cleanly, and soon, at SIGTERM."""
-    port = free()
+    port = unused_port()
     command = [sys.executable, "-m", "mien", "dashboard", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, "MIEN_HOME": str(home), **environment}, cwd=home.parent)
     try:
@@ -50,9 +51,3 @@ def answering(address: str, process: subprocess.Popen[bytes]) -> str:
         else:
             return address
     pytest.fail("the dashboard did not answer in time")
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

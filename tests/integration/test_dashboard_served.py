@@ -21,6 +21,7 @@ import pytest
 from mien.dashboard.access import make_token, revoke, set_password
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.stores.base import open_store
+from ports import unused_port
 
 pytestmark = pytest.mark.timeout(300)
 SESSION = new_id()
@@ -34,9 +35,7 @@ def observe(source: str, time: datetime, seq: int = 0) -> Observation:
 @contextmanager
 def dashboard(home: Path, *options: str, **environment: str) -> Iterator[str]:
     """Run it on a free port; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     scheme = "https" if "--tls-cert" in options else "http"
     process = subprocess.Popen(
         [sys.executable, "-m", "mien", "dashboard", "--port", str(port), *options],

@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ import yaml
 from parts import wait_for
 
 from mien.stores.base import open_store
+from ports import unused_port
 from programs import program
 
 if TYPE_CHECKING:
@@ -33,14 +32,6 @@ SERVICES = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SECRETS = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["secrets"]
 
 WITHIN_S = 100
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as open_ones:
-        probes = [open_ones.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def answer(url: str) -> Any:
@@ -71,7 +62,7 @@ def test_the_parts_of_compose_work_together(
     mosquitto: str, postgresql: Server, started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     program("openssl")
-    port, page, metrics = free_ports(3)
+    port, page, metrics = unused_port(), unused_port(), unused_port()
     secrets = tmp_path / "secrets"
     subprocess.run([sys.executable, DEPLOY / "make_secrets.py", secrets], check=True, timeout=60)
 

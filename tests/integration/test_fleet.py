@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from mien.edge.remote import Remote, decode_state
 from mien.edge.watch import run_watch
 from mien.errors import MienError, UsageError
 from mien.observation import Observation, TopicKind, new_id, topic
+from ports import unused_port
 
 WITHIN_S = 60.0
 NAMED = ("host", "port", "username", "password")
@@ -40,8 +40,7 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield {name: value for name, value in json.loads((folder / "broker.json").read_text()).items() if name in NAMED}
         stop_all()
         return
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = unused_port()
     program = request.getfixturevalue("mosquitto")
     process = subprocess.Popen([program, "-p", str(port)], stderr=subprocess.DEVNULL)
     named = {"host": "127.0.0.1", "port": port}

@@ -22,6 +22,7 @@ from mien.forward.forwarder import merge, run_forwarder
 from mien.observation import Observation, Stored, decode, encode, new_id
 from mien.stores.base import DeadLetter, open_store
 from mien.stores.sql import SqlStore
+from ports import unused_port
 
 
 class Edge:
@@ -191,9 +192,7 @@ def test_says_over_http_how_it_is_doing(home: Settings, tmp_path: Path, monkeypa
         return ask(port, "/health")
 
     monkeypatch.setattr(SqlStore, "add", failing)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     config = settings(tmp_path, forward={"metrics_port": port})
     stopping = threading.Event()
     thread = threading.Thread(target=run_forwarder, args=(config, stopping))

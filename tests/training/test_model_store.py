@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -39,6 +38,7 @@ from mien.training import export
 from mien.training.checkpoints import RunFolder
 from mien.training.model import EmotionNet, fold
 from mien.vision.emotions import Classifier
+from ports import unused_port
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
@@ -285,9 +285,7 @@ def s3() -> Iterator[str]:
     """A real S3 HTTP server with one bucket, and the environment that leads to it."""
     pytest.importorskip("s3fs")
     pytest.importorskip("moto.server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

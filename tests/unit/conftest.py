@@ -1,7 +1,8 @@
-"""What tests of the vision half share."""
+"""What several files of unit tests share."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from making import grey_levels, write_model, write_video
 from mien.observation import EMOTIONS
 from mien.vision.emotions import Classifier
 from mien.vision.faces import Detector
+
+
+@pytest.fixture
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine's own: neither a variable nor a `mien.toml` in the working directory."""
+    for name in list(os.environ):
+        if name.startswith("MIEN_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
