@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from feeding import Camera, broker, publishing
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
-from serving import ARGS, dashboard, free
+from serving import ARGS, dashboard
 from visits import Served, Visit
 
 from mien.stores.base import open_store
+from ports import unused_port
 
 USUAL = {"viewport": {"width": 1440, "height": 1000}, "timezone_id": "Australia/Brisbane"}
 
@@ -46,7 +47,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, mosquitto: str) -> Iterator
         store.add(camera.span(now - timedelta(hours=20), now - timedelta(minutes=6), 40))
         store.add(camera.span(now - timedelta(minutes=6), now, 1))
     store.add_dead_letters([("mien/lobby/observations", "the probabilities add up to 1.400, not 1", b"{}")])
-    port = free()
+    port = unused_port()
     with broker(mosquitto, port), publishing(port, cameras, store):
         place = {"MIEN_BROKER__HOST": "127.0.0.1", "MIEN_BROKER__PORT": str(port)}
         with dashboard(home, **place) as address:
@@ -103,4 +104,4 @@ def visit(browser: Browser, shared: BrowserContext) -> Iterator[Callable[..., Vi
 
 @pytest.fixture
 def broker_port() -> int:
-    return free()
+    return unused_port()

@@ -114,7 +114,11 @@ def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None
 
 
 def test_int8_variant_answers_nearly_alike_and_is_smaller_and_faster(
-    net: EmotionNet, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    net: EmotionNet,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rounded = round_weights(fold(net))
     model = tmp_path / "fer2013.onnx"
@@ -123,6 +127,7 @@ def test_int8_variant_answers_nearly_alike_and_is_smaller_and_faster(
     monkeypatch.setattr(quantise, "ALLOWED", 1.0)  # an untrained network's answers are a toss-up
     variant = quantise.quantise(model, dataset)
     assert variant.path == tmp_path / "fer2013-int8.onnx"
+    assert not caplog.records
     assert variant.path.stat().st_size < 0.6 * model.stat().st_size
     assert variant.speedup > 1
     whole, eighth = Classifier.load(model), Classifier.load(variant.path)

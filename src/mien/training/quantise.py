@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnxruntime import quantization
 
 from mien.errors import ModelError
@@ -87,10 +86,7 @@ def quantise(model: Path, data: str | Path) -> Variant:
 def _quantised(model: Path, pixels: np.ndarray, whole: Classifier) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         folded, quantised = Path(folder) / "folded.onnx", Path(folder) / "quantised.onnx"
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath, options.log_severity_level = str(folded), 4
-        onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])  # writes the file
+        quantization.quant_pre_process(model, folded, skip_symbolic_shape=True)  # all shapes are known but the batch's
         quantization.quantize_static(
             folded,
             quantised,
