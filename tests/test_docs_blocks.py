@@ -21,7 +21,7 @@ from mien.cli import app
 from mien.config import load
 
 OTHERS = {
-    ".", "aws", "cd", "createdb", "createuser", "curl", "docker", "gcloud", "git", "jq", "mosquitto_pub",
+    ".", "aws", "cd", "createdb", "createuser", "curl", "docker", "gcloud", "git", "jq", "kubectl", "mosquitto_pub",
     "mosquitto_sub", "openssl", "psql", "systemd-sysusers", "torchrun", "uv",
 }  # fmt: skip
 """Programs of others that the documentation may name; a new one is added here on purpose."""

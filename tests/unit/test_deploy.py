@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import typer.main
 import yaml
@@ -34,6 +35,8 @@ ROLES = {"edge": "watch", "forward": "forward", "dashboard": "dashboard", "train
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 VARIABLES = {"MIEN_" + name.upper().replace(".", "__") for name, _ in fields()} | {"MIEN_CONFIG"}
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+KUBERNETES = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")))
+PODS = {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in KUBERNETES if one["kind"] == "Deployment"}
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 
 
@@ -203,6 +206,56 @@ def test_secrets_in_use_are_not_overwritten(secrets: Path) -> None:
     assert "already there" in done.stderr
     assert done.stderr.count("\n") == 1
     assert (secrets / "passwords").read_bytes() == before
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.37"])
+@pytest.mark.parametrize("resource", KUBERNETES, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+def test_kubernetes_knows_every_field(resource: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(resource, version, strict=True)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_runs_a_command_that_there_is_and_may_do_nothing_else(name: str) -> None:
+    pod = PODS[name]
+    image = Dockerfile(DEPLOY / f"{name}.Dockerfile")
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert str(pod["securityContext"]["runAsUser"]) == image.last("USER")
+    assert pod["automountServiceAccountToken"] is False
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        assert container["image"] == f"mien-{name}"
+        locked = container["securityContext"]
+        assert locked["readOnlyRootFilesystem"]
+        assert (locked["allowPrivilegeEscalation"], locked["capabilities"]) == (False, {"drop": ["ALL"]})
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert "/var/lib/mien" in {mount["mountPath"] for mount in container["volumeMounts"]}
+    (container,) = pod["containers"]
+    check_command(container["args"])
+    assert {one["name"] for one in container["env"]} <= VARIABLES
+    assert {"readinessProbe", "livenessProbe"} <= set(container)
+
+
+def test_pods_get_their_secrets_by_name_and_the_page_says_how_each_is_made() -> None:
+    page = (ROOT / "docs/deploy/kubernetes.md").read_text(encoding="utf-8")
+    for pod in PODS.values():
+        (secret,) = (volume["secret"] for volume in pod["volumes"] if "secret" in volume)
+        files = {item["path"] for item in secret["items"]}
+        assert f"create secret generic {secret['secretName']} " in page
+        assert all(f"secrets/{name}" in page for name in files)
+        values = [one["value"] for container in pod["containers"] for one in container["env"]]
+        assert all(value.removeprefix("/run/mien/") in files for value in values if "/" in value)
+        assert all("key" in item and "value" not in item for item in secret["items"])
+
+
+def test_nobody_outside_the_cluster_reaches_the_service() -> None:
+    (service,) = (one for one in KUBERNETES if one["kind"] == "Service")
+    assert service["spec"]["type"] == "ClusterIP"
+    (target,) = (
+        one
+        for one in KUBERNETES
+        if one["kind"] == "Deployment" and one["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
+    )
+    ports = {one["name"] for container in PODS[target["metadata"]["name"]]["containers"] for one in container["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == ports
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
