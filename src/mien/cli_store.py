@@ -94,7 +94,7 @@ def dead_letters(
 ) -> None:
     """List the messages that were no valid observations, with the reason."""
     with _opened(_url(store), read_only=True) as opened:
-        letters = opened.dead_letters(limit)
+        letters, dropped = opened.dead_letters(limit), opened.dropped_dead_letters()
     for letter in letters:
         begin = ascii(letter.payload[:60].decode("utf-8", "replace"))[1:-1]
         typer.echo(
@@ -102,6 +102,8 @@ def dead_letters(
         )
     if not letters:
         typer.echo("there are no dead letters")
+    if dropped:
+        typer.echo(f"{dropped:,} older ones made room for newer ones and are gone")
 
 
 @app.command(epilog="Example: mien store replay")

@@ -356,11 +356,26 @@ def test_keeps_the_newest_dead_letters(store: Store) -> None:
     assert "\0" not in letters[0].reason
     assert abs(letters[0].time - datetime.now(timezone.utc)) < timedelta(minutes=1)
     assert len(store.dead_letters()) == 100
+    assert store.dropped_dead_letters() == 2001
+    store.prune(NOON)
+    assert store.dropped_dead_letters() == 2001
+
+
+def test_only_dead_letters_that_are_there_take_room(store: Store, url: str) -> None:
+    count = 5000 if is_sql(url) else 50
+    assert store.dropped_dead_letters() == 0
+    for _ in range(2):
+        store.add_dead_letters([("mien/a/observations", "no JSON", b"x")] * count)
+    store.drop_dead_letters([letter.id for letter in store.dead_letters(count)])
+    store.add_dead_letters([("mien/a/observations", "no JSON", b"x")] * count)
+    assert (len(store.dead_letters(20_000)), store.dropped_dead_letters()) == (2 * count, 0)
 
 
 def test_a_dead_letter_keeps_its_bytes_up_to_64_kib(store: Store) -> None:
     store.add_dead_letters([("t", "r", bytes(range(256)) * 1000)])
-    assert store.dead_letters()[0].payload == (bytes(range(256)) * 1000)[: 64 << 10]
+    (kept,) = store.dead_letters()
+    assert kept.payload == (bytes(range(256)) * 1000)[: 64 << 10]
+    assert kept.reason == "r (kept: the first 65,536 of 256,000 bytes)"
 
 
 def test_any_period_is_summed_to_the_frame(store: Store, url: str) -> None:

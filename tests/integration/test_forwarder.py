@@ -188,10 +188,14 @@ def test_says_over_http_how_it_is_doing(home: Settings, tmp_path: Path, monkeypa
         lines = [line.split() for line in ask(port, "/metrics")[1].splitlines() if not line.startswith("#")]
         return {name.removeprefix("mien_forwarder_"): float(value) for name, value in lines}
 
-    def health() -> tuple[int, str]:
-        return ask(port, "/health")
+    def health() -> tuple[int, str, int, int]:
+        code, text = ask(port, "/health")
+        said = json.loads(text)
+        return code, said["status"], said["dead_letters"], said["dropped_dead_letters"]
 
     monkeypatch.setattr(SqlStore, "add", failing)
+    monkeypatch.setattr("mien.stores.letters.KEPT", 2)
+    monkeypatch.setattr("mien.forward.forwarder.COUNT_EVERY_S", 0)
     port = unused_port()
     config = settings(tmp_path, forward={"metrics_port": port})
     stopping = threading.Event()
@@ -200,18 +204,20 @@ def test_says_over_http_how_it_is_doing(home: Settings, tmp_path: Path, monkeypa
     try:
         wait_for(lambda: (tmp_path / "mien.db").exists())
         wait_for(lambda: _reachable(port))
-        wait_for(lambda: health() == (200, '{"status": "ok"}'))
+        wait_for(lambda: health() == (200, "ok", 0, 0))
         edge, session = Edge(home), new_id()
         for seq in range(20):
             edge.publish(observation("cam", session, seq))
-        edge.publish(b"?")
+        for _ in range(5):
+            edge.publish(b"?")
         wait_for(lambda: edge.confirmed("cam", session) == list(range(20)))
-        wait_for(lambda: metrics()["dead_letters_total"] == 1)
+        wait_for(lambda: metrics()["dead_letters_total"] == 5)
+        wait_for(lambda: metrics()["dead_letters_dropped_total"] == 3)
         assert metrics()["stored_total"] == 20
         assert abs(metrics()["committed_timestamp_seconds"] - time.time()) < 60
         out.set()
         edge.publish(observation("cam", session, 20))
-        wait_for(lambda: health() == (503, '{"status": "no store"}'))
+        wait_for(lambda: health() == (503, "no store", 5, 3))
         out.clear()
         wait_for(lambda: health()[0] == 200)
         wait_for(lambda: metrics()["stored_total"] == 21)
@@ -220,7 +226,7 @@ def test_says_over_http_how_it_is_doing(home: Settings, tmp_path: Path, monkeypa
         with pytest.raises(MienError, match=r"name another port by forward\.metrics_port"):
             run_forwarder(settings(tmp_path / "other", forward={"metrics_port": port}), threading.Event(), once=True)
         stop_all()
-        wait_for(lambda: health() == (503, '{"status": "no broker"}'))
+        wait_for(lambda: health() == (503, "no broker", 5, 3))
     finally:
         stopping.set()
         thread.join()

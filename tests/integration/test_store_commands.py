@@ -125,6 +125,8 @@ def test_dead_letters_are_listed_and_replayed(run: Run, store: Store) -> None:
     assert store.summary(NOON, NEXT).frames == 130
     assert run("replay") == "0 dead letters are stored now; 3 are still not valid\n"
     assert len(run("dead-letters").splitlines()) == 3
+    store.add_dead_letters([("odd", "no topic of ours", b"?")] * 10_000)
+    assert run("dead-letters", "--limit", 1).splitlines()[1:] == ["3 older ones made room for newer ones and are gone"]
 
 
 def test_export(run: Run, store: Store, tmp_path: Path) -> None:

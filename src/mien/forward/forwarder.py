@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 import socket
 import threading
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 ONCE_IDLE_S = 2.0
 BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
+COUNT_EVERY_S = 60.0
 MAX_RANGES = 1000
 SOURCE = re.compile("[a-z0-9_-]{1,64}")
 
@@ -117,13 +119,13 @@ class _Forwarder:
         place = f"{socket.gethostname()}:{settings.home.absolute()}:{self._prefix}:{chosen.sources}:{chosen.group}"
         self._client_id = f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
         self._inbox = Inbox()
-        self._prune_at = 0.0
-        self.stored = self.known = self.dead = 0
+        self._prune_at = self._count_at = 0.0
+        self.stored = self.known = self.dead = self._dropped = 0
         self._connected, self._store_works, self._committed_at = False, True, 0.0
 
     def state(self) -> State:
         return State(
-            *(self.stored, self.known, self.dead, self._inbox.depth),
+            *(self.stored, self.known, self.dead, self._dropped, self._inbox.depth),
             *(self._connected, self._store_works, self._committed_at),
         )
 
@@ -203,6 +205,7 @@ class _Forwarder:
         heard_at = time.monotonic()
         while not self._stop.is_set():
             self._prune()
+            self._count_dropped()
             batch = self._inbox.take(self._settings.forward.batch_rows, self._settings.forward.batch_s)
             if batch:
                 self._work_off(batch, connection)
@@ -265,6 +268,8 @@ class _Forwarder:
             self.stored += new
             self.known += len(good) - new
             self.dead += len(letters)
+            if letters:
+                self._count_at = min(self._count_at, time.monotonic() + COUNT_EVERY_S)
             return True
 
     def _add(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> int:
@@ -302,6 +307,19 @@ class _Forwarder:
         else:
             if pruned:
                 log.info("deleted %d raw observations older than %d days; their sums stay", pruned, days)
+
+    def _count_dropped(self) -> None:
+        """Ask the store, a minute after some came, how many dead letters made room for newer ones; say if some did."""
+        if time.monotonic() < self._count_at:
+            return
+        self._count_at = time.monotonic() + COUNT_EVERY_S
+        try:
+            dropped = self._store.dropped_dead_letters()
+        except StoreError:
+            return
+        if dropped > self._dropped:
+            log.warning("%d dead letters made room for newer ones and are gone; look at what publishes them", dropped)
+        self._dropped, self._count_at = dropped, math.inf
 
 
 def _trace(payload: bytes) -> Trace | None:

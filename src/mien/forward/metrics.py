@@ -28,6 +28,7 @@ class State(NamedTuple):
         stored: Observations that the store did not have.
         known: Observations that it had, or that it refuses.
         dead: Messages set aside as dead letters.
+        dropped: Dead letters that have made room for newer ones in this store, within a minute.
         waiting: Messages that came and wait for their commit.
         connected: Whether there is a broker.
         store_works: Whether the newest commit was done.
@@ -37,6 +38,7 @@ class State(NamedTuple):
     stored: int
     known: int
     dead: int
+    dropped: int
     waiting: int
     connected: bool
     store_works: bool
@@ -47,6 +49,10 @@ METRICS = {
     "stored": ("mien_forwarder_stored_total", "counter", "Observations that the store did not have."),
     "known": ("mien_forwarder_known_total", "counter", "Observations that the store had, or that it refuses."),
     "dead": ("mien_forwarder_dead_letters_total", "counter", "Messages set aside as dead letters."),
+    "dropped": (
+        *("mien_forwarder_dead_letters_dropped_total", "counter"),
+        "Dead letters that made room for newer ones in the store, counted once a minute.",
+    ),
     "waiting": ("mien_forwarder_waiting_messages", "gauge", "Messages that wait for their commit."),
     "connected": ("mien_forwarder_broker_connected", "gauge", "Whether there is a broker."),
     "store_works": ("mien_forwarder_store_works", "gauge", "Whether the newest commit was done."),
@@ -92,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/health":
             wrong = [text for text, well in (("no broker", now.connected), ("no store", now.store_works)) if not well]
             code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-            self._answer(code, "application/json", json.dumps({"status": ", ".join(wrong) or "ok"}))
+            said = {"status": ", ".join(wrong) or "ok", "dead_letters": now.dead, "dropped_dead_letters": now.dropped}
+            self._answer(code, "application/json", json.dumps(said))
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", "there are /metrics and /health\n")
 

@@ -127,6 +127,9 @@ class Store(Protocol):
     def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
         """Return the newest dead letters, newest first; with `before` those with a lower number."""
 
+    def dropped_dead_letters(self) -> int:
+        """Return how many dead letters made room for newer ones so far."""
+
     def drop_dead_letters(self, numbers: Sequence[int]) -> None:
         """Delete dead letters by number."""
 

@@ -98,6 +98,10 @@ class BigQueryStore:
         """Return the newest dead letters, newest first; with `before` those with a lower number."""
         return self._letters.newest(limit, before)
 
+    def dropped_dead_letters(self) -> int:
+        """Return how many dead letters made room for newer ones so far."""
+        return self._letters.dropped()
+
     def drop_dead_letters(self, numbers: Sequence[int]) -> None:
         """Delete dead letters by number."""
         self._check_writable()

@@ -15,7 +15,7 @@ from mien.stores.bigquery_client import Dataset
 __all__ = ["Letters", "Markers"]
 
 KEPT = 10_000
-BYTES = 64 << 10
+DROPPED = "dead_letters_dropped"
 
 
 class Letters:
@@ -23,6 +23,7 @@ class Letters:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset, self._table = dataset, dataset.table("dead_letters")
+        self._state = dataset.table("state")
         self._lock = threading.Lock()
         self._last = 0
 
@@ -30,10 +31,11 @@ class Letters:
         """Keep messages (time, topic, reason, payload)."""
         made = []
         with self._lock:
-            for at, topic, reason, payload in letters[-KEPT:]:
+            for at, topic, reason, payload in letters:
                 self._last = max(self._last + 1, time.time_ns())
-                texts = {"topic": rows.plain(topic), "reason": rows.plain(reason)}
-                made.append({"id": self._last, "time": rows.to_microseconds(at), **texts, "payload": payload[:BYTES]})
+                why, what = rows.cut(rows.plain(reason), payload)
+                texts = {"topic": rows.plain(topic), "reason": why}
+                made.append({"id": self._last, "time": rows.to_microseconds(at), **texts, "payload": what})
             self._dataset.append("dead_letters", made)
 
     def take(self, letters: Sequence[DeadLetter]) -> int:
@@ -61,8 +63,20 @@ class Letters:
         if numbers:
             self._dataset.write(f"DELETE FROM {self._table} WHERE id IN UNNEST(@ids)", ids=list(numbers))
 
+    def dropped(self) -> int:
+        """Return how many letters made room for newer ones so far."""
+        counted = f"SELECT IFNULL(SUM(value), 0) FROM {self._state} WHERE name = '{DROPPED}'"
+        ((gone, here),) = self._dataset.read(f"SELECT ({counted}), (SELECT COUNT(*) FROM {self._table})")
+        return int(gone) + max(0, int(here) - KEPT)
+
     def trim(self) -> None:
-        """Delete all but the newest."""
+        """Delete all but the newest; they are counted first, so that none goes uncounted."""
+        ((here,),) = self._dataset.read(f"SELECT COUNT(*) FROM {self._table}")
+        if here <= KEPT:
+            return
+        self._dataset.write(
+            f"INSERT INTO {self._state} (name, value) VALUES ('{DROPPED}', @gone)", gone=int(here) - KEPT
+        )
         newest = f"SELECT id FROM {self._table} ORDER BY id DESC LIMIT {KEPT}"
         self._dataset.write(f"DELETE FROM {self._table} WHERE id < (SELECT MIN(id) FROM ({newest}))")
 

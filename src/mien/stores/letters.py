@@ -12,18 +12,19 @@ import sqlalchemy as sa
 
 from mien.stores import rows
 from mien.stores.base import DeadLetter
-from mien.stores.tables import dead_letters
+from mien.stores.sums import insert
+from mien.stores.tables import dead_letters, state
 
-__all__ = ["add", "drop", "erase", "newest", "take"]
+__all__ = ["add", "drop", "dropped", "erase", "newest", "take"]
 
 KEPT = 10_000
-BYTES = 64 << 10
 FIELDS = ("time", "topic", "reason", "payload")
+DROPPED = "dead_letters_dropped"
 
 
 def add(connection: sa.Connection, time: int, letters: Sequence[tuple[str, str, bytes]]) -> None:
     """Keep messages (topic, reason, payload) that came at a time; the newest 10,000 stay."""
-    _insert(connection, [(time, rows.plain(topic), rows.plain(why), what[:BYTES]) for topic, why, what in letters])
+    _insert(connection, [(time, rows.plain(topic), *rows.cut(rows.plain(why), what)) for topic, why, what in letters])
 
 
 def take(connection: sa.Connection, letters: Sequence[DeadLetter]) -> int:
@@ -52,6 +53,11 @@ def drop(connection: sa.Connection, numbers: Sequence[int]) -> None:
     connection.execute(sa.delete(dead_letters).where(dead_letters.c.id.in_(list(numbers))))
 
 
+def dropped(connection: sa.Connection) -> int:
+    """Return how many letters made room for newer ones so far."""
+    return connection.scalar(sa.select(state.c.value).where(state.c.name == DROPPED)) or 0
+
+
 def erase(connection: sa.Connection, source: str, start: int, end: int) -> None:
     """Delete the letters of a source that came in [start, end), microseconds since 1970."""
     came = (dead_letters.c.time >= start, dead_letters.c.time < end)
@@ -63,5 +69,9 @@ def _insert(connection: sa.Connection, letters: Sequence[tuple[Any, ...]]) -> No
     if not letters:
         return
     connection.execute(sa.insert(dead_letters), [dict(zip(FIELDS, one, strict=True)) for one in letters[-KEPT:]])
-    last = connection.scalar(sa.select(sa.func.max(dead_letters.c.id)))
-    connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= last - KEPT))
+    oldest = sa.select(dead_letters.c.id).order_by(dead_letters.c.id.desc()).offset(KEPT).limit(1)
+    gone = connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= oldest.scalar_subquery())).rowcount
+    if gone := gone + len(letters[:-KEPT]):
+        count = insert(connection, state).values(name=DROPPED, value=gone)
+        grown = {"value": state.c.value + count.excluded.value}
+        connection.execute(count.on_conflict_do_update(index_elements=["name"], set_=grown))

@@ -11,6 +11,7 @@ from mien.observation import EMOTIONS, Face, Observation, Probabilities
 
 __all__ = [
     "count",
+    "cut",
     "face",
     "face_row",
     "frame_row",
@@ -25,6 +26,7 @@ __all__ = [
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
+LETTER_BYTES = 64 << 10
 PLACES: dict[str | None, int] = {None: 2, **{emotion: n for n, emotion in enumerate(EMOTIONS, 3)}}
 
 
@@ -46,6 +48,13 @@ def to_bytes(text: str) -> bytes:
 def plain(text: str) -> str:
     """Return the text without NUL, which PostgreSQL cannot hold."""
     return text.replace("\0", "\ufffd")
+
+
+def cut(reason: str, payload: bytes) -> tuple[str, bytes]:
+    """Return what is kept of a dead letter; of a long payload its beginning, and the reason says so."""
+    if len(payload) > LETTER_BYTES:
+        reason += f" (kept: the first {LETTER_BYTES:,} of {len(payload):,} bytes)"
+    return reason, payload[:LETTER_BYTES]
 
 
 def taken_at(one: Observation) -> int:

@@ -97,6 +97,11 @@ class SqlStore:
         with self._read() as connection:
             return dead.newest(connection, limit, before)
 
+    def dropped_dead_letters(self) -> int:
+        """Return how many dead letters made room for newer ones so far."""
+        with self._read() as connection:
+            return dead.dropped(connection)
+
     def drop_dead_letters(self, numbers: Sequence[int]) -> None:
         """Delete dead letters by number."""
         with self._write() as connection:
