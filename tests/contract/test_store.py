@@ -6,8 +6,11 @@ import os
 import random
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -399,6 +402,23 @@ def test_a_reader_sees_but_never_writes(store: Store, url: str) -> None:
     reader.close()
 
 
+FORWARDER = """
+import sys
+from contextlib import closing
+from datetime import timedelta
+from mien.observation import Observation, new_id, now
+from mien.stores.base import open_store
+session, begin, size = new_id(), now(), (640, 360)
+times = [begin + timedelta(seconds=n) for n in range(1000)]
+seen = [
+    Observation(new_id(), sys.argv[2], session, n, time, None, n, *size, "m@00000000", 5.0, [])
+    for n, time in enumerate(times)
+]
+with closing(open_store(sys.argv[1])) as store:
+    store.add(seen)
+"""
+
+
 class TestSqlite:
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
@@ -463,6 +483,18 @@ class TestSqlite:
             path.touch(mode=0o400)
         with pytest.raises(StoreError, match="cannot write the store"):
             open_store(f"sqlite:///{path}")
+
+    def test_a_reader_outlives_writers_that_come_and_go(self, tmp_path: Path) -> None:
+        """A dashboard keeps a reader, opens the file a second time to add a marker, and forwarders start and end."""
+        url = f"sqlite:///{tmp_path / 'mien.db'}"
+        open_store(url).close()
+        with closing(open_store(url, read_only=True)) as reader:
+            assert reader.sources() == []
+            open_store(url).close()
+            for turn in range(1, 4):
+                subprocess.run([sys.executable, "-c", FORWARDER, url, f"camera-{turn}"], check=True, timeout=200)
+                assert [one.frames for one in reader.sources()] == [1000] * turn
+                assert sum(len(batch) for batch in reader.observations()) == 1000 * turn
 
     def test_a_later_schema_is_left_alone(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path / 'mien.db'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -99,7 +100,7 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
         raise StoreError(f"there is no store '{path}': start `mien forward` (or `mien up`), which makes it")
     try:
         if not read_only:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # what SQLite adds gets the same mode
+            _make(path)
     except OSError as error:
         raise StoreError(f"cannot write the store '{path}': {error.strerror}; name another with store.url") from error
     location = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
@@ -125,3 +126,16 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _make(path: Path) -> None:
+    """Make an empty file that is its owner's alone, if there is none; what SQLite adds gets the same mode.
+
+    A file that is there is not opened: closing it would end the locks that this process's other connections hold on
+    it, and another process would take itself for the last one and delete the log under them.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
