@@ -37,6 +37,7 @@ import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from mien.config import Settings
+from mien.dashboard.demo import Demo
 from mien.dashboard.live import Listener
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.pulse import Look
@@ -124,7 +125,7 @@ async def steps(home: Path, rounds: int) -> Times:
     url = f"sqlite:///{home / 'mien.db'}"
     settings = Settings(home=home)
     queries = Queries(url, Listener(settings))
-    history = History(queries)
+    history = History(queries, Demo(settings))
     told: Times = {
         name: ([], [], 100.0 if "whole" in name else None)
         for name in ("change of period: the store's answers", "… drawing", "… as JSON", "… on the server as a whole")

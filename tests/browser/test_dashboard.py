@@ -25,7 +25,8 @@ def test_first_use_explains_itself_and_the_first_face_arrives(serve: Serve, visi
     address = serve()
     page = visit(address).page
     expect(page.get_by_role("heading", name="No faces yet")).to_be_visible()
-    expect(page.get_by_text("mien up demo", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Play the demo")).to_be_visible()
+    expect(page.get_by_text("mien up demo", exact=True)).to_be_hidden()
     expect(page.get_by_role("link", name="Try it now")).to_have_attribute("href", "/try")
     expect(page.locator(".board")).to_be_hidden()
     store = open_store(f"sqlite:///{home / 'mien.db'}")
@@ -36,6 +37,19 @@ def test_first_use_explains_itself_and_the_first_face_arrives(serve: Serve, visi
     store.add([camera.observe(datetime.now(timezone.utc))])
     expect(page.locator(".stage .face")).to_have_count(2)
     store.close()
+
+
+def test_the_demo_is_played_and_stopped_by_a_button(serve: Serve, visit: Open, home: Path) -> None:
+    home.mkdir()
+    page = visit(serve(), viewport={"width": 1200, "height": 900}).page
+    page.get_by_role("button", name="Play the demo").click()
+    expect(page.locator("#demo-said")).to_contain_text("The demo is starting")
+    expect(page.locator("article.source .face")).to_have_count(1)
+    expect(page.locator("#demo-plays")).to_contain_text("The demo plays")
+    page.get_by_role("link", name="History").click()
+    page.get_by_role("button", name="Stop the demo").click()
+    expect(page.locator(".demo")).to_be_hidden()
+    expect(page.get_by_role("status").first).to_contain_text("Broker away")
 
 
 def test_live_faces_arrive_and_the_page_says_when_the_broker_goes_and_comes_back(

@@ -116,6 +116,9 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("POST", "/api/v1/uploads", {"viewer": 403, "editor": 422, "admin": 422}),
     ("GET", "/api/v1/reports", {"viewer": 200, "editor": 200, "admin": 200}),
     ("POST", "/api/v1/reports", {"viewer": 403, "editor": 422, "admin": 422}),
+    ("GET", "/api/v1/demo", {"viewer": 200, "editor": 200, "admin": 200}),
+    ("POST", "/api/v1/demo", {"viewer": 403, "editor": 202, "admin": 202}),
+    ("DELETE", "/api/v1/demo", {"viewer": 403, "editor": 202, "admin": 202}),
     ("GET", REPORT, {"viewer": 404, "editor": 404, "admin": 404}),
     ("DELETE", REPORT, {"viewer": 403, "editor": 404, "admin": 404}),
 ]

@@ -14,6 +14,7 @@ from mien import __version__
 from mien.config import Settings
 from mien.dashboard.analysing import Analyst, analysing
 from mien.dashboard.bodies import refusals
+from mien.dashboard.demo import Demo, demonstrating
 from mien.dashboard.exporting import Exports, exporting
 from mien.dashboard.making import Making
 from mien.dashboard.marking import marking
@@ -39,6 +40,7 @@ class Api:
     Attributes:
         app: The application to mount under /api.
         making: Makes reports.
+        demo: Plays the demo.
     """
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
@@ -46,6 +48,7 @@ class Api:
         self._analyst = Analyst(model_store.in_use(settings))
         self._exports = Exports()
         self.making = Making(settings)
+        self.demo = Demo(settings)
         self.app = FastAPI(
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
             description="What the faces in view showed.",
@@ -58,12 +61,13 @@ class Api:
         self.app.include_router(analysing(self._analyst))
         self.app.include_router(exporting(queries, self._records, self._exports))
         self.app.include_router(reporting(self.making, queries))
+        self.app.include_router(demonstrating(self.demo))
         streams = Streams(queries)
         self.app.include_router(streaming(streams))
         self.app.include_router(measuring(queries, streams))
 
     def close(self) -> None:
         """Give back what it keeps open."""
-        for part in (self.making, self._exports, self._analyst, self._records):
+        for part in (self.demo, self.making, self._exports, self._analyst, self._records):
             with suppress(RuntimeError):
                 part.close()

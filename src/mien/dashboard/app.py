@@ -70,7 +70,7 @@ class Server(uvicorn.Server):
 
 
 def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[str], None], diagnose: Diagnose) -> None:
-    """Serve the dashboard until `stop` is set; then it ends within 2 seconds.
+    """Serve the dashboard until `stop` is set; then it ends within 2 seconds, or once the demo that it plays has.
 
     Args:
         settings: Where to listen, and where store and broker are.
@@ -90,7 +90,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     queries = Queries(store_url(settings), listener)
     api = Api(queries, settings)
     api.making.uploads.tidy()
-    add_pages(queries, settings, diagnose, api.making)
+    add_pages(queries, settings, diagnose, api.making, api.demo)
     address = _address(host, listening, "https" if tls else "http")
     cookie = f"{'__Host-' if tls else ''}mien-{listening.getsockname()[1]}"
     lasting_s = settings.dashboard.login_hours * 3600

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 __all__ = [
     "Analysed",
+    "DemoBody",
     "ErrorBody",
     "Figures",
     "Health",
@@ -213,6 +214,14 @@ class ReportBody(BaseModel):
     share: float | None = Field(description="How much of the step is done, 0 to 1.")
     left_s: float | None = Field(description="How long the step will take, in seconds.")
     files: list[str] = Field(description="Addresses of what was written: the page first, the archive of all last.")
+
+
+class DemoBody(BaseModel):
+    """Whether the demo clip plays."""
+
+    state: Literal["off", "starting", "playing", "ending"]
+    since: datetime | None = Field(description="When it was last started.")
+    message: str = Field(description="Why it ended by itself; empty: it did not.")
 
 
 class UploadBody(BaseModel):

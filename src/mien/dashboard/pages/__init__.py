@@ -5,6 +5,7 @@ from __future__ import annotations
 from nicegui import Client, ui
 
 from mien.config import Settings
+from mien.dashboard.demo import Demo
 from mien.dashboard.making import Making
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.live import Live
@@ -19,7 +20,7 @@ from mien.dashboard.who import may, who_asks
 __all__ = ["STATIC", "Diagnose", "add_pages"]
 
 
-def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: Making) -> None:
+def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: Making, demo: Demo) -> None:
     """Let NiceGUI serve the pages.
 
     Args:
@@ -27,9 +28,10 @@ def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: 
         settings: Where things are.
         diagnose: The doctor.
         making: Makes reports.
+        demo: Plays the demo.
     """
     pulse = Pulse()
-    live, history, trial = Live(queries), History(queries), Trial(queries)
+    live, history, trial = Live(queries, demo), History(queries, demo), Trial(queries)
     reports = Reports(queries, making)
     system = System(queries, settings, pulse, diagnose)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mien.dashboard import cards, tables
 from mien.dashboard.charts import timeline_figure
+from mien.dashboard.demo import Demo
 from mien.dashboard.pages.pulse import Look, Parts
 from mien.dashboard.pages.shell import sources
 from mien.dashboard.periods import VERSUS, resolve, rival
@@ -45,15 +46,16 @@ class History:
 
     Args:
         queries: Answers what it shows.
+        demo: Plays the demo.
     """
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    def __init__(self, queries: Queries, demo: Demo) -> None:
+        self._queries, self._demo = queries, demo
         self._drawn: OrderedDict[Look, tuple[Answers, Parts]] = OrderedDict()
 
     async def parts(self, look: Look, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
-        states, parts = await sources(self._queries, look, now)
+        states, parts = await sources(self._queries, self._demo, look, now)
         if not states:
             return parts
         answers = await self.ask(look, now)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mien.dashboard import cards
 from mien.dashboard.charts import stream
+from mien.dashboard.demo import Demo
 from mien.dashboard.pages.pulse import Look, Parts
 from mien.dashboard.pages.shell import sources
 from mien.dashboard.queries import Queries, summed
@@ -24,14 +25,15 @@ class Live:
 
     Args:
         queries: Answers what it shows.
+        demo: Plays the demo.
     """
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    def __init__(self, queries: Queries, demo: Demo) -> None:
+        self._queries, self._demo = queries, demo
 
     async def parts(self, look: Look, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
-        states, parts = await sources(self._queries, look, now)
+        states, parts = await sources(self._queries, self._demo, look, now)
         if not states:
             return parts
         wanted = look.choice.sources

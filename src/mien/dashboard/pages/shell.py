@@ -16,6 +16,7 @@ from nicegui.events import GenericEventArguments
 from mien import __version__
 from mien.dashboard import cards
 from mien.dashboard.charts import SHOWN
+from mien.dashboard.demo import Demo
 from mien.dashboard.pages.pulse import Look, Page, Parts, Pulse, View
 from mien.dashboard.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.queries import Queries, SourceState
@@ -95,17 +96,21 @@ async def status(queries: Queries, look: Look, now: datetime) -> Parts:
     return {"html:status": cards.status("live", "Live") if live else cards.status("calm", "Waiting for a source")}
 
 
-async def sources(queries: Queries, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
+async def sources(queries: Queries, demo: Demo, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
     """Return the sources, and the parts that tell of them: the word in the head, what to choose from, the first use."""
     states = await queries.sources()
     parts = await status(queries, look, now)
-    return states, parts | {"call:filled": bool(states), "call:sources": [state.source for state in states]}
+    return states, parts | {
+        "call:filled": bool(states), "call:sources": [state.source for state in states],
+        "call:demo": {"state": demo.state, "message": demo.message},
+    }  # fmt: skip
 
 
 def _body(name: str) -> str:
     """Return a page's static HTML, with what several pages have and what the code knows put in."""
     texts = {
         "{welcome}": part("empty"),
+        "{demo}": part("demo"),
         "{picker}": part("picker"),
         "{definition}": part("definition"),
         "{periods}": _buttons("period-name", PERIODS),

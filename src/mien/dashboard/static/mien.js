@@ -136,6 +136,42 @@ window.mien = (() => {
       button.textContent = looking ? "Looking …" : "Check again";
     });
 
+  /* The demo: a button where nothing has come yet, a word and a way to end it while it plays. */
+  const BEGIN = { off: "Play the demo", starting: "Starting …", playing: "It plays", ending: "Ending …" };
+  const PLAYS = {
+    off: "",
+    starting: "The demo is starting: its first face comes in a few seconds.",
+    playing: "The demo plays on the machine that runs Mien, as the source demo.",
+    ending: "The demo is ending.",
+  };
+  functions.demo = ({ state, message }) => {
+    const words = message ? `The demo ended by itself: ${message}` : PLAYS[state];
+    for (const place of [byId("demo-said"), byId("demo-plays")]) {
+      if (!place) continue;
+      place.textContent = words;
+      place.classList.toggle("bad", Boolean(message));
+    }
+    all("[data-demo=start]").forEach((button) => {
+      button.disabled = state !== "off";
+      button.textContent = BEGIN[state];
+    });
+    all("[data-demo=stop]").forEach((button) => {
+      button.hidden = state === "off";
+      button.disabled = state === "ending";
+    });
+  };
+
+  async function play(button) {
+    button.disabled = true;
+    const answer = await fetch("/api/v1/demo", { method: button.dataset.demo === "start" ? "POST" : "DELETE" }).catch(() => null);
+    const told = await answer?.json().catch(() => null);
+    if (answer?.ok) return functions.demo(told);
+    button.disabled = false;
+    const place = byId(button.dataset.demo === "start" ? "demo-said" : "demo-plays");
+    place.textContent = told?.error?.message ?? "The dashboard does not answer.";
+    place.classList.add("bad");
+  }
+
   functions.sources = (names) => {
     const list = document.querySelector("#picker .options");
     if (!list) return;
@@ -239,6 +275,7 @@ window.mien = (() => {
     if (target.dataset.action === "theme") nextTheme();
     else if (target.dataset.action === "check") emitEvent("check");
     else if (target.dataset.copy) copy(target);
+    else if (target.dataset.demo) play(target);
     else if (target.dataset.only || target.dataset.action === "all") {
       event.preventDefault();
       all("#picker input[name=source]").forEach((box) => {
