@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from test_store import NOON, observation, url
 
 from asking import serving
 from mien.config import Settings
+from mien.dashboard.demo import Demo
 from mien.dashboard.live import Listener
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.pulse import Look
@@ -42,7 +44,11 @@ def test_the_same_page_and_api_over_every_store(url: str, tmp_path: Path) -> Non
         assert client.post("/v1/markers", json=marked, headers={"origin": "http://localhost"}).status_code == 201
         assert [one["label"] for one in client.get("/v1/markers", params=asked).json()] == ["The show begins"]
         assert client.get("/v1/export", params=asked | {"table": "faces"}).text.count("\n") == 41
-        assert "mien_store_up 1" in client.get("/v1/metrics").text
+        figures = client.get("/v1/metrics").text
+        assert "mien_store_up 1" in figures
+        told = re.search(r"^mien_store_bytes (\d+)$", figures, re.MULTILINE)
+        assert told
+        assert int(told[1]) > 1000 or url.startswith("bigquery:")  # whose emulator counts none
         parts = client.loop.run_until_complete(page(url, tmp_path, NOON, NOON + timedelta(hours=1)))
     assert "30 <small>faces</small>" in parts["html:figures"]
     assert "The show begins" in parts["html:markers"]
@@ -54,6 +60,6 @@ async def page(url: str, home: Path, start: datetime, end: datetime) -> dict[str
     queries = Queries(url, Listener(Settings(home=home)))
     try:
         look = Look(Choice((), "custom", start, end), ZoneInfo("Asia/Kolkata"))
-        return await History(queries).parts(look, end)
+        return await History(queries, Demo(Settings(home=home))).parts(look, end)
     finally:
         queries.close()

@@ -331,6 +331,13 @@ def test_takes_over_dead_letters_once(store: Store, tmp_path: Path) -> None:
     other.close()
 
 
+def test_its_size_grows_with_what_it_holds(store: Store, url: str) -> None:
+    before = store.size()
+    store.add([observation(NOON + timedelta(seconds=n), n, faces=3) for n in range(1000)])
+    counted = 0 if url.startswith("bigquery:") else 100_000  # BigQuery's emulator tells of tables without bytes
+    assert store.size() >= before + counted
+
+
 def test_vacuuming_changes_nothing_else(store: Store) -> None:
     given = [observation(NOON + timedelta(hours=n), n) for n in range(10)]
     store.add(given)

@@ -14,6 +14,7 @@ import pytest
 from mien.dashboard import cards, checks, tables
 from mien.dashboard.charts import SHOWN, stream, timeline_figure
 from mien.dashboard.live import Queue, Stats
+from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.system import last_lines
 from mien.dashboard.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
 from mien.dashboard.queries import SourceState, Timeline, nothing
@@ -23,6 +24,8 @@ from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Marker, Summary
 from mien.vision.colours import COLOURS
+from mien.vision.emotions import SHIPPED, Classifier
+from mien.vision.evaluated import evaluation_of
 
 NOW = datetime(2026, 11, 22, 14, 3, 21, 500_000, tzinfo=timezone.utc)
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -289,13 +292,12 @@ def test_lost_observations_are_told_of() -> None:
     assert checks.outboxes([]).state == "note"
 
 
-def test_a_store_shows_its_size_and_never_its_password(tmp_path: Path) -> None:
-    (tmp_path / "mien.db").write_bytes(b"x" * 4096)
-    assert checks.store(f"sqlite:///{tmp_path / 'mien.db'}", [], None).word == "4.1\u202fkB"
-    assert "secret" not in checks.store("postgresql://mien:secret@db/mien", [], None).text
-    assert checks.store("sqlite:///none.db", [], StoreError("no such file")).text == "no such file"
-    assert "file" not in checks.store("", [], StoreError("no such file")).text  # to those who need not know
-    assert checks.store("", [], None).word == "Readable"
+def test_a_store_shows_its_size_and_never_its_password() -> None:
+    assert checks.store("sqlite:///mien.db", [], 4096, None).word == "4.1\u202fkB"
+    assert "secret" not in checks.store("postgresql://mien:secret@db/mien", [], 0, None).text
+    assert checks.store("sqlite:///none.db", [], None, StoreError("no such file")).text == "no such file"
+    assert "file" not in checks.store("", [], None, StoreError("no such file")).text  # to those who need not know
+    assert checks.store("", [], None, None).word == "Readable"
 
 
 def test_the_last_lines_of_all_logs_stand_in_the_order_of_their_times(tmp_path: Path) -> None:
@@ -333,3 +335,23 @@ def test_times_are_in_the_viewers_zone() -> None:
     assert moment(NOW, KOLKATA, NOW) == "19:33:21"
     assert moment(NOW - timedelta(days=1), KOLKATA, NOW) == "Sat 19:33"
     assert span(resolve(Choice((), "5m"), KOLKATA, NOW), KOLKATA) == "22 Nov, 19:28:21 – 19:33:22"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_card_of_a_model_that_ships_has_its_own_figures(name: str) -> None:
+    classifier = Classifier.load(name)
+    measured = evaluation_of(classifier.file, classifier.model_id)
+    assert measured is not None, "copy the evaluation.json of this very file beside it"
+    assert measured.accuracy.low < measured.accuracy.value < measured.accuracy.high
+    card = model_card(classifier.model_id, classifier.contract, measured)
+    assert f"{100 * measured.accuracy.value:.1f}\u202f%" in card
+    assert f"{measured.accuracy.faces:,} faces of PrivateTest" in card
+    assert card.count('<th scope="row">') == 7
+    assert evaluation_of(classifier.file, "another@00000000") is None
+    assert "How good it is, is not known here" in model_card("another@00000000", classifier.contract, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"model": {"id": "m@00000000"}}'])
+def test_a_file_that_is_no_evaluation_tells_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.evaluation.json").write_bytes(content)
+    assert evaluation_of(tmp_path / "m.onnx", "m@00000000") is None

@@ -5,10 +5,8 @@ What the broker says and what the store has go in; a line per part comes out, wi
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sqlalchemy.engine import make_url
@@ -73,12 +71,13 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
     return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
 
 
-def store(url: str, states: Sequence[SourceState], failed: StoreError | None) -> Part:
+def store(url: str, states: Sequence[SourceState], total: int | None, failed: StoreError | None) -> Part:
     """Return how large the store is and since when it has data.
 
     Args:
         url: Where it is; empty: not to be told.
         states: The sources in it.
+        total: Its size in bytes, if it told.
         failed: Why it cannot be asked.
     """
     if failed:
@@ -88,11 +87,8 @@ def store(url: str, states: Sequence[SourceState], failed: StoreError | None) ->
     told = [counted(frames, "frame", "frames")]
     if first:
         told.append(f"since {first:%d %b %Y}")
-    total = None
     if url:
-        place = make_url(url)
-        told.append(place.render_as_string(hide_password=True))
-        total = _bytes(place.database) if place.get_backend_name() == "sqlite" and place.database else None
+        told.append(make_url(url).render_as_string(hide_password=True))
     return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))
 
 
@@ -117,11 +113,3 @@ def dashboard(viewers: int, began: datetime, now: datetime) -> Part:
     pages = counted(viewers, "open page", "open pages")
     runs = stretch((now - began).total_seconds())
     return Part("Dashboard", "ok", f"Mien {__version__}", f"{pages} · runs for {runs}{memory}")
-
-
-def _bytes(path: str) -> int | None:
-    total = 0
-    for ending in ("", "-wal"):
-        with contextlib.suppress(OSError):
-            total += Path(path + ending).stat().st_size
-    return total or None

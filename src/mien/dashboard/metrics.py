@@ -20,6 +20,7 @@ KIND = "text/plain; version=0.0.4; charset=utf-8"
 METRICS = {
     "mien_info": ("gauge", "The version of the dashboard."),
     "mien_store_up": ("gauge", "Whether the store can be read."),
+    "mien_store_bytes": ("gauge", "How many bytes the store takes up."),
     "mien_broker_up": ("gauge", "Whether the broker is there."),
     "mien_dashboard_streams": ("gauge", "Streams of events that are open."),
     "mien_source_online": ("gauge", "Whether a source is there."),
@@ -50,6 +51,7 @@ def measuring(queries: Queries, streams: Streams) -> APIRouter:
         parts: list[Sample] = [
             ("mien_info", {"version": __version__}, 1),
             ("mien_store_up", {}, await queries.store_error() is None),
+            *([("mien_store_bytes", {}, size)] if (size := await queries.size()) is not None else []),
             ("mien_broker_up", {}, queries.listener.connected),
             ("mien_dashboard_streams", {}, streams.open),
         ]

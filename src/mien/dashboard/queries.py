@@ -41,6 +41,9 @@ RESCAN_S = 30.0
 MAX_RAW = 20_000
 """At most so many of the newest raw observations are read at once: those of 15 seconds, or since the last time."""
 
+SIZE_S = 30.0
+"""So long the store's size is taken for what it is."""
+
 MAX_ANSWERS = 256
 MAX_LETTERS = 20
 
@@ -148,6 +151,13 @@ class Queries:
             StoreError: The store is not there or fails.
         """
         return await self._shared(("letters",), 5.0, lambda store: store.dead_letters(MAX_LETTERS))
+
+    async def size(self) -> int | None:
+        """Return how many bytes the store takes up; None where it does not say."""
+        try:
+            return await self._shared(("size",), SIZE_S, lambda store: store.size())
+        except StoreError:
+            return None
 
     async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Summary:
         """Return the sum of the minutes that begin in [start, end).

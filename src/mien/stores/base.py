@@ -196,6 +196,9 @@ class Store(Protocol):
     def drop_marker(self, key: str) -> bool:
         """Delete the marker with this id, and return whether there was one."""
 
+    def size(self) -> int:
+        """Return how many bytes the store takes up; what was written last may not be counted yet."""
+
     def vacuum(self) -> None:
         """Give the room of what was deleted back, where the database does not do so by itself."""
 

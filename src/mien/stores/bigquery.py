@@ -245,6 +245,10 @@ class BigQueryStore:
         self._check_writable()
         return self._marks.drop(key)
 
+    def size(self) -> int:
+        """Return how many bytes the tables hold; BigQuery counts what was just streamed in by its own estimate."""
+        return self._dataset.bytes_of(sql.COLUMNS)
+
     def vacuum(self) -> None:
         """Do nothing: BigQuery sees to its own room."""
 

@@ -99,6 +99,16 @@ class Dataset:
             job.result(retry=RETRY, timeout=ANSWER_S, job_retry=None)
         return job.num_dml_affected_rows or 0
 
+    def bytes_of(self, tables: Iterable[str]) -> int:
+        """Return how many bytes tables hold, with an estimate of what still is in their streaming buffers."""
+        total = 0
+        with self.explained("read"):
+            for name in tables:
+                table = self.client.get_table(f"{self.name}.{name}", retry=RETRY, timeout=ANSWER_S)
+                waiting = table.streaming_buffer.estimated_bytes if table.streaming_buffer else 0
+                total += (table.num_bytes or 0) + (waiting or 0)
+        return total
+
     def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows to a table's default stream; when this returns they are there to be read.
 

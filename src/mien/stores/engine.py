@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,7 +15,7 @@ from sqlalchemy import exc
 
 from mien.errors import MissingExtraError, StoreError
 
-__all__ = ["advice_for", "cause_of", "open_engine"]
+__all__ = ["advice_for", "bytes_of", "cause_of", "open_engine"]
 
 ANSWER_S = 10
 """How long a server may take to answer, in seconds."""
@@ -45,6 +47,17 @@ def open_engine(url: str, read_only: bool) -> sa.Engine:
             f"'{shown}' is no database URL: expected one such as sqlite:////var/lib/mien/mien.db or "
             "postgresql://user@host:5432/database"
         ) from error
+
+
+def bytes_of(connection: sa.Connection, tables: Sequence[str]) -> int:
+    """Return how many bytes tables take up on the disk, with their indexes; of SQLite its file and log as a whole."""
+    if connection.dialect.name == "postgresql":
+        return int(sum(connection.scalar(sa.select(sa.func.pg_total_relation_size(name))) or 0 for name in tables))
+    total = 0
+    for path in (f"{connection.engine.url.database}", f"{connection.engine.url.database}-wal"):
+        with suppress(OSError):  # there is no log just now
+            total += Path(path).stat().st_size
+    return total
 
 
 def cause_of(error: exc.SQLAlchemyError) -> str:

@@ -20,7 +20,7 @@ from mien.observation import EMOTIONS, Face, Observation
 from mien.stores import letters as dead
 from mien.stores import marks, rows, sums
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
-from mien.stores.engine import advice_for, cause_of, open_engine
+from mien.stores.engine import advice_for, bytes_of, cause_of, open_engine
 from mien.stores.sums import FIGURES
 from mien.stores.tables import (
     MIGRATIONS,
@@ -246,6 +246,11 @@ class SqlStore:
         """Delete the marker with this id, and return whether there was one."""
         with self._write() as connection:
             return marks.drop(connection, key)
+
+    def size(self) -> int:
+        """Return how many bytes the store takes up on the disk, indexes and SQLite's log with it."""
+        with self._read() as connection:
+            return bytes_of(connection, list(metadata.tables))
 
     def vacuum(self) -> None:
         """Give the room of deleted rows back to the disk, and let the database count what there is."""

@@ -103,13 +103,14 @@ class Classifier:
 
     Attributes:
         contract: What the model says of itself.
+        file: What it was read from.
         model_id: Its name @ the first 8 hex digits of its file's sha256.
         threshold: No emotion should be named where the highest probability is below this.
         runs_on: A line that says on what it is computed, and why on nothing faster.
     """
 
-    def __init__(self, session: Any, contract: Contract, digest: str) -> None:
-        self.contract = contract
+    def __init__(self, session: Any, contract: Contract, digest: str, file: Path) -> None:
+        self.contract, self.file = contract, file
         self.model_id = f"{contract.name}@{digest[:8]}"
         self.threshold = contract.abstain_below
         self.runs_on = "runs on cpu"
@@ -145,7 +146,7 @@ class Classifier:
             _check_graph(session)
         except ModelError as error:
             raise ModelError(f"cannot use model '{file}': {error}") from None
-        classifier = cls(session, contract, hashlib.sha256(content).hexdigest())
+        classifier = cls(session, contract, hashlib.sha256(content).hexdigest(), file)
         classifier.runs_on = runs_on
         return classifier
 

@@ -14,13 +14,16 @@ from mien.dashboard import checks
 from mien.dashboard.cards import text
 from mien.dashboard.checks import Part
 from mien.dashboard.live import Delay, Queue, Stats
+from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.pulse import Look, Parts, Pulse
 from mien.dashboard.pages.shell import status
 from mien.dashboard.queries import Queries, SourceState
 from mien.dashboard.wording import amount, moment, stretch
+from mien.edge import model_store
 from mien.errors import MienError, StoreError
 from mien.stores.base import DeadLetter
-from mien.vision.emotions import Classifier, Contract
+from mien.vision.emotions import Classifier
+from mien.vision.evaluated import evaluation_of
 
 __all__ = ["Diagnose", "System"]
 
@@ -64,7 +67,7 @@ class System:
             checks.broker(queries.listener, zone, now),
             checks.outboxes(states),
             checks.forwarder(states, queries.listener, failed),
-            checks.store(queries.url if look.role == "admin" else "", states, failed),
+            checks.store(queries.url if look.role == "admin" else "", states, await queries.size(), failed),
             checks.dashboard(self._pulse.viewers, self._began, now),
         )
         parts = await status(queries, look, now) | {
@@ -99,8 +102,9 @@ class System:
     def _look(self) -> None:
         try:
             self._findings = list(self._diagnose(self._settings))
-            classifier = Classifier.load(self._settings.vision.model)
-            self._model = _model(classifier.model_id, classifier.contract)
+            classifier = Classifier.load(model_store.in_use(self._settings).model)
+            measured = evaluation_of(classifier.file, classifier.model_id)
+            self._model = model_card(classifier.model_id, classifier.contract, measured)
         except MienError as error:
             log.warning("the doctor could not look at everything: %s", error)
         except Exception:  # of a library; the page must say what was found until then
@@ -183,17 +187,6 @@ def _finding(name: str, state: str, words: str) -> str:
         f'<li class="{state}"><span class="sign" aria-hidden="true">{SIGNS[state]}</span><h3>{text(name)}</h3>'
         f"<p>{_coded(words)}</p></li>"
     )
-
-
-def _model(model_id: str, contract: Contract) -> str:
-    pairs = {
-        "Model": model_id, "Trained on": contract.trained_on, "Licence": contract.licence,
-        "Looks at": f"grey faces of {contract.input_size} × {contract.input_size} pixels",
-        "Names": ", ".join(contract.labels),
-        "Names none": f"where the highest probability is below {contract.abstain_below:.3f}",
-        "Calibrated": f"temperature {contract.temperature:.3f}",
-    }  # fmt: skip
-    return "".join(f"<dt>{name}</dt><dd>{text(words)}</dd>" for name, words in pairs.items())
 
 
 def _coded(words: str) -> str:

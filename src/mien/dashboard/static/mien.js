@@ -100,7 +100,7 @@ window.mien = (() => {
     if (kept.isEqualNode(wanted)) return;
     if (kept.nodeType !== Node.ELEMENT_NODE) kept.nodeValue = wanted.nodeValue;
     else if (!("own" in kept.dataset)) {
-      for (const { name } of [...kept.attributes]) if (!wanted.hasAttribute(name)) kept.removeAttribute(name);
+      for (const { name } of [...kept.attributes]) if (!wanted.hasAttribute(name) && name !== "open") kept.removeAttribute(name);
       for (const { name, value } of wanted.attributes) if (kept.getAttribute(name) !== value) kept.setAttribute(name, value);
       mend(kept, wanted);
     }
