@@ -10,7 +10,8 @@ overlaps the true one by 0.3 (IoU) or more.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import timeit
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 
 import clips
 from mien.bench import machine
-from mien.vision.faces import Detector
+from mien.vision.faces import Detector, FaceDetector, Faces
+from mien.vision.looks import Closely
 from mien.vision.sources import Image
 from tracking import pairs
 
@@ -57,7 +59,7 @@ def camera(canvas: NDArray[np.float32], light: float = 1.0) -> Image:
     return np.clip(light * canvas + noise, 0, 255).astype(np.uint8)
 
 
-def found(detector: Detector, image: Image, truth: NDArray[np.float64]) -> tuple[int, int, int]:
+def found(detector: FaceDetector, image: Image, truth: NDArray[np.float64]) -> tuple[int, int, int]:
     """Return how many people there are, how many of them were found, and how many others."""
     boxes = detector.detect(image).boxes.astype(float)
     seen = len(pairs(boxes, truth, 0.3)) if len(boxes) else 0
@@ -72,6 +74,7 @@ def recalls(cast: Sequence[clips.Person]) -> Iterable[tuple[str, tuple[int, int,
     for side in (24, 32, 48):
         picture = _shown(cast, HD, 8, 4, side)
         yield f"{side} px, 1280x720", found(usual, *picture)
+        yield f"{side} px, 1280x720, as a photo", found(Closely(usual), *picture)
         yield f"{side} px, 1280x720, `max_side` 1280", found(fine, *picture)
     for side in (24, 48):
         for angle in (15, 30, 45):
@@ -87,6 +90,25 @@ def recalls(cast: Sequence[clips.Person]) -> Iterable[tuple[str, tuple[int, int,
 def _shown(cast: Sequence[clips.Person], size: tuple[int, int], *how: float) -> tuple[Image, NDArray[np.float64]]:
     canvas, truth = group(cast, size, *how)  # type: ignore[arg-type]
     return camera(canvas), truth
+
+
+def twice(photos: Sequence[Path]) -> Iterable[tuple[str, ...]]:
+    """Yield of each photo, at some sizes: how many faces one look finds, how many two, and what one and both take."""
+    detector = Detector()
+    for photo in photos:
+        whole = cv2.imread(str(photo))
+        for width in sorted({640, 1280, whole.shape[1]}):
+            scale = width / whole.shape[1]
+            image = np.asarray(cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+            once, closely = detector.detect(image), detector.detect_closely(image)
+            took = [min(timeit.repeat(look, number=1, repeat=5)) * 1000 for look in _looks(detector, image)]
+            smallest = f"{closely.boxes[:, 2:].max(1).min():.0f} px" if len(closely) else ""
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            yield photo.stem, size, smallest, str(len(once)), str(len(closely)), *(f"{ms:.0f} ms" for ms in took)
+
+
+def _looks(detector: Detector, image: Image) -> list[Callable[[], Faces]]:
+    return [lambda: detector.detect(image), lambda: detector.detect_closely(image)]
 
 
 def rolls(cast: Sequence[clips.Person], angle: float, side: float) -> list[float]:
@@ -111,6 +133,10 @@ def main() -> None:
     print("| faces | people | found | others |\n|---|---|---|---|")
     for name, (people, seen, others) in recalls(cast):
         print(f"| {name} | {people} | {seen} | {others} |")
+    print("\nPhotos, looked at once and closely:\n")
+    print("| photo | size | smallest face | found by one look | closely | one look | closely |\n" + "|---" * 7 + "|")
+    for line in twice([samples / f"{name}.jpg" for name in ("one-face", "five-faces", "group-5", "group-1")]):
+        print("| " + " | ".join(line) + " |")
     sides = (64, 96, 128, 160, 192, 224)
     print("\nMedian of the roll that was found, by the face's side:\n")
     print("| turned by | " + " | ".join(f"{side} px" for side in sides) + " |\n" + "|---" * (len(sides) + 1) + "|")

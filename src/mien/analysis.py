@@ -18,11 +18,12 @@ from mien.edge import model_store
 from mien.errors import InputError
 from mien.observation import Face, Observation, decode, encode
 from mien.table import TableWriter, to_pandas, to_polars
+from mien.vision.looks import Closely
 from mien.vision.parallel import observe_all
-from mien.vision.photos import Colour, Picture, as_image
+from mien.vision.photos import Colour, Photos, Picture, as_image
 from mien.vision.pipeline import Pipeline, read_pictures, shared_models
 from mien.vision.selection import selected
-from mien.vision.sources import open_source, raise_problem
+from mien.vision.sources import Source, open_source, raise_problem
 
 __all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
 
@@ -61,6 +62,8 @@ class Analyzer:
 
     def analyze(self, picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
         """Return the faces in a picture, the surest first.
+
+        A large picture whose faces are small, or that seems to have none, is looked at a second time, more closely.
 
         Args:
             picture: A photo's path, or an array of shape (h, w, 3), uint8.
@@ -112,7 +115,7 @@ class Analyzer:
                 raise InputError(f"cannot analyse '{path}': it is live and has no end; mien.watch watches such sources")
             analysis = Analysis(str(path))
             chosen = selected(source, every=every, fps=fps, start=start, end=end)
-            for _, observation in observe_all(self._pipeline(source.name), chosen):
+            for _, observation in observe_all(self._pipeline(source), chosen):
                 analysis._add(observation)  # noqa: SLF001 - nobody else may
             analysis.problem = chosen.problem
         if analysis.problem:
@@ -122,13 +125,14 @@ class Analyzer:
     def watch(self, source: str | Path, *, name: str | None = None) -> Iterator[Observation]:
         """Yield what each frame of a source shows, as soon as it has been looked at; see `mien.watch`."""
         with open_source(str(source), name) as opened:
-            yield from self._pipeline(opened.name).run(opened)
+            yield from self._pipeline(opened).run(opened)
             raise_problem(opened, "what could be read was analysed")
 
-    def _pipeline(self, source: str) -> Pipeline:
+    def _pipeline(self, source: Source) -> Pipeline:
         of = self._settings
+        detector = Closely(self._detector) if isinstance(source, Photos) else self._detector
         return Pipeline(
-            self._detector, self._classifier, source, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
+            detector, self._classifier, source.name, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
         )
 
 

@@ -16,9 +16,9 @@ from mien.table import TableWriter
 from mien.terminal import ShownTable, progress
 from mien.vision.annotate import VideoWriter, annotate, write_picture
 from mien.vision.hiding import Hiding
-from mien.vision.looks import Always
+from mien.vision.looks import Always, Closely
 from mien.vision.parallel import observe_all
-from mien.vision.photos import matching
+from mien.vision.photos import Photos, matching
 from mien.vision.pipeline import Pipeline, shared_models
 from mien.vision.selection import selected
 from mien.vision.sources import Image, Source, open_source
@@ -71,7 +71,7 @@ def analyze_paths(
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
     found, classifier = shared_models(vision)
-    detector = Always(found) if blur else found  # a face that comes into view is hidden from its first frame on
+    in_videos = Always(found) if blur else found  # a face that comes into view is hidden from its first frame on
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
         records: TableWriter | ShownTable = TableWriter(output) if output else ShownTable()
@@ -88,7 +88,7 @@ def analyze_paths(
                     chosen = selected(source, every=every, fps=fps, start=start, end=end)
                     bar.update(task, total=chosen.expected)
                     pipeline = Pipeline(
-                        detector,
+                        Closely(found) if isinstance(source, Photos) else in_videos,
                         classifier,
                         source.name,
                         abstain_below=vision.abstain_below,

@@ -10,7 +10,7 @@ import pytest
 
 from mien.vision.demo import Demo
 from mien.vision.faces import Detector, Faces
-from mien.vision.looks import LOOK_AGAIN_S, Beat, look
+from mien.vision.looks import LOOK_AGAIN_S, Beat, Closely, look
 from mien.vision.sources import Image
 
 
@@ -22,7 +22,7 @@ class Noting(Detector):
         self.looks: list[str] = []
 
     def detect(self, frame: Image, max_side: int | None = None) -> Faces:
-        self.looks.append("coarse" if max_side else "whole")
+        self.looks.append("whole" if not max_side else "coarse" if max_side < self.max_side else "fine")
         return super().detect(frame, max_side)
 
     def detect_near(self, frame: Image, boxes: np.ndarray) -> Faces:
@@ -113,3 +113,29 @@ def test_a_place_beyond_the_frame_is_empty(images: list[Image]) -> None:
     boxes = np.array([[-900, -900, 50, 50], [5000, 10, 80, 60], [600, 300, 300, 300]], np.float32)
     assert len(detector.detect_near(images[0], boxes)) == 0
     assert len(detector.detect_near(images[0], boxes[:0])) == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "faces", "looks"), [(0.0, 0, ["whole", "fine"]), (0.12, 1, ["whole", "fine"]), (0.5, 1, ["whole"])]
+)
+def test_a_photo_with_small_faces_or_none_is_looked_at_twice(
+    noting: Noting, images: list[Image], share: float, faces: int, looks: list[str]
+) -> None:
+    photo = np.full((960, 1280, 3), 120, np.uint8)
+    if share:
+        small = cv2.resize(images[0], None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        photo[300 : 300 + len(small), 500 : 500 + small.shape[1]] = small
+    assert len(Closely(noting).detect(photo)) == faces
+    assert noting.looks == looks
+
+
+def test_what_both_looks_at_a_photo_find_counts_once(images: list[Image]) -> None:
+    photo = np.full((960, 1280, 3), 120, np.uint8)
+    for share, top in ((0.12, 20), (0.2, 300), (1.0, 500)):
+        small = cv2.resize(images[0], None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+        photo[top : top + len(small), 500 : 500 + small.shape[1]] = small
+    found = Detector().detect_closely(photo)
+    assert len(found) == 3
+    assert (np.diff(found.confidences) <= 0).all()
+    for (x, y, width, height), marks in zip(found.boxes, found.landmarks, strict=True):
+        assert ((marks > (x, y)) & (marks < (x + width, y + height))).all()

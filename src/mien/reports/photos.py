@@ -21,6 +21,7 @@ from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
 from mien.reports.job import Job
 from mien.vision.faces import crop, sharpness
+from mien.vision.looks import Closely
 from mien.vision.photos import read_photo
 from mien.vision.pipeline import shared_models
 from mien.vision.sources import Image
@@ -30,7 +31,7 @@ __all__ = ["Look", "Measured", "measured"]
 PATCH = 96
 """The side to which a face is scaled before its sharpness and exposure are measured, in pixels."""
 
-VERSION = 1
+VERSION = 2
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -132,7 +133,7 @@ def _known(path: Path) -> dict[str, Measured]:
 def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:
     image, time = read_photo(file)
     detector, classifier = models
-    faces = detector.detect(image)
+    faces = Closely(detector).detect(image)
     shares = classifier.classify(crop(image, faces.boxes, faces.landmarks))
     patches = np.array([_patch(image, _box(sides)) for sides in faces.boxes], np.uint8).reshape(-1, PATCH, PATCH)
     sharp = sharpness(patches)

@@ -16,6 +16,7 @@ from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.job import Job
 from mien.reports.recordings import Recording
 from mien.vision.hiding import Hiding
+from mien.vision.looks import Closely
 from mien.vision.pipeline import shared_models
 from mien.vision.sources import Image, open_source
 from mien.vision.video import Converter, open_container
@@ -63,7 +64,7 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
         settings: Whose detector looks for faces.
     """
     detector, _ = shared_models(settings.vision)
-    found = [tuple(round(float(side)) for side in box) for box in detector.detect(image).boxes]
+    found = [tuple(round(float(side)) for side in box) for box in Closely(detector).detect(image).boxes]
     nothing = Probabilities(*(1.0 if emotion == "neutral" else 0.0 for emotion in EMOTIONS))
     faces = [
         Face(None, (x, y, max(1, width), max(1, height)), 1.0, None, nothing)

@@ -1,7 +1,7 @@
 """How good a model is, as far as it was measured: what `mien evaluate` wrote goes in, its main figures come out.
 
-They are read from the file beside the model, `fer2013.evaluation.json` beside `fer2013.onnx`: an `evaluation.json` as it
-is written. It counts only for the very file that was measured.
+They are read from the file beside the model, `fer2013.evaluation.json` beside `fer2013.onnx`: an `evaluation.json`
+as it is written. It counts only for the very file that was measured.
 """
 
 from __future__ import annotations

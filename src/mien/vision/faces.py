@@ -39,6 +39,11 @@ NEAR, NEAR_SIDE, NEAR_CENTRE = 2.5, 96, 0.3
 NEAR_CENTRE of the square from its middle belongs to another place, or to none."""
 
 
+SMALL, CLOSER = 40, 2
+"""Where a face is smaller in the picture that was searched, in pixels, others may be too small to be found: a picture
+that stands alone is then searched at CLOSER times the size too."""
+
+
 @dataclass(frozen=True)
 class Faces:
     """The faces in one frame, in columns.
@@ -95,6 +100,22 @@ class Detector:
         (rows,) = self._net(np.asarray(padded, np.uint8)[None])
         inside = (rows[:, 0] < width) & (rows[:, 1] < height)
         return _faces(rows[inside], np.array([frame.shape[1] / width, frame.shape[0] / height]))
+
+    def detect_closely(self, picture: Image) -> Faces:
+        """Return the faces in a picture that stands alone, the surest first.
+
+        Where it was scaled down, and shows none or small ones, it is looked at again at twice the size.
+
+        Args:
+            picture: BGR, shape (h, w, 3), uint8.
+        """
+        found = self.detect(picture)
+        scale = self.max_side / max(picture.shape[:2])
+        if scale >= 1 or (len(found) and found.boxes[:, 2:].max(1).min() * scale >= SMALL):
+            return found
+        looks = (found, self.detect(picture, CLOSER * self.max_side))
+        rows = [np.column_stack([one.boxes, one.landmarks.reshape(-1, 10), one.confidences]) for one in looks]
+        return _faces(without_doubles(np.concatenate(rows)), np.ones(2))
 
     def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
         """Return the faces in a frame that are close to where some were a moment ago, the surest first.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from mien.vision.faces import Detector, FaceDetector, Faces
 from mien.vision.sources import Image
 
-__all__ = ["LOOK_AGAIN_S", "Always", "Beat", "look"]
+__all__ = ["LOOK_AGAIN_S", "Always", "Beat", "Closely", "look"]
 
 LOOK_AGAIN_S = 0.25
 """Who comes into view is seen this much later at most, in seconds."""
@@ -28,6 +28,23 @@ class Always:
 
     def detect(self, frame: Image) -> Faces:
         """Return the faces in a BGR frame, shape (h, w, 3), uint8."""
+        return self._detector.detect(frame)
+
+
+class Closely:
+    """Has a detector look at each picture as at one that stands alone; one that is not Mien's own looks as it does.
+
+    Args:
+        detector: Finds faces.
+    """
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+
+    def detect(self, frame: Image) -> Faces:
+        """Return the faces in a BGR picture, shape (h, w, 3), uint8."""
+        if isinstance(self._detector, Detector):
+            return self._detector.detect_closely(frame)
         return self._detector.detect(frame)
 
 

@@ -19,7 +19,7 @@ from mien.config import VisionSettings
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision.emotions import Classifier
 from mien.vision.faces import Detector, FaceDetector, Faces, crop, sharpness
-from mien.vision.looks import Beat, look
+from mien.vision.looks import Beat, Closely, look
 from mien.vision.sources import Frame, Image
 from mien.vision.tracks import Smoother, Tracker
 
@@ -188,7 +188,8 @@ def read_pictures(
         abstain_below: No emotion is named below this probability; None: the model's own threshold.
     """
     threshold = classifier.threshold if abstain_below is None else abstain_below
-    found = [detector.detect(image) for image in images]
+    closely = Closely(detector)
+    found = [closely.detect(image) for image in images]
     crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
     probabilities = _split(classifier.classify(np.concatenate(crops)), found)
     return [
