@@ -212,7 +212,7 @@ def dashboard(
     ] = False,
 ) -> None:
     """Serve the dashboard and the REST API."""
-    from mien.dashboard import run_dashboard
+    from mien.dashboard.app import run_dashboard
     from mien.dashboard.looker import looker_link
     from mien.doctor import diagnose
 
