@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from mien.config import Settings
 from mien.dashboard.api import Api
+from mien.dashboard.connections import bounded
 from mien.dashboard.door import checked_access, tls_options
 from mien.dashboard.guard import Guard
 from mien.dashboard.live import Listener
@@ -103,7 +104,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     )  # fmt: skip
     config = uvicorn.Config(
         guard, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on", ws_max_size=1 << 20,
-        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, **tls,
+        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, http=bounded(), **tls,
     )  # fmt: skip
     for name in ("uvicorn.error", "nicegui"):
         logging.getLogger(name).setLevel(logging.WARNING)
