@@ -1,0 +1,157 @@
+"""Connections that say little or too much, against a real server on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from mien.dashboard import connections
+from mien.dashboard.connections import HEAD_BYTES, bounded
+
+ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPGRADE = (
+    b"GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+HEAD_S = 1.0
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer after twice as long as a head may take; accept WebSockets and say nothing."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        await receive()
+        await receive()
+        return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2 * HEAD_S)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[], socket.socket]]:
+    """Connect to a server that waits a second for a head, and lets one address hold three connections."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        http=bounded(HEAD_S, 3),
+        lifespan="off",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )
+    opened: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+        thread.start()
+
+        def connection() -> socket.socket:
+            opened.append(socket.create_connection(listening.getsockname(), timeout=60))
+            return opened[-1]
+
+        yield connection
+        for one in opened:
+            one.close()
+        server.should_exit = True
+        thread.join(60)
+
+
+def to_the_end(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes."""
+    parts = []
+    try:
+        while part := connection.recv(4096):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def answered(connection: socket.socket) -> bool:
+    """Return whether an answer came whole."""
+    answer = b""
+    while not answer.endswith(b"ok") and (part := connection.recv(4096)):
+        answer += part
+    return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"ok")
+
+
+def test_a_head_that_trickles_is_refused_and_silence_is_closed(connect: Callable[[], socket.socket]) -> None:
+    silent, slow = connect(), connect()
+    began = time.monotonic()
+    slow.settimeout(0.1)
+    answer = b""
+    slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+    while not answer and time.monotonic() - began < 60:
+        slow.sendall(b"X-Slow: 1\r\n")
+        try:
+            answer = slow.recv(4096)
+        except TimeoutError:
+            continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert to_the_end(silent) == b""
+    assert time.monotonic() - began >= HEAD_S
+
+
+def test_answers_and_sockets_may_take_longer_and_each_head_has_its_own_time(
+    connect: Callable[[], socket.socket],
+) -> None:
+    patient, socketed = connect(), connect()
+    socketed.sendall(UPGRADE)
+    assert socketed.recv(4096).startswith(b"HTTP/1.1 101 ")
+    for _ in range(2):
+        patient.sendall(ASK.replace(b"/ ", b"/slow "))
+        assert answered(patient)
+    patient.settimeout(60)
+    patient.sendall(ASK[:20])
+    assert b" 408 " in to_the_end(patient)
+    socketed.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        socketed.recv(4096)
+
+
+def test_a_head_without_end_is_refused(connect: Callable[[], socket.socket]) -> None:
+    endless = connect()
+    began = time.monotonic()
+    endless.sendall(b"GET / HTTP/1.1\r\n" + b"X-Long: " + b"x" * HEAD_BYTES)
+    answer = to_the_end(endless)
+    if answer:  # on a busy machine what was sent last may meet a closed door, which takes the answer away
+        assert b" 431 " in answer or time.monotonic() - began >= HEAD_S
+
+
+def test_one_address_holds_so_many_and_its_websockets_do_not_count(
+    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "is_loopback", lambda _: False)
+
+    def answers(connection: socket.socket) -> bool:
+        try:
+            connection.sendall(ASK)
+            return answered(connection)
+        except OSError:
+            return False
+
+    socketed = connect()
+    socketed.sendall(UPGRADE)
+    assert socketed.recv(4096).startswith(b"HTTP/1.1 101 ")
+    held = [connect() for _ in range(3)]
+    assert all(answers(one) for one in held)
+    assert not answers(connect())
+    held[0].close()
+    end = time.monotonic() + 60
+    while not answers(connect()):
+        assert time.monotonic() < end
