@@ -81,14 +81,36 @@ def test_a_viewer_sees_no_control_of_editors_and_nothing_of_the_inside(guarded: 
     assert str(guarded.home) not in page.content()
 
 
-def test_a_page_that_is_open_loses_its_live_data_with_the_access(guarded: Served, visit: Open) -> None:
-    visited = visit(guarded.address, viewport={"width": 900, "height": 700})
+@pytest.mark.parametrize(("name", "path"), [("eve", "/"), ("wall", "/history?period=1h")])
+def test_a_page_that_is_open_loses_its_live_data_with_the_access(
+    guarded: Served, visit: Open, name: str, path: str
+) -> None:
+    """Eve has a password, the wall a token; its access is taken away while its page and its stream are open."""
+    secret = make_token(guarded.home, name, "viewer") if name == "wall" else PASSWORD
+    visited = visit(f"{guarded.address}{path}", viewport={"width": 900, "height": 700})
     page = visited.page
-    log_in(page, "eve")
-    expect(page.locator("article.source")).to_contain_text("hall")
-    revoke(guarded.home, "eve")
+    log_in(page, name, secret)
+    expect(page.locator("article.source, #figures .figure").first).to_be_visible()
+    page.evaluate(FOLLOW)
+    page.wait_for_function("window.told === 'open'")
+    revoke(guarded.home, name)
     expect(page.get_by_role("heading", name="Log in to Mien")).to_be_visible()
-    visited.errors.clear()  # the browser reports that the socket was closed
+    expect(page.get_by_role("alert")).to_contain_text("your access was taken away")
+    log_in(page, name, secret)
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    log_in(page, "vera")
+    expect(page.locator("article.source, #figures .figure").first).to_be_visible()
+    assert page.evaluate("location.pathname + location.search") == path
+    visited.errors.clear()  # the browser reports that the socket was closed, and the answers 401
+
+
+FOLLOW = """() => {
+    const stream = new EventSource("/api/v1/live");
+    stream.addEventListener("sources", () => (window.told = "open"));
+}"""
+
+
+def test_a_program_looks_with_a_token(guarded: Served) -> None:
     token = make_token(guarded.home, "grafana", "viewer")
     request = urllib.request.Request(  # noqa: S310
         f"{guarded.address}/api/v1/sources", headers={"authorization": f"Bearer {token}"}

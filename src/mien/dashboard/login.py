@@ -28,6 +28,8 @@ BY_NAME = (30, 300.0)
 """So many wrong passwords are looked at within so many seconds, from one address, and for one name."""
 
 MAX_WAITING = 8
+ENDED = "Your login has ended, or your access was taken away. Log in again to go on."
+NOBODY = "Nobody has access yet: mien access password NAME makes it."
 INSIDE = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,2000}")
 
 
@@ -63,7 +65,8 @@ class Login:
         onward = _inside(request.query_params.get("next"))
         if who_asks(request.scope) is not None:
             return RedirectResponse(onward, 303)
-        return _page(onward, "" if self._access else "Nobody has access yet: mien access password NAME makes it.", 200)
+        told = ENDED if "ended" in request.query_params else ""
+        return _page(onward, told if self._access else NOBODY, 200)
 
     async def log_in(self, request: Request) -> Response:
         """Begin a session for who shows the right password."""

@@ -309,7 +309,7 @@ window.mien = (() => {
   /* Who may not look any more is shown the login, not what was so before. */
   async function stillKnown() {
     const answer = await fetch("/api/v1/me").catch(() => null);
-    if (answer?.status === 401) location.reload();
+    if (answer?.status === 401) location.replace(`/login?ended=1&next=${encodeURIComponent(location.pathname + location.search)}`);
   }
 
   let watched = false;
