@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mien.config import checked
+from mien.config import checked, without_password
 from mien.edge import model_store
 from mien.errors import InputError
 from mien.observation import Face, Observation, decode, encode
@@ -109,11 +109,14 @@ class Analyzer:
                 `problem` of what is returned holds it.
             UsageError: A number is out of range.
         """
+        shown = without_password(str(path))
         source = open_source(str(path))
         with source:
             if source.live:
-                raise InputError(f"cannot analyse '{path}': it is live and has no end; mien.watch watches such sources")
-            analysis = Analysis(str(path))
+                raise InputError(
+                    f"cannot analyse '{shown}': it is live and has no end; mien.watch watches such sources"
+                )
+            analysis = Analysis(shown)
             chosen = selected(source, every=every, fps=fps, start=start, end=end)
             for _, observation in observe_all(self._pipeline(source), chosen):
                 analysis._add(observation)  # noqa: SLF001 - nobody else may

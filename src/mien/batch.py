@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.config import Settings
+from mien.config import Settings, without_password
 from mien.edge import model_store
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
 from mien.observation import Observation
@@ -37,7 +37,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 def analyze_paths(
     settings: Settings,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     *,
     output: Path | None = None,
     annotate: Path | None = None,
@@ -51,7 +51,7 @@ def analyze_paths(
 
     Args:
         settings: The effective settings.
-        paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names.
+        paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names; a URL is one of a video.
         output: A .csv, .jsonl or .parquet file; None: a table on the terminal.
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
         blur: Hide the faces in it.
@@ -65,8 +65,8 @@ def analyze_paths(
         InputError: A path cannot be read at all, or an output cannot be written.
         PartialError: Part of it could not be read; what could be was written.
     """
-    paths = [match for path in paths for match in matching(path) or [path]]
-    _check(paths, output, annotate)
+    specs = [spec for path in paths for spec in _expanded(str(path))]
+    _check(specs, output, annotate)
     if blur and not annotate:
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
@@ -77,12 +77,13 @@ def analyze_paths(
         records: TableWriter | ShownTable = TableWriter(output) if output else ShownTable()
         stack.enter_context(records)
         hiding = Hiding() if blur else None
-        drawing = stack.enter_context(_Drawing(annotate, paths[0], hiding)) if annotate else None
+        drawing = stack.enter_context(_Drawing(annotate, Path(specs[0]), hiding)) if annotate else None
         bar = stack.enter_context(progress())
-        for path in paths:
-            task = bar.add_task(path.name, total=None)
+        for spec in specs:
+            shown = without_password(spec)
+            task = bar.add_task(shown.rpartition("/")[2], total=None)
             try:
-                with _open(path) as source:
+                with _open(spec) as source:
                     if drawing:
                         drawing.check(source)
                     chosen = selected(source, every=every, fps=fps, start=start, end=end)
@@ -95,13 +96,13 @@ def analyze_paths(
                         smoothing_s=vision.smoothing_s,
                     )
                     for frame, observation in observe_all(pipeline, chosen):
-                        records.add(observation, frame.path or path)
+                        records.add(observation, frame.path or shown)
                         if drawing:
                             drawing.add(frame.image, observation)
                         bar.advance(task)
                 problems += [chosen.problem] if chosen.problem else []
             except (InputError, MissingExtraError) as error:
-                if len(paths) == 1 and not records.count:
+                if len(specs) == 1 and not records.count:
                     raise
                 problems.append(str(error))
     if problems and not records.count:
@@ -114,20 +115,26 @@ def analyze_paths(
         raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
 
 
-def _open(path: Path) -> Source:
-    source = open_source(str(path))
+def _expanded(spec: str) -> list[str]:
+    return [spec] if "://" in spec else [str(match) for match in matching(Path(spec)) or [Path(spec)]]
+
+
+def _open(spec: str) -> Source:
+    source = open_source(spec)
     if source.live:
         source.close()
-        raise InputError(f"cannot analyse '{path}': it is live and has no end; mien watch watches such sources")
+        shown = without_password(spec)
+        raise InputError(f"cannot analyse '{shown}': it is live and has no end; mien watch watches such sources")
     return source
 
 
-def _check(paths: Sequence[Path], output: Path | None, annotate: Path | None) -> None:
+def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> None:
     """Refuse before any work what is bound to fail after it.
 
     Raises:
         InputError: An input is missing, or an output would overwrite one or cannot hold what is to go into it.
     """
+    paths = [Path(spec) for spec in specs if "://" not in spec]
     for path in paths:
         if str(path) != "demo" and not path.exists():
             raise InputError(f"cannot analyse '{path}': there is no such file or folder")
@@ -138,7 +145,7 @@ def _check(paths: Sequence[Path], output: Path | None, annotate: Path | None) ->
         return
     if annotate.suffix.lower() not in (*PICTURES, ".mp4"):
         raise InputError(f"cannot write '{annotate}': its name must end in .mp4 or {', '.join(PICTURES)}")
-    if len(paths) != 1 or paths[0].is_dir():
+    if len(specs) != 1 or any(path.is_dir() for path in paths):
         raise InputError(f"cannot write '{annotate}': only one photo or one video can be drawn at a time")
 
 

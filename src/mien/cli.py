@@ -227,7 +227,7 @@ def dashboard(
 
 @app.command(epilog="Example: mien analyze holiday/ -o faces.csv")
 def analyze(
-    paths: Annotated[list[Path], typer.Argument(help="Photos, folders of photos, videos.")],
+    paths: Annotated[list[str], typer.Argument(help="Photos, folders of photos, videos, URLs of videos.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a table on the terminal]"),

@@ -44,6 +44,9 @@ TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSe
 """Settings that are lists of tables, [[source]] and [[alert]]."""
 
 
+PLAIN_HOST = r"(\[[^\]/]*\]|[^/@:?]*)(:\d*)?([/?]|$)"
+IN_QUERY = r"(?i)([?&](?:pass|passwd|password|pwd|token|key|secret)=)[^&#\s]*"
+
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
 
@@ -298,8 +301,11 @@ def effective(settings: Settings) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return the URL with asterisks in the place of its user and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "***@", url)
+    """Return the URL with asterisks in the place of its user and password, also where they were not encoded."""
+    scheme, there, rest = url.partition("://")
+    if "@" in rest and not re.match(PLAIN_HOST, rest):
+        rest = f"***@{rest.rpartition('@')[2]}"
+    return scheme + there + re.sub(IN_QUERY, r"\1***", rest)
 
 
 def _line(name: str, value: Any) -> str:

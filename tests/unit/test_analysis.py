@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
+import http.server
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import av
@@ -17,8 +20,10 @@ from PIL import Image as Pillow
 
 from mien.batch import analyze_paths
 from mien.config import Settings, VisionSettings
-from mien.errors import InputError, MissingExtraError, PartialError, UsageError
+from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
 from mien.observation import EMOTIONS, Observation, decode
+from mien.reports.job import Job
+from mien.reports.media import analysed
 from mien.table import COLUMNS, TableWriter
 from mien.vision.annotate import write_picture
 from mien.vision.demo import Demo
@@ -266,6 +271,40 @@ def test_who_comes_into_view_is_blurred_from_the_first_frame_on(
 def test_blur_without_a_picture_is_refused(settings: Settings, film: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--blur hides the faces in what --annotate writes"):
         analyze_paths(settings, [film], output=tmp_path / "o.csv", blur=True)
+
+
+def test_a_video_behind_a_url_is_analysed_and_its_password_told_nowhere(
+    settings: Settings, film: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "whole.mp4").write_bytes(film.read_bytes())
+    (tmp_path / "half.mp4").write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    (tmp_path / "words.mp4").write_text("no video")
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    place = f"joe:s3cret@127.0.0.1:{server.server_port}"
+    try:
+        analyze_paths(settings, [f"http://{place}/whole.mp4"], output=tmp_path / "out.csv")
+        rows = read_csv(tmp_path / "out.csv")
+        assert len(rows) == 15
+        assert {row["file"] for row in rows} == {f"http://***@127.0.0.1:{server.server_port}/whole.mp4"}
+        for name in ("half", "words", "nothing"):
+            with pytest.raises(MienError, match=r"http://\*\*\*@127") as caught:
+                analyze_paths(settings, [f"http://{place}/{name}.mp4"], output=tmp_path / "out.csv")
+            assert "s3cret" not in str(caught.value)
+            assert "\n" not in str(caught.value)
+        with pytest.raises(InputError, match=r"http://\*\*\*@.*download it first"):
+            list(analysed(f"http://{place}/whole.mp4", settings, 5.0, Job()))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing of requests."""
 
 
 def test_an_interrupted_writer_keeps_what_was_added(film: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import Settings
+from mien.config import Settings, without_password
 from mien.edge import model_store
 from mien.errors import InputError, MienError
 from mien.observation import Observation
@@ -83,10 +83,12 @@ def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Se
         InputError: It is no video, or it is live.
         PartialError: The job was stopped.
     """
-    source = open_source(path)
+    source, shown = open_source(path), without_password(path)
     with source:
         if source.live:
-            raise InputError(f"cannot report on '{path}': it is live and has no end; report on a store that it fills")
+            raise InputError(f"cannot report on '{shown}': it is live and has no end; report on a store that it fills")
+        if "://" in path:
+            raise InputError(f"cannot report on '{shown}': a file was expected; download it first")
         kept = _Kept(path, settings, fps)
         last = -math.inf
         for line in kept.read():

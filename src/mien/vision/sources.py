@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.config import without_password
 from mien.errors import InputError, PartialError
 from mien.observation import slug
 
@@ -134,7 +135,8 @@ def open_source(spec: str, name: str | None = None) -> Source:
     openers = _openers()
     if kind not in openers:
         known = ", ".join(sorted(openers))
-        raise InputError(f"cannot open '{spec}': nothing here reads '{kind}' sources (known: {known})")
+        shown = without_password(spec)
+        raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {known})")
     opener: Any = openers[kind].load()
     source: Source = opener(spec, slug(name) if name else None)
     return source

@@ -51,6 +51,7 @@ class Video(Source):
 
     def __init__(self, path: str, name: str) -> None:
         self.path, self.name = path, name
+        self._shown = without_password(path)
         self.problem: str | None = None
         self._from_s = 0.0
         self._closed = False
@@ -87,7 +88,7 @@ class Video(Source):
         if self._closed:
             return
         if begin is None:
-            raise InputError(f"cannot read video '{self.path}': none of its frames can be decoded; is it damaged?")
+            raise InputError(f"cannot read video '{self._shown}': none of its frames can be decoded; is it damaged?")
         # Some containers tell the length, some the time of the end.
         self._note_what_is_missing(index + 1, offset + float(1 / rate) + max(0.0, begin))
 
@@ -144,7 +145,7 @@ class Video(Source):
                 except (StopIteration, av.error.EOFError):
                     break
                 except (av.FFmpegError, ValueError) as error:
-                    self.problem = f"video '{self.path}' cannot be read to its end ({reason_of(error)})"
+                    self.problem = f"video '{self._shown}' cannot be read to its end ({reason_of(error)})"
                     break
                 damaged += packet.is_corrupt
                 try:
@@ -158,21 +159,21 @@ class Video(Source):
             for frame in frames:
                 if frame.width * frame.height > MAX_PIXELS:
                     self.problem = (
-                        f"video '{self.path}' turns to frames of {frame.width}x{frame.height} pixels, too large"
+                        f"video '{self._shown}' turns to frames of {frame.width}x{frame.height} pixels, too large"
                     )
                     return
                 yield frame
         if damaged and not self.problem:
             parts = "1 part" if damaged == 1 else f"{damaged:,} parts"
-            self.problem = f"video '{self.path}' is damaged: {parts} of it could not be decoded"
+            self.problem = f"video '{self._shown}' is damaged: {parts} of it could not be decoded"
 
     def _note_what_is_missing(self, count: int, end: float) -> None:
         length = _length(self._container, self._stream)
         if length is None or length - end <= max(0.5, 0.02 * length):
             return
         self.problem = (
-            f"video '{self.path}' ends early: {end:,.1f} of {length:,.1f} seconds ({count:,} frames) could be read; "
-            f"repair it (for example with ffmpeg -i {self.path} -c copy fixed.mkv) and run it again"
+            f"video '{self._shown}' ends early: {end:,.1f} of {length:,.1f} seconds ({count:,} frames) could be read; "
+            f"repair it (for example with ffmpeg -i {self._shown} -c copy fixed.mkv) and run it again"
         )
 
     def close(self) -> None:
@@ -212,10 +213,11 @@ def open_container(path: str, *, timeout_s: float = 10.0, options: dict[str, str
     import av
 
     av.logging.set_level(av.logging.PANIC)  # what FFmpeg has to say comes as an error; stderr is the user's
+    what = without_password(path)
     try:
         container = av.open(path, timeout=timeout_s, options=options or {})
     except (av.FFmpegError, OSError, ValueError) as error:
-        what, reason = without_password(path), reason_of(error)
+        reason = reason_of(error)
         if path.lower().startswith("rtsp") and isinstance(error, av.error.InvalidDataError):
             raise MienError(f"cannot read stream {what}: nothing came that FFmpeg can read as a picture") from error
         if "://" in path and not isinstance(error, ValueError):
@@ -226,13 +228,13 @@ def open_container(path: str, *, timeout_s: float = 10.0, options: dict[str, str
     try:
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
-            raise InputError(f"cannot open video '{path}': it holds no picture, only {_tracks(container)}")
+            raise InputError(f"cannot open video '{what}': it holds no picture, only {_tracks(container)}")
         stream = streams[0]
         if stream.codec_context is None:
-            raise InputError(f"cannot open video '{path}': FFmpeg here has no decoder for it")
+            raise InputError(f"cannot open video '{what}': FFmpeg here has no decoder for it")
         if stream.width * stream.height > MAX_PIXELS:
             raise InputError(
-                f"cannot open video '{path}': its frames have {stream.width}x{stream.height} pixels, "
+                f"cannot open video '{what}': its frames have {stream.width}x{stream.height} pixels, "
                 f"more than the {MAX_PIXELS:,} allowed"
             )
     except BaseException:
