@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.album import AlbumRequest, report_album
 from mien.reports.audience import AudienceRequest, report_audience
 from mien.reports.film import FilmRequest, report_film
+from mien.reports.job import Job
 from mien.reports.meeting import MeetingRequest, report_meeting
-from mien.reports.recordings import Inputs
+from mien.reports.recordings import Inputs, read_recordings
 from mien.reports.report import Report
 from mien.reports.transcripts import read_transcript
 from mien.stores.base import Marker, open_store
@@ -261,6 +264,18 @@ def test_a_stores_markers_are_events(watched: Callable[..., Inputs], tmp_path: P
     seats = written(tmp_path / "seats.csv", "recording,offset\nhall,3\n")
     with pytest.raises(UsageError, match="leave the offsets out"):
         report_audience(AudienceRequest(inputs, None, seats), settings)
+
+
+@pytest.mark.parametrize(
+    ("before_s", "said"), [(59, None), (1800, r"hall: in 30:00 of its 31:00 nothing was recorded, for 30:00 at a time")]
+)
+def test_times_count_from_the_beginning_asked_for_and_what_is_empty_is_named(
+    watched: Callable[..., Inputs], settings: Settings, before_s: int, said: str | None
+) -> None:
+    inputs = replace(watched(), since=BEGAN - timedelta(seconds=before_s))
+    (hall,) = read_recordings(inputs, settings, Job())
+    assert (hall.faces["at"].min(), hall.seconds) == (before_s, pytest.approx(before_s + 60))
+    assert [bool(re.match(said or "", note)) for note in hall.notes] == ([True] if said else [])
 
 
 def test_without_markers_or_a_store_there_are_no_events(

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import msgspec
 from mien.config import Settings, without_password
 from mien.errors import InputError, MissingExtraError
 from mien.observation import EMOTIONS, Observation, decode
+from mien.reports.charts import clock
 from mien.reports.job import Job
 from mien.reports.media import analysed
 from mien.stores.base import open_store
@@ -40,6 +42,9 @@ NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS
 
 WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
 
+GAP_S = 60.0
+"""From this many seconds without a frame on a recording has a gap."""
+
 CHUNK = 20_000
 """So many rows are Python objects at a time."""
 
@@ -52,7 +57,7 @@ class Inputs:
         paths: Videos, folders of videos, or tables of `mien analyze` (.parquet, .csv, .jsonl).
         store: The URL of a store, in place of paths.
         sources: Which of the store's sources; none named: all.
-        since: From when on, in the store.
+        since: From when on, in the store; times are counted from then, or else from the first frame of any source.
         until: Until when, in the store.
         fps: Videos are looked at so many times a second.
         folder: Videos that tables name are looked for in this folder alone; None: where the tables say.
@@ -143,7 +148,7 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
         )
     found[0].notes.extend(f"Left out: {reason}." for reason in failed)
     for one in found:
-        one.notes.extend(_shapes(one))
+        one.notes.extend((*_shapes(one), *_gaps(one)))
     return _named_apart(found)
 
 
@@ -154,6 +159,16 @@ def _shapes(one: Recording) -> list[str]:
         return []
     named = ", ".join(f"{width} x {height}" for width, height in sizes[:3]) + (", …" if len(sizes) > 3 else "")
     return [f"{one.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
+
+
+def _gaps(one: Recording) -> list[str]:
+    """Return what is to be said where for long nothing was recorded, at the beginning or between."""
+    times = one.faces["at"].unique().sort().to_list()
+    gaps = [after - before for before, after in pairwise([0.0, *times]) if after - before >= GAP_S]
+    if not gaps:
+        return []
+    lacking = f"in {clock(sum(gaps))} of its {clock(one.seconds)} nothing was recorded, for {clock(max(gaps))} at a time"
+    return [f"{one.name}: {lacking}; length and times count that in, shares do not."]
 
 
 def _files(paths: Iterable[str]) -> Iterator[str]:
