@@ -167,7 +167,9 @@ def _gaps(one: Recording) -> list[str]:
     gaps = [after - before for before, after in pairwise([0.0, *times]) if after - before >= GAP_S]
     if not gaps:
         return []
-    lacking = f"in {clock(sum(gaps))} of its {clock(one.seconds)} nothing was recorded, for {clock(max(gaps))} at a time"
+    lacking = (
+        f"in {clock(sum(gaps))} of its {clock(one.seconds)} nothing was recorded, for {clock(max(gaps))} at a time"
+    )
     return [f"{one.name}: {lacking}; length and times count that in, shares do not."]
 
 
