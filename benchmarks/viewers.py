@@ -1,6 +1,6 @@
-"""How quickly a running dashboard answers and shows, and whether a page that is left open grows.
+"""How quickly a running dashboard answers and shows.
 
-    python benchmarks/viewers.py [--store FILE] [--viewers 50] [--seconds 20] [--rounds 60] [--updates 3600]
+    python benchmarks/viewers.py [--store FILE] [--viewers 50] [--seconds 20] [--rounds 60]
 
 `mien dashboard` runs in a process of its own, over a copy of the store that --store names (benchmarks/dashboard.py
 --keep makes one of any size, and measures all of this too) or over a year of minutes by four sources. Measured are:
@@ -9,8 +9,9 @@
   twice; the same over HTTP from the request to the last byte, and in Chromium from the click to the drawn chart;
 - History from the address to the drawn chart, for a browser that comes for the first time;
 - so many streams of events while a camera's observation a second is stored, from its time to its arrival at each
-  viewer. The store is polled here: with a broker it is sooner;
-- pages that are left open: as many updates as an hour brings, one after the other.
+  viewer. The store is polled here: with a broker it is sooner.
+
+Whether a page that is left open grows is for benchmarks/left_open.py.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from mien.config import Settings
 from mien.dashboard.demo import Demo
@@ -47,6 +48,7 @@ from mien.observation import Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Store, open_store
 
 SOURCES = ("lobby", "stage", "door", "hall")
+SESSION = new_id()
 SHARES = (0.0005, 0.003, 0.02, 0.05, 0.1, 0.5, 1)
 """Of all the time in the store, a period is one of these."""
 
@@ -72,7 +74,6 @@ def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--viewers", type=int, default=50)
     options.add_argument("--seconds", type=float, default=20.0)
     options.add_argument("--rounds", type=int, default=60)
-    options.add_argument("--updates", type=int, default=3600)
 
 
 def measure(file: Path, asked: argparse.Namespace) -> None:
@@ -81,12 +82,11 @@ def measure(file: Path, asked: argparse.Namespace) -> None:
         home = Path(folder)
         shutil.copy(file, home / "mien.db")
         show(asyncio.run(steps(home, asked.rounds)))
-        with dashboard(home) as (address, process):
+        with dashboard(home) as (address, _):
             show({"change of period over HTTP": (periods(address, home, asked.rounds), [], 100.0)})
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
                 show(shown(browser, address, home, asked.rounds))
-                left_open(browser, address, home, process.pid, asked.updates)
                 browser.close()
             seen = asyncio.run(viewers(f"{address}/api/v1", home, asked.viewers, asked.seconds))
             show({f"an observation to {asked.viewers} viewers": (seen, [], 1000.0)})
@@ -199,58 +199,13 @@ def query(choice: Choice) -> str:
     return str(httpx.QueryParams(choice.pairs()))
 
 
-def left_open(browser: Browser, address: str, home: Path, pid: int, updates: int) -> None:
-    """Print what pages and the server hold before and after an hour's updates."""
-    print(f"\n{updates:,} updates of a page left open: {'':<4}DOM nodes   listeners   JS heap MB   server MB")
-    with closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
-        periods = [f"?{query(choice)}" for choice in choices(store, 2)]
-        name = store.sources()[0].source
-    for path, ways in {"/": ["", f"?source={name}"], "/history": periods}.items():
-        page = browser.new_page()
-        page.goto(address + path + ways[0])
-        page.locator("#headline .figure, #plot .trace").first.wait_for(state="visible")
-        for number, count in enumerate((updates // 10, updates)):
-            page.evaluate(UPDATE, [count, ways])
-            print(f"{path:<10}{'before' if not number else 'after':<34}{held(page, pid)}", flush=True)
-        page.close()
-
-
-UPDATE = """async ([count, ways]) => {
-    const { take } = mien;
-    for (let number = 0; number < count; number += 1) {
-        const came = new Promise((done) => {
-            mien.take = (parts) => { take(parts); done(); };
-            setTimeout(done, 1000);
-        });
-        history.replaceState(null, "", location.pathname + ways[number % ways.length]);
-        emitEvent("choose", location.search);
-        await came;
-        await new Promise(requestAnimationFrame);
-    }
-    mien.take = take;
-}"""
-
-
-def held(page: Page, pid: int) -> str:
-    """Return what a page and the server hold after the garbage is gone."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
-    session.send("HeapProfiler.enable")
-    session.send("HeapProfiler.collectGarbage")
-    told = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    session.detach()
-    heap, server = told["JSHeapUsedSize"] / 1e6, pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return f"{told['Nodes']:>11,}{told['JSEventListeners']:>12,}{heap:>13.1f}{server:>12.1f}"
-
-
-def fill(path: Path) -> None:
-    """Make a store that holds the sums of each third minute of a year."""
-    start = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(days=365)
+def fill(path: Path, days: int = 365) -> None:
+    """Make a store that holds the sums of each third minute of some days."""
+    start = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(days=days)
     sums = (30.0, 5.0, 10.0, 500.0, 20.0, 15.0, 320.0)
     line = [
         Bucket(start + timedelta(minutes=3 * n), 900, 900, 60, (20, 0, 5, 500, 10, 5, 300), sums)
-        for n in range(365 * 480)
+        for n in range(days * 480)
     ]
     with closing(open_store(f"sqlite:///{path}")) as store:
         for source in SOURCES:
@@ -325,16 +280,22 @@ async def viewers(address: str, home: Path, count: int, seconds: float) -> list[
     return delays
 
 
-def feed(home: Path, stop: threading.Event) -> None:
-    face = Face(1, (10, 10, 90, 90), 0.9, "happy", Probabilities(0.1, 0.0, 0.0, 0.6, 0.0, 0.1, 0.2))
-    session, seq = new_id(), 0
+def feed(home: Path, stop: threading.Event, every_s: float = 1.0) -> None:
+    """Store what a camera sees, as often as is said, until told to stop."""
+    seq = 0
     with closing(open_store(f"sqlite:///{home / 'mien.db'}")) as store:
-        while not stop.wait(1 - time.time() % 1):
-            now = datetime.now(timezone.utc)
-            store.add(
-                [Observation(new_id(), "camera", session, seq, now, None, seq, 640, 360, "m@00000000", 5.0, [face])]
-            )
+        while not stop.wait(every_s - time.time() % every_s):
+            store.add([observe(datetime.now(timezone.utc), seq)])
             seq += 1
+
+
+def observe(now: datetime, seq: int) -> Observation:
+    """Return what a camera sees: one to five faces that move."""
+    boxes = [(10 + (7 * seq + 90 * n) % 500, 10, 90, 90) for n in range(1 + seq % 5)]
+    faces = [
+        Face(n, box, 0.9, "happy", Probabilities(0.1, 0.0, 0.0, 0.6, 0.0, 0.1, 0.2)) for n, box in enumerate(boxes)
+    ]
+    return Observation(new_id(), "camera", SESSION, seq, now, None, seq, 640, 360, "m@00000000", 5.0, faces)
 
 
 if __name__ == "__main__":
