@@ -17,15 +17,18 @@ from PIL import Image
 from seeing import recording, shares
 
 from mien.config import Settings, checked
-from mien.errors import InputError, UsageError
+from mien.errors import InputError, MienError, UsageError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.album import AlbumRequest, report_album
 from mien.reports.audience import AudienceRequest, report_audience
+from mien.reports.events import read_events
 from mien.reports.film import FilmRequest, report_film
 from mien.reports.job import Job
 from mien.reports.meeting import MeetingRequest, report_meeting
 from mien.reports.recordings import Inputs, read_recordings
 from mien.reports.report import Report
+from mien.reports.seats import read_seats
+from mien.reports.speakers import read_places
 from mien.reports.transcripts import read_transcript
 from mien.stores.base import Marker, open_store
 from mien.vision.demo import PORTRAIT
@@ -285,3 +288,67 @@ def test_without_markers_or_a_store_there_are_no_events(
         report_audience(AudienceRequest(watched(), None), settings)
     with pytest.raises(UsageError, match="those of a store"):
         report_audience(AudienceRequest(Inputs((str(table),)), None), settings)
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_lists_are_read_however_a_spreadsheet_saved_them(tmp_path: Path, ends: str, between: str) -> None:
+    def saved(name: str, *lines: tuple[str, ...]) -> Path:
+        path = tmp_path / name
+        path.write_bytes(ends.join(between.join(line) for line in lines).encode("utf-16"))
+        return path
+
+    events = read_events(saved("e.csv", (" Time", "LABEL"), ("0:05", "joke"), ("1:00", "turn")), [])
+    assert [(event.at, event.label) for event in events] == [(5.0, "joke"), (60.0, "turn")]
+    (ann,) = read_places(saved("s.csv", ("speaker", "track"), ("Ann", "3")))
+    assert (ann.speaker, ann.track) == ("Ann", 3)
+    (seat,) = read_seats(saved("z.csv", ("recording", "offset"), ("hall", "2.5")))
+    assert (seat.recording, seat.offset) == ("hall", 2.5)
+
+
+SEEDS: list[tuple[str, bytes, Callable[[Path], object]]] = [
+    ("t.vtt", GOOD.encode(), read_transcript),
+    ("c.txt", b"00:00:10\t Ann : Hello\n00:01:10\t Bob : Bye\n", read_transcript),
+    ("m.txt", b"Ann Smith   0:03\nHello there\nBob   0:10\nHi\n", read_transcript),
+    ("e.csv", b"time,label,duration\n0:30,joke,3\n12:31,turn,\n", lambda path: read_events(path, [])),
+    ("s.csv", b"speaker,x,y,width,height,track\nAnn,0,0,.5,.5,\nBob,,,,,3\n", read_places),
+    ("z.csv", b"recording,group,offset,seat,x,y,width,height\nhall,a,3,1,0,0,.5,.5\n", read_seats),
+]
+HOSTILE = (
+    *(
+        b"\0",
+        b"\xff\xfe",
+        b"-->",
+        b"99:99:99.999",
+        b"9" * 30,
+        b"nan",
+        b"inf",
+        b"1e400",
+        b"-1",
+        b'"',
+        b"\t",
+        b"<v ",
+        b"\r",
+    ),
+    *(b"\x85", b"\xe2\x80\xa8", b"\xd9\xa3", b"A" * 3000, b'"' + b"A" * 140_000, b",", b";", b":", b"\n\n", b"PK"),
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mutated_transcripts_and_lists_end_in_a_result_or_one_line(tmp_path: Path, seed: int) -> None:
+    name, good, read = SEEDS[seed]
+    rng = np.random.default_rng(seed)
+    for _ in range(200):
+        content = bytearray(good)
+        for _ in range(rng.integers(1, 6)):
+            at = int(rng.integers(len(content) + 1))
+            content[at : at + int(rng.integers(4))] = HOSTILE[rng.integers(len(HOSTILE))]
+        path = tmp_path / name
+        path.write_bytes(content)
+        said = ""
+        try:
+            read(path)
+        except MienError as error:
+            said = str(error)
+        assert "\n" not in said
+        assert len(said) < 1000

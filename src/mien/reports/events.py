@@ -6,8 +6,6 @@ cues are the events. Or the markers of a store.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from pathlib import Path
 
 from mien.config import without_password
 from mien.errors import InputError, UsageError
+from mien.reports.lists import read_list
 from mien.reports.recordings import Inputs, Recording
-from mien.reports.transcripts import read_text, read_transcript
+from mien.reports.transcripts import read_transcript
 from mien.stores.base import open_store
 from mien.vision.selection import parse_seconds
 
@@ -86,27 +85,23 @@ def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]
 
 
 def _from_csv(path: Path, notes: list[str]) -> list[Event]:
-    text = read_text(path, notes)
-    first = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
-    names = [(name or "").strip().lower() for name in rows.fieldnames or []]
+    names, lines = read_list(path, notes)
     if not {"time", "label"} <= set(names):
         raise InputError(f"cannot read events '{path}': a CSV with the columns time, label and duration was expected")
-    rows.fieldnames = names
     found: list[Event] = []
     wrong: list[str] = []
     before = 0.0
     unordered = False
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(lines, 2):
         try:
-            at = parse_seconds((row["time"] or "").strip())
-            duration = parse_seconds((row.get("duration") or "0").strip() or "0")
+            at = parse_seconds(row.get("time") or "")
+            duration = parse_seconds(row.get("duration") or "0")
         except UsageError as error:
             wrong.append(f"line {number}: {error}")
             continue
         unordered |= at < before
         before = at
-        found.append(Event(at, (row["label"] or "").strip() or f"event at {at:g} s", duration))
+        found.append(Event(at, row.get("label") or f"event at {at:g} s", duration))
     if wrong:
         notes.append(f"{len(wrong):,} of the events in '{path.name}' could not be read and were left out ({wrong[0]}).")
     if unordered:

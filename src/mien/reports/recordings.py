@@ -163,7 +163,7 @@ def _shapes(one: Recording) -> list[str]:
 
 def _gaps(one: Recording) -> list[str]:
     """Return what is to be said where for long nothing was recorded, at the beginning or between."""
-    times = one.faces["at"].unique().sort().to_list()
+    times = one.faces["at"].drop_nulls().unique().sort().to_list()
     gaps = [after - before for before, after in pairwise([0.0, *times]) if after - before >= GAP_S]
     if not gaps:
         return []

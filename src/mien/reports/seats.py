@@ -7,8 +7,6 @@ the treatment begins), and `seat`, `x`, `y`, `width`, `height` (0 to 1 of the fr
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +17,9 @@ from numpy.typing import NDArray
 
 from mien.errors import InputError
 from mien.observation import EMOTIONS
+from mien.reports.lists import read_list
 from mien.reports.recordings import Recording
 from mien.reports.speakers import Place, faces_of
-from mien.reports.transcripts import read_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -87,21 +85,19 @@ def read_seats(path: Path) -> list[Seat]:
     Raises:
         InputError: It cannot be read, or says something else.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path, [])))
-    names = [(name or "").strip().lower() for name in rows.fieldnames or []]
+    names, lines = read_list(path, [])
     if "recording" not in names:
         raise InputError(
             f"cannot read '{path}': a CSV with a column recording was expected; others: {', '.join(KNOWN[1:])}"
         )
     if unknown := [name for name in names if name not in KNOWN]:
-        raise InputError(f"cannot read '{path}': it has a column '{unknown[0]}'; expected {', '.join(KNOWN)}")
-    rows.fieldnames = names
+        raise InputError(f"cannot read '{path}': it has a column '{unknown[0][:80]}'; expected {', '.join(KNOWN)}")
     seats = []
-    for number, row in enumerate(rows, 2):
+    for number, line in enumerate(lines, 2):
         try:
-            seats.append(_seat({key: (value or "").strip() for key, value in row.items() if isinstance(value, str)}))
+            seats.append(_seat(line))
         except ValueError as error:  # noqa: PERF203
-            raise InputError(f"cannot read '{path}', line {number}: {error}") from error
+            raise InputError(f"cannot read '{path}', line {number}: {str(error)[:200]}") from error
     return seats
 
 

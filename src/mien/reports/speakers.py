@@ -6,8 +6,6 @@ The file is a CSV with a row per place: `speaker`, and either `track` or the til
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import InputError
-from mien.reports.transcripts import read_text
+from mien.reports.lists import read_list
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,24 +48,20 @@ def read_places(path: Path) -> list[Place]:
     Raises:
         InputError: It cannot be read, or says something else.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path, [])))
-    names = [name.strip().lower() for name in rows.fieldnames or []]
+    names, lines = read_list(path, [])
     if "speaker" not in names or not ({"track"} & set(names) or {"x", "y", "width", "height"} <= set(names)):
         raise InputError(
             f"cannot read '{path}': a CSV with the columns speaker and track, or speaker, x, y, width, height was "
             f"expected"
         )
     if unknown := [name for name in names if name not in KNOWN]:
-        raise InputError(f"cannot read '{path}': it has a column '{unknown[0]}'; expected {', '.join(KNOWN)}")
+        raise InputError(f"cannot read '{path}': it has a column '{unknown[0][:80]}'; expected {', '.join(KNOWN)}")
     places = []
-    for number, row in enumerate(rows, 2):
-        values = {
-            (key or "").strip().lower(): (value or "").strip() for key, value in row.items() if isinstance(value, str)
-        }
+    for number, line in enumerate(lines, 2):
         try:
-            places.append(_place(values))
-        except ValueError as error:
-            raise InputError(f"cannot read '{path}', line {number}: {error}") from error
+            places.append(_place(line))
+        except ValueError as error:  # noqa: PERF203
+            raise InputError(f"cannot read '{path}', line {number}: {str(error)[:200]}") from error
     return places
 
 
@@ -78,6 +72,8 @@ def _place(values: dict[str, str]) -> Place:
     since = float(values.get("from") or 0.0)
     until = float(values.get("to") or math.inf)
     if track := values.get("track"):
+        if not 0 <= int(track) < 2**53:
+            raise ValueError("a track is a number from 0 on")
         return Place(speaker, int(track), since=since, until=until)
     x, y, width, height = (float(values.get(name) or "nan") for name in ("x", "y", "width", "height"))
     if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
