@@ -114,7 +114,7 @@ def check_script(given: list[str], command: str) -> None:
     if given[0] == "-m":
         script = ROOT / "src" / given[1].replace(".", "/")
         script = script.with_suffix(".py")
-        if given[1] in ("venv", "mien", "http.server"):
+        if given[1] in ("venv", "mien", "http.server", "pytest"):
             return
     assert script.is_file(), f"{command}: there is no {script}"
     text = "".join(file.read_text() for file in script.parent.glob("*.py"))
