@@ -306,6 +306,20 @@ def test_lists_are_read_however_a_spreadsheet_saved_them(tmp_path: Path, ends: s
     assert (seat.recording, seat.offset) == ("hall", 2.5)
 
 
+@pytest.mark.parametrize("time", ["inf", "nan", "-5", "1e300", ""])
+def test_rows_without_a_possible_time_are_left_out(table: Path, tmp_path: Path, settings: Settings, time: str) -> None:
+    rows = pl.read_parquet(table).with_columns(pl.col("offset_s").cast(pl.String))
+    first = pl.int_range(pl.len()) == 0
+    bad = rows.with_columns(
+        pl.when(first).then(pl.lit(time)).otherwise(pl.col("offset_s")).alias("offset_s"),
+        pl.when(first).then(pl.lit("NaN")).otherwise(pl.col("happy").cast(pl.String)).alias("happy"),
+    )
+    bad.write_csv(tmp_path / "t.csv", quote_style="never")
+    report = report_film(FilmRequest(Inputs((str(tmp_path / "t.csv"),))), settings)
+    assert "1 rows of 't.csv' have no time that a video could have and were left out." in report.notes
+    assert "nothing was recorded" not in report.html()
+
+
 SEEDS: list[tuple[str, bytes, Callable[[Path], object]]] = [
     ("t.vtt", GOOD.encode(), read_transcript),
     ("c.txt", b"00:00:10\t Ann : Hello\n00:01:10\t Bob : Bye\n", read_transcript),

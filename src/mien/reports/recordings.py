@@ -42,6 +42,9 @@ NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS
 
 WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
 
+LATEST_S = 1e9
+"""No recording is longer."""
+
 GAP_S = 60.0
 """From this many seconds without a frame on a recording has a gap."""
 
@@ -282,10 +285,17 @@ def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
     found = []
     try:
         table = table.with_columns(pl.col("file", "source", "session", "model").cast(pl.String).fill_null(""))
-        for (file, source), part in table.group_by(["file", "source"], maintain_order=True):
+        timed = table.filter(pl.col("offset_s").cast(pl.Float64).is_between(0, LATEST_S))
+        for (file, source), part in timed.group_by(["file", "source"], maintain_order=True):
             found.append(_of_part(path, folder, str(file), str(source), part))
     except pl.exceptions.PolarsError as error:
         raise InputError(f"cannot report on '{path}': {str(error).splitlines()[0]}") from error
+    if not found:
+        raise InputError(f"cannot report on '{path}': none of its rows has an offset_s, in seconds from 0 on")
+    if wrong := len(table) - len(timed):
+        found[0].notes.append(
+            f"{wrong:,} rows of '{path.name}' have no time that a video could have and were left out."
+        )
     return found
 
 
@@ -307,7 +317,7 @@ def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.D
         ),
         pl.col("confidence").cast(pl.Float64),
         pl.col("emotion").cast(pl.String),
-        *(pl.col(name).cast(pl.Float64) for name in EMOTIONS),
+        *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in EMOTIONS),
     )
     places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
     medium = next((there for there in places if file and there.is_file()), None)
