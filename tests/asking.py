@@ -61,4 +61,5 @@ def serving(home: Path, url: str | None = None, **options: Any) -> Iterator[Clie
     finally:
         api.close()
         queries.close()
+        loop.run_until_complete(loop.shutdown_asyncgens())  # httpx leaves its own of a body that was refused half-way
         loop.close()

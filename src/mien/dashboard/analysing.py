@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time as clock
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -113,10 +114,11 @@ async def _body(request: Request) -> bytes:
     content = bytearray()
 
     async def read() -> None:
-        async for part in request.stream():
-            content.extend(part)
-            if len(content) > MAX_PICTURE:
-                raise _too_large()
+        async with aclosing(request.stream()) as parts:
+            async for part in parts:
+                content.extend(part)
+                if len(content) > MAX_PICTURE:
+                    raise _too_large()
 
     try:
         await asyncio.wait_for(read(), PATIENCE_S)
