@@ -97,7 +97,7 @@ def check_other(found: list[str], command: str) -> None:
     elif program in ("python", "python3"):
         check_script(found[1:], command)
     elif program in ("cp", "install", "systemctl"):
-        assert command.startswith("sudo")
+        assert command.startswith("sudo") or not any(word.startswith("/") for word in found), f"{command}: as root"
     else:
         assert program in OTHERS, f"{command}: what is {program}? Add it to OTHERS if it is meant"
 

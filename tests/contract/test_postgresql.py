@@ -63,6 +63,7 @@ def test_a_writer_that_hangs_holds_up_nobody_for_long(
 def test_a_statement_that_takes_too_long_is_given_up(
     postgresql: Server, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    open_store(postgresql.url(database)).close()  # makes the tables, which takes as long as it takes
     monkeypatch.setattr(engine, "STATEMENT_S", 1)
     first, second = open_store(postgresql.url(database)), open_store(postgresql.url(database))
     with first._write(), pytest.raises(StoreError, match="statement timeout; the server is too busy"):  # type: ignore[attr-defined]
