@@ -64,7 +64,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     parts = [INTRODUCTION, *(_read(path) for path in evaluations), DATA]
     steps = [
         command,
-        "mien export CHECKPOINT --data fer2013.parquet --out models/ --int8    # the run's last checkpoint",
+        "mien export CHECKPOINT --data fer2013.parquet --out models/ --int8    # which one: see the experiments",
         "mien evaluate models/fer2013-int8.onnx --data fer2013.parquet --split PrivateTest --out report/",
         "cp report/evaluation.json models/fer2013-int8.evaluation.json    # beside the model, the dashboard shows it",
         "python -m mien.training.card report/evaluation.json … --command '…' --out docs/model/card.md",
