@@ -156,7 +156,7 @@ def test_real_faces_on_the_border_of_two_emotions_flicker_5_times_less(
     classifier, pixels, _, shares = real
     highest, random = np.sort(shares, 1), np.random.default_rng(5)
     changes = np.zeros(2, int)
-    for face in pixels[np.argsort(highest[:, -1] - highest[:, -2])[:8]]:
+    for face in pixels[np.argsort(highest[:, -1] - highest[:, -2])[:24]]:
         raw = classifier.classify(camera(face, 75, random))
         changes += [np.count_nonzero(np.diff(labels)) for labels in (raw.argmax(1), smoothed(raw))]
     assert changes[0] > 60, "they do flicker"
