@@ -157,16 +157,24 @@ def chromium() -> str:
 
 def shown(browser: Browser, address: str, home: Path, rounds: int) -> Times:
     """Return how long History takes in a browser to open, and to show another period."""
+    known: list[float] = []
     opened: list[float] = []
+    again: list[float] = []
     with closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
         wanted = list(choices(store, rounds))
     for choice in wanted[:10]:
         context = browser.new_context()
         page = context.new_page()
         began = time.perf_counter()
-        page.goto(f"{address}/history?{query(choice)}")
+        page.goto(f"{address}/history?{query(choice)}", wait_until="commit")
+        page.locator("#plot-sketch path, #none p").first.wait_for(state="visible")
+        known.append(1000 * (time.perf_counter() - began))
         page.locator("#plot .scatterlayer .trace, #none p").first.wait_for(state="visible")
         opened.append(1000 * (time.perf_counter() - began))
+        began = time.perf_counter()
+        page.goto(f"{address}/history?{query(choice)}", wait_until="commit")
+        page.locator("#plot .scatterlayer .trace, #none p").first.wait_for(state="visible")
+        again.append(1000 * (time.perf_counter() - began))
         context.close()
     page = browser.new_page()
     page.goto(f"{address}/history?{query(wanted[0])}")
@@ -174,7 +182,9 @@ def shown(browser: Browser, address: str, home: Path, rounds: int) -> Times:
     came, drawn = zip(*(page.evaluate(CHANGE, query(choice)) for choice in wanted[1:]), strict=True)
     page.close()
     return {
-        "History opens in a new browser": (opened, [], 1500.0),
+        "History in a new browser: figures and bands": (known, [], 1500.0),
+        "History in a new browser: to be zoomed": (opened, [], None),
+        "History again in the same browser: to be zoomed": (again, [], 1500.0),
         "click until the answer has come": (list(came), [], None),
         "click until the chart is drawn": (list(drawn), [], None),
     }

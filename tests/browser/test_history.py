@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from feeding import until
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from visits import Served, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
@@ -60,6 +60,21 @@ def box_of(place: Locator) -> tuple[float, float, float, float]:
     box = place.bounding_box()
     assert box is not None
     return box["x"], box["y"], box["width"], box["height"]
+
+
+def test_the_bands_stand_there_before_the_library_that_draws_the_chart(seeded: Served, visit: Open) -> None:
+    page = visit(f"{seeded.address}/").page
+    held: list[Route] = []
+    page.route("**/esm/*/index.js", lambda route: held.append(route))
+    page.goto(f"{seeded.address}/history?as=count&period=7d")
+    expect(page.locator("#plot-sketch path")).to_have_count(8)
+    heights = [box_of(band)[3] for band in page.locator("#plot-sketch path").all()]
+    assert max(heights) > 20
+    expect(page.locator(BANDS)).to_have_count(0)
+    for route in held:
+        route.continue_()
+    expect(page.locator(BANDS).first).to_be_visible()
+    expect(page.locator("#plot-sketch")).to_have_count(0)
 
 
 def test_figures_shares_hours_and_numbers_agree_with_the_store(seeded: Served, visit: Open) -> None:

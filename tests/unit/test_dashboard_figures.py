@@ -252,6 +252,16 @@ def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
     assert told.count("<tr>") == 8
     assert tables.busiest(hours, Window(start, start + timedelta(hours=5), 60), KOLKATA).count("<tr>") == 2
     assert "No frame" in tables.busiest([], week, KOLKATA)
+    year = Window(start - timedelta(days=300), start + timedelta(days=1), 86400)
+    assert "in the five weeks up to 17 Nov 2026" in tables.busiest(hours, year, KOLKATA)
+
+
+def test_a_long_period_tells_the_hours_of_when_something_was_seen() -> None:
+    window = Window(NOW - timedelta(days=365), NOW, 86400)
+    rows = np.zeros((365, COLUMNS))
+    rows[100:103, 0] = 5
+    assert Timeline(window, rows).seen == Window(window.start, window.start + timedelta(days=103), 86400)
+    assert nothing(window).seen == window
 
 
 def test_a_card_shows_availability_faces_and_where_they_stand() -> None:

@@ -14,6 +14,7 @@ from mien.dashboard.cards import dot, signed, text
 from mien.dashboard.charts import SHOWN
 from mien.dashboard.periods import Window
 from mien.dashboard.queries import Timeline
+from mien.dashboard.timelines import HOURS_S
 from mien.dashboard.wording import amount
 from mien.observation import EMOTIONS, Emotion
 from mien.stores.base import Bucket, Marker, Summary
@@ -63,6 +64,8 @@ def busiest(hours: Sequence[Bucket], window: Window, zone: tzinfo) -> str:
     said = (
         f"<b>{DAYS[best[0]]}, {best[1]}:00 to {best[1] + 1}:00</b> with {top:.2f} faces a frame" if top else "No face"
     )
+    if (window.end - window.start).total_seconds() > HOURS_S:
+        said += (window.end - timedelta(seconds=1)).astimezone(zone).strftime(", in the five weeks up to %d %b %Y")
     few = " few" if len(days) < 3 else ""
     return (
         f'<p class="best">{said}</p><div class="wide" tabindex="0" role="group" aria-label="Faces a frame by hour">'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,15 @@ class Timeline(NamedTuple):
     def total(self) -> Summary:
         """The sum of all points."""
         return summed(self.rows)
+
+    @property
+    def seen(self) -> Window:
+        """The window up to the end of its last point with a frame; all of it if there is none."""
+        (points,) = np.nonzero(self.rows[:, 0])
+        if not len(points):
+            return self.window
+        last = self.window.start + timedelta(seconds=self.window.width * (int(points[-1]) + 1))
+        return self.window._replace(end=min(last, self.window.end))
 
 
 def nothing(window: Window) -> Timeline:

@@ -77,7 +77,7 @@ class History:
             if choice.versus:
                 other = await self._queries.timeline(*rival(choice, zone, now))
             markers = await self._queries.markers(window.start, window.end, choice.sources, MAX_MARKERS)
-            hours = await self._queries.hours(window, choice.sources)
+            hours = await self._queries.hours(timeline.seen, choice.sources)
         except StoreError as error:
             kept = self._drawn.get(look)
             problem = f"The store cannot be read: {error}. This page tries again by itself."
@@ -101,7 +101,7 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
         "html:none": "" if total.frames else cards.none(chosen, zone, now),
         "html:shares": cards.share_list(total, rest, choice.emotions),
         "html:numbers": tables.numbers(timeline, zone),
-        "html:hours": tables.busiest(hours, window, zone),
+        "html:hours": tables.busiest(hours, timeline.seen, zone),
         "html:markers": tables.marker_list(markers, zone),
         "html:marker-count": f"{len(markers)}",
         "call:plot": {

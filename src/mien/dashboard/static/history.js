@@ -19,11 +19,32 @@
     const { common, data } = given.figure;
     given.figure.data = data.map((trace) => (trace.x ? trace : { ...common, ...trace }));
     shown.set(given.id, given);
+    sketch(byId(given.id), given.figure);
     if (given.id === "plot") exports(given);
     const drawing = waiting.has(given.id);
     waiting.set(given.id, given);
     if (!drawing) draw(given.id);
   };
+
+  /* A small machine needs seconds for Plotly: until then the bands alone stand where it will draw them. */
+  function sketch(place, { data, layout }) {
+    if (place.classList.contains("js-plotly-plot")) return;
+    const [from, to] = layout.xaxis.range.map(parse);
+    const lows = data[0].x.map(() => 0);
+    const steps = data[0].line.shape === "hv";
+    const bands = data.filter((band) => band.stackgroup).map((band) => {
+      const under = outline(lows);
+      band.y.forEach((value, index) => (lows[index] += value));
+      return `<path fill="${band.fillcolor}" d="M${outline(lows).join("L")}L${under.reverse().join("L")}Z"/>`;
+    });
+    function outline(heights) {
+      return heights.flatMap((height, index) => {
+        const [x, y] = [(parse(data[0].x[index]) - from) / (to - from), 1 - height / layout.yaxis.range[1]].map((part) => part.toFixed(4));
+        return steps && index ? [`${x} ${(1 - heights[index - 1] / layout.yaxis.range[1]).toFixed(4)}`, `${x} ${y}`] : [`${x} ${y}`];
+      });
+    }
+    byId(`${place.id}-sketch`).innerHTML = bands.join("");
+  }
 
   /* Drawing anew would end a zoom that is being drawn: wait until the pointer is let go, and Plotly has seen that. */
   let held = null;
@@ -45,7 +66,10 @@
     const began = performance.now();
     await Plotly.react(place, given.figure.data, given.figure.layout, given.figure.config);
     place.setAttribute("aria-label", given.words);
-    if (fresh) listen(id, place, Plotly);
+    if (fresh) {
+      byId(`${id}-sketch`).remove();
+      listen(id, place, Plotly);
+    }
     // A slow machine gets fewer pictures, so that it has time for its user.
     setTimeout(() => (waiting.get(id) === given ? waiting.delete(id) : draw(id)), 3 * (performance.now() - began));
   }
