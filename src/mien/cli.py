@@ -60,6 +60,10 @@ Device = Annotated[
     str | None,
     typer.Option(help="What the emotion model computes on: cpu, cuda, tensorrt, openvino or coreml [default: auto]"),
 ]
+Preview = Annotated[
+    str | None,
+    typer.Option(metavar="off|blurred|plain", help="Send a small picture each second, its faces hidden or as it is."),
+]
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
 
 
@@ -107,19 +111,16 @@ def up(
     store: Store = None,
     broker: Broker = None,
     device: Device = None,
+    preview: Preview = None,
 ) -> None:
     """Run everything on this machine: broker, watch, forward and dashboard. Ctrl-C stops it all."""
     from mien.up import run_up
 
-    given = {"dashboard": {"port": port}, "store": {"url": store}, "vision": {"device": device}}
-    settings = _settings("up", {**given, "broker": _address(broker)})
-    flags = {
-        "MIEN_VISION__DEVICE": device,
-        "MIEN_DASHBOARD__PORT": port,
-        "MIEN_STORE__URL": store,
-        "MIEN_CONFIG": session.config,
-    }
-    flags |= {f"MIEN_BROKER__{key.upper()}": value for key, value in _address(broker).items()}
+    given: dict[str, dict[str, Any]] = {"store": {"url": store}, "vision": {"device": device}}
+    given |= {"dashboard": {"port": port}, "watch": {"preview": preview}, "broker": _address(broker)}
+    settings = _settings("up", given)
+    handed = {f"MIEN_{table}__{key}".upper(): value for table, values in given.items() for key, value in values.items()}
+    flags = {**handed, "MIEN_CONFIG": session.config}
     run_up(settings, source, _stop_on_signals(), {key: str(value) for key, value in flags.items() if value is not None})
 
 
@@ -139,12 +140,14 @@ def watch(
     model: Model = None,
     broker: Broker = None,
     device: Device = None,
+    preview: Preview = None,
 ) -> None:
     """Watch cameras, streams and videos, and publish what their faces show."""
     from mien.edge.watch import run_watch
 
     vision = {"model": model, "device": device}
-    settings = _settings("watch", {"watch": {"fps": fps}, "vision": vision, "broker": _address(broker)})
+    watched = {"fps": fps, "preview": preview}
+    settings = _settings("watch", {"watch": watched, "vision": vision, "broker": _address(broker)})
     run_watch(settings, sources or [], _stop_on_signals(), name=name, loop=loop, window=window)
 
 

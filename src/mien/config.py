@@ -19,7 +19,7 @@ import platformdirs
 from pydantic import BaseModel, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from mien.config_renames import RENAMED, carry_over
-from mien.config_tables import AlertSettings, Section, Shape, SourceSettings
+from mien.config_tables import AlertSettings, Preview, Section, Shape, SourceSettings
 from mien.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -103,6 +103,9 @@ class WatchSettings(Section):
     stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
     remote: bool = Field(
         False, description="Take threshold, fps and pause by MQTT (`mien fleet set`) from who may publish there."
+    )
+    preview: Preview = Field(
+        "off", description="A small picture each second for the page Live: off, blurred (faces are hidden) or plain."
     )
     home_assistant: str | None = Field(
         None,
@@ -209,12 +212,13 @@ class Settings(Section):
 
     def overridden(self, source: SourceSettings) -> Settings:
         """Return these settings as they are for one source."""
-        fps = {"fps": source.fps} if source.fps is not None else {}
-        names = ("confidence", "max_side", "abstain_below", "smoothing_s")
-        vision = {name: value for name in names if (value := getattr(source, name)) is not None}
-        return self.model_copy(
-            update={"watch": self.watch.model_copy(update=fps), "vision": self.vision.model_copy(update=vision)}
-        )
+
+        def given(*names: str) -> dict[str, Any]:
+            return {name: value for name in names if (value := getattr(source, name)) is not None}
+
+        watch = self.watch.model_copy(update=given("fps", "preview"))
+        vision = self.vision.model_copy(update=given("confidence", "max_side", "abstain_below", "smoothing_s"))
+        return self.model_copy(update={"watch": watch, "vision": vision})
 
     @property
     def store_url(self) -> str:

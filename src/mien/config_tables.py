@@ -9,7 +9,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 
 from mien.observation import Emotion
 
-__all__ = ["AlertSettings", "Section", "Shape", "SourceSettings"]
+__all__ = ["AlertSettings", "Preview", "Section", "Shape", "SourceSettings"]
+
+Preview = Literal["off", "blurred", "plain"]
+"""Whether a source sends small pictures of what it sees, and whether with the faces hidden."""
 
 
 class Section(BaseModel):
@@ -53,6 +56,7 @@ class SourceSettings(Section):
         "[[x, y], [x, y], [x, y], ...], all from 0 to 1 of the frame's width and height.",
     )
     fps: float | None = Field(None, gt=0, le=240, description="In place of watch.fps.")
+    preview: Preview | None = Field(None, description="In place of watch.preview.")
     confidence: float | None = Field(None, gt=0, lt=1, description="In place of vision.confidence.")
     max_side: int | None = Field(None, ge=160, le=4096, description="In place of vision.max_side.")
     abstain_below: float | None = Field(None, ge=0, le=1, description="In place of vision.abstain_below.")

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-TopicKind = Literal["observations", "stored", "available", "stats", "set", "state"]
+TopicKind = Literal["observations", "stored", "available", "stats", "set", "state", "preview"]
 
 EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven emotions, in the order that arrays, columns and files use everywhere."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from mien.config_tables import Preview
+
 __all__ = [
     "Analysed",
     "DemoBody",
@@ -71,7 +73,10 @@ class Identity(BaseModel):
 
 
 class SourceBody(BaseModel):
-    """A source; `since` is null where nobody saw it come or go, `faces` is null while it is offline."""
+    """A source; `since` is null where nobody saw it come or go, `faces` is null while it is offline.
+
+    `preview` is what it says of the pictures that it sends, null where it says nothing.
+    """
 
     source: str
     online: bool
@@ -81,6 +86,7 @@ class SourceBody(BaseModel):
     frames: int
     faces: int | None
     fps: float | None
+    preview: Preview | None
 
 
 class Figures(BaseModel):

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from mien.dashboard.charts import SHOWN
+from mien.dashboard.live import Picture
 from mien.dashboard.queries import SourceState
 from mien.dashboard.wording import amount, counted, moment
 from mien.observation import EMOTIONS, Emotion, Face, Observation
@@ -25,6 +26,7 @@ __all__ = [
     "none",
     "palette",
     "people",
+    "preview",
     "share_list",
     "signed",
     "source_card",
@@ -39,6 +41,9 @@ __all__ = [
 
 SHOWN_FACES = 8
 """So many faces of a source are listed one by one."""
+
+PREVIEW_S = 8.0
+"""An older preview is not shown: a little shorter than it is kept, so that who is told of one also gets it."""
 
 WHY = '<button class="why" type="button" popovertarget="definition" aria-label="What is this index?">?</button>'
 
@@ -141,7 +146,7 @@ def source_card(name: str) -> str:
     """Return the frame of a source's card; its parts come by their ids."""
     return (
         f'<article class="card source" id="source-{name}" data-own><header id="head-{name}"></header>'
-        f'<div class="stage" data-stage="{name}" aria-hidden="true"></div>'
+        f'<div class="stage" data-stage="{name}"></div>'
         f'<div class="now" id="now-{name}"></div>'
         f'<figure class="stream"><svg data-stream="{name}" viewBox="0 0 600 100" preserveAspectRatio="none" '
         f'role="img" aria-label="Emotions in the last minute"></svg>'
@@ -224,6 +229,14 @@ def stage(observation: Observation | None) -> dict[str, Any] | None:
             for number, face in enumerate(_largest(observation.faces)[:40])
         ],
     }
+
+
+def preview(state: SourceState, picture: Picture | None) -> dict[str, Any] | None:
+    """Return the number of a source's newest picture and what is said of it; None where there is none to show."""
+    if picture is None or picture.age_s > PREVIEW_S or not state.online:
+        return None
+    faces = "blurred" if picture.kind == "blurred" else "visible"
+    return {"number": picture.number, "words": f"Preview, faces {faces}"}
 
 
 def status(kind: str, words: str, reason: str = "") -> str:

@@ -7,14 +7,17 @@ and change its port.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import random
+import re
 import threading
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,18 +27,29 @@ from mien.config import Settings
 from mien.dashboard.seconds import KEPT, Ring
 from mien.edge.broker import find_broker
 from mien.edge.connection import BrokerAddress, Connection
-from mien.errors import MienError
+from mien.edge.preview import checked
+from mien.errors import BrokerError, MienError
 from mien.observation import Observation, TopicKind, decode, new_id, topic
 
-__all__ = ["Delay", "Listener", "LiveSource", "Queue", "Stats"]
+__all__ = ["Delay", "Listener", "LiveSource", "Picture", "Queue", "Stats"]
 
 log = logging.getLogger(__name__)
 
+SOURCE = re.compile("[a-z0-9_-]{1,64}")
 MAX_SOURCES = 256
 MAX_STATS = 16_384
 SHORTEST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
+
+PICTURE_S = 10.0
+"""So long a preview is kept, in memory alone."""
+
+PICTURE_EVERY_S = 0.5
+"""Previews that come faster are not looked at: a source sends one a second."""
+
+SHOWN = ("blurred", "plain")
+"""What a source may say that its previews are."""
 
 
 class Delay(msgspec.Struct, frozen=True):
@@ -59,9 +73,31 @@ class Stats(msgspec.Struct, frozen=True):
     dropped: int | None = None
     delay_ms: Delay | None = None
     outbox: Queue | None = None
+    preview: str | None = None
     uptime_s: float | None = None
     model: str | None = None
     version: str | None = None
+
+
+class Picture(NamedTuple):
+    """A preview as a source sent it.
+
+    Attributes:
+        number: Another one for each picture.
+        at: When it came, on the monotonic clock in seconds.
+        kind: What the source itself says of it: `blurred`, its faces are hidden, or `plain`.
+        jpeg: The picture.
+    """
+
+    number: int
+    at: float
+    kind: str
+    jpeg: bytes
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it came, in seconds."""
+        return clock.monotonic() - self.at
 
 
 @dataclass
@@ -73,6 +109,7 @@ class LiveSource:
         since: When the listener saw that change, UTC; None if it was so before.
         stats: The newest statistics.
         last: The newest observation.
+        picture: Its newest preview, for PICTURE_S.
         ring: Its sums per second.
         session: The session that `seq` belongs to.
         seq: The highest number seen in that session: what is sent again is not counted again.
@@ -82,6 +119,7 @@ class LiveSource:
     since: datetime | None = None
     stats: Stats | None = None
     last: Observation | None = None
+    picture: Picture | None = None
     ring: Ring = field(default_factory=Ring)
     session: str = ""
     seq: int = -1
@@ -105,6 +143,7 @@ class Listener:
         self._prefix = settings.broker.prefix
         self._sources: dict[str, LiveSource] = {}
         self._lock = threading.Lock()
+        self._numbers = itertools.count()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dashboard-listener", daemon=True)
         self.connected = False
@@ -132,6 +171,13 @@ class Listener:
             names = [name for name in (sources or self._sources) if name in self._sources]
             return {name: self._sources[name].ring.rows(first, count) for name in names}
 
+    def picture(self, source: str) -> Picture | None:
+        """Return the newest preview of a source, if it sends any and one came within PICTURE_S."""
+        with self._lock:
+            state = self._sources.get(source)
+            picture = state.picture if state else None
+        return picture if picture and picture.age_s <= PICTURE_S else None
+
     def _run(self) -> None:
         pause = SHORTEST_PAUSE_S
         while not self._stop.is_set():
@@ -155,13 +201,29 @@ class Listener:
         try:
             for kind in KINDS:
                 connection.subscribe(topic(self._prefix, "+", kind))
+            self._subscribe_to_previews(connection)
             self._note(connected=True, reason="")
             while not connection.lost.wait(0.2) and not self._stop.is_set():
-                pass
+                self._forget_pictures(PICTURE_S)
         finally:
+            self._forget_pictures(0.0)
             if not self._stop.is_set():
                 self._note(connected=False, reason=f"the broker at {address} went away")
             connection.close()
+
+    def _subscribe_to_previews(self, connection: Connection) -> None:
+        try:
+            connection.subscribe(topic(self._prefix, "+", "preview"))
+        except BrokerError as error:
+            if connection.lost.is_set():
+                raise
+            log.info("no previews are shown: %s", error)
+
+    def _forget_pictures(self, older_s: float) -> None:
+        with self._lock:
+            for state in self._sources.values():
+                if state.picture and state.picture.age_s > older_s:
+                    state.picture = None
 
     def _note(self, *, connected: bool, reason: str) -> None:
         if connected != self.connected:
@@ -178,6 +240,8 @@ class Listener:
                 self._take_availability(source, bytes(message.payload), retained=message.retain)
             elif kind == "stats" and len(message.payload) <= MAX_STATS:
                 self._take_stats(source, msgspec.json.decode(message.payload, type=Stats), retained=message.retain)
+            elif kind == "preview" and not message.retain:  # one that was kept is old
+                self._take_picture(source, bytes(message.payload))
         except (ValueError, RecursionError) as error:
             log.debug("ignored a message on %s: %s", message.topic, error)
 
@@ -214,9 +278,17 @@ class Listener:
             if state.online and state.since is None and not retained and uptime is not None and math.isfinite(uptime):
                 state.since = datetime.now(timezone.utc) - timedelta(seconds=min(max(uptime, 0.0), 1e8))
 
+    def _take_picture(self, source: str, payload: bytes) -> None:
+        with self._lock:
+            state = self._state(source)
+            kind = state.stats.preview if state.stats else None
+            if kind not in SHOWN or (state.picture and state.picture.age_s < PICTURE_EVERY_S):
+                return
+            state.picture = Picture(next(self._numbers), clock.monotonic(), kind, checked(payload))
+
     def _state(self, source: str) -> LiveSource:
         if source in self._sources:
             return self._sources[source]
-        if len(self._sources) >= MAX_SOURCES or not 0 < len(source) <= 64:
+        if len(self._sources) >= MAX_SOURCES or not SOURCE.fullmatch(source):
             raise ValueError(f"more than {MAX_SOURCES} sources, or a name that cannot be one")
         return self._sources.setdefault(source, LiveSource())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from mien import __version__
+from mien.config_tables import Preview
 from mien.dashboard.bodies import Health, Identity, ObservationsBody, Point, SourceBody, SummaryBody, TimelineBody
 from mien.dashboard.parameters import From, Sources, To, period
 from mien.dashboard.periods import STEPS, Choice, Window, resolve
@@ -25,6 +26,9 @@ __all__ = ["figures", "reading", "source_body", "summed", "window_of"]
 
 MAX_OBSERVATIONS = 5000
 MAX_POINTS = 5000
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
 CURSOR = re.compile(r"(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 Width = Annotated[
@@ -61,6 +65,14 @@ def reading(queries: Queries, records: Records) -> APIRouter:
     async def sources() -> list[SourceBody]:
         """List every source that the store or the broker knows."""
         return [source_body(state) for state in await queries.sources()]
+
+    @router.get("/sources/{source}/preview", response_class=Response, dependencies=viewer, responses=PICTURE)
+    async def preview(source: str) -> Response:
+        """Return the picture that a source sent last, a JPEG; it sends them where `watch.preview` says so."""
+        picture = queries.listener.picture(source)
+        if picture is None:
+            raise ApiError(404, "this source sent no preview in the last 10 seconds: see its setting watch.preview")
+        return Response(picture.jpeg, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
     @router.get("/summary", dependencies=viewer)
     async def summary(source: Sources = [], start: From = None, end: To = None) -> SummaryBody:  # noqa: B006
@@ -131,8 +143,13 @@ def source_body(state: SourceState) -> SourceBody:
     return SourceBody(
         source=state.source, online=state.online, since=state.since, first=state.first, last=state.last,
         frames=state.frames, faces=len(state.newest.faces) if state.newest else None,
-        fps=state.stats.fps if state.stats else None,
+        fps=state.stats.fps if state.stats else None, preview=_preview(state),
     )  # fmt: skip
+
+
+def _preview(state: SourceState) -> Preview | None:
+    told = state.stats.preview if state.stats else None
+    return next((kind for kind in get_args(Preview) if kind == told), None)
 
 
 def summed(row: Any) -> Summary:

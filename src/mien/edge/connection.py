@@ -112,6 +112,7 @@ class Connection:
         self._in_flight, self._keepalive_s = in_flight, keepalive_s
         self._on_message, self._on_acknowledged, self._on_lost = on_message, on_acknowledged, on_lost
         self._subscribed: dict[int, bool] = {}
+        self._offered: paho.MQTTMessageInfo | None = None
         self._answered = threading.Condition()
         answer = self._connect(MQTTProtocolVersion.MQTTv5)
         if answer is None or (answer.is_failure and answer.value not in REFUSED_LOGINS):
@@ -122,6 +123,11 @@ class Connection:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Send a message (QoS 1) and return its number."""
         return self._client.publish(topic, payload, qos=1, retain=retain).mid
+
+    def offer(self, topic: str, payload: bytes) -> None:
+        """Send a message at most once (QoS 0), unless the one offered before is still on its way out."""
+        if self._offered is None or self._offered.is_published():
+            self._offered = self._client.publish(topic, payload, qos=0)
 
     def subscribe(self, topic: str) -> None:
         """Subscribe with QoS 1 and wait until the broker has agreed.

@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from mien.config import Settings
 from mien.edge.broker import find_broker
@@ -28,6 +28,9 @@ from mien.edge.outbox import Outbox, Row
 from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
 from mien.observation import Stored, TopicKind, decode, topic
+
+if TYPE_CHECKING:
+    from mien.edge.preview import Preview
 
 __all__ = ["WINDOW", "Publisher"]
 
@@ -61,6 +64,7 @@ class Publisher:
         stats: Called every `stats_every_s` for figures to publish. Without it the source is not announced as online:
             only what an earlier run left behind is delivered.
         remote: Answers the requests that come for the source.
+        preview: Gives pictures, which are sent only at once, while the broker is there, and are never kept.
     """
 
     def __init__(
@@ -70,9 +74,10 @@ class Publisher:
         settings: Settings,
         stats: Callable[[], dict[str, Any]] | None = None,
         remote: Remote | None = None,
+        preview: Preview | None = None,
     ) -> None:
         self._outbox, self._source, self._settings, self._stats = outbox, source, settings, stats
-        self._remote = remote
+        self._remote, self._preview = remote, preview
         self._resend_after = settings.outbox.resend_after_s
         self._topics = {kind: topic(settings.broker.prefix, source, kind) for kind in get_args(TopicKind)}
         self._wake = threading.Event()
@@ -176,6 +181,7 @@ class Publisher:
                 stats_at = time.monotonic() + self._settings.watch.stats_every_s
                 connection.publish(self._topics["available"], b"online", retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
+            self._show(connection)
             if self._in_flight and time.monotonic() - self._moved_at > stuck_s:
                 log.warning("the broker at %s has acknowledged nothing for %d s", connection.address, stuck_s)
                 break
@@ -183,6 +189,15 @@ class Publisher:
             self._wake.clear()
         if self._stats and not connection.lost.is_set():
             self._say_offline(connection)
+
+    def _show(self, connection: Connection) -> None:
+        try:
+            picture = self._preview.picture() if self._preview else None
+        except Exception:  # whatever becomes of pictures, observations must go on
+            log.exception("'%s' sends no preview any more", self._source)
+            self._preview = picture = None
+        if picture:
+            connection.offer(self._topics["preview"], picture)
 
     def _restart(self) -> None:
         """Begin anew with the oldest row that is unconfirmed."""

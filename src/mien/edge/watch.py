@@ -20,6 +20,7 @@ from mien.config import Settings, SourceSettings
 from mien.edge.live_model import LiveModel
 from mien.edge.machine import temperature_c
 from mien.edge.outbox import open_outbox, waiting_sources
+from mien.edge.preview import preview_of
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
 from mien.errors import InputError, MienError, UsageError
@@ -138,12 +139,15 @@ class _Watcher:
             source.close()
             raise
         self._remote = Remote(settings, self.name)
-        self._publisher = Publisher(self._outbox, self.name, settings, self._stats, self._remote)
+        self._preview = preview_of(settings)
+        self._publisher = Publisher(self._outbox, self.name, settings, self._stats, self._remote, self._preview)
         self._thread = threading.Thread(target=self._run, name=f"watch-{self.name}", daemon=True)
 
     def start(self, callback: FrameCallback | None) -> None:
         self._callback = callback
         log.info("watching '%s'%s", self.name, ", in a loop" if self._loops else "")
+        if self._preview:
+            log.info("'%s' sends a %s picture each second (watch.preview)", self.name, self._preview.kind)
         self._thread.start()
 
     def is_alive(self) -> bool:
@@ -201,7 +205,7 @@ class _Watcher:
                         f"'{self._spec}' is no camera, stream or video: for photos there is `mien analyze`"
                     )
                 if self._remote.paused:
-                    self.newest = None
+                    self._hold_back()
                     continue
                 pipeline.use(self._model.classifier)
                 pipeline.abstain_below = self._remote.threshold
@@ -209,11 +213,18 @@ class _Watcher:
                 self._outbox.append(observation)
                 self._frames += 1
                 self.newest = frame, observation
+                if self._preview:
+                    self._preview.note(frame, observation)
                 self._shown.extend(face.probabilities for face in observation.faces)
                 if self._callback is not None:
                     self._callback(frame, observation)
             if not self._stopping.is_set():
                 raise_problem(source, f"the {self._frames} frames before were analysed")
+
+    def _hold_back(self) -> None:
+        self.newest = None
+        if self._preview:
+            self._preview.forget()
 
     def _stats(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -225,6 +236,7 @@ class _Watcher:
             "dropped": self._dropped_before + self._player.dropped,
             "faces": len(self.newest[1].faces) if self.newest else 0,
             **_mood([self._shown.popleft() for _ in range(len(self._shown))]),
+            "preview": self._preview.kind if self._preview else "off",
             "uptime_s": round(now - self._began, 1),
             "model": self._model.classifier.model_id,
             "version": __version__,

@@ -12,10 +12,9 @@ from PIL import Image as Pillow
 
 from mien.config import Settings
 from mien.errors import InputError, MienError
-from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.job import Job
 from mien.reports.recordings import Recording
-from mien.vision.hiding import Hiding
+from mien.vision.hiding import hide
 from mien.vision.looks import Closely
 from mien.vision.pipeline import shared_models
 from mien.vision.sources import Image, open_source
@@ -64,15 +63,8 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
         settings: Whose detector looks for faces.
     """
     detector, _ = shared_models(settings.vision)
-    found = [tuple(round(float(side)) for side in box) for box in Closely(detector).detect(image).boxes]
-    nothing = Probabilities(*(1.0 if emotion == "neutral" else 0.0 for emotion in EMOTIONS))
-    faces = [
-        Face(None, (x, y, max(1, width), max(1, height)), 1.0, None, nothing)
-        for x, y, width, height in [*boxes, *found]
-    ]
-    height, width = image.shape[:2]
-    seen = Observation(new_id(), "picture", new_id(), 0, None, None, 0, width, height, "none", 0.0, faces)
-    return Hiding().hide(image, seen)
+    found = Closely(detector).detect(image).boxes.round().astype(int).tolist()
+    return hide(image, [*boxes, *(tuple(box) for box in found)])
 
 
 def to_jpeg(image: Image, side: int = SIDE) -> bytes:

@@ -1,6 +1,8 @@
-"""Hiding faces: a frame and its observation go in, a picture in which nobody can be recognised comes out."""
+"""Hiding faces: a frame and where its faces are go in, a picture in which nobody can be recognised comes out."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 from mien.observation import Observation
 from mien.vision.sources import Image
 
-__all__ = ["Hiding"]
+__all__ = ["Box", "Hiding", "hide"]
 
 BLOCKS = 5
 """Of a face so many pixels remain, across and down."""
@@ -17,6 +19,15 @@ REACH = 1.5
 """An oval of so many sides of the face's box is hidden: it covers the box, corners and all."""
 
 Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels."""
+
+
+def hide(image: Image, boxes: Iterable[Box]) -> Image:
+    """Return a copy of a picture, BGR, shape (h, w, 3), uint8, without what lies in these boxes and close around."""
+    hidden: Image = image.copy()
+    for box in boxes:
+        _hide(hidden, box)
+    return hidden
 
 
 class Hiding:
@@ -39,14 +50,15 @@ class Hiding:
             image: BGR, shape (h, w, 3), uint8: the frame that was observed.
             observation: What it showed; a face that was not found is not hidden.
         """
+        return hide(image, self.places(observation))
+
+    def places(self, observation: Observation) -> list[Box]:
+        """Return where faces are to be hidden in a frame; to be asked of each frame, in their order."""
         boxes = [face.box for face in observation.faces if face.track is None]
         at = observation.offset_s or 0.0
         self._seen |= {face.track: (face.box, at) for face in observation.faces if face.track is not None}
         self._seen = {track: (box, seen) for track, (box, seen) in self._seen.items() if at - seen <= self.keep_s}
-        hidden: Image = image.copy()
-        for box in (*boxes, *(box for box, _ in self._seen.values())):
-            _hide(hidden, box)
-        return hidden
+        return [*boxes, *(box for box, _ in self._seen.values())]
 
 
 def _hide(image: Image, box: Box) -> None:

@@ -37,7 +37,7 @@ def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: 
 
     @ui.page("/", response_timeout=10)
     def show_live(client: Client) -> None:
-        build("/", client, live, pulse)
+        build("/", client, live, pulse, scripts=("live",))
 
     @ui.page("/history", response_timeout=10)
     def show_history(client: Client) -> None:

@@ -52,5 +52,6 @@ class Live:
             parts[f"html:people-{state.source}"] = cards.people(state)
             parts[f"html:foot-{state.source}"] = cards.source_foot(state, look.zone, now)
             parts[f"call:stage.{state.source}"] = cards.stage(state.newest)
+            parts[f"call:preview.{state.source}"] = cards.preview(state, self._queries.listener.picture(state.source))
             parts[f"call:stream.{state.source}"] = stream(minutes.get(state.source, blank))
         return parts

@@ -197,13 +197,14 @@ window.mien = (() => {
     if (!place) return;
     place.classList.toggle("dark", !state);
     if (state?.ratio) place.style.aspectRatio = state.ratio;
-    const kept = new Map([...place.children].map((child) => [child.dataset.key, child]));
+    const kept = new Map(all(".face", place).map((mark) => [mark.dataset.key, mark]));
     for (const face of state?.faces ?? []) {
       let mark = kept.get(face.key);
       kept.delete(face.key);
       if (!mark) {
         mark = document.createElement("div");
         mark.className = "face";
+        mark.ariaHidden = "true"; // the rows beside it say the same
         mark.dataset.key = face.key;
         mark.append(document.createElement("span"));
         place.append(mark);
