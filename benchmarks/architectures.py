@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 __all__ = ["deepface_emotion", "efficientnet_b0"]
 
-BLOCKS = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3))
-BLOCKS += ((6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3))
+BLOCKS = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
 """EfficientNet-B0 (Tan and Le, 2019): expansion, channels, repeats, stride, kernel."""
 
 
@@ -30,7 +38,7 @@ class Graph:
 
     def weight(self, *shape: int) -> str:
         name = f"w{len(self.weights)}"
-        scale = np.sqrt(2 / max(1, np.prod(shape[1:])))
+        scale = np.sqrt(2 / max(1, math.prod(shape[1:])))
         values = (self._random.normal(0, scale, shape) if len(shape) > 1 else np.zeros(shape)).astype(np.float32)
         self.weights.append(numpy_helper.from_array(values, name))
         return name

@@ -40,12 +40,18 @@ class Place(NamedTuple):
     side: float
 
 
+def read(photo: Path) -> Image:
+    """Return a photo."""
+    image = cv2.imread(str(photo))
+    assert image is not None, photo
+    return image.astype(np.uint8, copy=False)
+
+
 def people(photos: Sequence[Path]) -> list[Person]:
     """Return the people in photos who can be cut out without an edge of the photo or part of another's face."""
     detector, found = Detector(confidence=0.5, max_side=1280), []
     for photo in photos:
-        image = cv2.imread(str(photo))
-        assert image is not None, photo
+        image = read(photo)
         for x, y, width, height in detector.detect(image).boxes.astype(float):
             side = max(width, height)
             left, top = round(x + width / 2 - 0.9 * side), round(y + height / 2 - 0.9 * side)

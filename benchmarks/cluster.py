@@ -106,8 +106,8 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=15)
     chosen = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from conftest import program
     from postgres import Server
+    from programs import program
 
     folder = Path(tempfile.mkdtemp(prefix="mien-cluster-"))
     ports = free_ports(3 * NODES)

@@ -136,8 +136,8 @@ def place(postgresql: bool, keep: Path | None) -> Iterator[tuple[str, Path | Non
             yield f"sqlite:///{file.absolute()}", file
             return
         sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-        from conftest import program
         from postgres import Server
+        from programs import program
 
         server = Server(Path(program("initdb")).parent)
         try:

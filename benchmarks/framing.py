@@ -58,7 +58,7 @@ def cut(frame: np.ndarray, faces: Faces, n: int, side: float, below: float, upri
     scaled = side * length
     # `crop` moves the centre by itself; that is taken back here.
     corner = centre - scaled / 2 - (0, CENTRE_BELOW * scaled)
-    return crop(frame, np.array([[*corner, scaled, scaled]], np.float32))[0]
+    return np.asarray(crop(frame, np.array([[*corner, scaled, scaled]], np.float32))[0])
 
 
 def as_built(frame: np.ndarray, faces: Faces) -> np.ndarray:

@@ -45,7 +45,12 @@ def deepface(backend: str) -> Reader:
 def fer() -> Reader:
     from fer.fer import FER
 
-    return FER().detect_emotions
+    detector: Any = FER()
+
+    def read(frame: Any) -> Any:
+        return detector.detect_emotions(frame)
+
+    return read
 
 
 def emotiefflib() -> Reader:
@@ -142,7 +147,9 @@ def prepare(cache: Path) -> dict[str, str]:
     home = cache / "home"
     folder = home / ".deepface" / "weights"
     yunet = folder / "face_detection_yunet_2023mar.onnx"
-    cascades = [Path(cv2.data.haarcascades) / f"haarcascade_{name}.xml" for name in ("frontalface_default", "eye")]
+    cascades = [
+        Path(cv2.__file__).parent / "data" / f"haarcascade_{name}.xml" for name in ("frontalface_default", "eye")
+    ]
     for file, content in (
         *((folder / cascade.name, cascade.read_bytes) for cascade in cascades),
         (yunet, weights),

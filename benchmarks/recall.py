@@ -36,19 +36,21 @@ def group(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return a picture of people in a grid, every other turned the other way, and the faces' boxes."""
     width, height = size
-    canvas = np.repeat(np.linspace(90, 150, width, dtype=np.float32)[None, :, None], height, 0).repeat(3, 2)
+    canvas = np.tile(np.linspace(90, 150, width, dtype=np.float32)[None, :, None], (height, 1, 3))
     boxes = []
     for number in range(columns * rows):
         person = cast[number % len(cast)]
         scale = side / float(person.face[2:].max())
         middle = person.face[:2] + person.face[2:] / 2
         place = np.array([(number % columns + 0.5) * width / columns, (number // columns + 0.5) * height / rows])
-        turn = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), angle * (-1) ** number, scale)
+        centre = (float(middle[0]), float(middle[1]))
+        turn = np.asarray(cv2.getRotationMatrix2D(centre, angle * (-1) ** number, scale), np.float64)
         turn[:, 2] += place - middle
         # Blurred as much as it is shrunk, or single pixels would be picked out of it.
         soft = cv2.GaussianBlur(person.picture, (0, 0), max(0.3, 0.4 / scale))
         shown = cv2.warpAffine(soft, turn, size, flags=cv2.INTER_LINEAR).astype(np.float32)
-        canvas += cv2.warpAffine(person.opaque, turn, size)[..., None] * (shown - canvas)
+        opaque = cv2.warpAffine(person.opaque, turn, size).astype(np.float32)[..., None]
+        canvas += opaque * (shown - canvas)
         boxes.append(np.concatenate([place - person.face[2:] * scale / 2, person.face[2:] * scale]))
     return canvas, np.array(boxes)
 
@@ -96,7 +98,7 @@ def twice(photos: Sequence[Path]) -> Iterable[tuple[str, ...]]:
     """Yield of each photo, at some sizes: how many faces one look finds, how many two, and what one and both take."""
     detector = Detector()
     for photo in photos:
-        whole = cv2.imread(str(photo))
+        whole = clips.read(photo)
         for width in sorted({640, 1280, whole.shape[1]}):
             scale = width / whole.shape[1]
             image = np.asarray(cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)

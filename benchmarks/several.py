@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from mien.bench import machine
 from mien.config import Settings, checked
@@ -36,7 +37,7 @@ def write_clips(folder: Path) -> None:
     for name, size in SIZES.items():
         with Demo() as demo, VideoWriter(folder / f"{name}.mp4") as video:
             for frame in islice(demo, 50):
-                video.write(cv2.resize(frame.image, size), frame.offset_s or 0.0)
+                video.write(np.asarray(cv2.resize(frame.image, size), np.uint8), frame.offset_s or 0.0)
 
 
 def rates(folder: Path, mix: tuple[str, ...], seconds: float) -> dict[str, float]:

@@ -28,14 +28,15 @@ from mien.vision import looks
 from mien.vision.emotions import Classifier
 from mien.vision.faces import Detector, Faces, crop
 from mien.vision.looks import Beat, look
+from mien.vision.sources import Frame
 from mien.vision.tracks import Smoother, Tracker
 
-Clip = list[tuple[clips.Frame, clips.Truth]]
+Clip = list[tuple[Frame, clips.Truth]]
 
 INTERVALS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
-def overlaps(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def overlaps(some: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the intersection over union of each of n boxes with each of m, shape (n, m)."""
     low = np.maximum(some[:, None, :2], others[None, :, :2])
     high = np.minimum((some[:, :2] + some[:, 2:])[:, None], (others[:, :2] + others[:, 2:])[None])
@@ -43,7 +44,7 @@ def overlaps(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     return np.asarray(shared / (some[:, 2:].prod(1)[:, None] + others[:, 2:].prod(1)[None] - shared))
 
 
-def pairs(boxes: NDArray[np.float64], truth: NDArray[np.float64], least: float) -> list[tuple[int, int, float]]:
+def pairs(boxes: NDArray[np.floating], truth: NDArray[np.floating], least: float) -> list[tuple[int, int, float]]:
     """Return which box is which of the truth, the best first, each at most once, and how much they overlap."""
     table = overlaps(boxes, truth)
     found = []
@@ -72,7 +73,8 @@ def compare_looks(clip: Clip) -> Iterable[tuple[float, float, float, float, floa
     always, slowest = search(clip, 0.0)
     for interval in INTERVALS:
         found, ms = search(clip, interval) if interval else (always, slowest)
-        matched, shares, count = 0, [], 0
+        matched, count = 0, 0
+        shares: list[float] = []
         for every, some in zip(always, found, strict=True):
             count += len(every)
             if len(every) and len(some):
@@ -189,7 +191,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> 
     Console(soft_wrap=True, highlight=False).print(shown, "")
 
 
-def built(samples: Path) -> dict[str, Callable[[], Iterable[tuple[clips.Frame, clips.Truth]]]]:
+def built(samples: Path) -> dict[str, Callable[[], Iterable[tuple[Frame, clips.Truth]]]]:
     """Return the clips by name."""
     cast = clips.people([samples / f"{name}.jpg" for name in ("five-faces", "group-5", "group-1")])
     return {

@@ -206,7 +206,7 @@ CHANGE = """(text) => new Promise((done) => {
 
 
 def query(choice: Choice) -> str:
-    return str(httpx.QueryParams(choice.pairs()))
+    return str(httpx.QueryParams(tuple(choice.pairs())))
 
 
 def fill(path: Path, days: int = 365) -> None:
@@ -253,6 +253,8 @@ def periods(address: str, home: Path, rounds: int) -> list[float]:
         wanted = list(choices(store, rounds))
     with httpx.Client(base_url=f"{address}/api/v1", timeout=60) as client:
         for choice in wanted:
+            assert choice.start is not None
+            assert choice.end is not None
             asked = {"from": choice.start.isoformat(), "to": choice.end.isoformat(), "source": choice.sources}
             began = time.perf_counter()
             client.get("timeline", params=asked).raise_for_status()

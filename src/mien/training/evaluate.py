@@ -107,9 +107,17 @@ def evaluate(
         raise InputError(f"'{data}' holds no {split} faces: choose another split")
     asked = faces.split(split)
     probabilities = chosen.classify(asked.pixels)
-    found = measure(chosen, probabilities, asked)
+    found: dict[str, Any] = {"model": {"id": chosen.model_id}, **measure(probabilities, asked), "abstention": None}
     found |= {"split": split, "data": Path(data).name, "accuracy_without_duplicates": None, "comparison": None}
     right = probabilities.argmax(1) == asked.labels
+    if isinstance(chosen, Classifier):
+        kept = probabilities.max(1) >= chosen.threshold
+        found["model"] |= asdict(chosen.contract)
+        found["abstention"] = {
+            "threshold": chosen.threshold,
+            "coverage": float(kept.mean()),
+            "accuracy": figures.accuracy(right[kept]),
+        }
     if split != "Training":
         training = faces.split("Training")
         copied = {pair[0] for pair in duplicates(asked.pixels, training.pixels)} if len(training) else set()
@@ -144,11 +152,10 @@ def load_model(
     return ForeignModel(model, labels, input_range)
 
 
-def measure(model: Model, probabilities: np.ndarray, faces: Faces) -> dict[str, Any]:
+def measure(probabilities: np.ndarray, faces: Faces) -> dict[str, Any]:
     """Return the figures of a model's answers.
 
     Args:
-        model: Which model.
         probabilities: What it answered, shape (n, 7).
         faces: What it was asked.
     """
@@ -161,8 +168,7 @@ def measure(model: Model, probabilities: np.ndarray, faces: Faces) -> dict[str, 
     agreed = answers[voted] == faces.majority[voted]
     known = [row["f1"] for row in table.values() if row["f1"] is not None]
     likelihood = probabilities[np.arange(len(faces)), faces.labels].clip(1e-7)
-    found: dict[str, Any] = {
-        "model": {"id": model.model_id},
+    return {
         "faces": len(faces),
         "accuracy": figures.accuracy(right),
         "macro_f1": float(np.mean(known)),
@@ -175,17 +181,7 @@ def measure(model: Model, probabilities: np.ndarray, faces: Faces) -> dict[str, 
         "ferplus": figures.accuracy(agreed),
         "ferplus_calibration": figures.calibration(probabilities[voted], agreed) if voted.any() else None,
         "groups": groups(faces, right),
-        "abstention": None,
     }
-    if isinstance(model, Classifier):
-        kept = probabilities.max(1) >= model.threshold
-        found["model"] |= asdict(model.contract)
-        found["abstention"] = {
-            "threshold": model.threshold,
-            "coverage": float(kept.mean()),
-            "accuracy": figures.accuracy(right[kept]),
-        }
-    return found
 
 
 def _write(found: dict[str, Any], faces: Faces, probabilities: np.ndarray, out: Path) -> list[Path]:
