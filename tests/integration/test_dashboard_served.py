@@ -136,7 +136,7 @@ def test_a_random_walk_finds_no_server_error(address: str, home: Path, tmp_path:
     went_in = {operation(one["request"]) for one in walked if one["response"]["status"] not in (401, 403, 404, 405)}
     document = httpx.get(f"{address}/api/v1/openapi.json").json()
     routes = {(method.upper(), f"/api{path}") for path, methods in document["paths"].items() for method in methods}
-    assert went_in >= {route for route in routes if "{key}" not in route[1]} - {("GET", "/api/v1/live")}
+    assert went_in >= {route for route in routes if "{" not in route[1]} - {("GET", "/api/v1/live")}
 
 
 def operation(request: dict[str, Any]) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from mien.observation import Stored, encode, new_id
 from programs import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-USERS = {"lobby": "lobby-pw", "door": "door-pw", "forwarder": "forwarder-pw", "fleet": "fleet-pw"}
+USERS = {user: f"{user}-pw" for user in ("lobby", "door", "forwarder", "fleet", "reader")}
 
 
 @pytest.fixture(scope="session")
@@ -124,13 +124,24 @@ def test_a_source_delivers_with_its_own_rights_and_has_no_others(
     lobby.publish("mien/lobby/observations", encode(observation("lobby", session, 0)))
     wait_for(lambda: sum(map(len, stored_seqs(hub, "lobby").values())) == 51)
     assert sum(map(len, stored_seqs(hub, "door").values())) == 20
+
+    pictures: list[str] = []
+    reader = Connection(
+        find_broker(settings(edge, broker=outside("reader"))), "eye", on_message=lambda one: pictures.append(one.topic)
+    )
+    reader.subscribe("mien/+/preview")
+    for source in ("door", "lobby"):
+        lobby.publish(f"mien/{source}/preview", b"a picture")
+    wait_for(lambda: pictures)
+    assert pictures == ["mien/lobby/preview"]
+    reader.close()
     lobby.close()
 
     heard: list[str] = []
     spy = Connection(
         find_broker(settings(edge, broker=outside("lobby"))), "spy", on_message=lambda one: heard.append(one.topic)
     )
-    for wanted in ("#", "mien/+/observations", "mien/+/stored"):
+    for wanted in ("#", "mien/+/observations", "mien/+/stored", "mien/+/preview"):
         try:
             spy.subscribe(wanted)
         except BrokerError:

@@ -89,6 +89,7 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
         (["forward", "--store", "sqlite:////proc/none/mien.db", "--once"], 1, "/proc/none"),
         (["forward", "--store", "sqlite:///text.mp4", "--once"], 1, "text.mp4"),
         (["watch", "demo", "--broker", "localhost:99999"], 2, "broker.port"),
+        (["watch", "demo", "--preview", "soft"], 2, "input should be 'off', 'blurred' or 'plain', but it is 'soft'"),
         (["dashboard", "--port", "x"], 2, "--port"),
         (["--config", "open.toml", "broker"], 2, "mien secrets"),
         (["fleet", "list"], 1, "no broker runs here"),
@@ -143,3 +144,23 @@ def test_doctor_finds_nothing_that_fails(tmp_path: Path) -> None:
 def test_config_shows_where_the_state_is(tmp_path: Path) -> None:
     done = run("config", home=tmp_path)
     assert f'home = "{tmp_path / "state"}"' in done.stdout
+
+
+def test_up_hands_its_flags_on_to_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[dict[str, str]] = []
+    monkeypatch.setenv("MIEN_HOME", str(tmp_path))
+    monkeypatch.setattr("mien.cli._stop_on_signals", lambda: None)
+    monkeypatch.setattr("mien.cli.cli_training.log_as", lambda _: None)
+    monkeypatch.setattr("mien.logs.keep_log", lambda *_: None)
+    monkeypatch.setattr("mien.up.run_up", lambda _settings, _source, _stop, flags: handed.append(flags))
+    given = ["--port", "8123", "--broker", "mqtt.example:1884", "--preview", "blurred", "--device", "cpu"]
+    app(["up", "demo", *given], standalone_mode=False)
+    assert handed == [
+        {
+            "MIEN_VISION__DEVICE": "cpu",
+            "MIEN_DASHBOARD__PORT": "8123",
+            "MIEN_WATCH__PREVIEW": "blurred",
+            "MIEN_BROKER__HOST": "mqtt.example",
+            "MIEN_BROKER__PORT": "1884",
+        }
+    ]

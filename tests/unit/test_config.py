@@ -87,12 +87,14 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sources_are_listed_as_tables() -> None:
     Path("mien.toml").write_text(
-        "[watch]\nfps = 10\n[[source]]\nurl = 'rtsp://me:hunter2@cam/1'\nname = 'hall'\nfps = 5\n"
+        "[watch]\nfps = 10\npreview = 'blurred'\n[[source]]\nurl = 'rtsp://me:hunter2@cam/1'\nname = 'hall'\nfps = 5\n"
         "mask = [[0.5, 0, 0.25, 1], [[0, 0], [0.5, 0], [0, 0.5]]]\n[[source]]\nurl = 'demo'\nloop = true\n"
+        "preview = 'off'\n"
     )
     hall, demo = load().source
     assert (hall.name, hall.fps, demo.name, demo.fps, demo.loop) == ("hall", 5, None, None, True)
     assert hall.mask == (((0.5, 0), (0.75, 0), (0.75, 1), (0.5, 1)), ((0, 0), (0.5, 0), (0, 0.5)))
+    assert [load().overridden(one).watch.preview for one in (hall, demo)] == ["blurred", "off"]
     assert "rtsp://***@cam/1" in effective(load())
     assert "hunter2" not in effective(load())
 

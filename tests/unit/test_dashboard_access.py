@@ -98,11 +98,12 @@ def test_what_is_kept_is_hashed_and_its_owners_alone(door: Door, tokens: dict[st
 MARKER = "/api/v1/markers/01970000-0000-7000-8000-000000000000"
 REPORT = f"/api/v1/reports/{'0' * 32}"
 MATRIX: list[tuple[str, str, dict[str, int]]] = [
-    # 422, 503 and 404: let in, and found nothing asked for, no store, marker or report
+    # 422, 503 and 404: let in, and found nothing asked for, no store, preview, marker or report
     ("GET", "/api/v1/health", {"nobody": 200, "wrong": 200, "viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/openapi.json", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/me", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/sources", {"viewer": 200, "editor": 200, "admin": 200}),
+    ("GET", "/api/v1/sources/lobby/preview", {"viewer": 404, "editor": 404, "admin": 404}),
     ("GET", "/api/v1/metrics", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/summary", {"viewer": 503, "editor": 503, "admin": 503}),
     ("GET", "/api/v1/timeline", {"viewer": 503, "editor": 503, "admin": 503}),
@@ -141,6 +142,7 @@ def test_the_matrix_has_every_route(door: Door) -> None:
     document = door.client.get("/v1/openapi.json").json()
     routes = {(method.upper(), f"/api{path}") for path, methods in document["paths"].items() for method in methods}
     tried = {(method, re.sub(r"/[0-9a-f-]{32,}$", "/{key}", path)) for method, path, _ in MATRIX}
+    tried = {(method, path.replace("/lobby/", "/{source}/")) for method, path in tried}
     assert routes == tried - {("GET", "/api/v1/openapi.json")}
 
 

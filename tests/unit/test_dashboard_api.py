@@ -169,7 +169,7 @@ def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
     assert set(document["paths"]) == {
         "/v1/health", "/v1/me", "/v1/sources", "/v1/summary", "/v1/timeline", "/v1/observations", "/v1/markers",
         "/v1/markers/{key}", "/v1/analyze", "/v1/export", "/v1/live", "/v1/metrics", "/v1/uploads", "/v1/reports",
-        "/v1/reports/{key}", "/v1/demo",
+        "/v1/reports/{key}", "/v1/demo", "/v1/sources/{source}/preview",
     }  # fmt: skip
     assert "#/components/schemas/ErrorBody" in str(document["paths"]["/v1/summary"]["get"]["responses"]["422"])
 

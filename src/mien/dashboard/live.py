@@ -284,7 +284,8 @@ class Listener:
             kind = state.stats.preview if state.stats else None
             if kind not in SHOWN or (state.picture and state.picture.age_s < PICTURE_EVERY_S):
                 return
-            state.picture = Picture(next(self._numbers), clock.monotonic(), kind, checked(payload))
+            jpeg = checked(payload)
+            state.picture = Picture(next(self._numbers), clock.monotonic(), kind, jpeg)
 
     def _state(self, source: str) -> LiveSource:
         if source in self._sources:

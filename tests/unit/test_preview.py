@@ -1,0 +1,191 @@
+"""The preview: small, rare, of the newest frame alone, and without the faces where they are to be hidden."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.config import Settings
+from mien.config_tables import SourceSettings
+from mien.edge import preview as preview_module
+from mien.edge.preview import MAX_BYTES, MAX_SIZE, BlurredPreview, Preview, checked, preview_of
+from mien.observation import Face, Observation, Probabilities, new_id
+from mien.vision.faces import Detector, crop
+from mien.vision.sources import Frame, Image
+
+NEUTRAL = Probabilities(0, 0, 0, 0, 0, 0, 1)
+NOISE = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), np.uint8)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Move the preview's clock on by so many seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(preview_module.clock, "monotonic", lambda: now[0])
+
+    def pass_by(seconds: float) -> None:
+        now[0] += seconds
+
+    return pass_by
+
+
+def noted(preview: Preview, image: Image, *boxes: tuple[int, int, int, int], session: str = "", at: float = 0) -> None:
+    faces = [Face(number, box, 0.9, None, NEUTRAL) for number, box in enumerate(boxes)]
+    height, width = image.shape[:2]
+    preview.note(
+        Frame(image, 0, at, None),
+        Observation(new_id(), "lobby", session, 0, None, at, 0, width, height, "mien-1@00000000", 5.0, faces),
+    )
+
+
+def decoded(picture: bytes | None) -> Image:
+    assert picture
+    return np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def test_there_is_none_unless_it_is_asked_for() -> None:
+    lobby = SourceSettings(url="0", preview="plain")
+    settings = Settings()
+    assert settings.watch.preview == "off"
+    assert preview_of(settings) is None
+    assert isinstance(preview_of(settings.overridden(lobby)), Preview)
+    blurred = Settings(watch={"preview": "blurred"})  # type: ignore[arg-type]
+    assert isinstance(preview_of(blurred.overridden(SourceSettings(url="0"))), BlurredPreview)
+    assert preview_of(blurred.overridden(SourceSettings(url="0", preview="off"))) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "small"),
+    [((1280, 720), (320, 180)), ((720, 1280), (270, 480)), ((160, 120), (160, 120)), ((4000, 9), (320, 1))],
+)
+def test_it_is_small_and_keeps_its_shape(size: tuple[int, int], small: tuple[int, int]) -> None:
+    preview = Preview()
+    noted(preview, np.resize(NOISE, (size[1], size[0], 3)))
+    picture = preview.picture()
+    assert decoded(picture).shape[1::-1] == small
+    assert checked(picture or b"") == picture
+
+
+def test_however_much_is_seen_it_has_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    preview = Preview()
+    noted(preview, NOISE[:480, :320])
+    sharp = preview.picture()
+    assert sharp
+    monkeypatch.setattr(preview_module, "MAX_BYTES", len(sharp) - 1)
+    for most, some in ((len(sharp) - 1, True), (100, False)):
+        monkeypatch.setattr(preview_module, "MAX_BYTES", most)
+        preview = Preview()
+        noted(preview, NOISE[:480, :320])
+        picture = preview.picture()
+        assert (picture is not None) == some
+        assert len(picture or b"") <= most
+
+
+def test_one_comes_a_second_of_a_frame_that_is_new(clock: Callable[[float], None]) -> None:
+    preview = Preview()
+    assert preview.picture() is None
+    noted(preview, NOISE)
+    assert preview.picture()
+    noted(preview, NOISE)
+    clock(0.9)
+    assert preview.picture() is None, "not so soon"
+    clock(0.2)
+    assert preview.picture()
+    clock(1.1)
+    assert preview.picture() is None, "the same frame once more"
+    noted(preview, NOISE)
+    clock(2.1)
+    assert preview.picture() is None, "taken too long ago, as while the broker was away"
+    noted(preview, NOISE)
+    preview.forget()
+    assert preview.picture() is None, "paused"
+
+
+def test_a_face_that_was_lost_a_moment_ago_stays_hidden(clock: Callable[[float], None]) -> None:
+    preview, face = BlurredPreview(), (400, 200, 240, 280)
+
+    def hidden() -> bool:
+        clock(1.1)
+        small = decoded(preview.picture())
+        return bool(small[60:110, 110:150].std() < 0.5 * small[:40, :80].std())
+
+    noted(preview, NOISE, face, session="a", at=5.0)
+    assert hidden()
+    noted(preview, NOISE, session="a", at=5.5)
+    assert hidden()
+    noted(preview, NOISE, session="a", at=6.5)
+    assert not hidden()
+    noted(preview, NOISE, face, session="a", at=7.0)
+    noted(preview, NOISE, session="b", at=0.0)
+    assert not hidden(), "a video that begins anew begins without it"
+
+
+def detail(crops: Image) -> Image:
+    """Return how much there is to see in the middle of each face: eyes, nose, mouth."""
+    return np.array([cv2.Laplacian(face[8:40, 8:40], cv2.CV_32F).var() for face in crops])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("photo", "found"), [("one-face.jpg", 1), ("five-faces.jpg", 5), ("group-5.jpg", 7)])
+def test_nobody_can_be_recognised_also_where_the_pipeline_found_nobody(samples: Path, photo: str, found: int) -> None:
+    image = np.asarray(cv2.imread(str(samples / photo)), np.uint8)
+    boxes = Detector().detect_closely(image).boxes
+    pictures = []
+    for preview in (Preview(), BlurredPreview()):
+        noted(preview, image)
+        pictures.append(decoded(preview.picture()))
+    plain, blurred = pictures
+    places = boxes * (plain.shape[1] / image.shape[1])
+    assert len(places) == found
+    sharp, soft = (detail(crop(picture, places)) for picture in (plain, blurred))
+    assert (soft < sharp / 4).all(), (sharp, soft)
+    seen = np.abs(plain.astype(int) - blurred).max(2) > 40
+    for x, y, width, height in places.round().astype(int):
+        assert seen[max(0, y) : y + height, max(0, x) : x + width].any()
+    assert seen.mean() < 0.35, "the rest of the picture is as it was"
+
+
+def jpeg(width: int = 32, height: int = 24, *options: int) -> bytes:
+    return cv2.imencode(".jpg", np.resize(NOISE, (height, width, 3)), options)[1].tobytes()
+
+
+def test_only_a_small_baseline_jpeg_is_taken_for_one() -> None:
+    assert checked(jpeg(*MAX_SIZE, cv2.IMWRITE_JPEG_QUALITY, 30))
+    hostile = {
+        "wide": jpeg(MAX_SIZE[0] + 1),
+        "high": jpeg(32, MAX_SIZE[1] + 1),
+        "long": jpeg() + bytes(MAX_BYTES),
+        "progressive": jpeg(32, 24, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        "png": cv2.imencode(".png", NOISE[:24, :32])[1].tobytes(),
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "page": b"\xff\xd8\xff<script>alert(1)</script>",
+        "empty": b"",
+        "cut": jpeg()[:100],
+        "endless": b"\xff\xd8" + b"\xff\xe0\x00\x00" * 5000,
+    }
+    for name, payload in hostile.items():
+        with pytest.raises(ValueError, match="a preview"):
+            pytest.fail(f"{name} is taken") if checked(payload) else None
+
+
+def test_damaged_ones_are_refused_or_bounded() -> None:
+    chance, good = random.Random(3), jpeg()
+    taken = 0
+    for _ in range(5000):
+        payload = bytearray(good)
+        for _ in range(chance.randrange(1, 4)):
+            payload[chance.randrange(200)] = chance.randrange(256)
+        cut = bytes(payload[: chance.randrange(300, len(payload))])
+        try:
+            checked(cut)
+        except ValueError:
+            continue
+        taken += 1
+        shown = cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR)
+        assert shown is None or (shown.shape[1] <= MAX_SIZE[0] and shown.shape[0] <= MAX_SIZE[1])
+    assert 500 < taken < 4500
