@@ -23,14 +23,18 @@ PACKAGES = ["bqemulator==1.4.0", "duckdb==1.5.5", "numpy"]
 
 def install() -> str:
     """Make the environment if need be, and return why that cannot be; empty when it is there."""
-    if (PROGRAMS / "complete").exists():
+    complete = PROGRAMS / "complete"
+    if complete.exists():
+        complete.touch()
         return ""
+    if sys.version_info < (3, 11):
+        return "the BigQuery emulator takes Python 3.11"
     pip = [PROGRAMS / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
     for command in ([sys.executable, "-m", "venv", PROGRAMS], pip):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return f"the BigQuery emulator cannot be installed: {done.stderr.strip()[-300:]}"
-    (PROGRAMS / "complete").touch()
+    complete.touch()
     return ""
 
 

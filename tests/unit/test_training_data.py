@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from pathlib import Path
 from typing import Any
@@ -210,5 +211,11 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="has no column Usage, emotion, pixels"):
         load(tmp_path / "other.csv")
+    (tmp_path / "endless.csv").write_text("emotion," + "a" * (csv.field_size_limit() + 1))
+    with pytest.raises(InputError, match=r"endless.csv', line 1: field larger than field limit"):
+        load(tmp_path / "endless.csv")
+    (tmp_path / "nul.csv").write_bytes(b"emotion\0,pixels")  # Python 3.10 reads none, later ones do
+    with pytest.raises(InputError, match=r"line contains NUL|has no column"):
+        load(tmp_path / "nul.csv")
     with pytest.raises(InputError, match="holds no faces"):
         load(write_csv(tmp_path / "empty.csv", []))

@@ -194,7 +194,10 @@ def _linked(path: Path, folder: Path) -> str:
     """Return the name under which a report's folder has a file that lies elsewhere."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = free_name(folder, path.name)
-    (folder / name).symlink_to(path)
+    try:
+        (folder / name).symlink_to(path)
+    except OSError:  # Windows lets few users make one
+        (folder / name).hardlink_to(path)
     return name
 
 

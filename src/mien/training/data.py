@@ -198,13 +198,13 @@ def _parquet(path: Path) -> Iterator[Row]:
 def _csv(path: Path) -> Iterator[Row]:
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file)
-        header = [name.strip() for name in next(reader, [])]
-        missing = {"emotion", "pixels", "Usage"} - set(header)
-        if missing:
-            began = str(header)[:80]
-            raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {began}")
-        at = {name: header.index(name) for name in ("emotion", "pixels", "Usage")}
         try:
+            header = [name.strip() for name in next(reader, [])]
+            missing = {"emotion", "pixels", "Usage"} - set(header)
+            if missing:
+                began = str(header)[:80]
+                raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {began}")
+            at = {name: header.index(name) for name in ("emotion", "pixels", "Usage")}
             for row in reader:
                 where = f"'{path}', line {reader.line_num}"
                 if len(row) != len(header):
