@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,6 +13,8 @@ from feeding import Camera, broker, publishing
 from playwright.sync_api import expect
 from visits import Visit
 
+from mien.config import load
+from mien.edge.watch import run_watch
 from mien.stores.base import open_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
@@ -77,3 +80,42 @@ def test_live_faces_arrive_and_the_page_says_when_the_broker_goes_and_comes_back
     with broker(mosquitto, broker_port), publishing(broker_port, [camera]):
         expect(status).to_contain_text("Live")
         expect(card).to_contain_text("Online")
+
+
+@pytest.mark.data
+def test_a_preview_is_shown_where_it_is_switched_on_and_goes_with_its_source(
+    serve: Serve, visit: Open, home: Path, mosquitto: str, broker_port: int, samples: Path
+) -> None:
+    home.mkdir()
+    film = {"url": str(samples / "one-face.mp4"), "loop": True}
+    listed = [{**film, "name": "lobby", "preview": "blurred"}, {**film, "name": "hall"}]
+    broker_at = {"host": "127.0.0.1", "port": broker_port}
+    settings = load({"home": home.parent / "edge", "broker": broker_at, "source": listed, "watch": {"fps": 5}})
+    stop = threading.Event()
+    watching = threading.Thread(target=run_watch, args=(settings, [], stop))
+    with broker(mosquitto, broker_port):
+        watching.start()
+        try:
+            address = serve(MIEN_BROKER__HOST="127.0.0.1", MIEN_BROKER__PORT=str(broker_port))
+            page = visit(address).page
+            card, other = page.locator("#source-lobby"), page.locator("#source-hall")
+            image = card.locator(".stage > img")
+            expect(image).to_be_visible()
+            expect(image).to_have_attribute("alt", "What lobby sees. Preview, faces blurred")
+            expect(card.locator(".stage > p")).to_have_text("Preview, faces blurred")
+            assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [320, 180]
+            expect(image).not_to_have_attribute("src", image.get_attribute("src") or "")
+            expect(card.locator(".stage .face")).to_have_count(1)
+            expect(other).to_contain_text("1 face")
+            expect(other.locator("img")).to_have_count(0)
+            kept = page.request.get(f"{address}/api/v1/sources/lobby/preview")
+            assert (kept.headers["content-type"], kept.headers["cache-control"]) == ("image/jpeg", "no-store")
+            assert kept.body().startswith(b"\xff\xd8\xff")
+            assert page.request.get(f"{address}/api/v1/sources/hall/preview").status == 404
+            told = {one["source"]: one["preview"] for one in page.request.get(f"{address}/api/v1/sources").json()}
+            assert told == {"lobby": "blurred", "hall": "off"}
+        finally:
+            stop.set()
+            watching.join()
+        expect(card).to_contain_text("Offline")
+        expect(image).to_have_count(0)

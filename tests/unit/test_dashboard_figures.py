@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 
 from mien.dashboard import cards, checks, tables
 from mien.dashboard.charts import SHOWN, stream, timeline_figure
-from mien.dashboard.live import Queue, Stats
+from mien.dashboard.live import PICTURE_S, Picture, Queue, Stats
 from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.system import last_lines
 from mien.dashboard.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
@@ -279,6 +280,20 @@ def test_a_card_shows_availability_faces_and_where_they_stand() -> None:
     assert "Offline" in cards.source_now(gone)
     assert cards.source_foot(gone, KOLKATA, NOW) == "<span>Last seen 23 Oct 2026, 19:33</span>"
     assert "Unclear" in cards.source_now(state._replace(newest=observe(NOW, emotion=None)))
+
+
+def test_a_preview_is_told_of_while_it_is_new_and_its_source_is_there() -> None:
+    state = SourceState("lobby", True, NOW, NOW, NOW, 7, None, None)
+
+    def told(state: SourceState, age_s: float = 0.0, kind: str = "blurred") -> object:
+        return cards.preview(state, Picture(7, time.monotonic() - age_s, kind, b""))
+
+    assert told(state) == {"number": 7, "words": "Preview, faces blurred"}
+    assert told(state, kind="plain") == {"number": 7, "words": "Preview, faces visible"}
+    assert cards.PREVIEW_S < PICTURE_S, "who is told of one must still get it"
+    assert told(state, cards.PREVIEW_S + 1) is None
+    assert told(state._replace(online=False)) is None
+    assert cards.preview(state, None) is None
 
 
 def listening(**state: object) -> Any:
