@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer.main
@@ -15,7 +15,7 @@ import typer.main
 import mien
 from mien.cli import app
 from mien.config import TABLES, fields
-from mien.observation import Observation, Stored, decode, encode
+from mien.observation import Observation, Stored, TopicKind, decode, encode
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -53,7 +53,7 @@ def test_every_setting_is_in_the_table() -> None:
         assert field.description in page
 
 
-@pytest.mark.parametrize("kind", ["observations", "stored", "available", "stats", "set", "state"])
+@pytest.mark.parametrize("kind", get_args(TopicKind))
 def test_every_topic_is_documented(kind: str) -> None:
     assert f"`<prefix>/<source>/{kind}`" in read("reference/topics.md")
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from mien.config import Settings
+from mien.config import Settings, without_password
 from mien.errors import MienError
 
 __all__ = ["Finding", "diagnose"]
@@ -132,6 +132,17 @@ def _camera(_: Settings) -> Result:
     return "ok", "camera 0 opens"
 
 
+def _preview(settings: Settings) -> Result:
+    kinds = {"what is not listed": settings.watch.preview} | {
+        source.name or without_password(source.url): settings.overridden(source).watch.preview
+        for source in settings.source
+    }
+    sent = [f"{name}: {kind}" for name, kind in kinds.items() if kind != "off"]
+    if not sent:
+        return "ok", "off: no picture leaves this machine (watch.preview)"
+    return "note", f"small pictures are sent to the broker, as watch.preview asks ({', '.join(sent)})"
+
+
 def _window(_: Settings) -> Result:
     if importlib.util.find_spec("tkinter") is None:
         return "note", "tkinter is missing, so `--window` cannot open: on Debian, apt install python3-tk"
@@ -148,5 +159,6 @@ LOOKS: dict[str, Callable[[Settings], Result]] = {
     "ports": _ports,
     "store": _store,
     "camera": _camera,
+    "preview": _preview,
     "window": _window,
 }

@@ -21,6 +21,7 @@ from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.edge.preview import MAX_BYTES
 from mien.edge.watch import run_watch
+from mien.errors import BrokerError
 from mien.vision.sources import Frame
 from ports import unused_port
 
@@ -130,3 +131,22 @@ def test_what_is_no_preview_of_a_source_that_sends_some_is_ignored(
     finally:
         listener.stop()
         said.close()
+
+
+def test_a_broker_that_refuses_the_topic_takes_nothing_else_away(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe = Connection.subscribe
+
+    def refusing(self: Connection, topic: str) -> None:
+        if topic.endswith("/preview"):
+            raise BrokerError("the broker does not let this be subscribed to")
+        subscribe(self, topic)
+
+    monkeypatch.setattr(Connection, "subscribe", refusing)
+    listener = Listener(home)
+    listener.start()
+    try:
+        wait_for(lambda: listener.connected)
+    finally:
+        listener.stop()
