@@ -161,6 +161,7 @@ class _Watcher:
         """Bring what was analysed to disk, and to the broker if that is done by `end` on the monotonic clock."""
         if self._thread.ident is not None:
             self._thread.join()
+        self._hold_back()
         try:
             if not self._publisher.drain(max(0.0, end - time.monotonic())):
                 left = self._outbox.counts.depth

@@ -204,7 +204,7 @@ window.mien = (() => {
       if (!mark) {
         mark = document.createElement("div");
         mark.className = "face";
-        mark.ariaHidden = "true"; // the rows beside it say the same
+        mark.setAttribute("aria-hidden", "true"); // the words beside it say the same
         mark.dataset.key = face.key;
         mark.append(document.createElement("span"));
         place.append(mark);
