@@ -23,7 +23,7 @@ import torch
 from mien.edge import model_store
 from mien.errors import ConfigError, InputError, MienError, MissingExtraError
 from mien.training import curves
-from mien.training.checkpoints import last_checkpoint, load_checkpoint
+from mien.training.checkpoints import RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
 from mien.training.train import train
 
@@ -225,4 +225,4 @@ def test_checkpoint_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("hello")
     with pytest.raises(InputError, match="is no checkpoint of Mien's"):
         load_checkpoint(tmp_path / "text.ckpt")
-    assert last_checkpoint(str(tmp_path / "nowhere")) is None
+    assert RunFolder(str(tmp_path / "nowhere")).checkpoints() == []

@@ -31,6 +31,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx", weights, np.zeros(len(EMOTIONS)))
 
 
+@pytest.fixture
+def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the API, which takes the shipped model, take the tiny one, so that the tests pass with any weights."""
+    from mien.vision import emotions, pipeline
+
+    monkeypatch.setattr(emotions, "_file", lambda path: Path(path) if path else tiny_model)
+    pipeline.shared_models.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def always(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, float], Classifier]:
     """Makes a model that gives one emotion the same probability whatever it sees, and the others the rest."""

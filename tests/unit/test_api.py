@@ -17,14 +17,7 @@ from mien.table import COLUMNS
 from mien.vision.annotate import write_picture
 from mien.vision.demo import Demo
 
-
-@pytest.fixture(autouse=True)
-def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the API, which takes the shipped model, take the tiny one, so that the tests pass with any weights."""
-    from mien.vision import emotions, pipeline
-
-    monkeypatch.setattr(emotions, "_file", lambda path: Path(path) if path else tiny_model)
-    pipeline.shared_models.cache_clear()
+pytestmark = pytest.mark.usefixtures("tiny_by_default")
 
 
 def test_what_is_public_is_there_and_nothing_is_missing() -> None:

@@ -15,15 +15,9 @@ from mien.observation import EMOTIONS
 from mien.vision.annotate import write_picture
 from mien.vision.demo import Demo
 
+pytestmark = pytest.mark.usefixtures("tiny_by_default")
+
 BLANK = np.full((60, 80, 3), 90, np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.vision import emotions, pipeline
-
-    monkeypatch.setattr(emotions, "_file", lambda path: Path(path) if path else tiny_model)
-    pipeline.shared_models.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from mien.dashboard.problems import ApiError
 
-__all__ = ["KEY", "LOCAL", "ROLES", "STILL", "Admin", "Editor", "Role", "Viewer", "Who", "may", "needs", "who_asks"]
+__all__ = ["KEY", "LOCAL", "ROLES", "STILL", "Editor", "Role", "Viewer", "Who", "may", "needs", "who_asks"]
 
 Role = Literal["viewer", "editor", "admin"]
 
@@ -75,5 +75,4 @@ def needs(role: Role) -> Callable[..., Awaitable[Who]]:
 
 Viewer = Annotated[Who, Depends(needs("viewer"))]
 Editor = Annotated[Who, Depends(needs("editor"))]
-Admin = Annotated[Who, Depends(needs("admin"))]
 """Parameters of routes that take a role: they give who asks."""

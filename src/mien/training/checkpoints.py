@@ -23,7 +23,7 @@ from mien.training.config import TrainConfig
 from mien.training.loop import Training
 from mien.training.model import EmotionNet, SingleHead, fold
 
-__all__ = ["Publisher", "RunFolder", "last_checkpoint", "load_checkpoint"]
+__all__ = ["Publisher", "RunFolder", "load_checkpoint"]
 
 
 class RunFolder:
@@ -142,12 +142,6 @@ class Publisher(callbacks.Callback):
 def _newest_and_best(entry: dict[str, Any], best: dict[str, Any] | None) -> dict[str, Any]:
     better = best is None or best["epoch"] >= entry["epoch"] or entry["accuracy"] > best["accuracy"]
     return {"latest": entry, "best": entry if better else best}
-
-
-def last_checkpoint(out: str) -> str | None:
-    """Return the newest checkpoint of a run, or None."""
-    found = RunFolder(out).checkpoints()
-    return found[-1] if found else None
 
 
 def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:

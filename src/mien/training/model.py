@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.observation import EMOTIONS
 
-__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "count_macs", "deepen", "fold", "predict"]
+__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "deepen", "fold", "predict"]
 
 HEADS = ("fer2013", "ferplus")
 INPUT_SIZE = 48
@@ -155,18 +155,3 @@ def predict(net: EmotionNet, pixels: np.ndarray, batch: int = 256) -> dict[str, 
             for head, logits in net(torch.from_numpy(pixels[start : start + batch]).float()[:, None]).items():
                 collected[head].append(logits.float().numpy())
     return {head: np.concatenate(parts) for head, parts in collected.items()}
-
-
-def count_macs(net: nn.Module) -> int:
-    """Return the multiply-accumulates of one face through the convolutions and linear layers."""
-    total = 0
-
-    def add(module: nn.Module, _: object, output: Tensor) -> None:
-        nonlocal total
-        total += output[0].numel() * module.weight[0].numel()  # type: ignore[index]
-
-    hooks = [m.register_forward_hook(add) for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    net.eval()(torch.zeros(1, 1, INPUT_SIZE, INPUT_SIZE))
-    for hook in hooks:
-        hook.remove()
-    return total
