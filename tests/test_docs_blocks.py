@@ -16,9 +16,11 @@ import pytest
 import typer.main
 import yaml
 
+import mien
 from doc_blocks import PAGES, ROOT, Block, arguments, blocks, mentioned, prose, words
 from mien.cli import app
 from mien.config import load
+from mien.training.config import read
 
 OTHERS = {
     ".", "aws", "cd", "createdb", "createuser", "curl", "docker", "gcloud", "git", "jq", "kubectl", "mosquitto_pub",
@@ -104,8 +106,10 @@ def check_other(found: list[str], command: str) -> None:
 
 def check_extras(command: str) -> None:
     known = re.findall(r"(?m)^(\w+) = \[", (ROOT / "pyproject.toml").read_text().split("[project.optional-dep")[1])
-    for extras in re.findall(r"mien\[([\w,]+)\]", command):
-        assert set(extras.split(",")) <= set(known), f"{command}: there is no such extra"
+    for extras in re.findall(r"(?:mien|\.|\.whl)\[([\w,]+)\]|--extra (\w+)", command):
+        assert set("".join(extras).split(",")) <= set(known), f"{command}: there is no such extra"
+    for version in re.findall(r"mien-([\d.]+)-py3-none-any\.whl", command):
+        assert version == mien.__version__, f"{command}: this is Mien {mien.__version__}"
 
 
 def check_script(given: list[str], command: str) -> None:
@@ -170,3 +174,11 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_no_command_hides_in_a_block_without_a_fence(page: Path) -> None:
     assert not re.findall(r"(?m)^ {4,}(?:mien|python|make|pip|git) .*", prose(page)), "put it between fences"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_recipe_that_a_page_names_holds(page: Path) -> None:
+    for name in set(re.findall(r"docs/model/recipes/\w+\.toml", page.read_text(encoding="utf-8"))):
+        recipe = read(ROOT / name)
+        assert recipe.epochs, name
+        assert f"mien train --config {name}\n" in (ROOT / name).read_text(encoding="utf-8")

@@ -139,3 +139,17 @@ def test_a_child_ends_in_order_where_to_terminate_is_to_kill(monkeypatch: pytest
         monkeypatch.undo()
         assert child.stdout.read() == b"in order\n"
     assert child.returncode == 0
+
+
+def test_a_report_has_its_media_where_symbolic_links_are_not_allowed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reporting = pytest.importorskip("mien.dashboard.reporting")
+
+    def refused(*_: object) -> None:
+        raise OSError(22, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    (tmp_path / "film.mp4").write_bytes(b"film")
+    name = reporting._linked(tmp_path / "film.mp4", tmp_path / "report")
+    assert (tmp_path / "report" / name).read_bytes() == b"film"
