@@ -30,7 +30,7 @@ def install() -> str:
     if sys.version_info < (3, 11):
         return "the BigQuery emulator takes Python 3.11"
     pip = [PROGRAMS / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
-    for command in ([sys.executable, "-m", "venv", PROGRAMS], pip):
+    for command in ([sys.executable, "-m", "venv", "--clear", PROGRAMS], pip):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return f"the BigQuery emulator cannot be installed: {done.stderr.strip()[-300:]}"
