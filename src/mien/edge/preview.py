@@ -33,8 +33,8 @@ FRESH_S = 2.0
 """A frame that is older is no preview any more, in seconds: so none is sent long after it was taken."""
 
 SUSPICION = 0.3
-"""The detector's confidence from which something is hidden. Of 28 faces in four group photos, shrunk to MAX_SIZE, it
-finds 27 at 0.3 and 24 at the usual 0.7; and eight more places are hidden."""
+"""The detector's confidence from which something is hidden. Measured: of the 28 faces in four photos, shrunk to
+MAX_SIZE, it finds 27 at 0.3 and 24 at the usual 0.7; and eight more places are hidden."""
 
 QUALITIES = (75, 50, 25)
 """Of JPEG, tried in this order until the picture is small enough."""
