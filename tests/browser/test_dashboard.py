@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from feeding import Camera, broker, publishing
 from playwright.sync_api import expect
-from visits import Visit
+from visits import Visit, serious
 
 from mien.config import load
 from mien.edge.watch import run_watch
@@ -106,6 +106,7 @@ def test_a_preview_is_shown_where_it_is_switched_on_and_goes_with_its_source(
             assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [320, 180]
             expect(image).not_to_have_attribute("src", image.get_attribute("src") or "")
             expect(card.locator(".stage .face")).to_have_count(1)
+            assert serious(page) == []
             expect(other).to_contain_text("1 face")
             expect(other.locator("img")).to_have_count(0)
             kept = page.request.get(f"{address}/api/v1/sources/lobby/preview")

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from feeding import until
 from playwright.sync_api import Page, expect
-from visits import Served, Visit, keep
+from visits import Served, Visit, keep, serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
 
@@ -39,13 +38,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         until(lambda scheme=scheme: (brightness(page) < 60) == (scheme == "dark"))  # type: ignore[misc]
-        found = Axe().run(page).response["violations"]
-        serious = [
-            f"{one['id']}: {one['help']} {[node['html'][:160] for node in one['nodes'][:3]]}"
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], scheme
+        assert serious(page) == [], scheme
         if screenshots:
             name = path.partition("?")[0].strip("/") or "live"
             keep(page, screenshots / f"{name}{'-dark' * (scheme == 'dark')}.webp", seeded.home)

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
@@ -29,6 +30,15 @@ class Served:
     address: str
     home: Path
     store: Store
+
+
+def serious(page: Page) -> list[str]:
+    """Return what axe finds on the page that is serious or worse."""
+    return [
+        f"{one['id']}: {one['help']} {[node['html'][:160] for node in one['nodes'][:3]]}"
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def keep(page: Page, path: Path, home: Path | None = None) -> None:
