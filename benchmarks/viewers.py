@@ -165,12 +165,12 @@ def shown(browser: Browser, address: str, home: Path, rounds: int) -> Times:
     for choice in wanted[:10]:
         context = browser.new_context()
         page = context.new_page()
+        page.add_init_script(KNOWN)
         began = time.perf_counter()
         page.goto(f"{address}/history?{query(choice)}", wait_until="commit")
-        page.locator("#plot-sketch path, #none p").first.wait_for(state="visible")
-        known.append(1000 * (time.perf_counter() - began))
         page.locator("#plot .scatterlayer .trace, #none p").first.wait_for(state="visible")
         opened.append(1000 * (time.perf_counter() - began))
+        known.append(page.evaluate("window.known"))
         began = time.perf_counter()
         page.goto(f"{address}/history?{query(choice)}", wait_until="commit")
         page.locator("#plot .scatterlayer .trace, #none p").first.wait_for(state="visible")
@@ -189,6 +189,13 @@ def shown(browser: Browser, address: str, home: Path, rounds: int) -> Times:
         "click until the chart is drawn": (list(drawn), [], None),
     }
 
+
+KNOWN = """new MutationObserver((_, observer) => {
+    if (!document.querySelector("#plot-sketch path, #none p")) return;
+    observer.disconnect();
+    requestAnimationFrame(() => (window.known = performance.now()));
+}).observe(document, { childList: true, subtree: true })"""
+"""Notes when the first picture with figures and bands is drawn, in ms from the navigation's beginning."""
 
 CHANGE = """(text) => new Promise((done) => {
     const { take } = mien, began = performance.now();

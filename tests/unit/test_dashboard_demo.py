@@ -39,7 +39,7 @@ def processes(home: Path) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            files = [str(file.readlink()) for file in (folder / "fd").iterdir()]
+            files = [os.path.realpath(file) for file in (folder / "fd").iterdir()]  # also where one is just closed
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue

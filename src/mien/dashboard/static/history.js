@@ -12,7 +12,11 @@
   const shown = new Map(); // by id: what was drawn last
   let plotly = null;
   const load = () => (plotly ??= import("nicegui-plotly").then((module) => module.Plotly));
-  document.addEventListener("DOMContentLoaded", load); // it is large: begin at once
+  document.addEventListener("DOMContentLoaded", () => { // it is large: fetch it at once, but run it after the first picture
+    const { imports } = JSON.parse(document.querySelector("script[type=importmap]").textContent);
+    document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: imports["nicegui-plotly"] }));
+  });
+  const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 
   const waiting = new Map(); // by id: what is to be drawn; what comes meanwhile takes its place
   functions.plot = (given) => {
@@ -58,6 +62,7 @@
   });
 
   async function draw(id) {
+    if (!plotly) await painted();
     const Plotly = await load();
     await held;
     const given = waiting.get(id);
