@@ -187,7 +187,7 @@ class Queries:
         try:
             stored = {info.source: info for info in await self._shared(("sources",), 2.0, lambda s: s.sources())}
             if not self.listener.connected:
-                await self._shared(("seconds",), 0.9, self._read_seconds)
+                await self._shared(("seconds",), 0.4, self._read_seconds)
         except StoreError:
             pass
         now = datetime.now(timezone.utc)
@@ -229,7 +229,7 @@ class Queries:
     async def _catch_up(self) -> None:
         """Read what the store has of the last seconds; without it do with what the broker says, if it is there."""
         try:
-            await self._shared(("seconds",), 0.9, self._read_seconds)
+            await self._shared(("seconds",), 0.4, self._read_seconds)
         except StoreError:
             if not self.listener.connected:
                 raise

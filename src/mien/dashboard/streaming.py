@@ -21,7 +21,7 @@ from mien.dashboard.who import STILL, needs
 
 __all__ = ["Streams", "streaming"]
 
-TICK_S = 0.5
+TICK_S = 0.25
 SOURCES_S = 1.0
 """At most so often the sources are told; their newest observations at each tick."""
 
