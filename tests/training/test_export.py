@@ -11,10 +11,12 @@ pytest.importorskip("torch")
 import numpy as np
 import onnx
 import torch
+from torch.nn import functional
 
 from mien.errors import InputError, ModelError
 from mien.training import data, quantise
 from mien.training import export as exporting
+from mien.training.checkpoints import load_checkpoint
 from mien.training.export import Calibration, calibrate, check, export, round_weights, to_onnx
 from mien.training.model import EmotionNet, SingleHead, fold, predict
 from mien.vision.emotions import Classifier
@@ -72,6 +74,31 @@ def test_file_answers_as_torch_does(net: EmotionNet, head: str, tmp_path: Path) 
     contract = classifier.contract
     assert (contract.name, contract.temperature, contract.abstain_below) == ("tried", 0.7, 0.4)
     assert (contract.trained_on, contract.licence, contract.input_size) == ("noise", "Apache-2.0", 48)
+
+
+def test_a_model_that_looks_twice_averages_a_larger_face_and_its_mirror_image(net: EmotionNet, tmp_path: Path) -> None:
+    config = {"data": "faces", "out": "run", "size": 56, "mirror": True}
+    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, tmp_path / "000.ckpt")
+    twice = round_weights(fold(load_checkpoint(tmp_path / "000.ckpt")[0]))
+    model = to_onnx(twice, "fer2013", Calibration(0.7, 0.4), name="tried", trained_on="noise")
+    assert check(model, SingleHead(twice, "fer2013", 0.7), FACES) <= 1e-4
+    (tmp_path / "model.onnx").write_bytes(model)
+    classifier = Classifier.load(tmp_path / "model.onnx")
+    mirrored = np.ascontiguousarray(FACES[:, :, ::-1])
+    answers = classifier.classify(FACES)
+    np.testing.assert_allclose(classifier.classify(mirrored), answers, atol=1e-4)
+    np.testing.assert_allclose(classifier.classify(FACES[:1]), answers[:1], atol=1e-4)
+
+    once = round_weights(fold(net))
+    larger = [
+        functional.interpolate(torch.from_numpy(view).float()[:, None], (56, 56), mode="bilinear")
+        for view in (FACES, mirrored)
+    ]
+    with torch.no_grad():
+        logits = sum(once(view)["fer2013"] for view in larger) / 2
+    np.testing.assert_allclose(answers, torch.softmax(logits / 0.7, 1).numpy(), atol=1e-4)
+    assert classifier.contract.input_size == 48, "who uses the model need not know"
 
 
 def test_file_that_answers_otherwise_is_refused(net: EmotionNet) -> None:

@@ -76,7 +76,7 @@ def test_a_run_starts_from_another_and_learns_from_it(dataset: Path, tmp_path: P
 
 def test_a_deeper_network_begins_with_what_a_trained_one_knows() -> None:
     torch.manual_seed(3)
-    trained, deeper = EmotionNet().eval(), EmotionNet.sized(1.0, (2, 3, 4)).eval()
+    trained, deeper = EmotionNet().eval(), EmotionNet(depths=(2, 3, 4)).eval()
     for norm in (module for module in trained.modules() if isinstance(module, torch.nn.BatchNorm2d)):
         torch.nn.init.normal_(norm.running_mean)  # as after training
         torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)

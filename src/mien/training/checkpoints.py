@@ -154,7 +154,7 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
         with fsspec.open(str(path)) as file:
             kept = torch.load(file, map_location="cpu", weights_only=True)
         config = _config(kept["hyper_parameters"]["config"])
-        net = EmotionNet.sized(config.width, config.depths)
+        net = EmotionNet.of(config)
         net.load_state_dict(
             {key.removeprefix("net."): value for key, value in kept["state_dict"].items() if key.startswith("net.")}
         )

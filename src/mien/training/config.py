@@ -45,6 +45,9 @@ class TrainConfig:
         class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
         width: Channels, as a multiple of 48, 96 and 192 in the three stages.
         depths: Blocks in each of the three stages; more than `start_from` has begin by passing on what they get.
+        size: The side in pixels to which a face is enlarged before the network sees it.
+        mirror: Whether the model answers for a face and its mirror image together, in twice the time; training itself
+            takes no longer.
         ferplus_weight: The weight of the head that learns the FER+ votes; 0 where there are no votes.
         ema_decay: Of the averaged weights, which are the ones kept.
         small_size: The side in pixels of the faces in the first half of the run (progressive resizing).
@@ -74,9 +77,11 @@ class TrainConfig:
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     depths: tuple[Depth, Depth, Depth] = (1, 2, 2)
+    size: Annotated[int, Field(ge=48, le=96)] = 48
+    mirror: bool = False
     ferplus_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     ema_decay: Share = 0.998
-    small_size: Annotated[int, Field(ge=16, le=48)] = 36
+    small_size: Annotated[int, Field(ge=16, le=96)] = 36
     rotate: Annotated[float, Field(ge=0, le=180)] = 12.0
     zoom: Share = 0.12
     shift: Share = 0.08

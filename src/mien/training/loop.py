@@ -20,7 +20,7 @@ from mien.observation import EMOTIONS
 from mien.training.augmentation import augment
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
-from mien.training.model import HEADS, INPUT_SIZE, EmotionNet
+from mien.training.model import HEADS, EmotionNet
 
 __all__ = ["Training"]
 
@@ -53,7 +53,7 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dataclasses.asdict(config)})
         self.config = config
-        net = EmotionNet.sized(config.width, config.depths)
+        net = EmotionNet.of(config)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.soft: np.ndarray | None = None
         self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
@@ -116,7 +116,7 @@ class Training(lightning.LightningModule):
         torch.manual_seed(int(drawn[0]))  # for dropout
         generator = torch.Generator().manual_seed(int(drawn[1]))
         small = self.current_epoch < config.epochs // 2
-        faces = augment(pixels, config.small_size if small else INPUT_SIZE, config, generator)
+        faces = augment(pixels, config.small_size if small else config.size, config, generator)
         logits = self.net(faces.contiguous(memory_format=torch.channels_last))
         likely = torch.log_softmax(logits["fer2013"].float(), 1)
         loss = -(self._targets(indices, labels) * self.weights * likely).sum(1).mean()

@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.observation import EMOTIONS
+from mien.training.config import TrainConfig
 
 __all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "deepen", "fold", "predict"]
 
@@ -62,6 +63,8 @@ class EmotionNet(nn.Module):
         widths: Channels of each stage; a stage after the first halves the resolution.
         depths: Blocks in each stage.
         dropout: Before the heads.
+        size: The side in pixels to which faces are enlarged when not training; training takes them as they come.
+        mirror: Whether, when not training, it answers for a face and its mirror image together.
     """
 
     def __init__(
@@ -69,9 +72,12 @@ class EmotionNet(nn.Module):
         widths: tuple[int, ...] = WIDTHS,
         depths: tuple[int, ...] = (1, 2, 2),
         dropout: float = 0.2,
+        *,
+        size: int = INPUT_SIZE,
+        mirror: bool = False,
     ) -> None:
         super().__init__()
-        self.depths = depths
+        self.depths, self.size, self.mirror = depths, size, mirror
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         )
@@ -86,12 +92,23 @@ class EmotionNet(nn.Module):
         self.heads = nn.ModuleDict({head: nn.Linear(channels, len(EMOTIONS)) for head in HEADS})
 
     @classmethod
-    def sized(cls, width: float, depths: tuple[int, ...]) -> EmotionNet:
-        """Return an untrained network with so many times the channels of `WIDTHS`, in steps of 8, and these depths."""
-        return cls(tuple(max(8, round(channels * width / 8) * 8) for channels in WIDTHS), depths)
+    def of(cls, config: TrainConfig) -> EmotionNet:
+        """Return the untrained network that a run asks for: its channels are those of `WIDTHS` in steps of 8."""
+        widths = tuple(max(8, round(channels * config.width / 8) * 8) for channels in WIDTHS)
+        return cls(widths, config.depths, size=config.size, mirror=config.mirror)
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""
+        if self.training:
+            return self._scores(pixels)
+        if self.size != INPUT_SIZE:
+            pixels = functional.interpolate(pixels, (self.size, self.size), mode="bilinear", align_corners=False)
+        if not self.mirror:
+            return self._scores(pixels)
+        both = self._scores(torch.cat([pixels, pixels.flip(3)]))
+        return {head: scores.reshape(2, -1, len(EMOTIONS)).mean(0) for head, scores in both.items()}
+
+    def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
         x = (pixels / 255 - MEAN) / STD
         x = self.blocks(self.stem(x))  # (B, C, H/8, W/8)
         x = self.dropout(x.mean((2, 3)))  # (B, C)
