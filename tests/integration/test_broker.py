@@ -182,6 +182,13 @@ def test_a_port_in_use_that_was_not_asked_for_is_passed_by(
     assert f"port {port} is in use: the broker takes {ready[0].port}" in caplog.text
 
 
+def test_the_state_folder_may_be_called_anything(tmp_path: Path, free_port: int) -> None:
+    stopping = threading.Event()
+    home = tmp_path / 'Zoë\'s "日本" $x'
+    run_broker(settings(home, broker={"port": free_port}), stopping, lambda _: stopping.set())
+    assert (home / "broker" / "jetstream").is_dir()
+
+
 def test_a_server_that_does_not_start_tells_why(tmp_path: Path, free_port: int) -> None:
     (tmp_path / "broker").mkdir()
     (tmp_path / "broker" / "jetstream").write_text("a file where a folder should be")

@@ -109,7 +109,7 @@ def run_broker(
     with alone(folder / "lock", refusal):
         listen = settings.broker.listen
         address = _address(settings, listen)
-        paths = {name: json.dumps(str(folder.absolute() / name)) for name in ("nats.log", "jetstream")}
+        paths = {name: _quoted(folder / name) for name in ("nats.log", "jetstream")}
         values = address._asdict() | {
             "log": paths["nats.log"],
             "jetstream": paths["jetstream"],
@@ -117,7 +117,7 @@ def run_broker(
             "tls": _server_tls(settings),
         }
         config = folder / "nats.conf"
-        write_private(config, CONFIG.format(listen=listen, **values).encode())
+        write_private(config, CONFIG.format(listen=listen, **values).encode(errors="surrogateescape"))
         server: Server | None = Server(config, address.host, address.port)
         try:
             write_private(settings.home / "broker.json", _rendezvous(settings, address))
@@ -244,8 +244,12 @@ def _server_tls(settings: Settings) -> str:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot use the certificate '{certificate}' with the key '{key}': {error}") from error
-    named = {name: json.dumps(str(path.absolute())) for name, path in (("cert_file", certificate), ("key_file", key))}
-    return f"  tls {{ cert_file: {named['cert_file']}, key_file: {named['key_file']}, timeout: 5 }}\n"
+    return f"  tls {{ cert_file: {_quoted(certificate)}, key_file: {_quoted(key)}, timeout: 5 }}\n"
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as the server's configuration has it, which knows no escapes for letters beyond ASCII."""
+    return json.dumps(str(path.absolute()), ensure_ascii=False)
 
 
 def _pinned(certificate: str) -> ssl.SSLContext:
