@@ -87,7 +87,7 @@ def hearing(home: Settings, kind: TopicKind) -> Iterator[list[bytes]]:
         connection.acknowledge(message.mid)
         heard.append(message.payload)
 
-    connection = Connection(find_broker(home), "hearing", on_message=note)
+    connection = Connection(find_broker(home), f"hearing-{kind}", on_message=note)
     connection.subscribe(topic(home.broker.prefix, "cam", kind))
     yield heard
     connection.close()
@@ -146,6 +146,19 @@ def test_a_retained_request_is_refused_at_the_next_connection(home: Settings) ->
         assert "had retained it" in (state.error or "")
         assert not remote.paused
         assert set_remotely(home, "cam", {"fps": 3}, WITHIN_S).error is None
+
+
+def test_a_request_of_qos_0_is_answered_on_the_connection_that_it_came_on(home: Settings) -> None:
+    with source(home) as remote, hearing(home, "available") as heard, hearing(home, "state") as states:
+        wait_for(lambda: heard[-1:] == [b"online"] and states)
+        sender = Connection(find_broker(home), "sender")
+        sender.offer(topic(home.broker.prefix, "cam", "set"), b'{"pause": true}')
+        wait_for(lambda: remote.paused and len(states) == 2)
+        sender.publish(topic(home.broker.prefix, "cam", "set"), b'{"pause": false, "id": "second"}')
+        wait_for(lambda: decode_state(states[-1]).id == "second", WITHIN_S)
+        sender.close()
+        assert b"offline" not in heard
+        assert len(states) == 3, "each connection begins with the state"
 
 
 def test_a_source_that_may_not_be_set_says_so(home: Settings) -> None:

@@ -21,7 +21,7 @@ from mien.edge import credentials
 from mien.edge.broker import find_broker, run_broker
 from mien.edge.connection import Connection
 from mien.edge.fleet import listen, set_remotely
-from mien.edge.outbox import Outbox
+from mien.edge.outbox import Outbox, open_outbox
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
@@ -340,3 +340,22 @@ def test_forwarders_divide_the_work_by_source(tmp_path: Path, free_port: int) ->
     assert stored_seqs(tmp_path, "yard") == {}
     assert sum(map(len, stored_seqs(tmp_path / "second", "yard").values())) == 20
     stop_all()
+
+
+@pytest.mark.mosquitto
+def test_what_the_broker_refuses_is_told_and_kept(
+    outside: Callable[..., dict[str, Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    home = settings(tmp_path, outbox={"delivery": "published"}, broker=outside("door"))
+    outbox = open_outbox(home, "lobby")
+    publisher = Publisher(outbox, "lobby", home)
+    session = new_id()
+    for seq in range(3):
+        outbox.append(observation("lobby", session, seq))
+    wait_for(lambda: "not authorized" in caplog.text)
+    publisher.close()
+    counts = outbox.counts
+    outbox.close()
+    assert (counts.taken, counts.confirmed, counts.depth) == (3, 0, 3)
+    assert caplog.text.count("refuses a message (not authorized): check what user 'door' may publish there") == 1

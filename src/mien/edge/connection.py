@@ -80,6 +80,7 @@ class Connection:
         keepalive_s: A connection that is silent for twice as long, in seconds, is lost.
         on_message: Called with each message that comes; it is acknowledged by `acknowledge` alone.
         on_acknowledged: Called with the number of a message that the broker has acknowledged.
+        on_refused: Called with the number of a message that the broker did not take; the log says so once.
         on_lost: Called once when the connection is lost.
 
     Attributes:
@@ -103,6 +104,7 @@ class Connection:
         keepalive_s: int = 15,
         on_message: Callable[[paho.MQTTMessage], None] = lambda _: None,
         on_acknowledged: Callable[[int], None] = lambda _: None,
+        on_refused: Callable[[int], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = address
@@ -110,7 +112,8 @@ class Connection:
         self.resumed = self.shares = False
         self._client_id, self._persistent, self._will = client_id, persistent, will
         self._in_flight, self._keepalive_s = in_flight, keepalive_s
-        self._on_message, self._on_acknowledged, self._on_lost = on_message, on_acknowledged, on_lost
+        self._on_message, self._on_lost = on_message, on_lost
+        self._on_acknowledged, self._on_refused, self._refusing = on_acknowledged, on_refused, False
         self._subscribed: dict[int, bool] = {}
         self._offered: paho.MQTTMessageInfo | None = None
         self._answered = threading.Condition()
@@ -146,7 +149,8 @@ class Connection:
 
     def acknowledge(self, number: int) -> None:
         """Tell the broker that a message is done with."""
-        self._client.ack(number, 1)
+        if number:  # one of QoS 0 has none, and brokers throw out who answers it
+            self._client.ack(number, 1)
 
     def close(self) -> None:
         """Say goodbye, so that the will stays unpublished, and end the thread."""
@@ -223,9 +227,21 @@ class Connection:
         if self._will is not None:
             client.will_set(self._will[0], self._will[1], qos=1, retain=True)
         client.on_message = lambda _client, _data, message: self._on_message(message)
-        client.on_publish = lambda _client, _data, number, _reason, _properties: self._on_acknowledged(number)
+        client.on_publish = self._note_answer
         client.on_subscribe = self._note_subscription
         return client
+
+    def _note_answer(self, _client: Any, _data: Any, number: int, reason: ReasonCode, _: Any) -> None:
+        """Take note of what became of a message; only brokers that speak MQTT 5 can say that they refuse one."""
+        if not reason.is_failure:
+            self._on_acknowledged(number)
+            return
+        if not self._refusing:
+            self._refusing = True
+            user = f"user '{self.address.username}'" if self.address.username else "who has no user name"
+            log.warning("the broker at %s refuses a message (%s): check what %s may publish there",
+                        self.address, str(reason).lower(), user)  # fmt: skip
+        self._on_refused(number)
 
     def _note_subscription(self, _client: Any, _data: Any, number: int, reasons: list[ReasonCode], _: Any) -> None:
         with self._answered:

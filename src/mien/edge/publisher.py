@@ -84,6 +84,7 @@ class Publisher:
         self._stop = threading.Event()
         self._messages: deque[Any] = deque(maxlen=10_000)
         self._acknowledged: deque[int] = deque()
+        self._refused: deque[int] = deque()
         self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
         self._confirmed_at = 0.0
         self._newest = outbox.inherited
@@ -135,7 +136,7 @@ class Publisher:
 
     def _connect(self) -> Connection:
         # new ones, for what a connection that hung may still say is of no concern to the next
-        self._messages, self._acknowledged = deque(maxlen=10_000), deque()
+        self._messages, self._acknowledged, self._refused = deque(maxlen=10_000), deque(), deque()
         connection = Connection(
             find_broker(self._settings),
             f"mien-watch-{self._source}",
@@ -144,6 +145,7 @@ class Publisher:
             keepalive_s=self._settings.broker.keepalive_s,
             on_message=self._note(self._messages),
             on_acknowledged=self._note(self._acknowledged),
+            on_refused=self._note(self._refused),
             on_lost=self._wake.set,
         )
         try:
@@ -245,6 +247,9 @@ class Publisher:
                     self._frontier = max(self._frontier, sent.turn)
 
     def _take_acknowledgements(self) -> None:
+        while self._refused:  # these stay in the outbox, and are tried again
+            self._in_flight.pop(self._refused.popleft(), None)
+            self._moved_at = time.monotonic()
         while self._acknowledged:
             row = self._in_flight.pop(self._acknowledged.popleft(), None)
             if row is None:
