@@ -18,7 +18,7 @@ from mien.vision.annotate import VideoWriter, annotate, write_picture
 from mien.vision.hiding import Hiding
 from mien.vision.looks import Always, Closely
 from mien.vision.parallel import observe_all
-from mien.vision.photos import Photos, matching
+from mien.vision.photos import Photos, is_there, matching
 from mien.vision.pipeline import Pipeline, shared_models
 from mien.vision.selection import selected
 from mien.vision.sources import Image, Source, open_source
@@ -116,7 +116,7 @@ def analyze_paths(
 
 
 def _expanded(spec: str) -> list[str]:
-    return [spec] if "://" in spec else [str(match) for match in matching(Path(spec)) or [Path(spec)]]
+    return [spec] if not spec or "://" in spec else [str(match) for match in matching(Path(spec)) or [Path(spec)]]
 
 
 def _open(spec: str) -> Source:
@@ -134,18 +134,17 @@ def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> 
     Raises:
         InputError: An input is missing, or an output would overwrite one or cannot hold what is to go into it.
     """
-    paths = [Path(spec) for spec in specs if "://" not in spec]
-    for path in paths:
-        if str(path) != "demo" and not path.exists():
-            raise InputError(f"cannot analyse '{path}': there is no such file or folder")
+    for spec in specs:
+        if spec != "demo" and "://" not in spec and not is_there(spec):
+            raise InputError(f"cannot analyse '{spec}': there is no such file or folder")
         for out in (output, annotate):
-            if out and out.exists() and path.exists() and out.samefile(path):
+            if out and is_there(out) and is_there(spec) and out.samefile(spec):
                 raise InputError(f"cannot write '{out}': it is what is to be analysed")
     if not annotate:
         return
     if annotate.suffix.lower() not in (*PICTURES, ".mp4"):
         raise InputError(f"cannot write '{annotate}': its name must end in .mp4 or {', '.join(PICTURES)}")
-    if len(specs) != 1 or any(path.is_dir() for path in paths):
+    if len(specs) != 1 or Path(specs[0]).is_dir():
         raise InputError(f"cannot write '{annotate}': only one photo or one video can be drawn at a time")
 
 

@@ -373,7 +373,9 @@ def _address(broker: str | None) -> dict[str, Any]:
     if broker is None:
         return {}
     host, _, port = broker.rpartition(":") if ":" in broker else (broker, "", "")
-    return {"host": host, **({"port": port} if port else {})}
+    if ":" in host and not host.endswith("]"):  # an IPv6 address alone
+        host, port = broker, ""
+    return {"host": host.strip("[]"), **({"port": port} if port else {})}
 
 
 def _stop_on_signals() -> threading.Event:

@@ -54,7 +54,7 @@ NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 class BrokerSettings(Section):
     """The MQTT broker that watch and forward talk to."""
 
-    host: str | None = Field(None, description="An outside broker's host; without one, the built-in broker is used.")
+    host: str | None = Field(None, min_length=1, description="An outside broker's host; default: the built-in broker.")
     port: int | None = Field(None, ge=1, le=65535, description="Default 1883; the next free one if that is taken.")
     listen: str = Field(
         "127.0.0.1", description="Where the built-in broker listens; 0.0.0.0 for other machines, after `mien secrets`."

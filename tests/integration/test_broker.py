@@ -18,7 +18,7 @@ from parts import Part, kill, settings, start, stop, wait_for
 from mien.edge import credentials
 from mien.edge.broker import BrokerAddress, find_broker, run_broker
 from mien.edge.connection import Connection
-from mien.errors import BrokerError
+from mien.errors import BrokerError, MienError
 
 
 @pytest.fixture
@@ -156,6 +156,12 @@ def test_a_second_one_on_the_same_folder_is_refused(broker: object, tmp_path: Pa
         run_broker(settings(tmp_path), threading.Event())
 
 
+def test_a_lock_that_cannot_be_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / "broker" / "lock").mkdir(parents=True)
+    with pytest.raises(MienError, match=r"cannot write '.*lock': is a directory"):
+        run_broker(settings(tmp_path), threading.Event())
+
+
 def test_a_port_in_use_that_was_asked_for_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -201,6 +207,8 @@ def test_what_is_no_broker_is_told() -> None:
         address = BrokerAddress(*deaf.getsockname())
     with pytest.raises(BrokerError, match=f"no broker at {address}: connection refused"):
         Connection(address, "test")
+    with pytest.raises(BrokerError, match=r"no broker at a\.\.b:1883: that is no host's name"):
+        Connection(BrokerAddress("a..b", 1883), "test")
 
 
 def test_what_speaks_another_protocol_is_told() -> None:

@@ -257,6 +257,13 @@ def test_nothing_there(tmp_path: Path, home: Path, free_port: int) -> None:
         model_store.pull(f"http://127.0.0.1:{free_port}/run", home)
     with pytest.raises(InputError, match="cannot read 'nosuch://run"):
         model_store.pull("nosuch://run", home)
+    with pytest.raises(InputError, match=r"cannot read 'http://\[bad/latest.json'"):
+        model_store.pull("http://[bad", home)
+    with pytest.raises(MienError, match=r"cannot read 'http://127.*/läufe/latest\.json'"):
+        model_store.pull(f"http://127.0.0.1:{free_port}/läufe", home)
+    with pytest.raises(MienError, match=r"cannot read 'http://\*\*\*@127") as caught:
+        model_store.pull(f"http://joe:s3cret@127.0.0.1:{free_port}/run", home)
+    assert "s3cret" not in str(caught.value)
 
 
 @contextlib.contextmanager

@@ -170,6 +170,10 @@ def test_what_is_bound_to_fail_is_refused_before_any_work(settings: Settings, fi
     before = film.read_bytes()
     for paths, output, annotate, said in (
         ([film, tmp_path / "missing.mp4"], tmp_path / "o.csv", None, "no such file"),
+        ([film, ""], tmp_path / "o.csv", None, "no such file"),
+        ([tmp_path / ("a" * 300 + ".jpg")], tmp_path / "o.csv", None, "no such file"),
+        ([film], tmp_path / ("a" * 300 + ".csv"), None, "file name too long"),
+        ([film], None, tmp_path / ("a" * 300 + ".mp4"), "file name too long"),
         ([film], tmp_path / "o.xlsx", None, "must end in"),
         ([film], tmp_path / "no" / "o.csv", None, "no such file"),
         ([film], tmp_path / "o.csv", tmp_path / "o.avi", "must end in"),

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 import mien
-from mien.cli import app
+from mien.cli import _address, app
 
 COMMANDS = [
     "up",
@@ -89,6 +89,8 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
         (["forward", "--store", "sqlite:////proc/none/mien.db", "--once"], 1, "/proc/none"),
         (["forward", "--store", "sqlite:///text.mp4", "--once"], 1, "text.mp4"),
         (["watch", "demo", "--broker", "localhost:99999"], 2, "broker.port"),
+        (["watch", ""], 2, "cannot open ''"),
+        (["forward", "--broker", ":1883", "--once"], 2, "setting 'broker.host'"),
         (["watch", "demo", "--preview", "soft"], 2, "input should be 'off', 'blurred' or 'plain', but it is 'soft'"),
         (["dashboard", "--port", "x"], 2, "--port"),
         (["--config", "open.toml", "broker"], 2, "mien secrets"),
@@ -111,6 +113,20 @@ def test_bad_input_gets_one_line_and_its_exit_code(tmp_path: Path, arguments: li
     assert done.stderr.startswith("mien: ")
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port"),
+    [
+        ("broker.local", "broker.local", None),
+        ("broker.local:1884", "broker.local", "1884"),
+        ("[fe80::1]:1884", "fe80::1", "1884"),
+        ("[fe80::1]", "fe80::1", None),
+        ("fe80::1", "fe80::1", None),
+    ],
+)
+def test_a_broker_is_named_by_host_and_port(given: str, host: str, port: str | None) -> None:
+    assert _address(given) == {"host": host, **({"port": port} if port else {})}
 
 
 def test_a_taken_port_asked_for_by_name_is_refused(tmp_path: Path) -> None:

@@ -123,6 +123,9 @@ def test_what_is_no_video_says_so_in_one_line(tmp_path: Path, capfd: pytest.Capt
         (folder, "no photo"),
         (subtitles, "holds no picture"),
         ("nonsense://x", "nothing here reads 'nonsense'"),
+        ("", "there is no such file"),
+        ("rtsp://[bad", "it is no URL"),
+        (f"{'a' * 300}.mp4", "there is no such file"),
     ):
         with pytest.raises(InputError, match=said) as caught:
             open_source(str(spec))

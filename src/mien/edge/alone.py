@@ -49,6 +49,8 @@ def alone(path: Path, refusal: MienError) -> Iterator[None]:
         handle = lock(path)
     except BlockingIOError as error:
         raise refusal from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         yield
     finally:
@@ -66,9 +68,15 @@ def in_turn(path: Path, refusal: MienError, patience_s: float = 30.0) -> Iterato
             if time.monotonic() > end:
                 raise refusal from error
             time.sleep(0.02)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         else:
             break
     try:
         yield
     finally:
         os.close(handle)
+
+
+def _unwritable(path: Path, error: OSError) -> MienError:
+    return MienError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}; whose is it?")

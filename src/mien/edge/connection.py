@@ -63,7 +63,7 @@ class BrokerAddress(NamedTuple):
     tls: ssl.SSLContext | None = None
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Connection:
@@ -199,6 +199,8 @@ class Connection:
         except OSError as error:
             why = error.strerror or str(error)
             raise BrokerError(f"no broker at {self.address}: {why[:1].lower()}{why[1:]}") from error
+        except ValueError as error:
+            raise BrokerError(f"no broker at {self.address}: that is no host's name") from error
         client.loop_start()
         with self._answered:
             self._answered.wait_for(lambda: answers or self.lost.is_set(), ANSWER_S)

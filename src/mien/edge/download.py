@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import string
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from mien.config import without_password
 from mien.errors import InputError, MienError, MissingExtraError
 
 __all__ = ["download"]
@@ -31,14 +34,15 @@ def download(url: str, limit: int) -> bytes:
     read: Callable[[str, int], bytes] = {"file": _read_file, "http": _read_http, "https": _read_http}.get(
         protocol, _read_fsspec
     )
+    shown = without_password(url)
     try:
         content = read(url, limit + 1)
     except FileNotFoundError as error:
-        raise InputError(f"there is no '{url}': expected the folder of a run of `mien train`") from error
+        raise InputError(f"there is no '{shown}': expected the folder of a run of `mien train`") from error
     except (OSError, http.client.HTTPException) as error:
-        raise MienError(f"cannot read '{url}': {error}; check the address and your rights to it") from error
+        raise MienError(f"cannot read '{shown}': {error}; check the address and your rights to it") from error
     if len(content) > limit:
-        raise InputError(f"'{url}' is larger than the {limit >> 20} MB allowed")
+        raise InputError(f"'{shown}' is larger than the {limit >> 20} MB allowed")
     return content
 
 
@@ -48,7 +52,14 @@ def _read_file(url: str, limit: int) -> bytes:
 
 
 def _read_http(url: str, limit: int) -> bytes:
+    shown = without_password(url)
     try:
+        if "@" in urllib.parse.urlsplit(url).netloc:
+            raise InputError(f"cannot read '{shown}': http and https are read without user and password here")
+    except ValueError as error:
+        raise InputError(f"cannot read '{shown}': it is no address ({str(error).lower()})") from error
+    try:
+        url = urllib.parse.quote(url, safe=string.printable)
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  # `download` lets only http(s) here
             content: bytes = answer.read(limit)
     except urllib.error.HTTPError as error:

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from mien.config import Settings, VisionSettings
+from mien.config import Settings, VisionSettings, without_password
 from mien.errors import InputError, MienError, ModelError
 from mien.vision.emotions import Classifier
 
@@ -104,19 +104,20 @@ def pull(url: str, home: Path, *, which: Literal["best", "latest"] = "best", hea
     from mien.edge.download import download
 
     folder = url.removesuffix("latest.json").rstrip("/")
+    shown = without_password(folder)
     try:
         run = msgspec.json.decode(download(f"{folder}/latest.json", MAX_INDEX), type=Run)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"'{folder}/latest.json' is not what `mien train` writes: {error}") from error
+        raise InputError(f"'{shown}/latest.json' is not what `mien train` writes: {error}") from error
     epochs = run.ferplus if head == "ferplus" else run
     if epochs is None:
-        raise InputError(f"the run at '{folder}' has no model of the FER+ votes: its data held none; pull fer2013")
+        raise InputError(f"the run at '{shown}' has no model of the FER+ votes: its data held none; pull fer2013")
     wanted = epochs.latest if which == "latest" else epochs.best
     content = download(f"{folder}/{wanted.model}", MAX_MODEL)
     digest = hashlib.sha256(content).hexdigest()
     if digest != wanted.sha256:
         raise ModelError(
-            f"'{folder}/{wanted.model}' is damaged: its sha256 is {digest[:12]}…, expected {wanted.sha256[:12]}…; the "
+            f"'{shown}/{wanted.model}' is damaged: its sha256 is {digest[:12]}…, expected {wanted.sha256[:12]}…; the "
             "model of this machine stays as it was. Try again, or copy the run anew"
         )
     models = home / "models"
@@ -124,9 +125,9 @@ def pull(url: str, home: Path, *, which: Literal["best", "latest"] = "best", hea
         models.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = models / f"{digest}.part"
         part.write_bytes(content)
-        model_id = _tried(part, f"{folder}/{wanted.model}")
+        model_id = _tried(part, f"{shown}/{wanted.model}")
         part.replace(_file(home, digest))
-        installed = Installed(model_id, digest, f"{folder}/{wanted.model}", wanted.epoch, wanted.accuracy)
+        installed = Installed(model_id, digest, f"{shown}/{wanted.model}", wanted.epoch, wanted.accuracy)
         before = _pointer(home, head)
         if before.current is None or before.current.sha256 != digest:
             _point(home, head, Pointer(installed, before.current))

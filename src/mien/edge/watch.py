@@ -293,7 +293,7 @@ class _Leftovers:
 def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[SourceSettings]:
     """Return what is to be watched: what was named, or else what the settings list."""
     known = {source.name: source for source in settings.source if source.name}
-    found = [known.get(spec) or SourceSettings(url=spec) for spec in specs] or list(settings.source)
+    found = [known.get(spec) or SourceSettings.model_construct(url=spec) for spec in specs] or list(settings.source)
     if not found:
         raise UsageError(
             "nothing to watch: name a camera, a stream, a video or demo, or list sources as [[source]] in mien.toml; "

@@ -102,8 +102,11 @@ class VideoWriter:
         self._container: Any = None
         self._stream: Any = None
         self._last, self._step, self._first_s = -1, 0, 0.0
-        if path.is_dir() or not path.parent.is_dir():
-            raise InputError(f"cannot write video '{path}': it is a folder, or lies in none")
+        try:
+            if path.is_dir() or not path.parent.is_dir():
+                raise InputError(f"cannot write video '{path}': it is a folder, or lies in none")
+        except OSError as error:
+            raise InputError(f"cannot write video '{path}': {(error.strerror or str(error)).lower()}") from error
         self._sound = Sound(sound) if sound else None
 
     def write(self, image: Image, offset_s: float) -> None:

@@ -7,6 +7,7 @@ gives a frame for each. A photo among others that cannot be read is passed over;
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,18 @@ from mien.errors import InputError, MissingExtraError
 from mien.vision.decoding import decode_photo, kind_of, moves, pages_of, read_photo
 from mien.vision.sources import Frame, Image, Source
 
-__all__ = ["ENDINGS", "Colour", "Photos", "Picture", "as_image", "decode_photo", "is_photo", "matching", "read_photo"]
+__all__ = [
+    "ENDINGS",
+    "Colour",
+    "Photos",
+    "Picture",
+    "as_image",
+    "decode_photo",
+    "is_photo",
+    "is_there",
+    "matching",
+    "read_photo",
+]
 
 Picture = str | Path | Image
 """A photo's path, or an array of shape (h, w, 3), uint8."""
@@ -90,9 +102,14 @@ def is_photo(path: Path) -> bool:
     return not moves(path) if kind == "GIF" else kind is not None or path.suffix.lower() in ENDINGS
 
 
+def is_there(path: str | Path) -> bool:
+    """Return whether there is such a file or folder; of a name that is too long, or out of reach, there is none."""
+    return os.path.exists(path)  # noqa: PTH110 - that of Path raises an error then
+
+
 def matching(path: Path) -> list[Path]:
     """Return the path, or the files that it names where it is a pattern such as `2024/*.jpg`, in order."""
-    if path.exists() or not glob.has_magic(str(path)):
+    if not glob.has_magic(str(path)) or is_there(path):
         return [path]
     return sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - the pattern may be absolute
 

@@ -156,15 +156,16 @@ def _kind(spec: str) -> str:
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         known = scheme[1].lower()
         return "stream" if known in ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp") else known
-    from mien.vision.photos import is_photo, matching
+    from mien.vision.photos import is_photo, is_there, matching
 
     path = Path(spec)
-    if not path.exists() and matching(path) in ([], [path]):
+    there = is_there(spec)
+    if not spec or (not there and matching(path) in ([], [path])):
         raise InputError(
             f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "
             "a video, a photo or a folder of photos, a pattern such as *.jpg, or demo"
         )
-    return "photo" if path.is_dir() or not path.exists() or is_photo(path) else "video"
+    return "photo" if not there or path.is_dir() or is_photo(path) else "video"
 
 
 def open_camera(spec: str, name: str | None = None) -> Source:
@@ -182,7 +183,11 @@ def open_stream(spec: str, name: str | None = None) -> Source:
     from mien.vision.live import Live, is_file_behind, stream
     from mien.vision.video import Video
 
-    name = name or slug(urlsplit(spec).hostname or "stream")
+    try:
+        host = urlsplit(spec).hostname
+    except ValueError as error:
+        raise InputError(f"cannot open '{without_password(spec)}': it is no URL ({str(error).lower()})") from error
+    name = name or slug(host or "stream")
     return Video(spec, name) if is_file_behind(spec) else Live(name, stream(spec))
 
 
