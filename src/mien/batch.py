@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from mien.config import Settings, without_password
 from mien.edge import model_store
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
@@ -77,11 +79,11 @@ def analyze_paths(
         records: TableWriter | ShownTable = TableWriter(output) if output else ShownTable()
         stack.enter_context(records)
         hiding = Hiding() if blur else None
-        drawing = stack.enter_context(_Drawing(annotate, Path(specs[0]), hiding)) if annotate else None
+        drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding)) if annotate else None
         bar = stack.enter_context(progress())
         for spec in specs:
             shown = without_password(spec)
-            task = bar.add_task(shown.rpartition("/")[2], total=None)
+            task = bar.add_task(escape(shown.rpartition("/")[2]), total=None)
             try:
                 with _open(spec) as source:
                     if drawing:
@@ -151,7 +153,7 @@ def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> 
 class _Drawing:
     """Writes the annotated photo or video."""
 
-    def __init__(self, path: Path, source: Path, hiding: Hiding | None) -> None:
+    def __init__(self, path: Path, source: str, hiding: Hiding | None) -> None:
         self.path = path
         self._hiding = hiding
         self._video = VideoWriter(path, sound=source) if path.suffix.lower() == ".mp4" else None

@@ -46,6 +46,7 @@ TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSe
 
 PLAIN_HOST = r"(\[[^\]/]*\]|[^/@:?]*)(:\d*)?([/?]|$)"
 IN_QUERY = r"(?i)([?&](?:pass|passwd|password|pwd|token|key|secret)=)[^&#\s]*"
+IN_URL = IN_QUERY.replace("[?&]", "[?&;/_]")  # cameras have it in the path, too
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -309,14 +310,14 @@ def without_password(url: str) -> str:
     scheme, there, rest = url.partition("://")
     if "@" in rest and not re.match(PLAIN_HOST, rest):
         rest = f"***@{rest.rpartition('@')[2]}"
-    return scheme + there + re.sub(IN_QUERY, r"\1***", rest)
+    return scheme + there + re.sub(IN_URL if there else IN_QUERY, r"\1***", rest)
 
 
 def _line(name: str, value: Any) -> str:
     if value is None:
         return f"# {name} is not set"
     if isinstance(value, SecretStr):
-        return f'{name} = "********"'
+        return f'# {name} = "********"'
     if isinstance(value, tuple):
         return f"{name} = {json.dumps(value)}"
     if isinstance(value, bool):
@@ -332,7 +333,7 @@ def _read_file(file: Path | None) -> tuple[dict[str, Any], str]:
     if named is None and not path.exists():
         return {}, "the settings"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read the settings file '{path}': {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

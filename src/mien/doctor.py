@@ -99,7 +99,7 @@ def _broker(settings: Settings) -> Result:
 
 
 def _ports(settings: Settings) -> Result:
-    taken = []
+    taken, free = [], []
     for name, port in (("MQTT", settings.broker.port or 1883), ("dashboard", settings.dashboard.port or 8080)):
         with socket.socket() as probe:
             if os.name == "posix":  # Windows would let a port in use be bound again
@@ -108,9 +108,11 @@ def _ports(settings: Settings) -> Result:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 taken.append(f"{port} ({name})")
+            else:
+                free.append(f"{port} ({name})")
     if taken:
         return "note", f"taken: {', '.join(taken)}; unless that is Mien itself, the next free one is used"
-    return "ok", "1883 (MQTT) and 8080 (dashboard) are free" if not settings.dashboard.port else "free"
+    return "ok", f"{' and '.join(free)} are free"
 
 
 def _store(settings: Settings) -> Result:

@@ -21,7 +21,7 @@ from mien.observation import EMOTIONS, Observation, encode
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["COLUMNS", "TableWriter", "rows", "to_pandas", "to_polars"]
+__all__ = ["COLUMNS", "TableWriter", "as_text", "rows", "to_pandas", "to_polars"]
 
 COLUMNS = (
     *("file", "source", "session", "seq", "frame", "offset_s", "time", "frame_width", "frame_height"),
@@ -45,13 +45,18 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
     """
     of = observation
     time = of.time.isoformat(timespec="microseconds").replace("+00:00", "Z") if of.time else None
-    frame = (str(file), of.source, of.session, of.seq, of.frame, of.offset_s, time, of.width, of.height)
+    frame = (as_text(file), of.source, of.session, of.seq, of.frame, of.offset_s, time, of.width, of.height)
     last = (of.model, of.elapsed_ms, of.id)
     for face in of.faces:
         shares = msgspec.structs.astuple(face.probabilities)
         yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last)
     if not of.faces:
         yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
+
+
+def as_text(file: Path | str) -> str:
+    """Return a file's name as text that can be written anywhere; of a byte that is no UTF-8 the number stands there."""
+    return str(file).encode(errors="backslashreplace").decode()
 
 
 def to_polars(records: Iterable[tuple[Observation, Path | str]]) -> Any:

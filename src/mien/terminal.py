@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mien.observation import EMOTIONS, Observation
+from mien.table import as_text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,7 +52,7 @@ class ShownTable:
             table.add_column(column, justify="left" if column in ("file", "emotion") else "right")
         for observation, file in self._first:
             offset = "" if observation.offset_s is None else f"{observation.offset_s:.2f}"
-            start = (Path(file).name, str(observation.frame), offset)
+            start = (escape(as_text(Path(file).name)), str(observation.frame), offset)
             for face in observation.faces:
                 share = max(getattr(face.probabilities, emotion) for emotion in EMOTIONS)
                 track = "" if face.track is None else str(face.track)

@@ -200,6 +200,17 @@ def test_the_mood_is_that_of_all_faces_since_the_message_before() -> None:
     assert _mood([]) == {"emotion": None, "happiness": None}
 
 
+def test_a_name_that_was_given_is_not_taken_by_another(clip: Path, tmp_path: Path) -> None:
+    seen: set[tuple[str, str]] = set()
+    listed = [{"url": str(clip)}, {"url": str(clip), "name": "face", "mask": [[0, 0, 1, 1]]}]
+
+    def note(frame: Frame, observation: Observation) -> None:
+        seen.add((observation.source, "black" if not frame.image.any() else "clear"))
+
+    run_watch(settings(tmp_path, source=listed), [], threading.Event(), frame_callback=note)
+    assert seen == {("face", "black"), ("face-2", "clear")}
+
+
 def test_a_name_is_for_one_source(tmp_path: Path, clip: Path) -> None:
     with pytest.raises(UsageError, match="names one source, but 2 were given"):
         run_watch(settings(tmp_path), [str(clip), "demo"], threading.Event(), name="both")

@@ -6,6 +6,8 @@ import csv
 import functools
 import http.server
 import json
+import os
+import resource
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 from making import add_beep, beep_in, grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
@@ -116,6 +119,20 @@ def test_a_folder_of_photos_names_each_file(settings: Settings, portrait: Path, 
     assert {row["track"] for row in rows} == {""}
 
 
+def test_photos_may_be_called_anything(
+    settings: Settings, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"a\xe9[no].jpg")  # from a disk of the time before UTF-8
+    odd.write_bytes(portrait.read_bytes())
+    for name in ("out.csv", "out.parquet"):
+        analyze_paths(settings, [odd], output=tmp_path / name)
+    (row,) = read_csv(tmp_path / "out.csv")
+    assert row["file"] == f"{tmp_path}/a\\udce9[no].jpg"
+    assert pl.read_parquet(tmp_path / "out.parquet")["file"].to_list() == [row["file"]]
+    analyze_paths(settings, [odd])
+    assert "a\\udce9[no].jpg" in capsys.readouterr().out
+
+
 def test_a_pattern_stands_for_photos_and_videos(settings: Settings, film: Path, portrait: Path, tmp_path: Path) -> None:
     for name, given in (("one.jpg", portrait), ("two.mp4", film)):
         (tmp_path / name).write_bytes(given.read_bytes())
@@ -196,6 +213,20 @@ def test_an_annotated_video_has_every_frame_at_its_time(settings: Settings, film
     changes = [np.abs(a.to_ndarray(format="gray").astype(int) - b.to_ndarray(format="gray")) for a, b in pairs]
     assert all((change > 60).sum() > 500 for change in changes[:10])
     assert all((change > 60).sum() == 0 for change in changes[10:])
+
+
+def test_a_full_disk_ends_the_drawing_in_one_line_and_keeps_the_table(
+    settings: Settings, film: Path, tmp_path: Path
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        with pytest.raises(MienError, match=r"cannot (finish|go on writing) video '.*out\.mp4': file too large"):
+            analyze_paths(settings, [film], output=tmp_path / "out.csv", annotate=tmp_path / "out.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert read_csv(tmp_path / "out.csv")
 
 
 def test_an_annotated_photo(settings: Settings, portrait: Path, film: Path, tmp_path: Path) -> None:
@@ -287,7 +318,10 @@ def test_a_video_behind_a_url_is_analysed_and_its_password_told_nowhere(
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     place = f"joe:s3cret@127.0.0.1:{server.server_port}"
+    add_beep(tmp_path / "loud.mkv", film, 0.6, 0.9)
     try:
+        analyze_paths(settings, [f"http://{place}/loud.mkv"], output=tmp_path / "o.csv", annotate=tmp_path / "o.mp4")
+        assert beep_in(tmp_path / "o.mp4") == pytest.approx((0.6, 0.9), abs=0.03)
         analyze_paths(settings, [f"http://{place}/whole.mp4"], output=tmp_path / "out.csv")
         rows = read_csv(tmp_path / "out.csv")
         assert len(rows) == 15

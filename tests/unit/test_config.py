@@ -106,6 +106,7 @@ def test_sources_are_listed_as_tables() -> None:
         ("rtsp://joe:s3/cr@et@cam/1", "rtsp://***@cam/1"),
         ("rtsp://joe:s3?cret@cam", "rtsp://***@cam"),
         ("http://cam/video?user=joe&pwd=s3cret&fps=5", "http://cam/video?user=joe&pwd=***&fps=5"),
+        ("rtsp://cam:554/user=joe_password=s3cret_channel=1.sdp", "rtsp://cam:554/user=joe_password=***"),
         ("http://[fe80::1]:80/a@2x.mp4?TOKEN=s3cret", "http://[fe80::1]:80/a@2x.mp4?TOKEN=***"),
         ("sqlite:////var/lib/a@b/mien.db", "sqlite:////var/lib/a@b/mien.db"),
         ("film@home.mp4", "film@home.mp4"),
@@ -120,6 +121,20 @@ def test_what_is_shown_can_be_read_back() -> None:
     settings = load({"broker": {"prefix": "a/b"}, "watch": {"fps": 2.5}, "source": sources})
     Path("mien.toml").write_text(effective(settings))
     assert load() == settings
+
+
+def test_what_is_shown_sets_no_masked_secret_when_it_is_read_back() -> None:
+    hook = {"name": "full", "on": "drops", "webhook": "https://example.org/hunter2"}
+    settings = load({"store": {"url": "postgresql://me:hunter2@db/mien"}, "alert": [hook]})
+    Path("mien.toml").write_text(effective(settings))
+    assert '# url = "********"' in effective(settings)
+    assert load().store.url is None
+    assert load().alert[0].webhook is None
+
+
+def test_a_file_as_windows_editors_write_it_is_read() -> None:
+    Path("mien.toml").write_bytes(b"\xef\xbb\xbf[watch]\r\nfps = 5\r\n")
+    assert load().watch.fps == 5
 
 
 def test_every_setting_has_a_description() -> None:

@@ -30,6 +30,7 @@ from mien.vision.evaluated import evaluation_of
 
 NOW = datetime(2026, 11, 22, 14, 3, 21, 500_000, tzinfo=timezone.utc)
 KOLKATA = ZoneInfo("Asia/Kolkata")
+NEW_YORK = ZoneInfo("America/New_York")
 HAPPY = Probabilities(0.0, 0.0, 0.0, 0.9, 0.0, 0.0, 0.1)
 
 
@@ -223,6 +224,8 @@ def test_a_comparison_tells_the_difference() -> None:
     assert "&lt;now&gt;" in table
     assert "<td>0.40</td><td>0.20</td><td>+0.20</td>" in table
     assert "the same: 65" in cards.figures(TOTAL, TOTAL)
+    near = [Summary(10, 1, 0, (0,) * 7, (0.0, 0.0, 0.0, happy, 0.0, 0.0, 0.0)) for happy in (0.504, 0.496)]
+    assert "the same: 50" in cards.figures(*near)
     assert "–" in tables.comparison(TOTAL, EMPTY, ("a", "b"))
 
 
@@ -242,6 +245,18 @@ def test_numbers_add_fine_points_up_and_leave_empty_stretches_out() -> None:
     assert table.count('<th scope="row">') == 2
     assert "Each row: 2 minutes" in table
     assert "22 Nov 2026, 19:33</th><td>20</td><td>10</td><td>50.0</td>" in table
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [(timezone.utc, "20 Nov 2026"), (NEW_YORK, "19 Nov 2026, 19:00"), (KOLKATA, "20 Nov 2026, 05:30")],
+)
+def test_days_which_are_those_of_utc_are_told_with_the_hour_elsewhere(zone: Any, told: str) -> None:
+    day = Window(datetime(2026, 11, 20, tzinfo=timezone.utc), datetime(2026, 11, 21, tzinfo=timezone.utc), 86400)
+    line = Timeline(day, np.ones((1, COLUMNS)))
+    assert f'<th scope="row">{told}</th>' in tables.numbers(line, zone)
+    shown = timeline_figure(line, zone)["layout"]["xaxis"]["hoverformat"]
+    assert day.start.astimezone(zone).strftime(shown) == told
 
 
 def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
@@ -318,11 +333,16 @@ def test_lost_observations_are_told_of() -> None:
 
 
 def test_a_store_shows_its_size_and_never_its_password() -> None:
-    assert checks.store("sqlite:///mien.db", [], 4096, None).word == "4.1\u202fkB"
-    assert "secret" not in checks.store("postgresql://mien:secret@db/mien", [], 0, None).text
-    assert checks.store("sqlite:///none.db", [], None, StoreError("no such file")).text == "no such file"
-    assert "file" not in checks.store("", [], None, StoreError("no such file")).text  # to those who need not know
-    assert checks.store("", [], None, None).word == "Readable"
+    assert checks.store("sqlite:///mien.db", [], 4096, None, KOLKATA).word == "4.1\u202fkB"
+    assert "secret" not in checks.store("postgresql://mien:secret@db/mien", [], 0, None, KOLKATA).text
+    assert checks.store("sqlite:///none.db", [], None, StoreError("no such file"), KOLKATA).text == "no such file"
+    hidden = checks.store("", [], None, StoreError("no such file"), KOLKATA)
+    assert "file" not in hidden.text  # to those who need not know
+    assert checks.store("", [], None, None, KOLKATA).word == "Readable"
+    first = datetime(2026, 11, 22, 20, tzinfo=timezone.utc)
+    state = SourceState("lobby", False, None, first, first, 9, None, None)
+    assert "since 23 Nov 2026" in checks.store("", [state], None, None, KOLKATA).text
+    assert "since 22 Nov 2026" in checks.store("", [state], None, None, NEW_YORK).text
 
 
 def test_the_last_lines_of_all_logs_stand_in_the_order_of_their_times(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from mien.dashboard.media import find_media, list_media
 from mien.dashboard.problems import ApiError, answer_errors
 from mien.dashboard.queries import Queries, store_url
 from mien.dashboard.reporting import finished
-from mien.dashboard.uploads import PLACES, clean_name, kind_of
+from mien.dashboard.uploads import PLACES, Uploads, clean_name, kind_of
 from mien.dashboard.who import ROLES
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.reports.job import Job
@@ -343,13 +343,15 @@ def test_a_killed_process_fails_its_report_and_the_next_is_made(house: House, cl
 def test_the_media_folder_is_listed_and_never_left(tmp_path: Path) -> None:
     folder = tmp_path / "media"
     (folder / "shows").mkdir(parents=True)
-    for name in ("a.mp4", "shows/b.mkv", "shows/c.jpg", "notes.exe", ".hidden.mp4"):
+    (folder / ".trash" / "deep").mkdir(parents=True)
+    for name in ("a.mp4", "shows/b.mkv", "shows/c.jpg", "notes.exe", ".hidden.mp4", ".trash/d.mp4", ".trash/deep/e.mp4"):
         (folder / name).write_bytes(b"x")
     (tmp_path / "outside.mp4").write_bytes(b"x")
     (folder / "way-out.mp4").symlink_to(tmp_path / "outside.mp4")
     listed = list_media(folder)
     assert listed["photo"] == ["shows/", "shows/c.jpg"]
     assert {"a.mp4", "shows/", "shows/b.mkv"} <= set(listed["recording"])
+    assert not any(name.startswith(".") for name in listed["recording"])
     assert find_media(folder, "shows/b.mkv", PLACES["recording"]) == folder / "shows" / "b.mkv"
     for name in (
         "../outside.mp4",
@@ -386,3 +388,22 @@ def test_a_table_is_read_back(house: House, film: dict[str, Any]) -> None:
     (place,) = [file for file in film["files"] if file.endswith("film.faces.parquet")]
     faces = pl.read_parquet(BytesIO(house.ask("GET", place, "viewer").content))
     assert faces["film"].unique().to_list() == ["my film"]
+
+
+def test_the_room_of_an_upload_is_free_again_where_the_state_folder_has_two_names(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    uploads = Uploads(tmp_path / "home", 10)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"time\n1\n"
+
+    async def reported_on() -> None:
+        kept = await uploads.take("events.csv", parts(), "ada")
+        uploads.hand_over([kept], uploads.folder / "of-1")
+        assert uploads.held == 7
+        uploads.forget((uploads.folder / "of-1").resolve())  # as the order of a report names it
+        assert uploads.held == 0
+        uploads.drop((await uploads.take("events.csv", parts(), "ada")).key)
+
+    asyncio.run(reported_on())

@@ -230,6 +230,11 @@ def test_the_page_tells_of_consent_and_the_ban(tmp_path: Path) -> None:
     assert "No consent is recorded" in hidden.html()
     assert "Ann" not in hidden.html()
     assert "great work" not in hidden.html()
+    (tmp_path / "who.csv").write_text("speaker,track\nCarla,1\n")
+    request = MeetingRequest(Inputs((str(table),)), transcript, tmp_path / "who.csv", anonymous=2)
+    unknown = report_meeting(request, settings)
+    assert any("names 1 speaker, whom the transcript does not" in note for note in unknown.notes)
+    assert "Carla" not in unknown.html()
 
 
 def test_what_it_was_made_of_is_never_written_over(tmp_path: Path) -> None:

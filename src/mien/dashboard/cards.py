@@ -319,10 +319,11 @@ def _bar(emotion: Emotion, percent: float, classes: str) -> str:
 def _change(value: float | None, other: float | None, form: str, unit: str) -> str:
     if value is None or other is None:
         return ""
-    change, same = form.format(abs(value - other)), form.format(0)
-    if change == same:
-        return f"the same: {form.format(other)}"
-    return f"{'▲' if value > other else '▼'} {change} {unit} against {form.format(other)}"
+    shown, against = form.format(value), form.format(other)
+    if shown == against:
+        return f"the same: {against}"
+    change = form.format(abs(float(shown) - float(against)))  # of what is shown, so that the three agree
+    return f"{'▲' if value > other else '▼'} {change} {unit} against {against}"
 
 
 def _rival_top(other: Summary | None) -> str:

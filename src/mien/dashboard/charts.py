@@ -177,7 +177,8 @@ def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> N
 
 def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
     axis = {"fixedrange": True, "zeroline": False, "showline": False, "automargin": True}
-    clock = "%H:%M:%S" if window.width < 60 else "%a %d %b, %H:%M" if window.width < 86400 else "%d %b %Y"
+    day = "%d %b %Y" if window.start.astimezone(zone).utcoffset() == timedelta(0) else "%d %b %Y, %H:%M"
+    clock = "%H:%M:%S" if window.width < 60 else "%a %d %b, %H:%M" if window.width < 86400 else day
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",

@@ -71,7 +71,9 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
     return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
 
 
-def store(url: str, states: Sequence[SourceState], total: int | None, failed: StoreError | None) -> Part:
+def store(
+    url: str, states: Sequence[SourceState], total: int | None, failed: StoreError | None, zone: tzinfo
+) -> Part:
     """Return how large the store is and since when it has data.
 
     Args:
@@ -79,6 +81,7 @@ def store(url: str, states: Sequence[SourceState], total: int | None, failed: St
         states: The sources in it.
         total: Its size in bytes, if it told.
         failed: Why it cannot be asked.
+        zone: The viewer's.
     """
     if failed:
         return Part("Store", "fail", "Cannot be read", str(failed) if url else "its admin can see why")
@@ -86,7 +89,7 @@ def store(url: str, states: Sequence[SourceState], total: int | None, failed: St
     first = min((state.first for state in states if state.first), default=None)
     told = [counted(frames, "frame", "frames")]
     if first:
-        told.append(f"since {first:%d %b %Y}")
+        told.append(f"since {first.astimezone(zone):%d %b %Y}")
     if url:
         told.append(make_url(url).render_as_string(hide_password=True))
     return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))

@@ -20,11 +20,12 @@ def list_media(folder: Path | None) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"recording": [], "photo": []}
     if folder is None:
         return found
-    for place, _, files in os.walk(folder):
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         for kind, names in found.items():
             fit = [name for name in sorted(files) if _fits(name, PLACES[kind])]
             inside = Path(place).relative_to(folder)
-            if fit and inside.parts and not any(part.startswith(".") for part in inside.parts):
+            if fit and inside.parts:
                 names.append(f"{inside.as_posix()}/")
             names += [(inside / name).as_posix() for name in fit]
         if max(map(len, found.values())) > MOST:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
@@ -55,6 +56,7 @@ def answer_errors(api: FastAPI) -> None:
     api.add_exception_handler(InputError, _on_input_error)
     api.add_exception_handler(MissingExtraError, _on_missing_extra)
     api.add_exception_handler(MienError, _on_mien_error)
+    api.add_exception_handler(ClientDisconnect, _on_gone)
     api.add_exception_handler(Exception, _on_crash)
 
 
@@ -94,6 +96,11 @@ async def _on_missing_extra(_request: Request, error: Exception) -> JSONResponse
 async def _on_mien_error(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed: %s", request.method, request.url.path, error)
     return error_response(500, str(error))
+
+
+async def _on_gone(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer who went away, or who sent more than the guard lets through."""
+    return error_response(400, "the body did not arrive whole, or is too large: send it again", {"connection": "close"})
 
 
 async def _on_crash(request: Request, error: Exception) -> JSONResponse:

@@ -113,7 +113,8 @@ def marker_list(markers: Sequence[Marker], zone: tzinfo) -> str:
 
 def _line(start: datetime, row: np.ndarray, zone: tzinfo, window: Window) -> str:
     local = start.astimezone(zone)
-    clock = "%H:%M:%S" if window.width < 60 else "%d %b %Y, %H:%M" if window.width < 86400 else "%d %b %Y"
+    day = window.width >= 86400 and not (local.hour or local.minute)  # days are UTC's: elsewhere they begin at an hour
+    clock = "%H:%M:%S" if window.width < 60 else "%d %b %Y" if day else "%d %b %Y, %H:%M"
     shares = "".join(
         f"<td>{100 * row[10 + EMOTIONS.index(emotion)] / row[1]:.1f}</td>" if row[1] else "<td>–</td>"
         for emotion in SHOWN

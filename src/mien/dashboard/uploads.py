@@ -145,18 +145,19 @@ class Uploads:
     def hand_over(self, chosen: Iterable[Upload], folder: Path) -> dict[str, str]:
         """Move files to a report's folder; return the names that they have there, by their keys."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = folder.resolve()
         names: dict[str, str] = {}
         for one in chosen:
             if one.key not in names:
                 names[one.key] = free_name(folder, one.name)
                 one.path.replace(folder / names[one.key])
-                self._taken[folder] = self._taken.get(folder, 0) + one.size
+                self._taken[place] = self._taken.get(place, 0) + one.size
                 self._waiting.pop(one.key, None)
         return names
 
     def forget(self, folder: Path) -> None:
         """Delete a report's folder and what is in it."""
-        self._taken.pop(folder, None)
+        self._taken.pop(folder.resolve(), None)  # whatever name it is called by
         shutil.rmtree(folder, ignore_errors=True)
 
     def drop(self, key: str) -> None:

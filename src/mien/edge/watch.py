@@ -85,7 +85,9 @@ def run_watch(
             own = settings.overridden(listed)
             asked = own.vision.confidence, own.vision.max_side
             detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
-            opened = _open_named(listed.url, name or listed.name, watchers)
+            chosen = name or listed.name
+            taken = {watcher.name for watcher in watchers} | ({one.name for one in sources} - {chosen})
+            opened = _open_named(listed.url, chosen, taken)
             watchers.append(_Watcher(own, listed, opened, detector, model))
         log.info("%s %s", model.classifier.model_id, model.classifier.runs_on)
         leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
@@ -311,10 +313,9 @@ def _mood(shown: Sequence[Probabilities]) -> dict[str, Any]:
     return {"emotion": EMOTIONS[means.index(max(means))], "happiness": happiness}
 
 
-def _open_named(spec: str, name: str | None, watchers: Sequence[_Watcher]) -> Source:
-    """Open a source under a name that no other in this run has."""
+def _open_named(spec: str, name: str | None, taken: set[str | None]) -> Source:
+    """Open a source under a name that no other in this run has, or was given."""
     source = open_source(spec, name)
-    taken = {watcher.name for watcher in watchers}
     if source.name not in taken:
         return source
     source.close()

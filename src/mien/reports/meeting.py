@@ -73,7 +73,7 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     job.tell("finding the offset", 0)
     offset, notes = _offset(request.offset, recording, transcript)
     said = heard(recording, transcript.utterances, offset, places, request.anonymous)
-    notes += _beyond(recording, transcript, offset) + _unknown(transcript, places)
+    notes += _beyond(recording, transcript, offset) + _unknown(transcript, places, request.anonymous)
     odd = [one for one in said if one.disagrees][:PICTURES]
     times = [min((one.utterance.start + one.utterance.end) / 2, recording.seconds) for one in odd]
     shots = {} if request.anonymous else pictures_of(recording, times, settings, job, blur=request.blur)
@@ -131,9 +131,10 @@ def _beyond(recording: Recording, transcript: Transcript, offset: float) -> list
     return notes
 
 
-def _unknown(transcript: Transcript, places: list[Place]) -> list[str]:
+def _unknown(transcript: Transcript, places: list[Place], anonymous: int | None) -> list[str]:
     names = {one.speaker for one in transcript.utterances}
     strangers = sorted({place.speaker for place in places} - {name for name in names if name})
     if not strangers:
         return []
-    return [f"The mapping file names {', '.join(strangers)}, whom the transcript does not: names must be the same."]
+    named = counted(len(strangers), "speaker", "speakers") if anonymous else ", ".join(strangers)
+    return [f"The mapping file names {named}, whom the transcript does not: names must be the same."]

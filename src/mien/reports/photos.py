@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Settings
+from mien.edge import model_store
 from mien.errors import InputError, MissingExtraError
 from mien.reports.job import Job
 from mien.vision.faces import crop, sharpness
@@ -85,7 +86,7 @@ def measured(files: Sequence[Path], settings: Settings, job: Job) -> Iterator[tu
         settings: The effective settings.
         job: Hears how far it is.
     """
-    vision = settings.vision
+    vision = model_store.in_use(settings)
     models = shared_models(vision)
     folder = settings.ensure_home() / "reports"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from mien.config import Settings
+from mien.edge import model_store
 from mien.errors import InputError, MienError
 from mien.reports.job import Job
 from mien.reports.recordings import Recording
@@ -62,7 +63,7 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
         boxes: x, y, width, height in pixels.
         settings: Whose detector looks for faces.
     """
-    detector, _ = shared_models(settings.vision)
+    detector, _ = shared_models(model_store.in_use(settings))
     found = Closely(detector).detect(image).boxes.round().astype(int).tolist()
     return hide(image, [*boxes, *(tuple(box) for box in found)])
 

@@ -238,15 +238,18 @@ def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:
 def _from_lines(path: Path) -> list[Recording]:
     collected: dict[tuple[str, str], _Rows] = defaultdict(_Rows)
     wrong = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                one = decode(line)
-            except (ValueError, msgspec.MsgspecError):
-                wrong += 1
-                continue
-            if one.offset_s is not None:
-                collected[one.source, one.session].add(one, one.offset_s)
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    one = decode(line)
+                except (ValueError, msgspec.MsgspecError):
+                    wrong += 1
+                    continue
+                if one.offset_s is not None:
+                    collected[one.source, one.session].add(one, one.offset_s)
+    except OSError as error:
+        raise InputError(f"cannot read table '{path}': {(error.strerror or str(error)).lower()}") from error
     if not collected:
         raise InputError(f"cannot report on '{path}': it holds no observation of a video")
     several = len({session for _, session in collected}) > len({source for source, _ in collected})

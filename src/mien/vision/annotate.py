@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ from mien.observation import EMOTIONS, Face, Observation
 from mien.vision.colours import COLOURS
 from mien.vision.sound import Sound
 from mien.vision.sources import Image
+from mien.vision.video import reason_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -88,7 +90,7 @@ class VideoWriter:
 
     Args:
         path: The file.
-        sound: A video whose sound is to be heard with it, where an MP4 can hold that.
+        sound: A video, or the URL of one, whose sound is to be heard with it, where an MP4 can hold that.
 
     Raises:
         InputError: It cannot be written.
@@ -96,7 +98,7 @@ class VideoWriter:
 
     TICKS = 90_000
 
-    def __init__(self, path: Path, *, sound: Path | None = None) -> None:
+    def __init__(self, path: Path, *, sound: Path | str | None = None) -> None:
         self.path = path
         self._part = path.with_name(f".{path.name}.part")
         self._container: Any = None
@@ -113,6 +115,10 @@ class VideoWriter:
         """Add a picture, BGR, shape (h, w, 3), uint8, that is shown from this time on, in seconds.
 
         The first picture decides the size, and others are scaled to it; the MP4 begins at its time. Times must grow.
+
+        Raises:
+            InputError: The file cannot be made.
+            MienError: The disk is full or fails.
         """
         import av
 
@@ -130,9 +136,12 @@ class VideoWriter:
         before, self._last = self._last, max(self._last + 1, round((offset_s - self._first_s) * self.TICKS))
         self._step = self._last - max(0, before)
         frame.pts, frame.time_base = self._last, Fraction(1, self.TICKS)
-        self._container.mux(self._stream.encode(frame))
-        if self._sound:
-            self._sound.write(self._container, self._last / self.TICKS)
+        try:
+            self._container.mux(self._stream.encode(frame))
+            if self._sound:
+                self._sound.write(self._container, self._last / self.TICKS)
+        except (av.FFmpegError, OSError) as error:
+            raise MienError(f"cannot go on writing video '{self.path}': {reason_of(error)}") from error
 
     def _open(self, width: int, height: int) -> None:
         import av
@@ -141,7 +150,7 @@ class VideoWriter:
         try:
             self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"cannot write video '{self.path}': {getattr(error, 'strerror', error)}") from error
+            raise InputError(f"cannot write video '{self.path}': {reason_of(error)}") from error
         self._stream = self._container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "21"})
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, self.TICKS)
@@ -161,7 +170,7 @@ class VideoWriter:
             self._container.close()
             self._part.replace(self.path)
         except (av.FFmpegError, OSError) as error:
-            raise MienError(f"cannot finish video '{self.path}': {getattr(error, 'strerror', error)}") from error
+            raise MienError(f"cannot finish video '{self.path}': {reason_of(error)}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +183,8 @@ class VideoWriter:
                 self._finish()
         finally:
             if self._container is not None:
-                self._container.close()
+                with suppress(OSError):  # a full disk, which has been told of
+                    self._container.close()
             if self._sound:
                 self._sound.close()
             self._part.unlink(missing_ok=True)

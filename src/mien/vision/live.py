@@ -196,7 +196,7 @@ def _on_linux(device: int | str, path: str) -> Any:
     import cv2
 
     if sys.platform == "linux" and not os.path.exists(path):  # noqa: PTH110 - a device, not a file
-        raise InputError(f"cannot open camera {device}: there is no {path}; `mien doctor` lists the cameras here")
+        raise InputError(f"cannot open camera {device}: there is no {path}; `ls /dev/video*` lists the cameras here")
     cv2.setLogLevel(0)  # type: ignore[attr-defined]
     capture = cv2.VideoCapture(device)
     if not capture.isOpened():

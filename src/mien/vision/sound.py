@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mien.config import without_password
 from mien.errors import MienError
 from mien.vision.seeking import begin_of
 from mien.vision.video import open_container
@@ -25,11 +26,11 @@ class Sound:
     A line in the log says so where there is one that it cannot hold, or that cannot be read to its end.
 
     Args:
-        path: The video.
+        path: The video, or its URL.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self._shown = without_password(str(path))
         self._container: Any = None
         self._stream: Any = None
         self._copy: Any = None
@@ -45,7 +46,7 @@ class Sound:
         self._container, self._stream = container, container.streams.audio[0]
         name = self._stream.codec_context.codec.canonical_name if self._stream.codec_context else "of an unknown kind"
         if name not in KEPT:
-            log.warning("the sound of '%s' (%s) is left out: an MP4 cannot hold it as it is", path, name)
+            log.warning("the sound of '%s' (%s) is left out: an MP4 cannot hold it as it is", self._shown, name)
             self.close()
             return
         first_s = float(video.start_time * video.time_base) if video.start_time is not None else 0.0
@@ -104,7 +105,7 @@ class Sound:
                 yield packet
 
     def _stop(self) -> None:
-        log.warning("the sound of '%s' is damaged and ends early", self.path)
+        log.warning("the sound of '%s' is damaged and ends early", self._shown)
         self._next, self._packets = None, iter(())
 
     def close(self) -> None:

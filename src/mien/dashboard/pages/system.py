@@ -67,7 +67,7 @@ class System:
             checks.broker(queries.listener, zone, now),
             checks.outboxes(states),
             checks.forwarder(states, queries.listener, failed),
-            checks.store(queries.url if look.role == "admin" else "", states, await queries.size(), failed),
+            checks.store(queries.url if look.role == "admin" else "", states, await queries.size(), failed, zone),
             checks.dashboard(self._pulse.viewers, self._began, now),
         )
         parts = await status(queries, look, now) | {
