@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from making import write_model
 from PIL import Image, ImageFilter
 
 from mien.config import Settings, checked
+from mien.edge import model_store
 from mien.errors import InputError, UsageError
 from mien.observation import EMOTIONS
 from mien.reports.album import AlbumRequest, report_album
@@ -140,3 +144,17 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path, folder: Path, settings: 
             report_album(AlbumRequest((path,)), settings)
     with pytest.raises(InputError, match=r"bad\.jpg"):
         report_album(AlbumRequest((folder / "bad.jpg",)), settings)
+
+
+def test_photos_are_read_by_the_model_that_was_pulled_to_this_machine(
+    tmp_path: Path, folder: Path, settings: Settings
+) -> None:
+    (tmp_path / "run").mkdir()
+    always_sad = 20 * np.eye(7)[EMOTIONS.index("sad")]
+    model = write_model(tmp_path / "run" / "000.onnx", np.zeros((48 * 48, 7)), always_sad)
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    epoch = {"epoch": 0, "accuracy": 0.1, "model": model.name, "sha256": digest}
+    (tmp_path / "run" / "latest.json").write_text(json.dumps({"format": 1, "best": epoch, "latest": epoch}))
+    model_store.pull(str(tmp_path / "run"), settings.home)
+    photos = report_album(AlbumRequest((folder,), emotion="sad"), settings).data[0].table
+    assert photos["expression"].drop_nulls().to_list() == pytest.approx([1, 1], abs=0.01)

@@ -200,3 +200,23 @@ def test_answers_carry_the_headers_of_security(client: Client) -> None:
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin"
+
+
+def test_who_goes_away_amid_a_picture_is_no_failure(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    coming = iter([{"type": "http.request", "body": b"half a pic", "more_body": True}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(coming, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/api/v1/analyze", "raw_path": b"/api/v1/analyze", "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"127.0.0.1:8080")], "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 8080),
+    }  # fmt: skip
+    client.loop.run_until_complete(client.app(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

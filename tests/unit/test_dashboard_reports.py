@@ -344,7 +344,15 @@ def test_the_media_folder_is_listed_and_never_left(tmp_path: Path) -> None:
     folder = tmp_path / "media"
     (folder / "shows").mkdir(parents=True)
     (folder / ".trash" / "deep").mkdir(parents=True)
-    for name in ("a.mp4", "shows/b.mkv", "shows/c.jpg", "notes.exe", ".hidden.mp4", ".trash/d.mp4", ".trash/deep/e.mp4"):
+    for name in (
+        "a.mp4",
+        "shows/b.mkv",
+        "shows/c.jpg",
+        "notes.exe",
+        ".hidden.mp4",
+        ".trash/d.mp4",
+        ".trash/deep/e.mp4",
+    ):
         (folder / name).write_bytes(b"x")
     (tmp_path / "outside.mp4").write_bytes(b"x")
     (folder / "way-out.mp4").symlink_to(tmp_path / "outside.mp4")

@@ -71,9 +71,7 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
     return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
 
 
-def store(
-    url: str, states: Sequence[SourceState], total: int | None, failed: StoreError | None, zone: tzinfo
-) -> Part:
+def store(url: str, states: Sequence[SourceState], total: int | None, failed: StoreError | None, zone: tzinfo) -> Part:
     """Return how large the store is and since when it has data.
 
     Args:

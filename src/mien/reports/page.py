@@ -106,7 +106,9 @@ def _cell(cell: str | Shares) -> str:
     parts = "".join(
         f'<i style="width:{100 * share:.2f}%;background:{colour}"></i>' for _, colour, share in cell.parts if share > 0
     )
-    return f'<span class="shares" role="img" aria-label="{html.escape(said)}" title="{html.escape(said)}">{parts}</span>'
+    return (
+        f'<span class="shares" role="img" aria-label="{html.escape(said)}" title="{html.escape(said)}">{parts}</span>'
+    )
 
 
 def _pictures(pictures: Pictures) -> str:
