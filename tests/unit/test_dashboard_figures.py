@@ -63,6 +63,15 @@ def test_any_period_takes_a_sensible_number_of_points(days: float) -> None:
     assert window.end >= NOW
 
 
+def test_an_address_that_names_thousands_of_years_takes_no_more_points() -> None:
+    choice = parse_choice({"period": "custom", "from": "1971-01-01", "to": "9000-12-31"}, [])
+    window = resolve(choice, timezone.utc, NOW)
+    assert window.points <= 401
+    assert choice.end is not None
+    assert window.end >= choice.end
+    nothing(window)
+
+
 def test_short_periods_are_shown_by_the_second_however_long_ago() -> None:
     past = NOW - timedelta(days=1)
     window = resolve(Choice((), "custom", past, past + timedelta(minutes=5)), KOLKATA, NOW)

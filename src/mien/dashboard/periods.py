@@ -154,7 +154,8 @@ def resolve(choice: Choice, zone: tzinfo, now: datetime) -> Window:
     if seconds <= FINEST_S:
         width = 1 if seconds <= 300 else 2
     else:
-        width = next((step for step in QUICK if seconds / step <= POINTS), QUICK[-1])
+        several = QUICK[-1] * math.ceil(seconds / (QUICK[-1] * POINTS))  # an address may name thousands of years
+        width = next((step for step in QUICK if seconds / step <= POINTS), several)
     first = int(start.timestamp()) // width * width
     last = math.ceil(end.timestamp() / width) * width
     return Window(utc(first), utc(max(last, first + width)), width)

@@ -55,7 +55,8 @@ class Reports:
     async def _offered(self) -> dict[str, list[str]]:
         if clock.monotonic() - self._media[0] >= FRESH_S:
             folder = self._making.settings.dashboard.media
-            self._media = clock.monotonic(), await asyncio.to_thread(list_media, folder)
+            found = await asyncio.to_thread(list_media, folder)
+            self._media = clock.monotonic(), found
         return self._media[1]
 
 
