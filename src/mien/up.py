@@ -56,7 +56,7 @@ class Part:
         """Start the part when it is due; take note when it has ended.
 
         Raises:
-            MienError: It refused what it was given; its own line says why.
+            MienError: It refused what it was given at its first start; its own line says why.
         """
         if self.finished:
             return
@@ -71,7 +71,7 @@ class Part:
         if code == 0:
             self.finished = True
             log.info("%s has finished; the rest goes on until Ctrl-C", self.name)
-        elif code == 2:
+        elif code == 2 and not self.restarts:
             raise RefusedError(f"{self.name} cannot run with what it was given (see its line above)")
         else:
             wait = RESTART_AFTER_S[min(self.restarts, len(RESTART_AFTER_S) - 1)]

@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import MienError
+from mien.up import Part
 from running import Up, kill_leftovers
 
 pytestmark = pytest.mark.timeout(300)
@@ -95,6 +98,20 @@ def test_a_bad_source_ends_it_with_one_line(home: Path) -> None:
     assert "none.mp4" in text
     assert "Traceback" not in text
     assert up.processes() == {}
+
+
+def test_a_part_that_ran_before_may_be_refused_what_it_needs_for_a_while() -> None:
+    def ended() -> Part:
+        part = Part("watch", [], {}, process=subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]))
+        part.process.wait()
+        return part
+
+    with pytest.raises(MienError, match="watch cannot run with what it was given"):
+        ended().check()
+    again = ended()
+    again.restarts = 1  # it ran and died; now its camera is in use, or gone
+    again.check()
+    assert again.restarts == 2
 
 
 def test_an_outside_broker_is_used_and_the_end_is_as_clean(

@@ -20,12 +20,12 @@ import pytest
 from parts import outbox_counts, settings, start, stop_all, stored_seqs, wait_for
 
 from mien.config import Settings, checked
-from mien.edge import live_model, model_store, watch
+from mien.edge import away, live_model, model_store, watch
 from mien.edge.live_model import LiveModel
 from mien.edge.watch import _mood, run_watch
-from mien.errors import UsageError
+from mien.errors import MienError, UsageError
 from mien.observation import Observation, Probabilities
-from mien.vision import emotions
+from mien.vision import emotions, sources
 from mien.vision.annotate import VideoWriter
 from mien.vision.demo import Demo
 from mien.vision.faces import Detector
@@ -209,6 +209,42 @@ def test_a_name_that_was_given_is_not_taken_by_another(clip: Path, tmp_path: Pat
 
     run_watch(settings(tmp_path, source=listed), [], threading.Event(), frame_callback=note)
     assert seen == {("face", "black"), ("face-2", "clear")}
+
+
+def test_a_camera_that_is_away_at_the_start_is_waited_for_and_the_others_watched(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(away, "AGAIN_S", 0.2)
+    late = tmp_path / "late"
+    opened = sources.open_source
+
+    def reached(spec: str, name: str | None = None) -> sources.Source:
+        if spec == "rtsp://127.0.0.1:9/late" and late.exists():
+            return opened(str(clip), name)  # the camera is switched on
+        return opened(spec, name)
+
+    monkeypatch.setattr(away, "open_source", reached)
+    listed = [{"url": "rtsp://127.0.0.1:9/late", "name": "late"}, {"url": str(clip), "name": "there"}]
+    seen: list[str] = []
+
+    def note(_: Frame, observation: Observation) -> None:
+        seen.append(observation.source)
+        if seen.count("there") == FRAMES:
+            late.touch()
+
+    run_watch(settings(tmp_path, source=listed), [], threading.Event(), frame_callback=note)
+    assert seen == ["there"] * FRAMES + ["late"] * FRAMES
+    assert "cannot reach stream" in caplog.text
+    assert "'late' is tried again every 0.2 s" in caplog.text
+    unnamed, missing = {"url": "rtsp://127.0.0.1:9/late"}, {"url": "no.mp4", "name": "x"}
+    for bad in (unnamed, missing):
+        with pytest.raises(MienError, match="cannot"):
+            run_watch(settings(tmp_path, source=[bad, listed[1]]), [], threading.Event())
+    stop = threading.Event()
+    late.unlink()
+    threading.Timer(0.5, stop.set).start()
+    run_watch(settings(tmp_path, source=listed[:1]), [], stop)  # a single one is waited for, too
+    assert stop.is_set()
 
 
 def test_a_name_is_for_one_source(tmp_path: Path, clip: Path) -> None:

@@ -17,6 +17,7 @@ from msgspec.structs import astuple
 
 from mien import __version__
 from mien.config import Settings, SourceSettings
+from mien.edge.away import Away
 from mien.edge.live_model import LiveModel
 from mien.edge.machine import temperature_c
 from mien.edge.outbox import open_outbox, waiting_sources
@@ -69,7 +70,7 @@ def run_watch(
 
     Raises:
         UsageError: There is nothing to watch, a name was given for several sources, or one is being watched already.
-        InputError: A source cannot be opened.
+        InputError: A source cannot be opened; a camera or stream that has a name in the settings is waited for.
         MienError: What went wrong with the only source, or with the last of several.
     """
     sources = _listed(settings, specs, loop)
@@ -80,27 +81,44 @@ def run_watch(
     detectors: dict[tuple[float, int], Detector] = {}
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
+    away = Away()
+
+    def add(listed: SourceSettings, opened: Source) -> _Watcher:
+        own = settings.overridden(listed)
+        asked = own.vision.confidence, own.vision.max_side
+        detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
+        watchers.append(_Watcher(own, listed, opened, detector, model))
+        return watchers[-1]
+
     try:
         for listed in sources:
-            own = settings.overridden(listed)
-            asked = own.vision.confidence, own.vision.max_side
-            detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
             chosen = name or listed.name
             taken = {watcher.name for watcher in watchers} | ({one.name for one in sources} - {chosen})
-            opened = _open_named(listed.url, chosen, taken)
-            watchers.append(_Watcher(own, listed, opened, detector, model))
+            try:
+                opened = _open_named(listed.url, chosen, taken)
+            except MienError as why:
+                away.expect(listed, why)
+            else:
+                add(listed, opened)
         log.info("%s %s", model.classifier.model_id, model.classifier.runs_on)
-        leftovers = _Leftovers(settings, {watcher.name for watcher in watchers})
-        show = _show_windows(watchers) if window else None
+        leftovers = _Leftovers(settings, {watcher.name for watcher in watchers} | away.names)
+        show = _show_windows(watchers) if window and watchers else None
         for watcher in watchers:
             watcher.start(frame_callback)
-        while not stop.is_set() and any(watcher.is_alive() for watcher in watchers):
+        while not stop.is_set() and (away or any(watcher.is_alive() for watcher in watchers)):
             model.refresh()
+            for listed, opened in away.arrived():
+                log.info("'%s' is there now", opened.name)
+                try:
+                    add(listed, opened).start(frame_callback)
+                except MienError as why:  # the others go on
+                    log.warning("%s", why)
             if show is None:
                 stop.wait(0.1)
             elif not show():
                 break
     finally:
+        away.stop()
         for watcher in watchers:
             watcher.stop()
         end = time.monotonic() + DRAIN_S

@@ -35,6 +35,7 @@ __all__ = [
     "Image",
     "Source",
     "Wrapper",
+    "is_camera",
     "limited",
     "open_camera",
     "open_demo",
@@ -166,6 +167,11 @@ def _kind(spec: str) -> str:
             "a video, a photo or a folder of photos, a pattern such as *.jpg, or demo"
         )
     return "photo" if not there or path.is_dir() or is_photo(path) else "video"
+
+
+def is_camera(spec: str) -> bool:
+    """Return whether a spec names a camera of this machine."""
+    return _kind(spec) == "camera"
 
 
 def open_camera(spec: str, name: str | None = None) -> Source:
