@@ -285,6 +285,8 @@ def test_backup_of_a_store_that_is_written(run: Run, store: Store, tmp_path: Pat
         run("backup", path)
     with pytest.raises(StoreError, match="cannot write"):
         run("backup", tmp_path / "none" / "copy.db")
+    with pytest.raises(StoreError, match="cannot write"):
+        run("backup", tmp_path / ("a" * 300))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ def open_engine(url: str, read_only: bool) -> sa.Engine:
         return _postgresql_engine(parsed, read_only)
     except ImportError as error:
         raise MissingExtraError(f"a store at '{url.partition(':')[0]}:'", "postgres") from error
+    except OSError as error:  # a file or folder that may not even be looked at
+        why = (error.strerror or str(error)).lower()
+        raise StoreError(f"cannot open the store '{parsed.database}': {why}") from error
     except (exc.ArgumentError, ValueError) as error:
         shown = re.sub("//.*@", "//…@", url)  # what is before the last @ holds the password
         raise StoreError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -86,10 +86,10 @@ def backup(url: str, path: Path) -> int:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise UsageError("only a SQLite store is backed up by Mien: use the database's own tools, such as pg_dump")
-    if path.exists():
-        raise UsageError(f"'{path}' is there already: name another file, or delete it")
     part = path.with_name(f".{path.name}.part")
     try:
+        if path.exists():
+            raise UsageError(f"'{path}' is there already: name another file, or delete it")
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         with closing(_read_only(Path(parsed.database))) as origin, closing(sqlite3.connect(part)) as target:
             origin.backup(target)  # in one step: it reads one state, and does not begin anew when others write
@@ -105,8 +105,9 @@ def backup(url: str, path: Path) -> int:
     except sqlite3.Error as error:
         raise StoreError(f"cannot back up '{parsed.database}' to '{path}': {error}") from error
     finally:
-        for left in _parts(part):
-            left.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written there is nothing left over
+            for left in _parts(part):
+                left.unlink(missing_ok=True)
     return path.stat().st_size
 
 
