@@ -22,7 +22,8 @@ INTRODUCTION = """# Model card
 Each of these networks looks at one grey picture of a face, 48x48 pixels, and says how likely people are to call its
 expression angry, disgusted, fearful, happy, sad, surprised or neutral. `fer2013` answers as the labels of FER-2013 do,
 `ferplus` as the ten people per picture did who voted for FER+. Take `ferplus` to describe how a face would strike
-people, and `fer2013` to compare with published work on FER-2013.
+people, and `fer2013` to compare with published work on FER-2013. One call enlarges the picture to 56x56 and answers for
+it and its mirror image together: the figures below are those of two looks, which published single-look figures are not.
 
 An expression is not a feeling: the networks know nothing of what a person feels, and people who look at the same
 pictures often disagree. FER-2013's labels agree with the FER+ majority in 65.7 % of the 33,499 pictures that have one.
