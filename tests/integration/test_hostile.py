@@ -11,6 +11,7 @@ from parts import observation, settings, start, stop_all, wait_for
 
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
+from mien.errors import StoreError
 from mien.forward.forwarder import run_forwarder
 from mien.forward.letters import read
 from mien.observation import encode, new_id
@@ -24,6 +25,15 @@ from wire import hostile
 COUNT = 1500
 
 
+def _has_tables(url: str) -> bool:
+    """Return whether the forwarder has made the store: its file is there a little earlier than what is in it."""
+    try:
+        open_store(url, read_only=True).close()
+    except StoreError:
+        return False
+    return True
+
+
 def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, free_port: int) -> None:
     start("broker", tmp_path, free_port)
     wait_for((tmp_path / "broker.json").exists)
@@ -31,7 +41,7 @@ def test_what_is_valid_is_stored_and_what_is_not_is_set_aside(tmp_path: Path, fr
     stopping = threading.Event()
     thread = threading.Thread(target=run_forwarder, args=(home, stopping))
     thread.start()
-    wait_for((tmp_path / "mien.db").exists)
+    wait_for(lambda: _has_tables(home.store_url))
     chance = random.Random(4)
     valid: set[str] = set()
     refused: set[bytes] = set()
