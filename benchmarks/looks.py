@@ -53,10 +53,11 @@ def main() -> None:
     print("| checkpoint | side | looks | right % | loss | macro-F1 | one face, ms |")
     print("|---|---|---|---|---|---|---|")
     for path in given.checkpoints:
-        net = fold(load_checkpoint(path)[0])
+        trained = load_checkpoint(path)[0]
         for size in map(int, given.sizes.split(",")):
             for mirror in (False, True):
-                net.size, net.mirror = size, mirror
+                trained.size, trained.mirror = size, mirror
+                net = fold(trained)
                 logits = predict(net, public.pixels)["fer2013"]
                 likely = torch.log_softmax(torch.from_numpy(logits), 1).numpy()
                 table = figures.classes(figures.confusion(public.labels, logits.argmax(1)))

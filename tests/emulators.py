@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,6 +70,7 @@ def _answers(url: str) -> bool:
 
 def _start() -> None:
     """Run the emulator with what this version lacks mended."""
+    import fastapi.routing
     from bqemulator.api.routes.tabledata import _build_arrow_schema
     from bqemulator.api.routes.tables import _field_to_rest
     from bqemulator.cli import main
@@ -82,7 +83,14 @@ def _start() -> None:
     write_servicer._table_arrow_schema = lambda table: _build_arrow_schema(
         [_field_to_rest(field) for field in table.schema_.fields]
     )
+    # It would answer some requests in threads of their own, which share one connection to DuckDB with all others: under
+    # load one request then gets another's rows, or waits for ever.
+    fastapi.routing.run_in_threadpool = _here
     main(sys.argv[1:])
+
+
+async def _here(call: Callable[..., object], /, *args: object, **named: object) -> object:
+    return call(*args, **named)
 
 
 if __name__ == "__main__":

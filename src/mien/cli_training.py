@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mien.errors import MissingExtraError
+from mien.errors import InputError, MissingExtraError
 
 __all__ = ["app", "log_as"]
 
@@ -43,8 +43,8 @@ def train(
         str | None,
         typer.Option(help="csv, tensorboard, wandb or wandb-offline [default: csv, which is always written]"),
     ] = None,
-    devices: Annotated[int, typer.Option(help="GPUs, or CPU processes, that work together.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes, that work together.")] = 1,
+    accelerator: Annotated[Literal["auto", "cpu", "gpu"], typer.Option(help="What it runs on.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
 ) -> None:
     """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
@@ -62,8 +62,11 @@ def train(
 
 @app.command(epilog="Example: mien evaluate fer2013 --data fer2013.parquet --out report/")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")],
     data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
+    model: Annotated[
+        str | None, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")
+    ] = None,
+    named: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="The same, as an option.")] = None,
     split: Annotated[Usage, typer.Option(help="PrivateTest is for the final figure only.")] = "PublicTest",
     out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
     compare: Annotated[
@@ -76,8 +79,14 @@ def evaluate(
     input_range: Annotated[
         Literal["0-255", "0-1", "-1-1"], typer.Option(help="What the pixels of another's model are.")
     ] = "0-255",
+    mean: Annotated[
+        str,
+        typer.Option(metavar="NUMBERS", help="What is taken off those pixels: one number, or one for each channel."),
+    ] = "0",
+    std: Annotated[str, typer.Option(metavar="NUMBERS", help="What they are divided by after that.")] = "1",
     audit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also list the faces that stand in two splits, as CSV.")
+        Path | None,
+        typer.Option(metavar="FILE", help="List the pictures that stand in two splits, as CSV; needs no model."),
     ] = None,
 ) -> None:
     """Say how good a model is, with figures, plots and a page that hides nothing."""
@@ -86,13 +95,22 @@ def evaluate(
         from mien.training import evaluate as evaluation
 
     log_as("evaluate")
+    if model and named and model != named:
+        raise InputError(f"two models are named, '{model}' and '{named}': give one, and the other with --compare")
+    chosen = model or named
+    if not chosen and not audit:
+        raise InputError("nothing to evaluate: give a MODEL, such as fer2013 or an ONNX file, or --audit FILE")
     if audit:
-        typer.echo(f"{len(audits.audit(data, audit)):,} faces stand in two splits: {audit}")
+        typer.echo(f"{audits.summary(audits.audit(data, audit))}: {audit}")
+    if not chosen:
+        return
     names = [name.strip() for name in labels.split(",")] if labels else None
+    scale = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
     report = evaluation.evaluate(
-        model, data, split=split, out=out, compare=compare, labels=names, input_range=input_range
+        chosen, data, split=split, out=out, compare=compare, labels=names, input_range=input_range, **scale
     )
     typer.echo("\n".join(report.lines()))
+    typer.echo(f"the page: {report.files[-1]}" if report.files else "no page was written: --out FOLDER asks for it")
 
 
 @app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
@@ -108,17 +126,28 @@ def export(
     """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
     with _extra("mien export", "train"):
         from mien.training.export import export as write
-        from mien.training.quantise import quantise
+        from mien.training.quantise import NotKeptError, quantise
 
     log_as("export")
     written = write(checkpoint, data, out, name=name)
     for path in written:
         typer.echo(path)
     for path in written if int8 else []:
-        variant = quantise(path, data)
+        try:
+            variant = quantise(path, data)
+        except NotKeptError as error:
+            log.warning("%s", error)
+            continue
         typer.echo(
             f"{variant.path}: {-100 * variant.loss:+.2f} points on PublicTest, {variant.speedup:.1f} times as fast"
         )
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise InputError(f"{option} is '{text}': expected a number, or one for each channel by commas") from error
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,14 @@ from mien.training import audit, card, data, evaluate, figures, groups
 from mien.training.export import Calibration, round_weights, to_onnx
 from mien.training.foreign import ForeignModel
 from mien.training.model import EmotionNet, fold
+from mien.vision.evaluated import evaluation_of
 
 pytestmark = pytest.mark.training
 
 
-def bars(path: Path, labels: list[str], *, channels: int = 1, last: bool = False) -> Path:
+def bars(
+    path: Path, labels: list[str], *, channels: int = 1, last: bool = False, kind: int = onnx.TensorProto.FLOAT
+) -> Path:
     """A network of another's make that knows the bars of the test's faces: for each label, the mean of its rows."""
     weights = np.zeros((48 * 48, len(labels)), np.float32)
     for column, label in enumerate(labels):
@@ -39,14 +43,15 @@ def bars(path: Path, labels: list[str], *, channels: int = 1, last: bool = False
     shape = ["n", 48, 48, channels] if last else ["n", channels, 48, 48]
     helper = onnx.helper
     nodes = [
-        helper.make_node("ReduceMean", ["image"], ["grey"], axes=[3 if last else 1], keepdims=0),
+        helper.make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["grey"], axes=[3 if last else 1], keepdims=0),
         helper.make_node("Reshape", ["grey", "flat_shape"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], ["scores"]),
     ]
     graph = helper.make_graph(
         nodes,
         "bars",
-        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("image", kind, shape)],
         [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["n", len(labels)])],
         [
             onnx.numpy_helper.from_array(weights, "weights"),
@@ -142,7 +147,14 @@ def test_report_of_our_own_model(own: Path, dataset: Path, tmp_path: Path) -> No
     assert found["model"]["trained_on"] == "noise"
     assert 0 <= found["abstention"]["coverage"] <= 1
     assert found["comparison"]["gained"] == found["comparison"]["lost"] == 0
-    assert found["ferplus"]["faces"] == 0
+    assert found["ferplus"] is None
+    assert found["training_faces"] == 140
+    assert "agreement" not in "\n".join(report.lines())
+    shutil.copy(own, tmp_path / "model.onnx")
+    shutil.copy(report.files[0], tmp_path / "model.evaluation.json")
+    kept = evaluation_of(tmp_path / "model.onnx", found["model"]["id"])
+    assert kept
+    assert (kept.ferplus, kept.accuracy.faces) == (None, 35)
     page = (tmp_path / "report" / "evaluation.html").read_text()
     assert page.count("<svg") == 2
     assert "taken for" in page
@@ -170,6 +182,32 @@ def test_model_of_another_make(dataset: Path, tmp_path: Path, channels: int, las
     assert "accuracy                      100.0%" in done.output
 
 
+def test_model_whose_pixels_are_normalised_or_whole_numbers(dataset: Path, tmp_path: Path) -> None:
+    whole = bars(tmp_path / "whole.onnx", list(EMOTIONS), kind=onnx.TensorProto.UINT8)
+    double = bars(tmp_path / "double.onnx", list(EMOTIONS), kind=onnx.TensorProto.DOUBLE)
+    colour = bars(tmp_path / "colour.onnx", list(EMOTIONS), channels=3)
+    assert evaluate.evaluate(whole, dataset).figures["accuracy"]["value"] == 1
+    assert evaluate.evaluate(double, dataset).figures["accuracy"]["value"] == 1
+    turned = {"mean": (0.485, 0.456, 0.406), "std": (-0.229, -0.224, -0.225)}  # the sign turns light into dark
+    assert evaluate.evaluate(colour, dataset, input_range="0-1", **turned).figures["accuracy"]["value"] == 0
+    command = ["evaluate", "--model", str(colour), "--data", str(dataset), "--input-range", "0-1"]
+    done = CliRunner().invoke(app, [*command, "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"])
+    assert "accuracy                      100.0%" in done.output
+    assert "no page was written: --out FOLDER asks for it" in done.output
+    for option, value, said in [
+        (
+            "--mean",
+            "1,2",
+            r"the mean of '.*' is 1\.0, 2\.0: expected one number, or one for each .* \(3\)",
+        ),
+        ("--std", "0", "has a 0"),
+        ("--std", "x", "--std is 'x': expected a number"),
+        ("--mean", "nan", "expected one number"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            CliRunner().invoke(app, [*command, option, value], catch_exceptions=False)
+
+
 def test_better_model_is_told_from_a_worse(own: Path, dataset: Path, tmp_path: Path) -> None:
     path = bars(tmp_path / "other.onnx", list(EMOTIONS))
     found = evaluate.evaluate(path, dataset, compare=own).figures["comparison"]
@@ -188,6 +226,17 @@ def test_what_cannot_be_evaluated(own: Path, dataset: Path, tmp_path: Path) -> N
         ForeignModel(eight, input_range="0-2")
     with pytest.raises(InputError, match="unknown split 'Test'"):
         evaluate.evaluate(own, dataset, split="Test")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="labels, input range, mean and std are for models of others"):
+        evaluate.evaluate(own, dataset, labels=EMOTIONS)
+    wild = onnx.load(bars(tmp_path / "wild.onnx", list(EMOTIONS)))
+    next(one for one in wild.graph.initializer if one.name == "weights").CopyFrom(
+        onnx.numpy_helper.from_array(np.full((48 * 48, 7), np.inf, np.float32), "weights")
+    )
+    onnx.save(wild, tmp_path / "wild.onnx")
+    with pytest.raises(ModelError, match="scores that are no finite numbers"):
+        evaluate.evaluate(tmp_path / "wild.onnx", dataset)
+    with pytest.raises(ModelError, match=r"its input is tensor\(int64\)"):
+        evaluate.evaluate(bars(tmp_path / "long.onnx", list(EMOTIONS), kind=onnx.TensorProto.INT64), dataset)
     (tmp_path / "text.onnx").write_text("hello")
     for name in ("text.onnx", "nothing.onnx"):
         with pytest.raises(ModelError, match="cannot read model"):
@@ -215,6 +264,22 @@ def test_audit_finds_exact_and_near_copies_and_nothing_else(dataset: Path, tmp_p
     assert next(csv.reader((tmp_path / "leaks.csv").read_text().splitlines()))[0] == "split"
 
 
+def test_audit_needs_no_model_and_counts_pictures(dataset: Path, tmp_path: Path) -> None:
+    lines = dataset.read_text().splitlines()
+    copied = lines[1].replace("Training", "PublicTest")
+    (tmp_path / "some.csv").write_text("\n".join([*lines, lines[1], copied]))  # one picture, twice in Training
+    command = ["evaluate", "--data", str(tmp_path / "some.csv")]
+    done = CliRunner().invoke(app, [*command, "--audit", str(tmp_path / "leaks.csv")], catch_exceptions=False)
+    assert done.output == f"pictures in two splits: 1 of PublicTest stand in Training (2 pairs): {tmp_path}/leaks.csv\n"
+    assert len((tmp_path / "leaks.csv").read_text().splitlines()) == 3
+    with pytest.raises(InputError, match="give another file with --audit"):
+        audit.audit(dataset, tmp_path / "some.csv" / "leaks.csv")
+    with pytest.raises(InputError, match="nothing to evaluate: give a MODEL"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    with pytest.raises(InputError, match="two models are named, 'a' and 'b'"):
+        CliRunner().invoke(app, [*command, "a", "--model", "b"], catch_exceptions=False)
+
+
 def test_copies_of_training_are_left_out_of_the_second_figure(tmp_path: Path, dataset: Path) -> None:
     lines = dataset.read_text().splitlines()
     copied = lines[1].replace("Training", "PublicTest")
@@ -231,6 +296,8 @@ def test_card_tells_the_figures_of_the_report(own: Path, dataset: Path, tmp_path
     ).read_text()
     assert f"{100 * report.figures['accuracy']['value']:.1f} %" in text
     assert "mien train --data faces" in text
+    assert "Trained on the 140 Training faces" in text
+    assert "Looks at: the face as it is." in text
     assert all(emotion in text for emotion in EMOTIONS)
     with pytest.raises(InputError, match="no evaluation"):
         card.write([tmp_path / "nothing.json"], tmp_path / "card.md", command="")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,14 @@ import numpy as np
 import onnx
 import torch
 from torch.nn import functional
+from typer.testing import CliRunner
 
+from mien.cli import app
 from mien.errors import InputError, ModelError
 from mien.training import data, quantise
 from mien.training import export as exporting
 from mien.training.checkpoints import load_checkpoint
+from mien.training.config import TrainConfig
 from mien.training.export import Calibration, calibrate, check, export, round_weights, to_onnx
 from mien.training.model import EmotionNet, SingleHead, fold, predict
 from mien.vision.emotions import Classifier
@@ -53,9 +58,14 @@ def test_network_keeps_to_the_budget(net: EmotionNet) -> None:
     assert 10e6 < sum(products) < 120e6, "multiplications a face"
 
 
-def test_folding_the_norms_changes_no_answer(net: EmotionNet) -> None:
+@pytest.mark.parametrize(("size", "pools"), [(48, 0), (56, 0), (52, 2)])  # 52 px are 13 rows at the second pool
+def test_folding_norms_and_means_changes_no_answer(net: EmotionNet, size: int, pools: int) -> None:
+    net = copy.deepcopy(net)
+    net.size = size
     folded = fold(net)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    kinds = [type(module) for module in folded.modules()]
+    assert torch.nn.BatchNorm2d not in kinds
+    assert kinds.count(torch.nn.AvgPool2d) == pools
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
     for head, logits in predict(net, FACES).items():
         np.testing.assert_allclose(predict(folded, FACES)[head], logits, atol=1e-4)
@@ -146,6 +156,8 @@ def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None
     written = export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="mien-9")
     assert written == [tmp_path / "out" / "fer2013.onnx"]  # the votes were not learned
     assert Classifier.load(written[0]).contract.name == "mien-9"
+    with pytest.raises(InputError, match="a model cannot be called '=1': expected 1 to 80 letters"):
+        export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="=1")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write to"):
         export(tmp_path / "000.ckpt", dataset, tmp_path / "file")
@@ -184,3 +196,31 @@ def test_int8_variant_that_loses_too_much_is_not_kept(
     with pytest.raises(ModelError, match=r"points less of PublicTest right .*: it was not kept"):
         quantise.quantise(model, dataset)
     assert list(tmp_path.iterdir()) == [model]
+
+
+def test_variants_that_are_not_kept_do_not_spoil_an_export(
+    net: EmotionNet, voted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(quantise, "FACES", 32)
+    monkeypatch.setattr(quantise, "ALLOWED", -1.0)
+    config = TrainConfig("faces", "run", ferplus_weight=1.0)
+    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": weights, "hyper_parameters": {"config": asdict(config)}}, tmp_path / "0.ckpt")
+    command = ["export", str(tmp_path / "0.ckpt"), "--data", str(voted), "--out", str(tmp_path / "out"), "--int8"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["fer2013.onnx", "ferplus.onnx"]
+    assert [record.message.partition("'")[2].partition("'")[0] for record in caplog.records] == [
+        str(tmp_path / "out" / f"{head}.onnx") for head in ("fer2013", "ferplus")
+    ]
+
+
+def test_eight_bits_need_faces_of_both_splits(net: EmotionNet, tmp_path: Path, write_csv: Callable[..., Path]) -> None:
+    model = tmp_path / "fer2013.onnx"
+    model.write_bytes(to_onnx(round_weights(fold(net)), "fer2013", Calibration(1, 0.4), name="x", trained_on="y"))
+    for splits, found in (({"PublicTest": 7}, "0 and 7"), ({"Training": 7}, "7 and 0")):
+        with pytest.raises(InputError, match=f"cannot serve for eight bits: .* found {found}"):
+            quantise.quantise(model, write_csv(tmp_path / "some.csv", splits))
+    (tmp_path / "ferplus.onnx").write_bytes(model.read_bytes())
+    with pytest.raises(InputError, match="found 7 and 0"):  # nobody voted
+        quantise.quantise(tmp_path / "ferplus.onnx", write_csv(tmp_path / "some.csv", {"Training": 7, "PublicTest": 7}))

@@ -250,13 +250,25 @@ def test_installed_model_that_was_damaged_since_is_named(published: Path, home: 
     assert model_in_use(home) == "epoch-0"
 
 
-def test_nothing_there(tmp_path: Path, home: Path, free_port: int) -> None:
+def test_nothing_there(tmp_path: Path, home: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"there is no '.*/latest\.json'"):
         model_store.pull(str(tmp_path), home)
     with pytest.raises(MienError, match="cannot read 'http://127"):
         model_store.pull(f"http://127.0.0.1:{free_port}/run", home)
     with pytest.raises(InputError, match="cannot read 'nosuch://run"):
         model_store.pull("nosuch://run", home)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"there is no '\./latest\.json'"):
+        model_store.pull("latest.json", home)
+    for nothing in ("", " ", "/", "http://"):
+        with pytest.raises(InputError, match="no run at"):
+            model_store.pull(nothing, home)
+    with pytest.raises(InputError, match="it names no host"):
+        model_store.pull("http:///run", home)
+    with pytest.raises(InputError, match=r"no 'FILE:///nowhere/latest\.json'"):
+        model_store.pull("FILE:///nowhere", home)
+    with pytest.raises(InputError, match=r"cannot read 'nosuch://\*\*\*@run"):
+        model_store.pull("nosuch://joe:s3cret@run", home)
     with pytest.raises(InputError, match=r"cannot read 'http://\[bad/latest.json'"):
         model_store.pull("http://[bad", home)
     with pytest.raises(MienError, match=r"cannot read 'http://127.*/läufe/latest\.json'"):
@@ -356,6 +368,24 @@ def test_training_writes_to_s3_and_resumes_there(s3: str, dataset: Path, home: P
     assert model_store.pull(f"{s3}/trained", home).origin == f"{s3}/trained/000.onnx"
     assert model_in_use(home) == "tiny"
     assert RunFolder(f"{s3}/trained").read("curves.png") is not None
+
+
+def test_training_to_s3_without_credentials(
+    s3: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.training.config import TrainConfig
+    from mien.training.train import train
+
+    s3fs = pytest.importorskip("s3fs")
+    s3fs.S3FileSystem.clear_instance_cache()  # which keeps the credentials of the tests before
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(MienError, match=r"cannot look into 'runs/first': .*check the address, the credentials"):
+        train(TrainConfig(str(dataset), f"{s3}/first"), accelerator="cpu")
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_s3_without_its_package(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 for package in ("torch", "nbclient", "ipykernel", "matplotlib"):
     pytest.importorskip(package)
 
-pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
+pytestmark = [pytest.mark.training, pytest.mark.timeout(600)]  # imports torch in new processes
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "train_fer2013.ipynb"
 EXECUTE = """
@@ -20,7 +20,7 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], 4)
-NotebookClient(notebook, timeout=100, kernel_name="python3").execute()
+NotebookClient(notebook, timeout=500, kernel_name="python3").execute()
 print("\\n".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", [])))
 """
 

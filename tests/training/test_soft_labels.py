@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,27 @@ def test_a_rare_label_weighs_more_and_faces_weigh_one_on_average() -> None:
     assert weights[labels].mean() == pytest.approx(1, abs=1e-5)
 
 
+def test_the_loss_of_a_label_that_is_missed_too_often_can_be_raised() -> None:
+    faces = voted(wrong=0.3)
+    weights = Training(TrainConfig("d", "o", label_weights={"fear": 1.5}), faces).weights.numpy()
+    assert weights[2] / weights[0] == pytest.approx(1.5)
+    assert weights[faces.labels].mean() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_teacher_that_sees_the_mirror_image_by_itself_says_the_same() -> None:
+    faces = voted(wrong=0.3)
+    torch.manual_seed(4)
+    teacher = EmotionNet().eval()
+    alone = soft_labels([teacher], faces, seed=1)
+    teacher.mirror = True
+    assert np.abs(soft_labels([teacher], faces, seed=1) - alone).mean() < 1e-3
+
+
 def test_a_run_starts_from_another_and_learns_from_it(dataset: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     tiny = {"data": str(dataset), "batch_size": 35, "ema_decay": 0.5, "small_size": 16}
     first = train(TrainConfig(out=str(tmp_path / "1"), epochs=2, **tiny), accelerator="cpu")
+    before = first.replace("001.ckpt", "000.ckpt")
     again = TrainConfig(
         out=str(tmp_path / "2"), epochs=1, learning_rate=1e-9, start_from=first, teachers=(first,), **tiny
     )
@@ -66,6 +84,15 @@ def test_a_run_starts_from_another_and_learns_from_it(dataset: Path, tmp_path: P
     assert soft.shape == (140, 7)
     weights = [dict(load_checkpoint(path)[0].named_parameters()) for path in (first, second)]
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-5) for name in weights[0])
+
+    both = TrainConfig(out=str(tmp_path / "5"), epochs=1, learning_rate=1e-9, start_from=(before, first), **tiny)
+    middle = dict(load_checkpoint(train(both, accelerator="cpu"))[0].named_parameters())
+    early = dict(load_checkpoint(before)[0].named_parameters())
+    assert not torch.allclose(early["stem.0.weight"], weights[0]["stem.0.weight"], atol=1e-4)
+    assert all(torch.allclose((early[name] + weights[0][name]) / 2, middle[name], atol=1e-5) for name in middle)
+    narrow = train(TrainConfig(out=str(tmp_path / "6"), epochs=1, width=0.5, **tiny), accelerator="cpu")
+    with pytest.raises(InputError, match=r"the mean of '.*' and '.*': their widths are 1\.0 and 0\.5"):
+        train(replace(both, out=str(tmp_path / "7"), start_from=(first, narrow)), accelerator="cpu")
 
     wider = TrainConfig(out=str(tmp_path / "3"), start_from=first, width=1.5, **tiny)
     with pytest.raises(InputError, match=r"cannot start from .* its width is 1\.0 .* the run's 1\.5 and \[1, 2, 2\];"):

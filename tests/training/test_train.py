@@ -29,7 +29,7 @@ from mien.training.train import train
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
-TINY = {"name": "tiny", "epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0}
+TINY = {"name": "tiny", "epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0, "mixup": 0.2}
 
 
 def metrics(out: Path) -> list[dict[str, str]]:
@@ -196,12 +196,33 @@ def test_gpu_that_is_not_there(dataset: Path, tmp_path: Path) -> None:
         train(TrainConfig(str(dataset), str(tmp_path)), accelerator="gpu")
 
 
+def test_devices_that_cannot_be(dataset: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path / "out"))
+    with pytest.raises(InputError, match="unknown accelerator 'abacus': expected one of auto, cpu, gpu"):
+        train(config, accelerator="abacus")
+    with pytest.raises(InputError, match="cannot train on 0 devices"):
+        train(config, devices=0)
+
+
+def test_disk_that_takes_no_more(dataset: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    config = TrainConfig(str(dataset), str(tmp_path / "out"), **TINY)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, before[1]))  # room for a model, not for a checkpoint
+    try:
+        with pytest.raises(MienError, match=r"training stopped: cannot write to '.*out' \(.*File too large.*--resume"):
+            train(config, accelerator="cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("epochs = 0\ndata='x'\nout='y'", r"'epochs': .*greater than or equal to 1.*it is 0"),
         ("epoch = 3\ndata='x'\nout='y'", r"unknown training setting 'epoch': did you mean epochs\?"),
         ("data='x'", r"'out'.*it is missing"),
+        ("data=''\nout='y'", r"'data': .*at least 1 character.*it is ''"),
         ("epochs =", "neither valid TOML"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -15,10 +15,10 @@ from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 SESSION = new_id()
 
 
-def seen(source: str, seq: int, *emotions: str | None) -> Observation:
+def seen(source: str, seq: int, *emotions: str | None, ago_s: float = 0.0) -> Observation:
     shares = Probabilities(**(dict.fromkeys(EMOTIONS, 0.1) | {"happy": 0.4}))
     faces = [Face(n, (0, 0, 50, 50), 0.9, emotion, shares) for n, emotion in enumerate(emotions)]  # type: ignore[arg-type]
-    now = datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc) - timedelta(seconds=ago_s)
     return Observation(new_id(), source, SESSION, seq, now, 0.0, seq, 640, 360, "m@00000000", 1.0, faces)
 
 
@@ -55,6 +55,19 @@ def test_what_is_sent_again_counts_once_and_each_source_for_itself() -> None:
     assert told(watched, 2) == []
     watched.observation(2, seen("a", 8, "sad"))
     assert told(watched, 2) == [("raised", "a", 0.0)]
+
+
+def test_a_backlog_does_not_count_as_now() -> None:
+    watched = watcher(on="share", emotion="sad", above=0.5, window_s=10, min_faces=4, cooldown_s=1)
+    for seq in range(40):
+        watched.observation(100 + seq / 10, seen("hall", seq, "sad", ago_s=3600 - seq))
+    assert told(watched, 104) == []
+    watched.observation(104.5, seen("hall", 40, *["sad"] * 4, ago_s=8))
+    assert told(watched, 105) == [("raised", "hall", 1.0)]
+    assert told(watched, 109) == [("resolved", "hall", 0.0)], "it counts in the second in which it was seen"
+    for seq in range(41, 61):  # those of many seconds, the oldest last
+        watched.observation(110, seen("hall", seq, "sad", ago_s=seq - 41.0))
+    assert told(watched, 110) == [("raised", "hall", 1.0)]
 
 
 def test_offline_counts_from_the_last_word() -> None:

@@ -154,3 +154,9 @@ def test_the_page_and_its_tables(tmp_path: Path) -> None:
         assert list(one.columns) == one.table.columns
     hidden = report_audience(AudienceRequest(request.inputs, request.events, anonymous=3), settings)
     assert "viewers" not in [one.name for one in hidden.data]
+    seats = tmp_path / "seats.csv"
+    seats.write_text("recording,group\nseat-1,evening\nanna,evening\n")
+    for anonymous, named in ((None, True), (3, False)):
+        asked = AudienceRequest(request.inputs, request.events, seats, anonymous=anonymous)
+        shown = report_audience(asked, settings)
+        assert ("anna" in shown.html(), "seat-2" in shown.html(), "of" in shown.asked) == (named,) * 3

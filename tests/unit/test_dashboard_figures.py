@@ -258,7 +258,7 @@ def test_numbers_add_fine_points_up_and_leave_empty_stretches_out() -> None:
 
 @pytest.mark.parametrize(
     ("zone", "told"),
-    [(timezone.utc, "20 Nov 2026"), (NEW_YORK, "19 Nov 2026, 19:00"), (KOLKATA, "20 Nov 2026, 05:30")],
+    [(timezone.utc, "20 Nov 2026"), (NEW_YORK, "Thu 19 Nov 2026, 19:00"), (KOLKATA, "Fri 20 Nov 2026, 05:30")],
 )
 def test_days_which_are_those_of_utc_are_told_with_the_hour_elsewhere(zone: Any, told: str) -> None:
     day = Window(datetime(2026, 11, 20, tzinfo=timezone.utc), datetime(2026, 11, 21, tzinfo=timezone.utc), 86400)
@@ -266,6 +266,16 @@ def test_days_which_are_those_of_utc_are_told_with_the_hour_elsewhere(zone: Any,
     assert f'<th scope="row">{told}</th>' in tables.numbers(line, zone)
     shown = timeline_figure(line, zone)["layout"]["xaxis"]["hoverformat"]
     assert day.start.astimezone(zone).strftime(shown) == told
+
+
+def test_days_over_a_change_to_summer_time_tell_the_hour_in_chart_and_table_alike() -> None:
+    london = ZoneInfo("Europe/London")
+    days = Window(datetime(2026, 3, 27, tzinfo=timezone.utc), datetime(2026, 4, 1, tzinfo=timezone.utc), 86400)
+    line = Timeline(days, np.ones((5, COLUMNS)))
+    table = tables.numbers(line, london)
+    assert ">Fri 27 Mar 2026, 00:00<" in table
+    assert ">Tue 31 Mar 2026, 01:00<" in table
+    assert timeline_figure(line, london)["layout"]["xaxis"]["hoverformat"] == days.clock(london)
 
 
 def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:

@@ -16,12 +16,14 @@ from mien.vision.emotions import SHIPPED, Classifier, Contract
 
 
 def test_a_contract_survives_its_metadata() -> None:
-    contract = Contract("mien-9", 64, 1.375, 0.4321, "FER-2013", "Apache-2.0")
+    contract = Contract("mien-9", 64, 1.375, 0.4321, "FER-2013", "Apache-2.0", looks="the face as it is")
     metadata = contract.to_metadata()
     assert metadata["mien.contract"] == "1"
     assert metadata["mien.labels"] == "angry,disgust,fear,happy,sad,surprise,neutral"
     assert all(key.startswith("mien.") for key in metadata)
     assert Contract.from_metadata({"framework": "other", **metadata}) == contract
+    del metadata["mien.looks"]  # models of earlier versions do not say it
+    assert Contract.from_metadata(metadata).looks == ""
 
 
 @pytest.mark.parametrize(
@@ -97,11 +99,32 @@ def test_crops_of_another_size_are_scaled(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "crops", [np.zeros((48, 48), np.uint8), np.zeros((1, 48, 48), np.float32), np.zeros((1, 0, 4), np.uint8)]
+    "crops",
+    [
+        np.zeros((48, 48), np.uint8),
+        np.zeros((1, 48, 48), np.float32),
+        np.zeros((1, 0, 4), np.uint8),
+        np.zeros((48, 48, 3), np.uint8),
+        None,
+        [[1]],
+    ],
 )
 def test_crops_of_another_kind_are_refused(tiny_model: Path, crops: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"uint8 of shape \(n, h, w\)"):
+    with pytest.raises(ValueError, match=r"of shape \(n, h, w\)"):
         Classifier.load(tiny_model).classify(crops)
+
+
+def test_crops_may_come_as_a_list(tiny_model: Path) -> None:
+    classifier = Classifier.load(tiny_model)
+    faces = np.random.default_rng(6).integers(0, 256, (3, 48, 48), np.uint8)
+    assert np.array_equal(classifier.classify(list(faces)), classifier.classify(faces))  # type: ignore[arg-type]
+
+
+def test_a_device_or_path_that_cannot_be(tiny_model: Path) -> None:
+    with pytest.raises(ModelError, match="unknown device 'abacus': expected auto, tensorrt"):
+        Classifier.load(tiny_model, device="abacus")
+    with pytest.raises(ModelError, match="cannot read model 'a\0b': embedded null"):
+        Classifier.load("a\0b")
 
 
 def test_the_id_is_the_name_and_the_files_digest(tiny_model: Path, always: Callable[[str, float], Classifier]) -> None:

@@ -15,7 +15,9 @@ from seeing import recording, shares
 
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError, PartialError, UsageError
+from mien.observation import EMOTIONS
 from mien.reports import bootstrap
+from mien.reports.curve import curve
 from mien.reports.film import FilmRequest, report_film
 from mien.reports.film_figures import look_at
 from mien.reports.job import Job
@@ -186,11 +188,32 @@ def test_stopped_work_goes_on_where_it_ended(clip: str, tmp_path: Path) -> None:
     kept.write_bytes(before + b'[{"id": "cut off')
     whole = report_film(request, settings)
     assert kept.read_bytes().startswith(before)
-    (curve,) = [one.table for one in whole.data if one.name == "curve"]
-    assert int(curve["frames"].sum()) == 32
+    (course,) = [one.table for one in whole.data if one.name == "curve"]
+    assert int(course["frames"].sum()) == 32
     again: list[str] = []
     report_film(request, settings, Job(lambda step, *_: again.append(step)))
     assert not [step for step in again if step.startswith("analysing")]
+
+    written = kept.read_bytes().splitlines(keepends=True)
+    beside = [line for one in written[:-1] for line in (one, one)]  # by two processes at a time
+    kept.write_bytes(b"".join([*beside, written[-1], *beside[-3:], written[-1]]))
+    (course,) = [one.table for one in report_film(request, settings).data if one.name == "curve"]
+    assert int(course["frames"].sum()) == 32
+
+
+def test_one_person_of_many_scenes_is_not_many_people() -> None:
+    faces = pl.DataFrame(
+        {
+            "frame": range(40), "at": [n / 4 for n in range(40)], "scene": [n // 4 for n in range(40)],
+            "person": [n // 4 for n in range(40)], "x": [1] * 40, "readable": [True] * 40,
+            **dict.fromkeys(EMOTIONS, [1 / 7] * 40),
+        }
+    )  # fmt: skip
+    assert curve(faces, 10, None)["happy"].null_count() == 0
+    assert curve(faces, 10, 2)["happy"].null_count() == 20
+    two = pl.concat([faces, faces.with_columns(pl.col("person") + 100)])
+    assert curve(two, 10, 2)["happy"].null_count() == 0
+    assert curve(two, 10, 3)["happy"].null_count() == 20
 
 
 def test_nobody_is_shown_where_the_report_is_anonymous(clip: str, tmp_path: Path, settings: Settings) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import InputError
-from mien.training.data import Faces, load
+from mien.training.data import OTHER_VOTES, VOTES, Faces, load
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (6, 48, 48)).astype(np.uint8)
@@ -101,6 +101,17 @@ def test_parquet_without_votes(tmp_path: Path) -> None:
     assert_all_there(load(write_parquet(tmp_path / "fer2013.parquet", table())))
 
 
+def test_parquet_whose_labels_are_called_emotion(tmp_path: Path) -> None:
+    renamed = table().rename_columns(["image", "emotion", "usage"])
+    assert_all_there(load(write_parquet(tmp_path / "FER2013.PARQUET", renamed)))
+
+
+def test_csv_with_a_byte_order_mark_and_an_empty_line_at_its_end(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "fer2013.csv", rows())
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\r\n\r\n")
+    assert_all_there(load(path))
+
+
 def write_folder(path: Path, named: bool) -> Path:
     for index, (name, pixels, usage) in enumerate(zip(NAMES, PIXELS, USAGE, strict=True)):
         part = "train" if usage == "Training" else "test"
@@ -117,6 +128,15 @@ def test_folder_whose_names_tell_the_split(tmp_path: Path) -> None:
         at = [row for row in range(6) if np.array_equal(faces.pixels[row], PIXELS[index])]
         assert faces.usage[at[0]] == usage
         assert faces.labels[at[0]] == LABELS[index]
+
+
+def test_folder_whose_names_tell_only_private_test(tmp_path: Path) -> None:
+    write_folder(tmp_path, named=True)
+    for file in tmp_path.glob("test/*/PublicTest_*"):
+        file.rename(file.with_name(file.name.replace("PublicTest_", "PrivateTest_")))
+    faces = load(tmp_path)
+    assert (faces.usage == "PrivateTest").sum() == 3
+    assert (faces.usage == "PublicTest").sum() == 3  # the first picture of each folder of train
 
 
 def test_folder_without_such_names_holds_a_tenth_of_train_out(tmp_path: Path) -> None:
@@ -183,6 +203,16 @@ def test_broken_parquet(tmp_path: Path) -> None:
             load(write_parquet(path, table(image=images)))
     with pytest.raises(InputError, match="row 2: expected an emotion from 0 to 6, found 'None'"):
         load(write_parquet(path, table(label=[0, 1, None, 3, 4, 5])))
+    with pytest.raises(InputError, match="row 0: expected a picture's bytes"):
+        load(write_parquet(path, table(image=[{"path": "face.png"}] * 6)))
+
+
+@pytest.mark.parametrize("wrong", ["many", -1, float("nan"), float("inf")])
+def test_votes_that_are_no_counts_are_refused(tmp_path: Path, wrong: Any) -> None:
+    columns: dict[str, list[Any]] = {f"ferplus_{name}": [1] * 6 for name in VOTES + OTHER_VOTES}
+    columns["ferplus_fear"] = [None, *[type(wrong)(1)] * 3, wrong, type(wrong)(2)]
+    with pytest.raises(InputError, match="row 4: expected FER\\+ votes as numbers from 0"):
+        load(write_parquet(tmp_path / "fer2013.parquet", table(**columns)))
 
 
 def test_broken_folder(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def timeline_figure(
         markers: Moments to draw as lines.
     """
     window, rows = timeline
-    starts = [window.start + timedelta(seconds=window.width * point) for point in range(window.points)]
+    starts = window.starts
     drawn = [emotion for emotion in SHOWN if not emotions or emotion in emotions]
     bands, top = (_shares if form == "share" else _counts)(timeline, starts, drawn, zone)
     mean_faces = np.divide(rows[:, 1], rows[:, 0], out=np.zeros(len(rows)), where=rows[:, 0] > 0)
@@ -177,8 +177,6 @@ def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> N
 
 def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
     axis = {"fixedrange": True, "zeroline": False, "showline": False, "automargin": True}
-    day = "%d %b %Y" if window.start.astimezone(zone).utcoffset() == timedelta(0) else "%d %b %Y, %H:%M"
-    clock = "%H:%M:%S" if window.width < 60 else "%a %d %b, %H:%M" if window.width < 86400 else day
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -199,7 +197,7 @@ def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[st
         "xaxis": axis | {
             "fixedrange": False, "type": "date", "anchor": "y2",
             "range": [_local(window.start, zone), _local(window.end, zone)],
-            "hoverformat": clock, "nticks": 8, "showgrid": False, "ticks": "outside", "ticklen": 5,
+            "hoverformat": window.clock(zone), "nticks": 8, "showgrid": False, "ticks": "outside", "ticklen": 5,
             "tickformatstops": [
                 {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
                 {"dtickrange": [60_000, 43_199_999], "value": "%H:%M"},

@@ -77,6 +77,19 @@ class Window(NamedTuple):
         """How many points it takes."""
         return -(-int((self.end - self.start).total_seconds()) // self.width)
 
+    @property
+    def starts(self) -> list[datetime]:
+        """When each point begins, UTC."""
+        return [self.start + timedelta(seconds=self.width * point) for point in range(self.points)]
+
+    def clock(self, zone: tzinfo) -> str:
+        """Return how the points' beginnings are written, for `strftime`; days are UTC's, so the hour may be needed."""
+        if self.width < 60:
+            return "%H:%M:%S"
+        if self.width >= 86400 and all(start.astimezone(zone).hour == 0 for start in self.starts):
+            return "%d %b %Y"
+        return "%a %d %b %Y, %H:%M"
+
 
 class Choice(NamedTuple):
     """What a viewer chose; the URL holds exactly this.

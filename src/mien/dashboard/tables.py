@@ -6,7 +6,7 @@ Timelines and hours go in, strings of HTML come out. Whatever did not arise here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 
 import numpy as np
 
@@ -34,11 +34,13 @@ def numbers(timeline: Timeline, zone: tzinfo) -> str:
     padded = np.zeros((-(-window.points // step) * step, rows.shape[1]))
     padded[: len(rows)] = rows
     sums = padded.reshape(-1, step, rows.shape[1]).sum(axis=1)
-    starts = [window.start + timedelta(seconds=window.width * step * number) for number in range(len(sums))]
-    lines = [_line(start, row, zone, window) for start, row in zip(starts, sums, strict=True) if row[0]]
+    shown = window._replace(width=window.width * step)
+    clock = shown.clock(zone)
+    named = [start.astimezone(zone).strftime(clock) for start in shown.starts]
+    lines = [_line(name, row) for name, row in zip(named, sums, strict=True) if row[0]]
     head = "".join(f'<th scope="col">{dot(emotion)}{emotion.capitalize()}</th>' for emotion in SHOWN)
     return (
-        f"<caption>Each row: {_length(window.width * step)} from the time named. Emotions: mean probability over the "
+        f"<caption>Each row: {_length(shown.width)} from the time named. Emotions: mean probability over the "
         f'faces, in %.</caption><thead><tr><th scope="col">Time</th><th scope="col">Frames</th>'
         f'<th scope="col">Faces</th>{head}</tr></thead><tbody>{"".join(reversed(lines))}</tbody>'
     )
@@ -111,15 +113,12 @@ def marker_list(markers: Sequence[Marker], zone: tzinfo) -> str:
     )
 
 
-def _line(start: datetime, row: np.ndarray, zone: tzinfo, window: Window) -> str:
-    local = start.astimezone(zone)
-    day = window.width >= 86400 and not (local.hour or local.minute)  # days are UTC's: elsewhere they begin at an hour
-    clock = "%H:%M:%S" if window.width < 60 else "%d %b %Y" if day else "%d %b %Y, %H:%M"
+def _line(name: str, row: np.ndarray) -> str:
     shares = "".join(
         f"<td>{100 * row[10 + EMOTIONS.index(emotion)] / row[1]:.1f}</td>" if row[1] else "<td>–</td>"
         for emotion in SHOWN
     )
-    return f'<tr><th scope="row">{local.strftime(clock)}</th><td>{row[0]:,.0f}</td><td>{row[1]:,.0f}</td>{shares}</tr>'
+    return f'<tr><th scope="row">{name}</th><td>{row[0]:,.0f}</td><td>{row[1]:,.0f}</td>{shares}</tr>'
 
 
 def _cell(mean: float | None, top: float, day: int, hour: int) -> str:

@@ -47,14 +47,17 @@ def download(url: str, limit: int) -> bytes:
 
 
 def _read_file(url: str, limit: int) -> bytes:
-    with Path(url.removeprefix("file://")).open("rb") as file:
+    with Path(url.partition("://")[2] if "://" in url else url).open("rb") as file:
         return file.read(limit)
 
 
 def _read_http(url: str, limit: int) -> bytes:
     shown = without_password(url)
     try:
-        if "@" in urllib.parse.urlsplit(url).netloc:
+        place = urllib.parse.urlsplit(url)
+        if not place.hostname:
+            raise InputError(f"cannot read '{shown}': it names no host, as https://example.org/run would")
+        if "@" in place.netloc:
             raise InputError(f"cannot read '{shown}': http and https are read without user and password here")
     except ValueError as error:
         raise InputError(f"cannot read '{shown}': it is no address ({str(error).lower()})") from error
@@ -71,22 +74,22 @@ def _read_http(url: str, limit: int) -> bytes:
 
 
 def _read_fsspec(url: str, limit: int) -> bytes:
-    protocol = url.partition("://")[0]
+    protocol, shown = url.partition("://")[0], without_password(url)
     try:
         import fsspec
 
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
         if protocol == "s3":
-            raise MissingExtraError(f"'{url}'", "s3") from error
-        raise InputError(f"cannot read '{url}': {error}; install fsspec and its package for {protocol}://") from error
+            raise MissingExtraError(f"'{shown}'", "s3") from error
+        raise InputError(f"cannot read '{shown}': {error}; install fsspec and its package for {protocol}://") from error
     except ValueError as error:
-        raise InputError(f"cannot read '{url}': {error}") from error
+        raise InputError(f"cannot read '{shown}': {error}") from error
     try:
         with files.open(path, "rb") as file:
             content: bytes = file.read(limit)
     except OSError:
         raise
     except Exception as error:  # each protocol's package has its own
-        raise OSError(str(error).partition("\n")[0]) from error
+        raise OSError(" ".join(str(error).split())[:300] or type(error).__name__) from error
     return content

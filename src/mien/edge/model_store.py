@@ -103,7 +103,9 @@ def pull(url: str, home: Path, *, which: Literal["best", "latest"] = "best", hea
     """
     from mien.edge.download import download
 
-    folder = url.removesuffix("latest.json").rstrip("/")
+    folder = (url.removesuffix("latest.json") or ".").rstrip("/") if url.strip() else ""
+    if not folder or folder.endswith(":"):
+        raise InputError(f"no run at '{url}': expected a run's folder or its address, such as s3://bucket/run")
     shown = without_password(folder)
     try:
         run = msgspec.json.decode(download(f"{folder}/latest.json", MAX_INDEX), type=Run)

@@ -18,7 +18,7 @@ import msgspec
 from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
-from mien.errors import BrokerError
+from mien.errors import BrokerError, MienError
 from mien.forward.alerts import Watcher
 from mien.forward.webhook import Webhook
 from mien.observation import TopicKind, decode, new_id, topic
@@ -81,7 +81,9 @@ def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Ev
         while not stop.is_set():
             try:
                 connection = _connect(settings, watcher, lock)
-            except BrokerError:  # the forwarder says so; webhooks are told all the same
+            except (
+                MienError
+            ):  # also an account's file that is being replaced; the forwarder says so; webhooks are told all the same
                 end = time.monotonic() + wait_s
                 while time.monotonic() < end and not stop.is_set():
                     tell(None)

@@ -60,7 +60,7 @@ class Seen:
 
     def __init__(self, at: float, window_s: int, online: bool) -> None:
         self._window_s = window_s
-        self._seconds: OrderedDict[int, list[int]] = OrderedDict()
+        self._seconds: dict[int, list[int]] = {}
         self._newest: tuple[str, int] = ("", -1)
         self.online = online
         self.offline_since = at
@@ -69,17 +69,20 @@ class Seen:
         self.dropped_by = 0
 
     def add(self, at: float, one: Observation) -> None:
-        """Count an observation's faces; what was sent before is not counted again."""
+        """Count an observation's faces when they were seen; what was sent before is not counted again."""
         if self._newest[0] == one.session and one.seq <= self._newest[1]:
             return
         self._newest = (one.session, one.seq)
-        counts = self._seconds.setdefault(int(at), [0] * (1 + len(EMOTIONS)))
+        late_s = max(0.0, (now() - one.time).total_seconds()) if one.time else 0.0
+        if late_s > self._window_s:
+            return  # of a backlog
+        counts = self._seconds.setdefault(int(at - late_s), [0] * (1 + len(EMOTIONS)))
         counts[0] += len(one.faces)
         for face in one.faces:
             if face.emotion is not None:
                 counts[1 + EMOTIONS.index(face.emotion)] += 1
         while len(self._seconds) > self._window_s + 1:
-            self._seconds.popitem(last=False)
+            del self._seconds[min(self._seconds)]
 
     def share(self, at: float, window_s: int, emotion: Emotion) -> tuple[int, float]:
         """Return how many faces there were in a window, and the share of them of which the emotion was named."""

@@ -72,9 +72,13 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     events = read_events(request.events, notes) if request.events else []
     recordings = read_recordings(request.inputs, settings, job)
     events = events or read_markers(request.inputs, recordings)
-    for one in recordings:
-        notes += one.notes
-    watched = watching(recordings, seats, notes)
+    single = [note for one in recordings for note in one.notes]
+    watched = watching(recordings, seats, single)
+    if request.anonymous and single:
+        single = [
+            f"{counted(len(single), 'note', 'notes')} that may name a recording left out; --anonymous hides names."
+        ]
+    notes += single
     job.tell("weighing the reactions", 0)
     inside = [one for one in events if one.at < watched.seconds]
     if len(inside) < len(events):
@@ -100,6 +104,8 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
         "window_s": request.window_s,
         "anonymous": request.anonymous,
     }
+    if request.anonymous:
+        del asked["of"]
     report = audience_report(shown, notes, asked)
     report.read = [Path(one) for one in (*request.inputs.paths, request.events, request.seats) if one]
     return report

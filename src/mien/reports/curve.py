@@ -33,12 +33,18 @@ def curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.Data
     width = bin_length(seconds)
     number = (pl.col("at") / width + 1e-9).floor().cast(pl.Int64).alias("bin")
     read = pl.col("readable").fill_null(value=False)
-    few = pl.struct("scene", "person").filter(read).n_unique() < (anonymous or 0)
-    table = faces.group_by(number).agg(
-        pl.col("frame").n_unique().alias("frames"),
-        pl.col("x").count().alias("faces"),
-        read.sum().alias("readable"),
-        *(pl.when(few).then(None).otherwise(pl.col(one).filter(read).mean()).alias(one) for one in EMOTIONS),
+    # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
+    together = pl.when(read).then("person").drop_nulls().n_unique().over(number, "scene").alias("together")
+    few = pl.col("together").max() < (anonymous or 0)
+    table = (
+        faces.with_columns(together)
+        .group_by(number)
+        .agg(
+            pl.col("frame").n_unique().alias("frames"),
+            pl.col("x").count().alias("faces"),
+            read.sum().alias("readable"),
+            *(pl.when(few).then(None).otherwise(pl.col(one).filter(read).mean()).alias(one) for one in EMOTIONS),
+        )
     )
     every = pl.DataFrame({"bin": np.arange(max(1, int(np.ceil(seconds / width - 1e-9))))}, schema={"bin": pl.Int64})
     joined = every.join(table, on="bin", how="left").sort("bin")

@@ -107,7 +107,8 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
         .astype(np.float64)
         .reshape(-1, 2)
     )
-    behind = read.select(pl.struct("scene", "person").n_unique()).item() if len(read) else 0
+    # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
+    behind = max(read.group_by("scene").agg(pl.col("person").n_unique())["person"].to_list(), default=0)
     told = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
     with_face = faces.filter(pl.col("x").is_not_null())
     return Film(

@@ -171,24 +171,32 @@ class _Kept:
         self._file: Any = None
 
     def read(self) -> Iterator[Seen | _End]:
-        """Yield what is there, and cut off what was written in part."""
+        """Yield what is there, and cut off what was written in part.
+
+        Where two processes have written what they saw of the same video, each frame counts once.
+        """
         if not self.path.exists():
             return
-        good = 0
+        good, last, broken = 0, -math.inf, False
         with self.path.open("rb") as file:
             for line in file:
-                if not line.endswith(b"\n"):
-                    break
                 try:
+                    if not line.endswith(b"\n"):
+                        raise ValueError("it was written in part")
                     if line.startswith(b"{"):
+                        end = _end.decode(line)
                         self.complete = True
-                        yield _end.decode(line)
-                    else:
-                        yield Seen(*_line.decode(line))
+                        yield end
+                        break
+                    seen = Seen(*_line.decode(line))
                 except (msgspec.MsgspecError, ValueError):
+                    broken = True
                     break
                 good += len(line)
-        if good < self.path.stat().st_size:
+                if (at := seen.observation.offset_s or 0.0) > last:
+                    last = at
+                    yield seen
+        if broken:
             os.truncate(self.path, good)
         os.utime(self.path)
 

@@ -13,7 +13,7 @@ from mien.observation import EMOTIONS
 from mien.training import data as faces_data
 from mien.training.data import SIZE, USAGES
 
-__all__ = ["Leak", "audit", "duplicates", "leaks"]
+__all__ = ["Leak", "audit", "duplicates", "leaks", "summary"]
 
 ALIKE = 0.999
 """The correlation over which two pictures count as the same."""
@@ -63,8 +63,22 @@ def audit(data: str | Path, out: str | Path | None = None) -> list[Leak]:
                 writer.writerow(field.name for field in fields(Leak))
                 writer.writerows(astuple(leak) for leak in found)
         except OSError as error:
-            raise InputError(f"cannot write '{out}': {error.strerror}; give another file with --out") from error
+            raise InputError(f"cannot write '{out}': {error.strerror}; give another file with --audit") from error
     return found
+
+
+def summary(found: list[Leak]) -> str:
+    """Return in a line how many pictures of which splits stand also in another."""
+    if not found:
+        return "no picture stands in two splits"
+    counts = {
+        f"of {second} stand in {first}": len(
+            {leak.face for leak in found if (leak.split, leak.other_split) == (second, first)}
+        )
+        for second, first in {(leak.split, leak.other_split): None for leak in found}
+    }
+    lines = [f"{count:,} {which}" for which, count in counts.items()]
+    return f"pictures in two splits: {', '.join(lines)} ({len(found):,} pairs)"
 
 
 def leaks(faces: faces_data.Faces) -> list[Leak]:

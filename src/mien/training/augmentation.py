@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mien.training.config import TrainConfig
 
-__all__ = ["augment"]
+__all__ = ["augment", "mixed"]
 
 GREY = 129.0
 """The mean of the Training pixels."""
@@ -54,3 +55,18 @@ def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Gen
     inside_columns = (at >= left[:, None]) & (at < (left + side)[:, None])
     mask = inside_rows[:, None, :, None] & inside_columns[:, None, None, :] & erased[:, None, None, None]
     return faces.masked_fill(mask.to(device), GREY)
+
+
+def mixed(alpha: float, generator: torch.Generator, *batch: Tensor) -> list[Tensor]:
+    """Return what was given with each row blended with another one: mixup (Zhang et al. 2018, arXiv:1710.09412).
+
+    Args:
+        alpha: Both parameters of the Beta distribution that a row's share is drawn from; small: mostly one row.
+        generator: Decides; on the CPU.
+        batch: Faces and their targets, shape (B, ...) each; all are blended alike.
+    """
+    count, device = len(batch[0]), batch[0].device
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    share = torch.from_numpy(rng.beta(alpha, alpha, count)).float().to(device)
+    other = torch.from_numpy(rng.permutation(count)).to(device)
+    return [rows.lerp(rows[other], share.reshape(-1, *[1] * (rows.ndim - 1))) for rows in batch]

@@ -22,15 +22,15 @@ INTRODUCTION = """# Model card
 Each of these networks looks at one grey picture of a face, 48x48 pixels, and says how likely people are to call its
 expression angry, disgusted, fearful, happy, sad, surprised or neutral. `fer2013` answers as the labels of FER-2013 do,
 `ferplus` as the ten people per picture did who voted for FER+. Take `ferplus` to describe how a face would strike
-people, and `fer2013` to compare with published work on FER-2013. One call enlarges the picture to 56x56 and answers for
-it and its mirror image together: the figures below are those of two looks, which published single-look figures are not.
+people, and `fer2013` to compare with published work on FER-2013. Published figures are mostly those of a single look;
+what a network here looks at in one call stands beside its figures.
 
 An expression is not a feeling: the networks know nothing of what a person feels, and people who look at the same
 pictures often disagree. FER-2013's labels agree with the FER+ majority in 65.7 % of the 33,499 pictures that have one.
 """
 DATA = """## Data and their licence
 
-Trained on the 28,709 Training faces of FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414). Its pictures came from a
+Trained on the {faces}Training faces of FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414). Its pictures came from a
 web search for emotion words; their rights lie with their makers, and the data set was given out for research. The
 pictures are not part of Mien. The votes are those of FER+ (Barsoum et al. 2016, arXiv:1608.01041, MIT licence); only
 those of Training are learned. The weights are given out under Apache-2.0; whether weights learned from such pictures
@@ -62,7 +62,8 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     Raises:
         InputError: An evaluation cannot be read, or the card not be written.
     """
-    parts = [INTRODUCTION, *(_read(path) for path in evaluations), DATA]
+    read = [_read(path) for path in evaluations]
+    parts = [INTRODUCTION, *(text for text, _ in read), DATA.format(faces=_count({count for _, count in read}))]
     steps = [
         command,
         "mien export CHECKPOINT --data fer2013.parquet --out models/ --int8    # which one: see the experiments",
@@ -79,9 +80,17 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     return Path(out)
 
 
-def _read(path: str | Path) -> str:
+def _count(counts: set[int | None]) -> str:
+    """Return how many faces there are, where the evaluations agree on it."""
+    count = counts.pop() if len(counts) == 1 else None
+    return f"{count:,} " if count else ""
+
+
+def _read(path: str | Path) -> tuple[str, int | None]:
+    """Return the text on an evaluation's model, and how many Training faces its data set had."""
     try:
-        return _model(json.loads(Path(path).read_text(encoding="utf-8")))
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        return _model(found), found.get("training_faces")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"'{path}' is no evaluation: expected the evaluation.json of `mien evaluate`") from error
 
@@ -91,7 +100,8 @@ def _model(found: dict[str, Any]) -> str:
     lines = [
         f"## {found['model']['id']}, on {found['split']}",
         "",
-        f"Trained on: {found['model'].get('trained_on', 'unknown')}. In brackets: the 95 % interval.",
+        f"Trained on: {found['model'].get('trained_on', 'unknown')}.",
+        f"Looks at: {found['model'].get('looks') or 'unknown'}. In brackets: the 95 % interval.",
         "",
         "| figure | value |",
         "|---|---|",

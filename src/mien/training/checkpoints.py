@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from mien.errors import InputError, MienError, MissingExtraError
 from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
 from mien.training.loop import Training
-from mien.training.model import EmotionNet, SingleHead, fold
+from mien.training.model import EmotionNet, SingleHead, fold, mean
 
-__all__ = ["Publisher", "RunFolder", "load_checkpoint"]
+__all__ = ["Publisher", "RunFolder", "load_checkpoint", "load_mean"]
 
 
 class RunFolder:
@@ -77,9 +78,18 @@ class RunFolder:
         return content
 
     def checkpoints(self) -> list[str]:
-        """Return the checkpoints, oldest first."""
+        """Return the checkpoints, oldest first.
+
+        Raises:
+            MienError: The place cannot be looked into.
+        """
         self.files.invalidate_cache()
-        found = sorted(self.files.glob(f"{self.path}/*.ckpt"))
+        try:
+            found = sorted(self.files.glob(f"{self.path}/*.ckpt"))
+        except Exception as error:  # each file system has its own
+            raise MienError(
+                f"cannot look into '{self.path}': {error}; check the address, the credentials and your rights"
+            ) from error
         return [self.files.unstrip_protocol(file) if self.remote else file for file in found]
 
 
@@ -166,6 +176,26 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
         raise InputError(
             f"'{path}' is no checkpoint of Mien's ({reason}); give a .ckpt that `mien train` wrote"
         ) from error
+
+
+def load_mean(paths: Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
+    """Return the mean of the networks of checkpoints, ready to evaluate, and the configuration of the first one's run.
+
+    Args:
+        paths: One or more, of networks of one make.
+
+    Raises:
+        InputError: As `load_checkpoint`, or their widths or depths differ.
+    """
+    found = [load_checkpoint(path) for path in paths]
+    first = found[0][1]
+    for path, (_, other) in zip(paths, found, strict=True):
+        if (other.width, other.depths) != (first.width, first.depths):
+            raise InputError(
+                f"cannot take the mean of '{paths[0]}' and '{path}': their widths are {first.width} and {other.width}, "
+                f"their depths {list(first.depths)} and {list(other.depths)}; give some of one make"
+            )
+    return mean([net for net, _ in found]), first
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:

@@ -6,14 +6,14 @@ import dataclasses
 import difflib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from mien.errors import ConfigError
-from mien.observation import MODEL_NAME
+from mien.observation import MODEL_NAME, Emotion
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,10 +39,12 @@ class TrainConfig:
         learning_rate: The peak of the one-cycle schedule.
         weight_decay: On convolutions and heads, not on norms and biases.
         label_smoothing: On FER-2013's labels.
-        start_from: A checkpoint whose averaged weights the run begins with; None: weights drawn by chance.
+        start_from: A checkpoint whose averaged weights the run begins with, or several of one make, whose mean it
+            begins with; None: weights drawn by chance.
         teachers: Checkpoints of the networks behind the soft labels; none: the labels alone.
         teacher_share: How much of a face's target is its soft label; the rest is its label.
         class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
+        label_weights: Factors on the loss of single labels beside that, for those that the network misses too often.
         width: Channels, as a multiple of 48, 96 and 192 in the three stages.
         depths: Blocks in each of the three stages; more than `start_from` has begin by passing on what they get.
         size: The side in pixels to which a face is enlarged before the network sees it.
@@ -55,6 +57,8 @@ class TrainConfig:
         zoom: The largest change of size, as a share.
         shift: The largest shift, as a share of the side.
         erase: The share of faces of which a rectangle is blanked.
+        mixup: How strongly two faces and their targets are blended, the alpha of Zhang et al. 2018 (arXiv:1710.09412);
+            0: not at all.
         seed: Of everything that is drawn by chance.
         precision: `32-true` or `bf16-mixed`.
         patience: Stop after so many epochs without a better accuracy on PublicTest; None: never.
@@ -63,18 +67,19 @@ class TrainConfig:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    data: str
-    out: str
+    data: Annotated[str, Field(min_length=1)]
+    out: Annotated[str, Field(min_length=1)]
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$", max_length=60)] = "mien"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
     label_smoothing: Share = 0.1
-    start_from: str | None = None
+    start_from: str | tuple[str, ...] | None = None
     teachers: tuple[str, ...] = ()
     teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    label_weights: dict[Emotion, Annotated[float, Field(gt=0, le=100)]] = field(default_factory=dict)
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     depths: tuple[Depth, Depth, Depth] = (1, 2, 2)
     size: Annotated[int, Field(ge=48, le=96)] = 48
@@ -86,6 +91,7 @@ class TrainConfig:
     zoom: Share = 0.12
     shift: Share = 0.08
     erase: Annotated[float, Field(ge=0, le=1)] = 0.25
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     patience: Annotated[int, Field(ge=1)] | None = None

@@ -82,9 +82,9 @@ def load(path: str | Path, usages: Collection[str] = USAGES) -> Faces:
         )
     if path.is_dir():
         rows = _folder(path)
-    elif path.suffix == ".parquet":
+    elif path.suffix.lower() == ".parquet":
         rows = _parquet(path)
-    elif path.suffix == ".csv":
+    elif path.suffix.lower() == ".csv":
         rows = _csv(path)
     else:
         raise InputError(f"'{path}' is no data set that Mien knows: expected a .parquet, a .csv or a folder")
@@ -175,7 +175,8 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         file = pq.ParquetFile(path)
         names = set(file.schema_arrow.names)
-        missing = {"image", "label", "usage"} - names
+        label = "label" if "label" in names else "emotion"
+        missing = {"image", "usage"} - names if label in names else {"image", "label", "usage"} - names
         if missing:
             raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; it has {', '.join(sorted(names))}")
         columns = [f"ferplus_{vote}" for vote in VOTES + OTHER_VOTES]
@@ -184,19 +185,30 @@ def _parquet(path: Path) -> Iterator[Row]:
         for batch in file.iter_batches(batch_size=1000):
             for row in batch.to_pylist():
                 where = f"'{path}', row {number}"
-                votes = np.array([row[name] or 0 for name in columns], np.float32) if votes_there else NO_VOTES
-                image = row["image"]["bytes"] if isinstance(row["image"], dict) else row["image"]
+                votes = _votes([row[name] for name in columns], where) if votes_there else NO_VOTES
+                image = row["image"].get("bytes") if isinstance(row["image"], dict) else row["image"]
                 if not isinstance(image, bytes):
                     raise InputError(f"{where}: expected a picture's bytes, found {type(image).__name__}")
-                yield Row(where, row["label"], row["usage"], votes, partial(_picture, image, where))
+                yield Row(where, row[label], row["usage"], votes, partial(_picture, image, where))
                 number += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"'{path}' cannot be read as Parquet ({reason}); copy or download it again") from error
 
 
+def _votes(counts: list[object], where: str) -> np.ndarray:
+    """Return a row's FER+ votes; a missing one is none."""
+    try:
+        votes = np.array([0 if count is None else count for count in counts]).astype(np.float32)
+    except (ValueError, TypeError):
+        votes = np.array([np.nan])
+    if not (np.isfinite(votes) & (votes >= 0)).all():
+        raise InputError(f"{where}: expected FER+ votes as numbers from 0, found {str(counts)[:80]}")
+    return votes
+
+
 def _csv(path: Path) -> Iterator[Row]:
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = csv.reader(file)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -205,7 +217,7 @@ def _csv(path: Path) -> Iterator[Row]:
                 began = str(header)[:80]
                 raise InputError(f"'{path}' has no column {', '.join(sorted(missing))}; its first line has {began}")
             at = {name: header.index(name) for name in ("emotion", "pixels", "Usage")}
-            for row in reader:
+            for row in filter(None, reader):  # an empty line, such as some editors leave at the end, is no row
                 where = f"'{path}', line {reader.line_num}"
                 if len(row) != len(header):
                     raise InputError(
@@ -227,7 +239,8 @@ def _folder(path: Path) -> Iterator[Row]:
             if folder.name.lower() not in FOLDER_EMOTIONS:
                 raise InputError(f"'{folder}' is named after no emotion: expected one of {', '.join(EMOTIONS)}")
             for index, file in enumerate(sorted(p for p in folder.iterdir() if not p.name.startswith("."))):
-                usage = "Training" if part == "train" else file.name.partition("_")[0] if named else None
+                prefix = file.name.partition("_")[0]
+                usage = "Training" if part == "train" else prefix if named or prefix in USAGES else None
                 if usage is None:
                     continue  # a test folder of unknown make is never called PublicTest or PrivateTest
                 if part == "train" and not named and index % HELD_OUT == 0:

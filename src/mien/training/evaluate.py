@@ -28,6 +28,9 @@ from mien.vision.emotions import SHIPPED, Classifier
 __all__ = ["Report", "audit", "evaluate", "load_model", "measure"]
 
 
+NO_FORM = {"labels": None, "input_range": "0-255", "mean": (0.0,), "std": (1.0,)}
+
+
 class Model(Protocol):
     """What can be evaluated."""
 
@@ -60,7 +63,7 @@ class Report:
             f"lowest recall                 {lowest['value']:.1%} ({lowest['emotion']})",
             f"calibration error (ECE)       {found['calibration']['ece']:.3f}",
         ]
-        if found["ferplus"]["faces"]:
+        if found["ferplus"]:
             lines.append(f"agreement with FER+ majority  {_share(found['ferplus'])}")
         if found["abstention"]:
             kept = found["abstention"]
@@ -82,6 +85,8 @@ def evaluate(
     compare: str | Path | None = None,
     labels: Sequence[str] | None = None,
     input_range: str = "0-255",
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
 ) -> Report:
     """Evaluate a model and write `evaluation.json` and `evaluation.html`.
 
@@ -93,22 +98,31 @@ def evaluate(
         compare: Another model, to be compared on the same faces.
         labels: What the outputs of a model without Mien's contract mean, in their order.
         input_range: What the pixels of such a model are: `0-255`, `0-1` or `-1-1`.
+        mean: What is then taken off them, for all its channels or for each.
+        std: What they are divided by after that.
 
     Raises:
-        InputError: The data set, split, labels or folder cannot be used.
+        InputError: The data set, split, labels or folder cannot be used, or a model has a contract and so takes no
+            labels and no range.
         ModelError: A model cannot be read or run.
     """
     if split not in USAGES:
         raise InputError(f"unknown split '{split}': expected one of {', '.join(USAGES)}")
-    chosen = load_model(model, labels, input_range)
-    other = load_model(compare, labels, input_range) if compare else None
+    form = {"labels": labels, "input_range": input_range, "mean": mean, "std": std}
+    chosen = load_model(model, **form)
+    other = load_model(compare, **form) if compare else None
+    if form != NO_FORM and not any(isinstance(one, ForeignModel) for one in (chosen, other)):
+        raise InputError(
+            f"'{model}' says itself what it takes and gives: labels, input range, mean and std are for models of others"
+        )
     faces = faces_data.load(data, {"Training", split})
     if not (faces.usage == split).any():
         raise InputError(f"'{data}' holds no {split} faces: choose another split")
     asked = faces.split(split)
     probabilities = chosen.classify(asked.pixels)
-    found: dict[str, Any] = {"model": {"id": chosen.model_id}, **measure(probabilities, asked), "abstention": None}
-    found |= {"split": split, "data": Path(data).name, "accuracy_without_duplicates": None, "comparison": None}
+    found: dict[str, Any] = {"model": {"id": chosen.model_id}, **measure(probabilities, asked)}
+    found |= {"split": split, "data": Path(data).name, "training_faces": int((faces.usage == "Training").sum())}
+    found |= {"abstention": None, "accuracy_without_duplicates": None, "comparison": None}
     right = probabilities.argmax(1) == asked.labels
     if isinstance(chosen, Classifier):
         kept = probabilities.max(1) >= chosen.threshold
@@ -116,7 +130,7 @@ def evaluate(
         found["abstention"] = {
             "threshold": chosen.threshold,
             "coverage": float(kept.mean()),
-            "accuracy": figures.accuracy(right[kept]),
+            "accuracy": figures.accuracy(right[kept]) if kept.any() else None,
         }
     if split != "Training":
         training = faces.split("Training")
@@ -130,10 +144,12 @@ def evaluate(
     return Report(found, _write(found, asked, probabilities, Path(out)) if out else [])
 
 
-def load_model(
-    model: str | Path, labels: Sequence[str] | None = None, input_range: str = "0-255"
-) -> Classifier | ForeignModel:
+def load_model(model: str | Path, **form: Any) -> Classifier | ForeignModel:
     """Return Mien's own model, or one of others where the file carries no contract.
+
+    Args:
+        model: An ONNX file, or the name of a model that comes with Mien.
+        form: What `ForeignModel` must be told of one of others.
 
     Raises:
         ModelError: The file cannot be read or run.
@@ -149,7 +165,7 @@ def load_model(
         ) from error
     if "mien.contract" in session.get_modelmeta().custom_metadata_map:
         return Classifier.load(model)
-    return ForeignModel(model, labels, input_range)
+    return ForeignModel(model, **form)
 
 
 def measure(probabilities: np.ndarray, faces: Faces) -> dict[str, Any]:
@@ -178,7 +194,7 @@ def measure(probabilities: np.ndarray, faces: Faces) -> dict[str, Any]:
         "calibration": figures.calibration(probabilities, right),
         "negative_log_likelihood": float(-np.log(likelihood).mean()),
         "risk_coverage": figures.risk_coverage(probabilities, right),
-        "ferplus": figures.accuracy(agreed),
+        "ferplus": figures.accuracy(agreed) if voted.any() else None,
         "ferplus_calibration": figures.calibration(probabilities[voted], agreed) if voted.any() else None,
         "groups": groups(faces, right),
     }

@@ -8,6 +8,7 @@ compared with torch on real faces before it is written.
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import torch
 from onnx import numpy_helper
 
 from mien.errors import InputError, ModelError
-from mien.observation import EMOTIONS
+from mien.observation import EMOTIONS, MODEL_NAME
 from mien.training import data as faces_data
 from mien.training.checkpoints import load_checkpoint
 from mien.training.config import TrainConfig
@@ -63,9 +64,14 @@ def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, nam
         name: The model's name, which each observation carries; the second file's ends in `-ferplus`. None: the run's.
 
     Raises:
-        InputError: The checkpoint or the data set cannot be used, or the folder cannot be written.
+        InputError: The checkpoint, the data set or the name cannot be used, or the folder cannot be written.
         ModelError: The ONNX file answers otherwise than torch does.
     """
+    if name is not None and not re.fullmatch(MODEL_NAME, name):
+        raise InputError(
+            f"a model cannot be called {name!r}: expected 1 to 80 letters, digits, spaces or . _ + ( ) -, the first a "
+            "letter or digit"
+        )
     net, config = load_checkpoint(checkpoint)
     public = faces_data.load(data, ("PublicTest",))
     net = round_weights(fold(net))
@@ -164,6 +170,7 @@ def to_onnx(
         abstain_below=calibration.abstain_below,
         trained_on=trained_on,
         licence=licence,
+        looks=net.looks(),
     )
     onnx.helper.set_model_props(model, contract.to_metadata())
     onnx.checker.check_model(model, full_check=True)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from mien.observation import EMOTIONS
-from mien.training.augmentation import augment
+from mien.training.augmentation import augment, mixed
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
 from mien.training.model import HEADS, EmotionNet
@@ -65,7 +65,8 @@ class Training(lightning.LightningModule):
     def _label_weights(self) -> Tensor:
         """Return the weight of each label's loss, (7,); they average 1 over the faces."""
         counts = np.bincount(self.splits["Training"].labels, minlength=len(EMOTIONS))
-        weights = counts.clip(min=1) ** -self.config.class_balance
+        factors = [self.config.label_weights.get(emotion, 1.0) for emotion in EMOTIONS]
+        weights = counts.clip(min=1) ** -self.config.class_balance * factors
         return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
 
     def _targets(self, indices: Tensor, labels: Tensor) -> Tensor:
@@ -117,13 +118,16 @@ class Training(lightning.LightningModule):
         generator = torch.Generator().manual_seed(int(drawn[1]))
         small = self.current_epoch < config.epochs // 2
         faces = augment(pixels, config.small_size if small else config.size, config, generator)
+        targets = self._targets(indices, labels)
+        shares = votes / votes.sum(1, keepdim=True).clamp(min=1)
+        if config.mixup:
+            faces, targets, shares = mixed(config.mixup, generator, faces, targets, shares)
         logits = self.net(faces.contiguous(memory_format=torch.channels_last))
         likely = torch.log_softmax(logits["fer2013"].float(), 1)
-        loss = -(self._targets(indices, labels) * self.weights * likely).sum(1).mean()
+        loss = -(targets * self.weights * likely).sum(1).mean()
         # Faces without votes have no part in this, but the head always has: DDP waits for every gradient.
-        shares = votes / votes.sum(1, keepdim=True).clamp(min=1)
         unlike = -(shares * torch.log_softmax(logits["ferplus"].float(), 1)).sum()
-        loss = loss + config.ferplus_weight * unlike / (votes.sum(1) > 0).sum().clamp(min=1)
+        loss = loss + config.ferplus_weight * unlike / shares.sum().clamp(min=1)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 

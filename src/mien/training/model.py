@@ -8,6 +8,7 @@ voted for FER+. Each is exported as a model of its own.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
 
-__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "deepen", "fold", "predict"]
+__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "deepen", "fold", "mean", "predict"]
 
 HEADS = ("fer2013", "ferplus")
 INPUT_SIZE = 48
@@ -51,7 +52,7 @@ class Block(nn.Module):
         """Return the features, (B, C, H/stride, W/stride)."""
         y = functional.relu(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
-        gate = y.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
+        gate = functional.adaptive_avg_pool2d(y, 1)  # (B, C, 1, 1)
         gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(gate))))
         return functional.relu(y * gate + self.shortcut(x))
 
@@ -97,6 +98,11 @@ class EmotionNet(nn.Module):
         widths = tuple(max(8, round(channels * config.width / 8) * 8) for channels in WIDTHS)
         return cls(widths, config.depths, size=config.size, mirror=config.mirror)
 
+    def looks(self) -> str:
+        """Return how it looks at a face, in words."""
+        size = "as it is" if self.size == INPUT_SIZE else f"enlarged to {self.size}x{self.size}"
+        return f"the face {size}, and its mirror image" if self.mirror else f"the face {size}"
+
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""
         if self.training:
@@ -111,7 +117,7 @@ class EmotionNet(nn.Module):
     def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
         x = (pixels / 255 - MEAN) / STD
         x = self.blocks(self.stem(x))  # (B, C, H/8, W/8)
-        x = self.dropout(x.mean((2, 3)))  # (B, C)
+        x = self.dropout(functional.adaptive_avg_pool2d(x, 1).flatten(1))  # (B, C)
         return {head: layer(x) for head, layer in self.heads.items()}
 
 
@@ -128,6 +134,24 @@ class SingleHead(nn.Module):
         """Return the probabilities, (B, 7), for pixels (B, 1, H, W), 0-255."""
         logits: Tensor = self.net(pixels)[self.head]
         return torch.softmax(logits / self.temperature, dim=1)
+
+
+def mean(nets: Sequence[EmotionNet]) -> EmotionNet:
+    """Return a network whose weights are the mean of several, which began alike (Wortsman et al. 2022,
+    arXiv:2203.05482).
+
+    Args:
+        nets: One or more, of one make.
+    """
+    averaged = copy.deepcopy(nets[0])
+    states = [net.state_dict() for net in nets]
+    averaged.load_state_dict(
+        {
+            name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
+            for name, value in states[0].items()
+        }
+    )
+    return averaged
 
 
 def deepen(net: EmotionNet, deeper: EmotionNet) -> None:
@@ -154,14 +178,29 @@ def deepen(net: EmotionNet, deeper: EmotionNet) -> None:
 
 
 def fold(net: EmotionNet) -> EmotionNet:
-    """Return a copy, ready to evaluate, in which each convolution has taken in the norm that follows it."""
+    """Return a copy, ready to evaluate, in which each convolution has taken in the norm or mean beside it."""
     folded = copy.deepcopy(net).eval()
     for module in list(folded.modules()):
         for (conv_name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
                 setattr(module, norm_name, nn.Identity())
+    if net.size % 8 == 0:  # else a shortcut pools an odd number of rows
+        for block in folded.blocks:
+            if isinstance(block, Block) and isinstance(block.shortcut, nn.Sequential):
+                block.shortcut = _with_its_pool(block.shortcut)
     return folded
+
+
+def _with_its_pool(shortcut: nn.Sequential) -> nn.Module:
+    """Return the mean over 2x2 and the 1x1 convolution after it as one convolution, which eight bits do faster."""
+    pool, conv = shortcut[0], shortcut[1]
+    if not isinstance(pool, nn.AvgPool2d) or not isinstance(conv, nn.Conv2d):
+        return shortcut
+    one = nn.Conv2d(conv.in_channels, conv.out_channels, 2, 2)
+    one.weight = nn.Parameter((conv.weight / 4).repeat(1, 1, 2, 2))
+    one.bias = conv.bias
+    return one
 
 
 def predict(net: EmotionNet, pixels: np.ndarray, batch: int = 256) -> dict[str, np.ndarray]:

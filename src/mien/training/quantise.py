@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 from onnxruntime import quantization
 
-from mien.errors import ModelError
+from mien.errors import InputError, ModelError
 from mien.training import data as faces_data
 from mien.vision.emotions import INPUT, Classifier
 
-__all__ = ["ALLOWED", "Variant", "quantise"]
+__all__ = ["ALLOWED", "NotKeptError", "Variant", "quantise"]
 
 ALLOWED = 0.003
 """The largest loss of accuracy on PublicTest, as a share."""
@@ -29,8 +29,12 @@ ALLOWED = 0.003
 FACES = 512
 """So many faces of Training give the ranges of the activations."""
 
-KINDS = ["Conv", "Add", "Mul", "Relu", "AveragePool"]
+KINDS = ["Conv", "Add", "Mul", "Relu", "AveragePool", "GlobalAveragePool"]
 """The operators that are quantised; the few others cost next to nothing."""
+
+
+class NotKeptError(ModelError):
+    """A variant that is not worth having."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def quantise(model: Path, data: str | Path) -> Variant:
 
     Raises:
         InputError: The data set cannot be used.
-        ModelError: The model cannot be read, or its variant loses too much or is no faster; nothing is then written.
+        NotKeptError: The variant loses too much or is no faster; nothing is then written.
+        ModelError: The model cannot be read.
     """
     whole = Classifier.load(model)
     faces = faces_data.load(data, ("Training", "PublicTest"))
@@ -66,6 +71,11 @@ def quantise(model: Path, data: str | Path) -> Variant:
     path = model.with_name(f"{model.stem}-int8.onnx")
     part = path.with_suffix(".part")
     asked = public.majority if model.stem == "ferplus" else public.labels
+    if not len(training) or not (asked >= 0).any():
+        raise InputError(
+            f"'{data}' cannot serve for eight bits: expected faces of Training, for the ranges, and of PublicTest, to "
+            f"judge the loss by, found {len(training)} and {(asked >= 0).sum()}"
+        )
     try:
         part.write_bytes(_quantised(model, training.pixels[chosen], whole))
         variant = Classifier.load(part)
@@ -73,7 +83,7 @@ def quantise(model: Path, data: str | Path) -> Variant:
         loss = float(np.subtract(*((answer == asked[asked >= 0]).mean() for answer in answers)))
         speedup = _milliseconds(whole, public.pixels[:1]) / _milliseconds(variant, public.pixels[:1])
         if loss >= ALLOWED or speedup <= 1:
-            raise ModelError(
+            raise NotKeptError(
                 f"the int8 variant of '{model}' gets {100 * loss:.2f} points less of PublicTest right (under "
                 f"{100 * ALLOWED:g} is allowed) and is {speedup:.1f} times as fast: it was not kept"
             )

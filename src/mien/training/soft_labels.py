@@ -54,7 +54,9 @@ def soft_labels(teachers: list[EmotionNet], faces: Faces, seed: int) -> np.ndarr
 
 def _seen(teacher: EmotionNet, pixels: np.ndarray) -> Tensor:
     """Return the log-probabilities of both heads, (n, 14), averaged over a face and its mirror image."""
-    views = [predict(teacher, pixels), predict(teacher, np.ascontiguousarray(pixels[:, :, ::-1]))]
+    views = [predict(teacher, pixels)]
+    if not teacher.mirror:  # else it has seen both
+        views.append(predict(teacher, np.ascontiguousarray(pixels[:, :, ::-1])))
     heads = [torch.stack([torch.from_numpy(view[head]).log_softmax(1) for view in views]).mean(0) for head in views[0]]
     return torch.cat(heads, 1)
 

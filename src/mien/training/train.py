@@ -25,7 +25,7 @@ from lightning.pytorch import callbacks
 
 from mien.errors import InputError, MienError
 from mien.training import data
-from mien.training.checkpoints import Publisher, RunFolder, load_checkpoint
+from mien.training.checkpoints import Publisher, RunFolder, load_checkpoint, load_mean
 from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
@@ -34,6 +34,7 @@ from mien.training.soft_labels import soft_labels
 
 __all__ = ["TrainConfig", "train"]
 
+ACCELERATORS = ("auto", "cpu", "gpu")
 MAY_DIFFER = {"data", "out", "name", "log_to", "patience"}
 """What a run may be resumed with another value of."""
 
@@ -58,6 +59,10 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
     folder = RunFolder(config.out)
     local = config.out if not folder.remote else str(Path("runs") / config.out.rstrip("/").rpartition("/")[2])
     logger = tracker(config, local)
+    if accelerator not in ACCELERATORS:
+        raise InputError(f"unknown accelerator '{accelerator}': expected one of {', '.join(ACCELERATORS)}")
+    if devices < 1:
+        raise InputError(f"cannot train on {devices} devices: expected 1 or more")
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError("accelerator 'gpu' was asked for, but torch finds none here: use auto or cpu")
     faces = data.load(config.data, ("Training", "PublicTest"))
@@ -93,7 +98,14 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
         )
-        trainer.fit(_training(config, faces, folder), ckpt_path=found[-1] if found else None, weights_only=True)
+        training = _training(config, faces, folder)
+        try:
+            trainer.fit(training, ckpt_path=found[-1] if found else None, weights_only=True)
+        except OSError as error:
+            raise MienError(
+                f"training stopped: cannot write to '{config.out}' ({error}); check the place and your rights to it, "
+                "then go on with --resume"
+            ) from error
     return folder.checkpoints()[-1]
 
 
@@ -101,7 +113,7 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
     """Return the network that the run begins with, and the soft labels, which a resumed run finds in its folder."""
     training = Training(config, faces)
     if config.start_from:
-        start, before = load_checkpoint(config.start_from)
+        start, before = load_mean([config.start_from] if isinstance(config.start_from, str) else config.start_from)
         if before.width != config.width or any(np.array(before.depths) > config.depths):
             raise InputError(
                 f"cannot start from '{config.start_from}': its width is {before.width} and its depths are "

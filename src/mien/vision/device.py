@@ -41,11 +41,13 @@ def open_session(content: bytes, device: str, threads: int) -> tuple[Any, str]:
         threads: How many threads it computes on, where that is the processor.
 
     Raises:
-        ModelError: The device that was named cannot be used here; what can be is named.
+        ModelError: The device that was named is unknown or cannot be used here; what can be is named.
         Exception: Of onnxruntime, where the file is no model.
     """
     import onnxruntime
 
+    if device not in DEVICES and device != "auto":
+        raise ModelError(f"unknown device '{device}': expected auto, {', '.join(DEVICES)}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4

@@ -39,7 +39,7 @@ class Contract:
     """What a model file says of itself, in its ONNX metadata, under keys that begin with `mien.`.
 
     Attributes:
-        name: The model's, such as `mien-5`.
+        name: The model's, such as `mien-6`.
         input_size: The side of the crops that it takes, in pixels.
         temperature: What its scores were divided by to calibrate them; the graph has done so already.
         abstain_below: No emotion should be named where the highest probability is below this.
@@ -47,6 +47,7 @@ class Contract:
         licence: Of the weights.
         labels: The emotions in the order of the output.
         input_range: What the pixels are; the graph does its own normalisation.
+        looks: How it looks at a face, in words; empty where the file does not say.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Contract:
     licence: str
     labels: tuple[str, ...] = EMOTIONS
     input_range: str = "0-255"
+    looks: str = ""
 
     def to_metadata(self) -> dict[str, str]:
         """Return what goes into the ONNX file's metadata."""
@@ -76,7 +78,7 @@ class Contract:
             raise ModelError("it carries no contract (no metadata key 'mien.contract'); `mien export` writes it")
         if texts["contract"] != VERSION:
             raise ModelError(f"its contract is of version {texts['contract']!r}, this Mien reads version {VERSION}")
-        if missing := [field.name for field in fields(cls) if field.name not in texts]:
+        if missing := [field.name for field in fields(cls) if field.name not in texts and field.name != "looks"]:
             raise ModelError(f"its contract lacks {', '.join(PREFIX + name for name in missing)}")
         labels = tuple(texts["labels"].split(","))
         if labels != EMOTIONS:
@@ -95,6 +97,7 @@ class Contract:
             abstain_below=_number(texts, "abstain_below", 0, 1),
             trained_on=texts["trained_on"],
             licence=texts["licence"],
+            looks=texts.get("looks", ""),
         )
 
 
@@ -133,8 +136,9 @@ class Classifier:
         file = _file(path)
         try:
             content = file.read_bytes()
-        except OSError as error:
-            raise ModelError(f"cannot read model '{file}': {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a ValueError: there is a null character in the path
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ModelError(f"cannot read model '{file}': {reason}") from error
         try:
             session, runs_on = open_session(content, device, threads)
         except ModelError:
@@ -163,8 +167,11 @@ class Classifier:
             ValueError: The crops have another shape or type.
             ModelError: The model cannot be run, or gives something else than probabilities.
         """
+        crops = np.asarray(crops)
         if crops.ndim != 3 or crops.dtype != np.uint8 or 0 in crops.shape[1:]:
             raise ValueError(f"crops must be uint8 of shape (n, h, w), not {crops.dtype} of shape {crops.shape}")
+        if crops.shape[2] in (3, 4):
+            raise ValueError(f"crops must be grey, of shape (n, h, w): {crops.shape} is that of one colour picture")
         results = np.empty((len(crops), len(EMOTIONS)), np.float32)
         for start in range(0, len(crops), BATCH):
             part = slice(start, start + BATCH)

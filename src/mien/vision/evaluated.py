@@ -50,7 +50,7 @@ class Abstention(msgspec.Struct, frozen=True):
     """The accuracy over the faces of which an emotion is named, and their share."""
 
     coverage: float
-    accuracy: Share
+    accuracy: Share | None
 
 
 class Named(msgspec.Struct, frozen=True):

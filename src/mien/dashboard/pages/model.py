@@ -49,7 +49,7 @@ def _figures(measured: Evaluation) -> dict[str, str]:
     }
     if measured.ferplus:
         pairs["As FER+ votes"] = _percent(measured.ferplus)
-    if kept := measured.abstention:
+    if (kept := measured.abstention) and kept.accuracy:
         pairs["Where it names one"] = f"{_percent(kept.accuracy)}, {100 * kept.coverage:.1f}\u202f% of the faces"
     return pairs
 

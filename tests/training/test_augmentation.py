@@ -1,0 +1,48 @@
+"""Augmentation: what faces and their targets become."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch")
+import torch
+
+from mien.training.augmentation import augment, mixed
+from mien.training.config import TrainConfig
+
+pytestmark = pytest.mark.training
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_faces_and_targets_are_blended_with_the_same_partner_by_the_same_share() -> None:
+    faces = torch.arange(64.0).reshape(64, 1, 1, 1).expand(64, 1, 4, 4)
+    targets = torch.eye(64)
+    blended, shares = mixed(0.2, seeded(), faces, targets)
+    assert blended.shape == faces.shape
+    assert torch.allclose(shares.sum(1), torch.ones(64))
+    assert torch.allclose(blended[:, 0, 0, 0], shares @ torch.arange(64.0), atol=1e-4)
+    assert 1 < int((shares > 0).sum(1).max()) <= 2
+    again, _ = mixed(0.2, seeded(), faces, targets)
+    assert torch.equal(blended, again)
+    other, _ = mixed(0.2, seeded(2), faces, targets)
+    assert not torch.equal(blended, other)
+
+
+def test_a_face_that_nothing_changes_stays_as_it_is_but_for_light_and_side() -> None:
+    config = TrainConfig("d", "o", rotate=0, zoom=0, shift=0, erase=0)
+    faces = torch.linspace(60, 180, 48).expand(200, 1, 48, 48)
+    out = augment(faces, 48, config, seeded())
+    rising = out[:, 0, 0, -1] > out[:, 0, 0, 0]
+    assert 60 < int(rising.sum()) < 140  # the others are mirrored
+    assert torch.allclose(out[rising].diff(dim=3).std((1, 2, 3)), torch.zeros(int(rising.sum())), atol=1e-3)
+    assert augment(faces, 56, config, seeded()).shape == (200, 1, 56, 56)
+
+
+def test_a_rectangle_is_blanked_in_the_share_that_is_asked_for() -> None:
+    config = TrainConfig("d", "o", rotate=0, zoom=0, shift=0, erase=0.5)
+    white = torch.full((400, 1, 48, 48), 255.0)
+    blanked = (augment(white, 48, config, seeded()) == 129.0).flatten(1).any(1)
+    assert 150 < int(blanked.sum()) < 250
