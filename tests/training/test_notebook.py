@@ -33,6 +33,6 @@ def test_notebook_ends_with_a_model_that_answers(dataset: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr[-2000:]
     assert "0 PublicTest pictures also stand in Training" in done.stdout
     assert "epoch 1 of 1: loss" in done.stdout
-    assert "fer2013.onnx 3.1 MB" in done.stdout
+    assert "fer2013.onnx 3.2 MB" in done.stdout
     assert "on PublicTest, 35 faces" in done.stdout
     assert (tmp_path / "run" / "report" / "evaluation.html").exists()

@@ -59,6 +59,8 @@ class TrainConfig:
         erase: The share of faces of which a rectangle is blanked.
         mixup: How strongly two faces and their targets are blended, the alpha of Zhang et al. 2018 (arXiv:1710.09412);
             0: not at all.
+        sharpness: How far uphill the weights are moved for each gradient, rho of Foret et al. 2021 (arXiv:2010.01412),
+            in twice the time; 0: not at all.
         seed: Of everything that is drawn by chance.
         precision: `32-true` or `bf16-mixed`.
         patience: Stop after so many epochs without a better accuracy on PublicTest; None: never.
@@ -92,6 +94,7 @@ class TrainConfig:
     shift: Share = 0.08
     erase: Annotated[float, Field(ge=0, le=1)] = 0.25
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     patience: Annotated[int, Field(ge=1)] | None = None

@@ -7,12 +7,14 @@ last complete epoch goes on as if it had never stopped.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -168,6 +170,44 @@ class Training(lightning.LightningModule):
         if gathered.ndim > mine.ndim:  # (processes, n, …), dealt out like cards
             gathered = gathered.transpose(0, 1).flatten(0, 1)
         return gathered[: len(self.splits["PublicTest"])]
+
+    def optimizer_step(
+        self, _epoch: int, _step: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        """Take a step; with `sharpness`, by the gradient at a worse point nearby."""
+        closure = optimizer_closure
+        if self.config.sharpness and closure is not None:
+
+            def closure() -> Any:
+                return self._steepest(optimizer_closure)
+
+        optimizer.step(closure=closure)
+
+    def _steepest(self, gradient: Callable[[], Any]) -> Any:
+        """Leave in the parameters the gradient at the point `sharpness` uphill, and return the loss at this one.
+
+        Sharpness-aware minimisation (Foret et al. 2021, arXiv:2010.01412): what is flat around the weights that it
+        finds holds for other faces too. The norms keep the statistics of the first look alone.
+        """
+        loss = gradient()
+        norms = [module for module in self.net.modules() if isinstance(module, nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        with torch.no_grad():
+            moved = [parameter for parameter in self.net.parameters() if parameter.grad is not None]
+            before = [parameter.clone() for parameter in moved]
+            slopes = [parameter.grad for parameter in moved]
+            length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(slope) for slope in slopes]))
+            for parameter, slope in zip(moved, slopes, strict=True):
+                parameter.add_(slope * (self.config.sharpness / (length + 1e-12)))
+        for norm in norms:
+            norm.momentum = 0.0
+        gradient()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        with torch.no_grad():
+            for parameter, value in zip(moved, before, strict=True):
+                parameter.copy_(value)
+        return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return SGD with Nesterov momentum under a one-cycle schedule."""
