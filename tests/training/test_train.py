@@ -22,14 +22,15 @@ import torch
 
 from mien.edge import model_store
 from mien.errors import ConfigError, InputError, MienError, MissingExtraError
-from mien.training import curves
+from mien.training import curves, data
 from mien.training.checkpoints import RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
+from mien.training.loop import Training
 from mien.training.train import train
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
-TINY = {"name": "tiny", "epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0, "mixup": 0.2}
+TINY = {"name": "tiny", "epochs": 3, "batch_size": 35, "ema_decay": 0.5, "erase": 0.0, "mixup": 0.2, "sharpness": 0.05}
 
 
 def metrics(out: Path) -> list[dict[str, str]]:
@@ -81,6 +82,39 @@ def test_latest_names_the_newest_and_the_best_epoch(run: Path) -> None:
     for entry in (latest["latest"], latest["best"]):
         assert hashlib.sha256((run / entry["model"]).read_bytes()).hexdigest() == entry["sha256"]
         assert (run / entry["checkpoint"]).exists()
+
+
+def test_sharpness_takes_the_gradient_uphill_and_comes_back(dataset: Path) -> None:
+    faces = data.load(dataset, ("Training", "PublicTest"))
+    training = Training(TrainConfig(str(dataset), "out", sharpness=0.5), faces)
+    before = {name: value.clone() for name, value in training.net.state_dict().items()}
+    looked = torch.rand(8, 1, 48, 48, generator=torch.Generator().manual_seed(1)) * 255
+    lengths, answers = [], []
+
+    def gradient() -> torch.Tensor:
+        training.net.zero_grad()
+        loss = sum((parameter**2).sum() for parameter in training.net.parameters()) / 2
+        loss.backward()
+        lengths.append(float(2 * loss.detach()) ** 0.5)
+        answers.append(training.net(looked)["fer2013"].detach())
+        return loss
+
+    loss = training._steepest(gradient)
+
+    assert loss.item() == pytest.approx(lengths[0] ** 2 / 2)
+    assert lengths[1] == pytest.approx(lengths[0] + 0.5, rel=1e-4)  # of half the sum of squares, uphill is outwards
+    assert not torch.equal(answers[0], answers[1])
+    for name, parameter in training.net.named_parameters():
+        assert torch.equal(parameter, before[name])
+        assert parameter.grad is not None
+        assert torch.allclose(parameter.grad, parameter * (lengths[1] / lengths[0]), atol=1e-5)
+    once = Training(TrainConfig(str(dataset), "out"), faces).net
+    once.load_state_dict(before)
+    once(looked)
+    for name, value in once.named_buffers():
+        if "running" in name:
+            assert torch.equal(training.net.get_buffer(name), value)
+    assert {norm.momentum for norm in training.net.modules() if isinstance(norm, torch.nn.BatchNorm2d)} == {0.1}
 
 
 def test_run_with_votes_publishes_both_heads(voted: Path, tmp_path: Path) -> None:
