@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightning
@@ -176,11 +177,8 @@ class Training(lightning.LightningModule):
     ) -> None:
         """Take a step; with `sharpness`, by the gradient at a worse point nearby."""
         closure = optimizer_closure
-        if self.config.sharpness and closure is not None:
-
-            def closure() -> Any:
-                return self._steepest(optimizer_closure)
-
+        if self.config.sharpness and optimizer_closure is not None:
+            closure = partial(self._steepest, optimizer_closure)
         optimizer.step(closure=closure)
 
     def _steepest(self, gradient: Callable[[], Any]) -> Any:
