@@ -115,7 +115,9 @@ def evaluate(
 
 @app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="A .ckpt that `mien train` wrote.")],
+    checkpoint: Annotated[
+        list[str], typer.Argument(help="A .ckpt that `mien train` wrote; of several of one make the mean.")
+    ],
     data: Annotated[Path, typer.Option(help="FER-2013; temperature and threshold are fitted on its PublicTest.")],
     out: Annotated[Path, typer.Option(help="The folder for the models.")],
     name: Annotated[str | None, typer.Option(help="What observations call the model; the run's own name.")] = None,

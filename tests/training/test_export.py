@@ -153,14 +153,14 @@ def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None
     config = {"data": "faces", "out": "run", "ferplus_weight": 0.0}
     weights = {f"net.{name}": value for name, value in net.state_dict().items()}
     torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, tmp_path / "000.ckpt")
-    written = export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="mien-9")
+    written = export([tmp_path / "000.ckpt"], dataset, tmp_path / "out", name="mien-9")
     assert written == [tmp_path / "out" / "fer2013.onnx"]  # the votes were not learned
     assert Classifier.load(written[0]).contract.name == "mien-9"
     with pytest.raises(InputError, match="a model cannot be called '=1': expected 1 to 80 letters"):
-        export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="=1")
+        export([tmp_path / "000.ckpt"], dataset, tmp_path / "out", name="=1")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write to"):
-        export(tmp_path / "000.ckpt", dataset, tmp_path / "file")
+        export([tmp_path / "000.ckpt"], dataset, tmp_path / "file")
 
 
 def test_int8_variant_answers_nearly_alike_and_is_smaller_and_faster(
@@ -196,6 +196,46 @@ def test_int8_variant_that_loses_too_much_is_not_kept(
     with pytest.raises(ModelError, match=r"points less of PublicTest right .*: it was not kept"):
         quantise.quantise(model, dataset)
     assert list(tmp_path.iterdir()) == [model]
+
+
+def test_several_checkpoints_are_exported_as_the_mean_of_their_weights(
+    net: EmotionNet, voted: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    taught = {"ferplus_weight": 1.0, "teachers": ("older.ckpt",)}
+    own = {"ferplus_weight": 1.0, "mirror": True}
+    halved = EmotionNet.of(TrainConfig("faces", "run", width=0.5))
+    for number, (one, settings) in enumerate(
+        [(net, taught), (other, own), (other, {"ferplus_weight": 0.0}), (halved, {"width": 0.5})]
+    ):
+        kept = {
+            "state_dict": {f"net.{name}": value for name, value in one.state_dict().items()},
+            "hyper_parameters": {"config": {"data": "faces", "out": "run", **settings}},
+        }
+        torch.save(kept, tmp_path / f"{number}.ckpt")
+    command = ["export", "--data", str(voted), "--out", str(tmp_path / "out")]
+    written = CliRunner().invoke(
+        app, [*command, *(str(tmp_path / f"{k}.ckpt") for k in (1, 0))], catch_exceptions=False
+    )
+    assert [Path(line).name for line in written.output.split()] == ["fer2013.onnx", "ferplus.onnx"]
+    expected = copy.deepcopy(net)
+    for weight, one, two in zip(expected.parameters(), net.parameters(), other.parameters(), strict=True):
+        weight.data = (one.data + two.data) / 2
+    expected.mirror = True  # as the first of them
+    model = Classifier.load(tmp_path / "out" / "fer2013.onnx")
+    assert "soft labels" in model.contract.trained_on, "one of them learned some"
+    found = np.log(model.classify(list(FACES))) * model.contract.temperature
+    of_mean, of_one = (predict(one, FACES)["fer2013"] for one in (expected, net))
+    found, of_mean, of_one = (scores - scores.mean(1, keepdims=True) for scores in (found, of_mean, of_one))
+    np.testing.assert_allclose(found, of_mean, atol=5e-3)
+    assert np.abs(found - of_one).max() > 0.05
+    assert len(export([tmp_path / "0.ckpt", tmp_path / "2.ckpt"], voted, tmp_path / "two")) == 1, "one knows no votes"
+    with pytest.raises(InputError, match=r"cannot take the mean of '.*0\.ckpt' and '.*3\.ckpt': their widths are"):
+        export([tmp_path / "0.ckpt", tmp_path / "3.ckpt"], voted, tmp_path / "none")
 
 
 def test_variants_that_are_not_kept_do_not_spoil_an_export(

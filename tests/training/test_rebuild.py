@@ -55,6 +55,8 @@ def test_the_models_that_come_with_mien_become_a_checkpoint_that_a_run_begins_wi
     faces = data.load(voted, ("PublicTest",))
     net, config = load_checkpoint(checkpoint)
     assert (config.size, config.mirror, config.depths, config.width) == (56, True, (1, 2, 2), 1.0)
+    name = Classifier.load(SHIPPED["fer2013"]).contract.name
+    assert config.teachers == (f"those of {name}",), "an export of it says that soft labels taught it"
     for head, path in SHIPPED.items():
         file = Classifier.load(path)
         scores = torch.from_numpy(predict(net, faces.pixels)[head]) / file.contract.temperature
@@ -96,7 +98,7 @@ def test_one_file_is_enough_where_nobody_voted(dataset: Path, tmp_path: Path) ->
     files = exported(tmp_path, TrainConfig("d", "o"), seed=1)
     rebuild({"fer2013": files["fer2013"]}, dataset, tmp_path / "back.ckpt")
     assert load_checkpoint(tmp_path / "back.ckpt")[1].ferplus_weight == 0
-    written = export(tmp_path / "back.ckpt", dataset, tmp_path / "models")
+    written = export([tmp_path / "back.ckpt"], dataset, tmp_path / "models")
     assert [path.name for path in written] == ["fer2013.onnx"]
 
 

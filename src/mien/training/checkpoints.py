@@ -179,10 +179,14 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
 
 
 def load_mean(paths: Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
-    """Return the mean of the networks of checkpoints, ready to evaluate, and the configuration of the first one's run.
+    """Return the mean of the networks of checkpoints, ready to evaluate, and how they were trained.
 
     Args:
         paths: One or more, of networks of one make.
+
+    Returns:
+        The network, and the configuration of the first one's run with what holds for the mean: the teachers of all,
+        and FER+ votes only if all learned them.
 
     Raises:
         InputError: As `load_checkpoint`, or their widths or depths differ.
@@ -195,7 +199,12 @@ def load_mean(paths: Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
                 f"cannot take the mean of '{paths[0]}' and '{path}': their widths are {first.width} and {other.width}, "
                 f"their depths {list(first.depths)} and {list(other.depths)}; give some of one make"
             )
-    return mean([net for net, _ in found]), first
+    runs = [config for _, config in found]
+    return mean([net for net, _ in found]), dataclasses.replace(
+        first,
+        teachers=tuple(dict.fromkeys(teacher for run in runs for teacher in run.teachers)),
+        ferplus_weight=min(run.ferplus_weight for run in runs),
+    )
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""Export: a checkpoint in, one ONNX file for each trained head out, with the contract in its metadata.
+"""Export: a checkpoint or several in, one ONNX file for each trained head out, with the contract in its metadata.
 
 The exported network has its norms folded into the convolutions and its large weights rounded to half precision, in
 which they are stored, so that a file has half the size; it computes in single precision. What the file answers is
@@ -11,6 +11,7 @@ import math
 import re
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from onnx import numpy_helper
 from mien.errors import InputError, ModelError
 from mien.observation import EMOTIONS, MODEL_NAME
 from mien.training import data as faces_data
-from mien.training.checkpoints import load_checkpoint
+from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 from mien.vision.emotions import INPUT, OUTPUT, Contract
@@ -54,17 +55,20 @@ class Calibration:
     abstain_below: float
 
 
-def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, name: str | None = None) -> list[Path]:
+def export(
+    checkpoints: Sequence[str | Path], data: str | Path, out_dir: str | Path, *, name: str | None = None
+) -> list[Path]:
     """Write `fer2013.onnx` and, if the run learned the FER+ votes, `ferplus.onnx`.
 
     Args:
-        checkpoint: What `mien train` wrote.
+        checkpoints: What `mien train` wrote. Of several, the mean of their weights is exported.
         data: The data set; temperature and threshold are fitted on its PublicTest.
         out_dir: The folder to write to; made if need be.
         name: The model's name, which each observation carries; the second file's ends in `-ferplus`. None: the run's.
 
     Raises:
-        InputError: The checkpoint, the data set or the name cannot be used, or the folder cannot be written.
+        InputError: A checkpoint, the data set or the name cannot be used, the checkpoints are of different makes, or
+            the folder cannot be written.
         ModelError: The ONNX file answers otherwise than torch does.
     """
     if name is not None and not re.fullmatch(MODEL_NAME, name):
@@ -72,7 +76,7 @@ def export(checkpoint: str | Path, data: str | Path, out_dir: str | Path, *, nam
             f"a model cannot be called {name!r}: expected 1 to 80 letters, digits, spaces or . _ + ( ) -, the first a "
             "letter or digit"
         )
-    net, config = load_checkpoint(checkpoint)
+    net, config = load_mean(checkpoints)
     public = faces_data.load(data, ("PublicTest",))
     net = round_weights(fold(net))
     logits = predict(net, public.pixels)

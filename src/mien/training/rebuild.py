@@ -54,7 +54,7 @@ def rebuild(models: Mapping[str, str | Path], data: str | Path, out: str | Path)
     graphs = {head: _read(path) for head, path in models.items()}
     config, weights = graphs["fer2013"]
     for head, (other, more) in graphs.items():
-        if other != config:
+        if dataclasses.replace(other, teachers=config.teachers) != config:
             raise InputError(f"'{models[head]}' and '{models['fer2013']}' are networks of different makes: give one's")
         weights = weights | {name: value for name, value in more.items() if name.startswith(f"heads.{head}.")}
     if "ferplus" not in models:
@@ -89,7 +89,8 @@ def rebuild(models: Mapping[str, str | Path], data: str | Path, out: str | Path)
 
 def _read(path: str | Path) -> tuple[TrainConfig, dict[str, Tensor]]:
     """Return the network's make and its weights, as they were folded but for the shortcuts' means."""
-    graph = onnx.load(Classifier.load(path).file).graph  # the first says what is wrong with a file that is no model
+    model = Classifier.load(path)  # says what is wrong with a file that is none
+    graph = onnx.load(model.file).graph
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     sizes = {}
     for node in graph.node:
@@ -126,6 +127,7 @@ def _read(path: str | Path) -> tuple[TrainConfig, dict[str, Tensor]]:
         depths=tuple(blocks.count(width) for width in channels),  # type: ignore[arg-type]
         size=enlarged[0] if enlarged else INPUT_SIZE,
         mirror=any(node.op_type == "ReduceMean" for node in graph.node),
+        teachers=(f"those of {model.contract.name}",) if "soft labels" in model.contract.trained_on else (),
     )
     return config, weights
 
