@@ -57,7 +57,7 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     Args:
         evaluations: The `evaluation.json` of each model.
         out: The Markdown file.
-        command: What trained the models.
+        command: What trained and exported the models.
 
     Raises:
         InputError: An evaluation cannot be read, or the card not be written.
@@ -66,7 +66,6 @@ def write(evaluations: Sequence[str | Path], out: str | Path, *, command: str) -
     parts = [INTRODUCTION, *(text for text, _ in read), DATA.format(faces=_count({count for _, count in read}))]
     steps = [
         command,
-        "mien export CHECKPOINT --data fer2013.parquet --out models/ --int8    # which one: see the experiments",
         "mien evaluate models/fer2013-int8.onnx --data fer2013.parquet --split PrivateTest --out report/",
         "cp report/evaluation.json models/fer2013-int8.evaluation.json    # beside the model, the dashboard shows it",
         "python -m mien.training.card report/evaluation.json … --command '…' --out docs/model/card.md",
@@ -137,7 +136,7 @@ def _failures(found: dict[str, Any]) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m mien.training.card", description="Write the model card.")
     parser.add_argument("evaluations", nargs="+", help="the evaluation.json of each model and split")
-    parser.add_argument("--command", required=True, help="what trained the models")
+    parser.add_argument("--command", required=True, help="what trained and exported the models")
     parser.add_argument("--out", required=True, help="the Markdown file")
     given = parser.parse_args()
     try:

@@ -39,7 +39,7 @@ class Contract:
     """What a model file says of itself, in its ONNX metadata, under keys that begin with `mien.`.
 
     Attributes:
-        name: The model's, such as `mien-6`.
+        name: The model's, such as `mien-7`.
         input_size: The side of the crops that it takes, in pixels.
         temperature: What its scores were divided by to calibrate them; the graph has done so already.
         abstain_below: No emotion should be named where the highest probability is below this.
