@@ -153,14 +153,14 @@ def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None
     config = {"data": "faces", "out": "run", "ferplus_weight": 0.0}
     weights = {f"net.{name}": value for name, value in net.state_dict().items()}
     torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, tmp_path / "000.ckpt")
-    written = export([tmp_path / "000.ckpt"], dataset, tmp_path / "out", name="mien-9")
+    written = export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="mien-9")
     assert written == [tmp_path / "out" / "fer2013.onnx"]  # the votes were not learned
     assert Classifier.load(written[0]).contract.name == "mien-9"
     with pytest.raises(InputError, match="a model cannot be called '=1': expected 1 to 80 letters"):
-        export([tmp_path / "000.ckpt"], dataset, tmp_path / "out", name="=1")
+        export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="=1")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write to"):
-        export([tmp_path / "000.ckpt"], dataset, tmp_path / "file")
+        export(tmp_path / "000.ckpt", dataset, tmp_path / "file")
 
 
 def test_int8_variant_answers_nearly_alike_and_is_smaller_and_faster(

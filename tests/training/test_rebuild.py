@@ -98,7 +98,7 @@ def test_one_file_is_enough_where_nobody_voted(dataset: Path, tmp_path: Path) ->
     files = exported(tmp_path, TrainConfig("d", "o"), seed=1)
     rebuild({"fer2013": files["fer2013"]}, dataset, tmp_path / "back.ckpt")
     assert load_checkpoint(tmp_path / "back.ckpt")[1].ferplus_weight == 0
-    written = export([tmp_path / "back.ckpt"], dataset, tmp_path / "models")
+    written = export(tmp_path / "back.ckpt", dataset, tmp_path / "models")
     assert [path.name for path in written] == ["fer2013.onnx"]
 
 

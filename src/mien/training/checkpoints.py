@@ -178,11 +178,11 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
         ) from error
 
 
-def load_mean(paths: Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
+def load_mean(paths: str | Path | Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
     """Return the mean of the networks of checkpoints, ready to evaluate, and how they were trained.
 
     Args:
-        paths: One or more, of networks of one make.
+        paths: One, or several of networks of one make.
 
     Returns:
         The network, and the configuration of the first one's run with what holds for the mean: the teachers of all,
@@ -191,6 +191,7 @@ def load_mean(paths: Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
     Raises:
         InputError: As `load_checkpoint`, or their widths or depths differ.
     """
+    paths = [paths] if isinstance(paths, str | Path) else paths
     found = [load_checkpoint(path) for path in paths]
     first = found[0][1]
     for path, (_, other) in zip(paths, found, strict=True):

@@ -56,12 +56,12 @@ class Calibration:
 
 
 def export(
-    checkpoints: Sequence[str | Path], data: str | Path, out_dir: str | Path, *, name: str | None = None
+    checkpoint: str | Path | Sequence[str | Path], data: str | Path, out_dir: str | Path, *, name: str | None = None
 ) -> list[Path]:
     """Write `fer2013.onnx` and, if the run learned the FER+ votes, `ferplus.onnx`.
 
     Args:
-        checkpoints: What `mien train` wrote. Of several, the mean of their weights is exported.
+        checkpoint: What `mien train` wrote. Of several, the mean of their weights is exported.
         data: The data set; temperature and threshold are fitted on its PublicTest.
         out_dir: The folder to write to; made if need be.
         name: The model's name, which each observation carries; the second file's ends in `-ferplus`. None: the run's.
@@ -76,7 +76,7 @@ def export(
             f"a model cannot be called {name!r}: expected 1 to 80 letters, digits, spaces or . _ + ( ) -, the first a "
             "letter or digit"
         )
-    net, config = load_mean(checkpoints)
+    net, config = load_mean(checkpoint)
     public = faces_data.load(data, ("PublicTest",))
     net = round_weights(fold(net))
     logits = predict(net, public.pixels)

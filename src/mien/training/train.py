@@ -113,7 +113,7 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
     """Return the network that the run begins with, and the soft labels, which a resumed run finds in its folder."""
     training = Training(config, faces)
     if config.start_from:
-        start, before = load_mean([config.start_from] if isinstance(config.start_from, str) else config.start_from)
+        start, before = load_mean(config.start_from)
         if before.width != config.width or any(np.array(before.depths) > config.depths):
             raise InputError(
                 f"cannot start from '{config.start_from}': its width is {before.width} and its depths are "
