@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -84,8 +85,20 @@ def _start() -> None:
         [_field_to_rest(field) for field in table.schema_.fields]
     )
     # It would answer some requests in threads of their own, which share one connection to DuckDB with all others: under
-    # load one request then gets another's rows, or waits for ever.
+    # load one request then gets another's rows, or waits for ever. Those of HTTP need no thread; those of gRPC keep
+    # theirs, each with a connection of its own.
     fastapi.routing.run_in_threadpool = _here
+    shared, of_thread = DuckDBEngine.connection.fget, threading.local()
+
+    def connection(engine: DuckDBEngine) -> object:
+        if threading.current_thread() is threading.main_thread():
+            return shared(engine)
+        if not hasattr(of_thread, "connection"):
+            of_thread.connection = shared(engine).cursor()
+            of_thread.connection.execute("SET TimeZone = 'UTC'")
+        return of_thread.connection
+
+    DuckDBEngine.connection = property(connection)
     main(sys.argv[1:])
 
 
