@@ -49,6 +49,7 @@ def test_the_demo_is_played_and_stopped_by_a_button(serve: Serve, visit: Open, h
     expect(page.locator("#demo-said")).to_contain_text("The demo is starting")
     expect(page.locator("article.source .face")).to_have_count(1)
     expect(page.locator("#demo-plays")).to_contain_text("The demo plays")
+    expect(page.get_by_role("status").first).to_contain_text("Live")  # the face may have come from the store
     page.get_by_role("link", name="History").click()
     page.get_by_role("button", name="Stop the demo").click()
     expect(page.locator(".demo")).to_be_hidden()

@@ -359,11 +359,11 @@ def test_an_interrupted_writer_keeps_what_was_added(film: Path, tiny_model: Path
 
 
 def test_memory_stays_within_its_budget_whatever_the_length(tiny_model: Path, tmp_path: Path) -> None:
-    """Peak memory of the whole command, and what 32 frames (22 MB) more add; both films are longer than the window."""
+    """Peak memory of the whole command, and what 96 frames (66 MB) more add; both films are longer than the window."""
     demo = Demo()
     images = [demo.image(n / 10) for n in range(8)]
     peaks = []
-    for times in (8, 12):
+    for times in (8, 20):
         path = write_video(tmp_path / f"{times}.mp4", images * times, range(0, 40 * 8 * times, 40))
         script = (
             "from pathlib import Path\nfrom mien.batch import analyze_paths\n"
@@ -375,7 +375,7 @@ def test_memory_stays_within_its_budget_whatever_the_length(tiny_model: Path, tm
         ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=True)
         peaks.append(int(ran.stdout) / 1024)
     assert max(peaks) < 250
-    assert peaks[1] - peaks[0] < 15
+    assert peaks[1] - peaks[0] < 33
 
 
 @pytest.mark.data
