@@ -219,12 +219,12 @@ class Arena:
 
     def _start(self) -> None:
         port = unused_port()
-        self.roles["broker"] = Role(self._mosquitto(port) if self._is_outside else self._built_in(port))
-        self.links |= {"edge": Link(port), "hub": Link(port)}
         self._environment = dict(PATIENCE)
         if not self._is_outside:
-            known = credentials.make(self.homes["broker"])
+            known = credentials.make(self.homes["broker"])  # the broker reads them when it starts
             self._environment |= {"MIEN_BROKER__USERNAME": known.username, "MIEN_BROKER__PASSWORD": known.password}
+        self.roles["broker"] = Role(self._mosquitto(port) if self._is_outside else self._built_in(port))
+        self.links |= {"edge": Link(port), "hub": Link(port)}
         self.store_url = f"sqlite:///{self.homes['hub'] / 'mien.db'}"
         store = self.store_url
         if self.schedule.store == "postgresql":
@@ -244,7 +244,6 @@ class Arena:
         return {"MIEN_BROKER__HOST": "127.0.0.1", "MIEN_BROKER__PORT": str(self.links[link].port)}
 
     def _built_in(self, port: int) -> Callable[[], Any]:
-        credentials.make(self.homes["broker"])
         return lambda: parts.start("broker", self.homes["broker"], port)
 
     def _mosquitto(self, port: int) -> Callable[[], Any]:

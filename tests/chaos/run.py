@@ -107,16 +107,23 @@ def play(schedule: Schedule) -> dict[str, Any]:
             f"{name} holds a traceback" for name, text in logs.items() if "Traceback" in text or "is a bug" in text
         ]
         if wrong:
-            kept = Path(os.environ.get("CHAOS_LOGS", "/tmp")) / f"mien-chaos-seed-{schedule.seed}.log"  # noqa: S108
-            kept.write_text("\n".join(f"==== {name}\n{text}" for name, text in logs.items()))
-            wrong.append(f"the logs are in {kept}")
+            wrong.append(_kept(arena))
         told = (
             f"{schedule.broker}, {schedule.store}, {schedule.watch}: {found.taken} taken, {found.stored} stored, "
             f"{found.dropped} dropped, {len(schedule.events)} disturbances, settled after {settled:.1f} s"
         )
         return {**found._asdict(), "events": len(schedule.events), "wrong": wrong, "told": told}
+    except Exception as error:
+        raise RuntimeError(_kept(arena)) from error
     finally:
         arena.close()
+
+
+def _kept(arena: Any) -> str:
+    """Keep what each part has said, and tell where."""
+    kept = Path(os.environ.get("CHAOS_LOGS", "/tmp")) / f"mien-chaos-seed-{arena.schedule.seed}.log"  # noqa: S108
+    kept.write_text("\n".join(f"==== {name}\n{text}" for name, text in arena.logs().items()))
+    return f"the logs are in {kept}"
 
 
 def _begin(arena: Any, event: Event) -> None:
