@@ -114,7 +114,7 @@ def play(schedule: Schedule) -> dict[str, Any]:
         )
         return {**found._asdict(), "events": len(schedule.events), "wrong": wrong, "told": told}
     except Exception as error:
-        raise RuntimeError(_kept(arena)) from error
+        raise RuntimeError(f"{error!r}; {_kept(arena)}") from error
     finally:
         arena.close()
 

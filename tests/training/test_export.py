@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,14 @@ def net() -> EmotionNet:
         for _ in range(3):
             net.train()(torch.from_numpy(FACES).float()[:, None])
     return net.eval()
+
+
+def kept(net: EmotionNet, path: Path, **settings: object) -> Path:
+    """Write a network as the checkpoint of a run with these settings."""
+    config = {"data": "faces", "out": "run", **settings}
+    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, path)
+    return path
 
 
 def test_network_keeps_to_the_budget(net: EmotionNet) -> None:
@@ -87,10 +95,7 @@ def test_file_answers_as_torch_does(net: EmotionNet, head: str, tmp_path: Path) 
 
 
 def test_a_model_that_looks_twice_averages_a_larger_face_and_its_mirror_image(net: EmotionNet, tmp_path: Path) -> None:
-    config = {"data": "faces", "out": "run", "size": 56, "mirror": True}
-    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, tmp_path / "000.ckpt")
-    twice = round_weights(fold(load_checkpoint(tmp_path / "000.ckpt")[0]))
+    twice = round_weights(fold(load_checkpoint(kept(net, tmp_path / "000.ckpt", size=56, mirror=True))[0]))
     model = to_onnx(twice, "fer2013", Calibration(0.7, 0.4), name="tried", trained_on="noise")
     assert check(model, SingleHead(twice, "fer2013", 0.7), FACES) <= 1e-4
     (tmp_path / "model.onnx").write_bytes(model)
@@ -150,9 +155,7 @@ def test_faces_without_votes_do_not_count_for_the_temperature() -> None:
 
 
 def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None:
-    config = {"data": "faces", "out": "run", "ferplus_weight": 0.0}
-    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": weights, "hyper_parameters": {"config": config}}, tmp_path / "000.ckpt")
+    kept(net, tmp_path / "000.ckpt", ferplus_weight=0.0)
     written = export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="mien-9")
     assert written == [tmp_path / "out" / "fer2013.onnx"]  # the votes were not learned
     assert Classifier.load(written[0]).contract.name == "mien-9"
@@ -206,17 +209,10 @@ def test_several_checkpoints_are_exported_as_the_mean_of_their_weights(
     with torch.no_grad():
         for weight in other.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
-    taught = {"ferplus_weight": 1.0, "teachers": ("older.ckpt",)}
-    own = {"ferplus_weight": 1.0, "mirror": True}
-    halved = EmotionNet.of(TrainConfig("faces", "run", width=0.5))
-    for number, (one, settings) in enumerate(
-        [(net, taught), (other, own), (other, {"ferplus_weight": 0.0}), (halved, {"width": 0.5})]
-    ):
-        kept = {
-            "state_dict": {f"net.{name}": value for name, value in one.state_dict().items()},
-            "hyper_parameters": {"config": {"data": "faces", "out": "run", **settings}},
-        }
-        torch.save(kept, tmp_path / f"{number}.ckpt")
+    kept(net, tmp_path / "0.ckpt", ferplus_weight=1.0, teachers=("older.ckpt",))
+    kept(other, tmp_path / "1.ckpt", ferplus_weight=1.0, mirror=True)
+    kept(other, tmp_path / "2.ckpt", ferplus_weight=0.0)
+    kept(EmotionNet.of(TrainConfig("faces", "run", width=0.5)), tmp_path / "3.ckpt", width=0.5)
     command = ["export", "--data", str(voted), "--out", str(tmp_path / "out")]
     written = CliRunner().invoke(
         app, [*command, *(str(tmp_path / f"{k}.ckpt") for k in (1, 0))], catch_exceptions=False
@@ -243,9 +239,7 @@ def test_variants_that_are_not_kept_do_not_spoil_an_export(
 ) -> None:
     monkeypatch.setattr(quantise, "FACES", 32)
     monkeypatch.setattr(quantise, "ALLOWED", -1.0)
-    config = TrainConfig("faces", "run", ferplus_weight=1.0)
-    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": weights, "hyper_parameters": {"config": asdict(config)}}, tmp_path / "0.ckpt")
+    kept(net, tmp_path / "0.ckpt", ferplus_weight=1.0)
     command = ["export", str(tmp_path / "0.ckpt"), "--data", str(voted), "--out", str(tmp_path / "out"), "--int8"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0

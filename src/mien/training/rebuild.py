@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mien.errors import InputError, MienError
 from mien.training import data as faces_data
 from mien.training.config import TrainConfig
+from mien.training.export import SOFTENED
 from mien.training.model import HEADS, INPUT_SIZE, WIDTHS, EmotionNet, predict
 from mien.vision.emotions import Classifier
 
@@ -51,14 +52,18 @@ def rebuild(models: Mapping[str, str | Path], data: str | Path, out: str | Path)
             or the checkpoint cannot be written.
         ModelError: A file is no model that Mien runs.
     """
-    graphs = {head: _read(path) for head, path in models.items()}
+    files = {head: Classifier.load(path) for head, path in models.items()}  # says what is wrong with one that is none
+    graphs = {head: _read(path, files[head].file) for head, path in models.items()}
     config, weights = graphs["fer2013"]
     for head, (other, more) in graphs.items():
-        if dataclasses.replace(other, teachers=config.teachers) != config:
+        if other != config:
             raise InputError(f"'{models[head]}' and '{models['fer2013']}' are networks of different makes: give one's")
         weights = weights | {name: value for name, value in more.items() if name.startswith(f"heads.{head}.")}
     if "ferplus" not in models:
         config = dataclasses.replace(config, ferplus_weight=0.0)
+    contract = files["fer2013"].contract
+    if SOFTENED in contract.trained_on:
+        config = dataclasses.replace(config, teachers=(f"those of {contract.name}",))
     net = EmotionNet.of(config).eval()
     state = net.state_dict()
     try:
@@ -69,7 +74,7 @@ def rebuild(models: Mapping[str, str | Path], data: str | Path, out: str | Path)
     faces = faces_data.load(data, ("Training",)).pixels
     chosen = faces[np.random.default_rng(0).permutation(len(faces))[:FACES]]
     _measure(net, norms, chosen)
-    apart = max(_apart(net, head, path, chosen[:256]) for head, path in models.items())
+    apart = max(_apart(net, head, file, chosen[:256]) for head, file in files.items())
     if not apart <= TOLERANCE:
         named = " and ".join(f"'{path}'" for path in models.values())
         raise InputError(
@@ -87,10 +92,9 @@ def rebuild(models: Mapping[str, str | Path], data: str | Path, out: str | Path)
     return apart
 
 
-def _read(path: str | Path) -> tuple[TrainConfig, dict[str, Tensor]]:
+def _read(path: str | Path, file: Path) -> tuple[TrainConfig, dict[str, Tensor]]:
     """Return the network's make and its weights, as they were folded but for the shortcuts' means."""
-    model = Classifier.load(path)  # says what is wrong with a file that is none
-    graph = onnx.load(model.file).graph
+    graph = onnx.load(file).graph
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     sizes = {}
     for node in graph.node:
@@ -127,7 +131,6 @@ def _read(path: str | Path) -> tuple[TrainConfig, dict[str, Tensor]]:
         depths=tuple(blocks.count(width) for width in channels),  # type: ignore[arg-type]
         size=enlarged[0] if enlarged else INPUT_SIZE,
         mirror=any(node.op_type == "ReduceMean" for node in graph.node),
-        teachers=(f"those of {model.contract.name}",) if "soft labels" in model.contract.trained_on else (),
     )
     return config, weights
 
@@ -172,8 +175,7 @@ def _set(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, bias: Tensor) -> 
         )
 
 
-def _apart(net: EmotionNet, head: str, path: str | Path, pixels: np.ndarray) -> float:
-    file = Classifier.load(path)
+def _apart(net: EmotionNet, head: str, file: Classifier, pixels: np.ndarray) -> float:
     scores = torch.from_numpy(predict(net, pixels)[head]) / file.contract.temperature
     return float(np.abs(torch.softmax(scores, 1).numpy() - file.classify(pixels)).mean())
 
