@@ -27,6 +27,7 @@ from mien.training.checkpoints import RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
 from mien.training.loop import Training
 from mien.training.train import train
+from mien.vision.emotions import Classifier
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
@@ -169,6 +170,20 @@ def test_two_processes_train_together_and_quietly(
     assert capfd.readouterr() == ("", "")
     kept = torch.load(last, weights_only=True)
     assert kept["global_step"] == 2  # 140 faces, two processes, 35 faces a step: four without the other's half
+
+
+def test_bfloat16_computes_otherwise_and_keeps_weights_in_single_precision(
+    run: Path, dataset: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path), **TINY | {"precision": "bf16-mixed"})
+    last = train(config, accelerator="cpu")
+    losses, single = ([float(row["train_loss"]) for row in metrics(folder)] for folder in (tmp_path, run))
+    assert losses != single
+    assert losses == pytest.approx(single, rel=0.2)
+    assert losses[2] < losses[0]
+    weights = torch.load(last, weights_only=True)["state_dict"].values()
+    assert {weight.dtype for weight in weights if weight.is_floating_point()} == {torch.float32}
+    assert Classifier.load(tmp_path / "002.onnx").contract.name == "tiny"
 
 
 def test_folder_that_cannot_be_written(dataset: Path, tmp_path: Path) -> None:
