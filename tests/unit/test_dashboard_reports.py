@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+import subprocess
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -99,6 +100,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Two seconds of the demo's portrait."""
     portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 288))
     return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", [portrait] * 20, range(0, 2000, 100)).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def minute(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A minute of the demo's portrait: a film that is not done before a test stops it."""
+    portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 288))
+    path = tmp_path_factory.mktemp("minute") / "minute.mp4"
+    return write_video(path, [portrait] * 240, range(0, 60_000, 250)).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -242,20 +251,56 @@ def test_others_uploads_cannot_be_used(house: House) -> None:
 
 
 def test_a_report_is_stopped_and_those_that_wait_are_bounded(
-    house: House, clip: bytes, monkeypatch: pytest.MonkeyPatch
+    house: House, clip: bytes, minute: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(making_module, "MAX_WAITING", 1)
-    long = house.make(kind="film", media=["clip.mp4"], fps=7)
-    house.wait(long, lambda told: told["state"] == "working")
+    medium = house.home.parent / "media" / "minute.mp4"
+    medium.write_bytes(minute)
+    long = house.make(kind="film", media=["minute.mp4"], fps=7)
+    house.wait(long, lambda told: told["step"] not in ("", "starting"))
     waits = house.make(kind="film", files=[house.upload("second.mp4", clip)])
-    answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "media": ["clip.mp4"]})
+    answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "media": ["minute.mp4"]})
     assert answer.status_code == 429
     for key in (waits, long):
         assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
         assert house.wait(key)["state"] == "stopped"
         assert not (house.making.folder / key).exists()
+    assert house.making._running is None
     assert list(house.making.uploads.folder.glob("of-*")) == []
-    assert (house.home.parent / "media" / "clip.mp4").read_bytes() == clip
+    assert medium.read_bytes() == minute
+
+
+@pytest.mark.parametrize("moment", ["its process starts", "it is done"])
+def test_a_report_is_stopped_at_any_moment(
+    house: House, clip: bytes, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Also before its process runs, and after that said it is done."""
+    (house.home.parent / "media" / "clip.mp4").write_bytes(clip)
+    stopped: list[str] = []
+
+    def stop() -> None:
+        (key,) = [made.key for made in house.making.all() if made.state == "working"]
+        house.making.drop(key)
+        stopped.append(key)
+
+    class Process(subprocess.Popen[bytes]):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            if moment == "its process starts":
+                stop()
+            super().__init__(*given, **options)
+
+        def __exit__(self, *given: object) -> None:
+            super().__exit__(*given)
+            if moment == "it is done":
+                stop()
+
+    monkeypatch.setattr("mien.dashboard.making.subprocess.Popen", Process)
+    key = house.make(kind="film", media=["clip.mp4"], fps=2)
+    told = house.wait(key)
+    assert (told["state"], told["files"], stopped) == ("stopped", [], [key])
+    assert not (house.making.folder / key).exists()
+    assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
+    assert house.ask("GET", f"/api/v1/reports/{key}").status_code == 404
 
 
 def test_a_table_cannot_name_pictures_elsewhere(house: House, clip: bytes, tmp_path: Path) -> None:
@@ -324,14 +369,14 @@ def test_a_part_of_the_store_is_reported_on(house: House) -> None:
     assert "no source 'nobody'" in house.wait(answer.json()["id"])["message"]
 
 
-def test_a_killed_process_fails_its_report_and_the_next_is_made(house: House, clip: bytes) -> None:
-    video = [house.upload(name, clip) for name in ("one.mp4", "two.mp4")]
+def test_a_killed_process_fails_its_report_and_the_next_is_made(house: House, clip: bytes, minute: bytes) -> None:
+    video = [house.upload("one.mp4", minute), house.upload("two.mp4", clip)]
     killed, after = (house.make(kind="film", files=[key], fps=3) for key in video)
-    end = time.monotonic() + 60
-    while not (running := house.making._running) and time.monotonic() < end:
-        time.sleep(0.01)
+    house.wait(killed, lambda told: told["step"] not in ("", "starting"))
+    running = house.making._running
     assert running is not None
     assert running.key == killed
+    assert running.process is not None
     running.process.kill()
     told = house.wait(killed)
     assert (told["state"], told["files"]) == ("failed", [])

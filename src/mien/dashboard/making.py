@@ -86,8 +86,11 @@ class _Pace:
 
 @dataclass
 class _Running:
+    """The report that is being made; it has no process before that was started, and may be stopped before it has."""
+
     key: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None = None
+    stopped: bool = False
     pace: _Pace = field(default_factory=_Pace)
 
 
@@ -138,26 +141,19 @@ class Making:
                 self._thread.start()
         return made
 
-    def stop(self, key: str) -> None:
-        """End a report that waits or is being made."""
+    def drop(self, key: str) -> None:
+        """End a report that waits or is being made; delete one that has ended, with its files."""
         with self._changed:
-            waiting = [order for waiting, order in self._orders if waiting == key]
-            self._orders = deque((one, order) for one, order in self._orders if one != key)
-            for order in waiting:
+            waiting = [order for one, order in self._orders if one == key]
+            if waiting:
+                self._orders = deque((one, order) for one, order in self._orders if one != key)
                 self._ended(key, Event(ended="stopped", message="it was stopped before it began"))
-                self.uploads.forget(Path(order.folder))
-            if self._running and self._running.key == key:
-                process = self._running.process
-                with contextlib.suppress(OSError):
-                    process.stdin.close()  # type: ignore[union-attr]
-                timer = threading.Timer(PATIENCE_S, process.kill)
-                timer.daemon = True
-                timer.start()
-
-    def delete(self, key: str) -> None:
-        """Delete a report that has ended, with its files."""
-        with self._changed:
-            if self._all().pop(key, None):
+                self.uploads.forget(Path(waiting[0].folder))
+            elif self._running and self._running.key == key:
+                self._running.stopped = True
+                if self._running.process:
+                    _end(self._running.process)
+            elif self._all().pop(key, None):
                 shutil.rmtree(self.folder / key, ignore_errors=True)
 
     def path(self, made: Made, name: str) -> Path | None:
@@ -169,7 +165,7 @@ class Making:
         with self._changed:
             self._closed = True
             self._changed.notify()
-            if self._running:
+            if self._running and self._running.process:
                 self._running.process.kill()
         if self._thread:
             self._thread.join(5)
@@ -198,15 +194,17 @@ class Making:
                     return
                 key, order = self._orders.popleft()
                 self._all()[key] = replace(self._all()[key], state="working", step="starting")
+                self._running = running = _Running(key)
             try:
-                self._make(key, order)
+                self._made(running, self._make(running, order))
             except Exception as error:  # the next report must be made all the same
                 log.exception("a report cannot be made")
-                self._ended(key, Event(ended="failed", message=f"the report cannot be made: {error}"))
+                self._made(running, Event(ended="failed", message=f"the report cannot be made: {error}"))
             finally:
                 self.uploads.forget(Path(order.folder))
 
-    def _make(self, key: str, order: Order) -> None:
+    def _make(self, running: _Running, order: Order) -> Event:
+        """Make a report and return how that ended."""
         try:
             self.settings.ensure_home()
             Path(order.output).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -216,30 +214,32 @@ class Making:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, **APART,
             )  # fmt: skip
         except (OSError, MienError) as error:
-            self._ended(key, Event(ended="failed", message=f"the report cannot be made: {error}"))
-            return
-        running = _Running(key, process)
-        with self._changed:
-            self._running = running
-            if self._closed:
-                process.kill()
-        ended = Event(ended="failed", message="the report's process ended too early; the dashboard's log says why")
+            return Event(ended="failed", message=f"the report cannot be made: {error}")
         with process:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError):
                 process.stdin.write(msgspec.json.encode(order) + b"\n")  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
+            with self._changed:
+                running.process = process
+                if self._closed:
+                    process.kill()
+                elif running.stopped:
+                    _end(process)
+            ended = Event(ended="failed", message="the report's process ended too early; the dashboard's log says why")
             for line in process.stdout or ():
                 event = msgspec.json.decode(line, type=Event)
                 if event.ended:
                     ended = event
                 else:
                     self._told(running, event)
-            stopped = process.stdin is None or process.stdin.closed
+        return ended
+
+    def _made(self, running: _Running, event: Event) -> None:
         with self._changed:
             self._running = None
-            if stopped and ended.ended == "failed":
-                ended = Event(ended="stopped", message="it was stopped")
-            self._ended(key, ended)
+            if running.stopped:  # also one that was done by then: whoever stopped it does not look for it
+                event = Event(ended="stopped", message="it was stopped")
+            self._ended(running.key, event)
 
     def _told(self, running: _Running, event: Event) -> None:
         """Take note of how far a report is."""
@@ -271,3 +271,12 @@ class Making:
             over = [one.key for one in self.all() if one.state in ("stopped", "failed")][MAX_ENDED:]
             for one in over:
                 self._all().pop(one)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let a report's process know that nobody waits for it; end it if that takes too long."""
+    with contextlib.suppress(OSError):
+        process.stdin.close()  # type: ignore[union-attr]
+    timer = threading.Timer(PATIENCE_S, process.kill)
+    timer.daemon = True
+    timer.start()

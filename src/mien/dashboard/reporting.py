@@ -84,10 +84,7 @@ def reporting(making: Making, queries: Queries) -> APIRouter:
         made = _found(making, key)
         if made.by != who.name and not may(who, "admin"):
             raise ApiError(403, f"the report is of '{made.by}': others' take the role admin")
-        if made.state in ("waiting", "working"):
-            making.stop(key)
-        else:
-            making.delete(key)
+        making.drop(key)
 
     return router
 
