@@ -263,7 +263,9 @@ def test_a_report_is_stopped_and_those_that_wait_are_bounded(
     assert answer.status_code == 429
     for key in (waits, long):
         assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
-        assert house.wait(key)["state"] == "stopped"
+        told = house.wait(key)
+        assert told["state"] == "stopped"
+        assert ("run again it goes on from there" in told["message"]) is (key == long)
         assert not (house.making.folder / key).exists()
     assert house.making._running is None
     assert list(house.making.uploads.folder.glob("of-*")) == []

@@ -237,7 +237,8 @@ class Making:
     def _made(self, running: _Running, event: Event) -> None:
         with self._changed:
             self._running = None
-            if running.stopped:  # also one that was done by then: whoever stopped it does not look for it
+            # also one that was done by then: whoever stopped it does not look for it
+            if running.stopped and event.ended != "stopped":
                 event = Event(ended="stopped", message="it was stopped")
             self._ended(running.key, event)
 
