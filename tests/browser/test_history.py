@@ -148,7 +148,7 @@ def test_zoom_and_pan_by_pointer_and_buttons_down_to_seconds(seeded: Served, vis
     changed(page.locator("#figures"))  # what is drawn anew meanwhile leaves the pointer its zoom
     page.mouse.move(x + 0.75 * width, y + 0.5 * height, steps=6)
     page.mouse.up()
-    until(lambda: "from" in chosen(page), 20)
+    until(lambda: "from" in chosen(page))
     assert span_s(page) == pytest.approx(900, abs=90)
     expect(page.locator("#numbers caption")).to_contain_text("minute")
     page.get_by_role("button", name="Zoom in").click()

@@ -35,9 +35,11 @@ def test_writers_take_turns(postgresql: Server, database: str) -> None:
     thread = threading.Thread(target=lambda: added.append(second.add(given)))
     with first._write():  # type: ignore[attr-defined]
         thread.start()
-        time.sleep(0.5)
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        assert postgresql.query(database, waiting) == [(1,)]
+        end = time.monotonic() + engine.IDLE_S / 2
+        while postgresql.query(database, waiting) != [(1,)]:
+            assert time.monotonic() < end, "the second does not wait"
+            time.sleep(0.05)
         assert added == []
     thread.join()
     assert added == [10]
@@ -49,8 +51,9 @@ def test_writers_take_turns(postgresql: Server, database: str) -> None:
 def test_a_writer_that_hangs_holds_up_nobody_for_long(
     postgresql: Server, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "IDLE_S", 1)
-    hanging, other = open_store(postgresql.url(database)), open_store(postgresql.url(database))
+    other = open_store(postgresql.url(database))
+    monkeypatch.setattr(engine, "IDLE_S", 3)
+    hanging = open_store(postgresql.url(database))
     given = [observation(seq=n) for n in range(10)]
     with pytest.raises(StoreError), hanging._write() as connection:  # type: ignore[attr-defined]  # noqa: PT012
         assert other.add(given) == 10
@@ -63,9 +66,9 @@ def test_a_writer_that_hangs_holds_up_nobody_for_long(
 def test_a_statement_that_takes_too_long_is_given_up(
     postgresql: Server, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_store(postgresql.url(database)).close()  # makes the tables, which takes as long as it takes
-    monkeypatch.setattr(engine, "STATEMENT_S", 1)
-    first, second = open_store(postgresql.url(database)), open_store(postgresql.url(database))
+    first = open_store(postgresql.url(database))  # makes the tables, which takes as long as it takes
+    monkeypatch.setattr(engine, "STATEMENT_S", 5)
+    second = open_store(postgresql.url(database))
     with first._write(), pytest.raises(StoreError, match="statement timeout; the server is too busy"):  # type: ignore[attr-defined]
         second.add([observation()])
     assert second.add([observation()]) == 1

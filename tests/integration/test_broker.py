@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from parts import Part, kill, settings, start, stop, wait_for
 
+from mien.edge import broker as broker_module
 from mien.edge import credentials
 from mien.edge.broker import BrokerAddress, find_broker, run_broker
 from mien.edge.connection import Connection
@@ -144,11 +145,40 @@ def test_leaves_no_orphan_at_kill_9(broker: Part, tmp_path: Path, free_port: int
     assert len(server(tmp_path)) == 1
     kill(broker)
     wait_for(lambda: server(tmp_path) == [])
-    again = start("broker", tmp_path, free_port)
     before = (tmp_path / "broker.json").read_text()
+    again = start("broker", tmp_path, free_port)
     wait_for(lambda: json.loads((tmp_path / "broker.json").read_text()) != json.loads(before))
     assert _connects(find_broker(settings(tmp_path)))
     stop(again)
+
+
+def test_a_port_that_was_taken_since_it_was_found_free_is_left_to_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other answers on it, so that only the server's own word tells that it listens."""
+    stopping, ready = threading.Event(), threading.Event()
+    asked: list[int] = []
+
+    def is_free(host: str, port: int, patience_s: float = 0.0) -> bool:
+        asked.append(port)
+        return len(asked) == 1 or really(host, port, patience_s)
+
+    really = broker_module._is_free
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(broker_module, "DEFAULT_PORT", port)
+        monkeypatch.setattr(broker_module, "_is_free", is_free)
+        thread = threading.Thread(target=run_broker, args=(settings(tmp_path), stopping, lambda _: ready.set()))
+        thread.start()
+        try:
+            assert ready.wait(60)
+            address = find_broker(settings(tmp_path))
+            assert address.port > port
+            assert asked[:3] == [port, port, port + 1]
+            assert _connects(address)
+        finally:
+            stopping.set()
+            thread.join(60)
 
 
 def test_a_second_one_on_the_same_folder_is_refused(broker: object, tmp_path: Path) -> None:

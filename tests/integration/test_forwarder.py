@@ -60,12 +60,12 @@ def home(tmp_path: Path, free_port: int) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def forwarding(home: Settings) -> Iterator[threading.Event]:
+def forwarding(home: Settings, caplog: pytest.LogCaptureFixture) -> Iterator[threading.Event]:
+    caplog.set_level("INFO", "mien.forward.forwarder")
     stopping = threading.Event()
     thread = threading.Thread(target=run_forwarder, args=(home, stopping))
     thread.start()
-    wait_for(lambda: (home.home / "mien.db").exists())
-    time.sleep(0.3)
+    wait_for(lambda: "forwarding from" in caplog.text)  # it has subscribed
     yield stopping
     stopping.set()
     thread.join()

@@ -17,6 +17,7 @@ from parts import outbox_counts, settings, start, stop_all, wait_for
 from mien.config import Settings, checked
 from mien.dashboard import live
 from mien.dashboard.live import Listener
+from mien.edge import watch
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.edge.preview import MAX_BYTES
@@ -25,7 +26,7 @@ from mien.errors import BrokerError
 from mien.vision.sources import Frame
 from ports import unused_port
 
-JPEG = b"\xff\xd8\xff"
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
 SMALL = cv2.imencode(".jpg", np.full((24, 32, 3), 128, np.uint8))[1].tobytes()
 
 
@@ -60,6 +61,9 @@ def test_only_a_source_that_is_told_to_sends_pictures_and_none_is_kept(
     film = str(samples / "one-face.mp4")
     listed = [{"url": film, "name": "lobby", "preview": "blurred"}, {"url": film, "name": "hall"}]
     several = checked(home.model_dump() | {"source": listed}, "a test")
+    monkeypatch.setattr(live, "PICTURE_EVERY_S", 0.0)
+    monkeypatch.setattr(live, "PICTURE_S", 1000.0)
+    monkeypatch.setattr(watch, "DRAIN_S", 60.0)
     ear, listener = Ear(home), Listener(home)
     listener.start()
     wait_for(lambda: listener.connected)
@@ -102,9 +106,11 @@ def test_what_is_no_preview_of_a_source_that_sends_some_is_ignored(
     home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PICTURE_EVERY_S", 0.0)
-    said = Connection(find_broker(home), "anybody")
+    taken: list[int] = []
+    said = Connection(find_broker(home), "anybody", on_acknowledged=taken.append)
     said.publish("other/old/stats", b'{"preview": "blurred"}', retain=True)
     said.publish("other/old/preview", SMALL, retain=True)
+    wait_for(lambda: len(taken) == 2)
     listener = Listener(settings(home.home, broker={"prefix": "other"}))
     listener.start()
     try:
@@ -113,6 +119,9 @@ def test_what_is_no_preview_of_a_source_that_sends_some_is_ignored(
         for source, kind in told.items():
             said.publish(f"other/{source}/stats", b'{"preview": "%s"}' % kind.encode())
             said.publish(f"other/{source}/available", b"online")
+        # the broker keeps the order within a subscription, not among several
+        wait_for(lambda: all((one := listener.sources().get(name)) and one.stats for name in ("lobby", "hall", "door")))
+        for source in told:
             said.publish(f"other/{source}/preview", SMALL)
         wait_for(lambda: listener.picture("lobby"))
         first = listener.picture("lobby")

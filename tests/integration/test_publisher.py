@@ -96,13 +96,13 @@ def test_sends_in_order_and_lets_go_of_what_is_confirmed(
     publisher: Publisher, outbox: Outbox, listener: Listener
 ) -> None:
     fill(outbox, 100)
-    wait_for(lambda: len(listener.seqs()) >= 100)
-    assert listener.seqs()[:100] == list(range(100))
+    wait_for(lambda: len(set(listener.seqs())) >= 100)
+    assert list(dict.fromkeys(listener.seqs())) == list(range(100)), "the first may come once more: a probe"
     assert outbox.counts.depth == 100
     listener.confirm((0, 59))
     wait_for(lambda: outbox.counts.depth == 40)
     listener.confirm((60, 99))
-    assert publisher.drain(10)
+    assert publisher.drain(60)
     assert outbox.counts.confirmed == 100
 
 
@@ -110,11 +110,13 @@ def test_sends_again_what_was_lost_between_confirmed_ones(
     publisher: Publisher, outbox: Outbox, listener: Listener
 ) -> None:
     fill(outbox, 10)
-    wait_for(lambda: len(listener.seqs()) >= 10)
+    wait_for(lambda: len(set(listener.seqs())) >= 10)
     listener.confirm((0, 3), (6, 9))
-    wait_for(lambda: set(listener.seqs()[10:]) == {4, 5})
+    wait_for(lambda: outbox.counts.depth == 2)
+    sent = len(listener.seqs())
+    wait_for(lambda: {4, 5} <= set(listener.seqs()[sent:]))
     listener.confirm((4, 5))
-    assert publisher.drain(10)
+    assert publisher.drain(60)
 
 
 def test_only_probes_while_nothing_is_confirmed(publisher: Publisher, outbox: Outbox, listener: Listener) -> None:

@@ -35,6 +35,12 @@ FRAMES = 15
 FERPLUS = Path(emotions.__file__).parent / "weights" / "ferplus.onnx"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine all is confirmed later than anybody would wait for at a camera."""
+    monkeypatch.setattr(watch, "DRAIN_S", 60.0)
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first frames of the demo, each with one face."""

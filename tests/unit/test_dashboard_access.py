@@ -59,6 +59,15 @@ class Door:
 
 
 @pytest.fixture(scope="module", autouse=True)
+def no_demo() -> Iterator[None]:
+    """A demo that really plays would make a store in the door's folder, whenever it gets to it."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("mien.dashboard.demo.Demo.start", lambda _: None)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module", autouse=True)
 def quick_hashes() -> Iterator[None]:
     """Let hashes take no time; how strong they are is a test of its own."""
     patch = pytest.MonkeyPatch()
@@ -370,6 +379,7 @@ def test_an_ipv6_network_counts_as_one(address: str, expected: str) -> None:
 
 def test_too_many_requests_are_refused(door: Door, tokens: dict[str, dict[str, str]]) -> None:
     guard = Guard(door.client.inner, "127.0.0.1", access=door.access, per_s=1)
+    guard._rate = Rate(1, lambda: 0.0)
     client = Client(guard, door.client.loop)
     answers = [client.get("/api/v1/none").status_code for _ in range(8)]
     assert answers == [404] * 5 + [429] * 3

@@ -21,7 +21,7 @@ UPGRADE = (
     b"GET /socket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-HEAD_S = 1.0
+HEAD_S = 3.0
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -45,13 +45,14 @@ class Server(uvicorn.Server):
 
 @pytest.fixture
 def connect() -> Iterator[Callable[[], socket.socket]]:
-    """Connect to a server that waits a second for a head, and lets one address hold three connections."""
+    """Connect to a server that waits three seconds for a head, and lets one address hold three connections."""
     config = uvicorn.Config(
         app,
         log_config=None,
         http=bounded(HEAD_S, 3),
         lifespan="off",
         timeout_keep_alive=60,
+        ws_ping_interval=None,
         timeout_graceful_shutdown=1,
     )
     opened: list[socket.socket] = []
@@ -91,8 +92,8 @@ def answered(connection: socket.socket) -> bool:
 
 
 def test_a_head_that_trickles_is_refused_and_silence_is_closed(connect: Callable[[], socket.socket]) -> None:
-    silent, slow = connect(), connect()
     began = time.monotonic()
+    silent, slow = connect(), connect()
     slow.settimeout(0.1)
     answer = b""
     slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")

@@ -104,10 +104,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def minute(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A minute of the demo's portrait: a film that is not done before a test stops it."""
+    """Minutes of the demo's portrait: a film that is not done before a test stops it."""
     portrait = cv2.resize(cv2.imread(str(PORTRAIT)), (320, 288))
     path = tmp_path_factory.mktemp("minute") / "minute.mp4"
-    return write_video(path, [portrait] * 240, range(0, 60_000, 250)).read_bytes()
+    return write_video(path, [portrait] * 3000, range(0, 750_000, 250), "mpeg4").read_bytes()
 
 
 @pytest.fixture(scope="module")

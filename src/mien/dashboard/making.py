@@ -196,12 +196,15 @@ class Making:
                 self._all()[key] = replace(self._all()[key], state="working", step="starting")
                 self._running = running = _Running(key)
             try:
-                self._made(running, self._make(running, order))
+                ended = self._make(running, order)
             except Exception as error:  # the next report must be made all the same
                 log.exception("a report cannot be made")
-                self._made(running, Event(ended="failed", message=f"the report cannot be made: {error}"))
-            finally:
-                self.uploads.forget(Path(order.folder))
+                ended = Event(ended="failed", message=f"the report cannot be made: {error}")
+            self.uploads.forget(Path(order.folder))  # before anybody hears that it ended
+            try:
+                self._made(running, ended)
+            except OSError as error:  # a full disk takes no record
+                self._made(running, Event(ended="failed", message=f"the report cannot be kept: {error}"))
 
     def _make(self, running: _Running, order: Order) -> Event:
         """Make a report and return how that ended."""

@@ -40,6 +40,8 @@ QUEUES = "2GB"
 
 RESTART_AFTER_S = (0.1, 10.0)
 
+TAKEN = "address already in use"
+
 CONFIG = """# Written by Mien at each start of its broker; changes are lost.
 server_name: mien
 listen: "127.0.0.1:-1"          # NATS's own protocol, which nobody here uses: any free port, same password
@@ -108,17 +110,29 @@ def run_broker(
     refusal = BrokerError(f"a broker runs already for '{settings.home}': use that one, or another MIEN_HOME")
     with alone(folder / "lock", refusal):
         listen = settings.broker.listen
-        address = _address(settings, listen)
         paths = {name: _quoted(folder / name) for name in ("nats.log", "jetstream")}
-        values = address._asdict() | {
+        values = {
             "log": paths["nats.log"],
             "jetstream": paths["jetstream"],
             "room": QUEUES,
             "tls": _server_tls(settings),
         }
         config = folder / "nats.conf"
-        write_private(config, CONFIG.format(listen=listen, **values).encode(errors="surrogateescape"))
-        server: Server | None = Server(config, address.host, address.port)
+
+        def begin() -> tuple[BrokerAddress, Server]:
+            address = _address(settings, listen)
+            content = CONFIG.format(listen=listen, **(address._asdict() | values))
+            write_private(config, content.encode(errors="surrogateescape"))
+            return address, Server(config, address.host, address.port)
+
+        server: Server | None
+        for left in reversed(range(10)):
+            try:
+                address, server = begin()
+                break
+            except BrokerError as error:  # another program may have taken the port since it was found to be free
+                if settings.broker.port is not None or TAKEN not in str(error) or not left:
+                    raise
         try:
             write_private(settings.home / "broker.json", _rendezvous(settings, address))
             log.info("the broker listens on %s%s", address, ", with TLS" if settings.broker.server_certificate else "")

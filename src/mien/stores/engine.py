@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from sqlalchemy import exc
 from mien.errors import MissingExtraError, StoreError
 
 __all__ = ["advice_for", "bytes_of", "cause_of", "open_engine"]
+
+WAIT_S = 10
+"""How long one process waits until another has written to a SQLite file, in seconds."""
 
 ANSWER_S = 10
 """How long a server may take to answer, in seconds."""
@@ -122,10 +126,10 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
     location = f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}"
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(location, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(location, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             if not read_only:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _log_ahead(connection)
                 connection.execute("PRAGMA secure_delete = ON")  # what is erased must not stay in free pages
             connection.execute("PRAGMA synchronous = FULL")
         except sqlite3.Error:
@@ -142,6 +146,20 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log, also where another process makes the same store: here SQLite does not wait by itself."""
+    end = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:  # noqa: PERF203
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _make(path: Path) -> None:

@@ -123,7 +123,10 @@
   function move(way) {
     const given = shown.get("plot");
     if (!given) return;
-    const [from, to] = [new Date(given.from), new Date(given.to)];
+    const asked = query(); // what is drawn may lag behind what was chosen
+    let [from, to] = [new Date(asked.get("from") ?? NaN), new Date(asked.get("to") ?? NaN)];
+    if (asked.get("period") !== "custom" || isNaN(from) || isNaN(to))
+      [from, to] = [new Date(given.from), new Date(given.to)];
     const span = to - from;
     const [left, right] = { back: [-0.5, -0.5], forth: [0.5, 0.5], in: [0.25, -0.25], out: [-0.5, 0.5] }[way];
     zoom(new Date(from.getTime() + left * span), new Date(to.getTime() + right * span));
