@@ -75,7 +75,7 @@ class Up:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(40)
+        return self.process.wait(90)
 
 
 def kill_leftovers(home: Path) -> None:

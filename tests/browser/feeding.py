@@ -113,7 +113,7 @@ def publishing(port: int, cameras: Sequence[Camera], store: Store | None = None)
         stop.set()
         thread.join()
         for camera in cameras:
-            client.publish(f"mien/{camera.source}/available", "offline", 1, retain=True).wait_for_publish(5)
+            client.publish(f"mien/{camera.source}/available", "offline", 1, retain=True).wait_for_publish(60)
         client.disconnect()
         client.loop_stop()
 

@@ -27,8 +27,8 @@ def test_the_demos_face_arrives(up: Up, visit: Callable[..., Visit]) -> None:
     address = up.wait_for(r"dashboard is at (http://127\.0\.0\.1:\d+)")[1]
     page = visit(address).page
     source = page.locator("article.source", has_text="demo")
-    expect(source).to_contain_text("Online", timeout=60_000)
-    expect(source.locator(".stage .face")).to_have_count(1, timeout=60_000)
+    expect(source).to_contain_text("Online")
+    expect(source.locator(".stage .face")).to_have_count(1)
     expect(source.locator(".now")).to_contain_text("1 face")
     page.get_by_role("link", name="History").click()
     expect(page.locator("#plot .scatterlayer .trace").first).to_be_visible()

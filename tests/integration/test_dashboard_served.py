@@ -54,7 +54,7 @@ def dashboard(home: Path, *options: str, **environment: str) -> Iterator[str]:
                 time.sleep(0.1)
         yield address
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -108,7 +108,7 @@ def test_the_stream_tells_of_what_arrives(address: str, home: Path) -> None:
 
 
 def test_metrics_are_prometheus_text(address: str) -> None:
-    answer = httpx.get(f"{address}/api/v1/metrics")
+    answer = httpx.get(f"{address}/api/v1/metrics", timeout=60)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
     assert "mien_store_up 1" in lines
@@ -134,7 +134,7 @@ def test_a_random_walk_finds_no_server_error(address: str, home: Path, tmp_path:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     walked = json.loads((tmp_path / "walk.har").read_text())["log"]["entries"]
     went_in = {operation(one["request"]) for one in walked if one["response"]["status"] not in (401, 403, 404, 405)}
-    document = httpx.get(f"{address}/api/v1/openapi.json").json()
+    document = httpx.get(f"{address}/api/v1/openapi.json", timeout=60).json()
     routes = {(method.upper(), f"/api{path}") for path, methods in document["paths"].items() for method in methods}
     assert went_in >= {route for route in routes if "{" not in route[1]} - {("GET", "/api/v1/live")}
 

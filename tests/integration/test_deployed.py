@@ -109,7 +109,7 @@ def test_the_parts_of_compose_work_together(
 
     outbox = tmp_path / "watch" / "outbox"
     fresh = ["find", str(outbox), "-name", "*.db*", "-mmin", "-1"]
-    assert subprocess.run(fresh, capture_output=True, check=True).stdout, "what the edge's health check looks for"
+    wait_for(lambda: subprocess.run(fresh, capture_output=True, check=False).stdout, what="what its health check wants")
     store = open_store(database)
     wait_for(lambda: [source.source for source in store.sources()] == ["lobby"], WITHIN_S)
     store.close()

@@ -18,6 +18,7 @@ from mien.config import Settings
 from mien.edge.broker import find_broker
 from mien.edge.connection import Connection
 from mien.errors import BrokerError, MienError, StoreError, UsageError
+from mien.forward import forwarder as forwarder_module
 from mien.forward.forwarder import merge, run_forwarder
 from mien.observation import Observation, Stored, decode, encode, new_id
 from mien.stores.base import DeadLetter, open_store
@@ -241,9 +242,10 @@ def _reachable(port: int) -> bool:
     return True
 
 
-def test_once_drains_and_ends(home: Settings) -> None:
+def test_once_drains_and_ends(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = threading.Event()
     assert run_forwarder(home, stopping, once=True) == (0, 0, 0)
+    monkeypatch.setattr(forwarder_module, "ONCE_IDLE_S", 6.0)
     edge = Edge(home)
     session = new_id()
     for seq in range(700):

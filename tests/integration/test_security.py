@@ -355,6 +355,7 @@ def test_what_the_broker_refuses_is_told_and_kept(
         outbox.append(observation("lobby", session, seq))
     wait_for(lambda: "not authorized" in caplog.text)
     publisher.close()
+    outbox.flush()
     counts = outbox.counts
     outbox.close()
     assert (counts.taken, counts.confirmed, counts.depth) == (3, 0, 3)

@@ -156,13 +156,13 @@ def test_a_loop_is_a_new_session_each_time(home: Settings, clip: Path) -> None:
 
     run_watch(home, [str(clip)], stop, loop=True, frame_callback=note)
     sessions = list(dict.fromkeys(one.session for one in seen))
-    assert len(sessions) == 3
+    assert len(sessions) >= 3
     stored = stored_seqs(home.home, "face")
     assert sorted(stored) == sorted(uuid.UUID(session).hex.upper() for session in sessions)
     for session in sessions:
         numbers = [one.seq for one in seen if one.session == session]
         assert stored[uuid.UUID(session).hex.upper()] == numbers == list(range(len(numbers)))
-    assert [one.seq for one in seen].count(0) == 3
+    assert [one.seq for one in seen].count(0) == len(sessions)
     assert all(later.time > earlier.time for earlier, later in pairwise(seen))  # type: ignore[operator]
     assert outbox_counts(home.home, "face") == (len(seen), len(seen), 0, 0)
 
