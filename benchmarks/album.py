@@ -24,7 +24,7 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance
 
-from mien.vision.demo import PORTRAIT
+from mien.media.demo import PORTRAIT
 
 
 def main() -> None:

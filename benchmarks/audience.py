@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.observation import EMOTIONS
-from mien.reports.events import Event
-from mien.reports.flips import rising
-from mien.reports.reactions import _rises, _shape, react
-from mien.reports.seats import Watching
+from mien.reports.audience.events import Event
+from mien.reports.audience.reactions import _rises, _shape, react
+from mien.reports.audience.seats import Watching
+from mien.reports.base.sign_flips import rising
 
 STEP_S = 0.25
 HAPPY = EMOTIONS.index("happy")

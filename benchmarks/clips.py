@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.vision.faces import Detector
-from mien.vision.sources import Frame, Image, open_source
+from mien.media.base import Frame, Image
+from mien.media.open import open_source
+from mien.vision.detector import Detector
 
 FPS = 25
 WIDTH, HEIGHT = 640, 360

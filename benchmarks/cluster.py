@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import Settings, load
-from mien.edge.nats import server_program
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.forward.forwarder import run_forwarder
+from mien.mqtt.nats import server_program
 from mien.observation import new_id
 from throughput import observation
 

@@ -25,7 +25,7 @@ from typing import Any
 import viewers
 from mien.observation import EMOTIONS
 from mien.stores.base import Store, open_store
-from mien.stores.sums import FIGURES
+from mien.stores.rollups import FIGURES
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SOURCES = 10

@@ -22,11 +22,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.bench import machine
+from mien.media.open import open_source
+from mien.models.classifier import Classifier
+from mien.run.bench import machine
 from mien.training import data, figures
-from mien.vision.emotions import Classifier
-from mien.vision.faces import CENTRE_BELOW, CROP_SIZE, Detector, Faces, crop, sharpness
-from mien.vision.sources import open_source
+from mien.vision.detector import CENTRE_BELOW, CROP_SIZE, Detector, Faces, crop, sharpness
 
 ENLARGED = 160
 FRAME = 320

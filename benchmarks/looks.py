@@ -15,13 +15,13 @@ import numpy as np
 import onnxruntime
 import torch
 
-from mien.bench import machine
+from mien.models.classifier import INPUT
 from mien.observation import EMOTIONS
+from mien.run.bench import machine
 from mien.training import data, figures
 from mien.training.checkpoints import load_checkpoint
 from mien.training.export import Calibration, to_onnx
 from mien.training.model import EmotionNet, fold, predict
-from mien.vision.emotions import INPUT
 
 CALLS = 100
 

@@ -22,10 +22,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.bench import machine
+from mien.models.classifier import Classifier
+from mien.run.bench import machine
 from mien.training import data, figures
 from mien.training.evaluate import measure
-from mien.vision.emotions import Classifier
 
 
 @dataclass(frozen=True)

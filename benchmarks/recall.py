@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import clips
-from mien.bench import machine
-from mien.vision.faces import Detector, FaceDetector, Faces
-from mien.vision.looks import Closely
-from mien.vision.sources import Image
+from mien.media.base import Image
+from mien.run.bench import machine
+from mien.vision.detector import Detector, FaceDetector, Faces
+from mien.vision.schedule import Closely
 from tracking import pairs
 
 VGA, HD = (640, 360), (1280, 720)

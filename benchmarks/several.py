@@ -21,12 +21,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mien.bench import machine
 from mien.config import Settings, checked
 from mien.edge.watch import run_watch
+from mien.media.demo import Demo
+from mien.media.encode import VideoWriter
 from mien.observation import Observation
-from mien.vision.annotate import VideoWriter
-from mien.vision.demo import Demo
+from mien.run.bench import machine
 
 SIZES = {"small": (320, 180), "huge": (3840, 2160)}
 MIXES = (("small",), ("huge",), ("small", "huge"), ("small", "small", "huge", "huge"), ("small",) * 4)

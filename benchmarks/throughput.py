@@ -30,11 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import Settings, load
-from mien.edge.broker import find_broker, run_broker
-from mien.edge.connection import Connection
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.forward.forwarder import Forwarded, run_forwarder
+from mien.mqtt.broker import find_broker, run_broker
+from mien.mqtt.connection import Connection
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, Stored, decode, encode, new_id, topic
 from mien.stores.base import open_store
 

@@ -22,14 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 import clips
+from mien.media.base import Frame
+from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS
 from mien.training import data
-from mien.vision import looks
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector, Faces, crop
-from mien.vision.looks import Beat, look
-from mien.vision.sources import Frame
-from mien.vision.tracks import Smoother, Tracker
+from mien.vision import schedule as looks
+from mien.vision.detector import Detector, Faces, crop
+from mien.vision.schedule import Beat, look
+from mien.vision.tracker import Smoother, Tracker
 
 Clip = list[tuple[Frame, clips.Truth]]
 

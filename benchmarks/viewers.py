@@ -38,12 +38,12 @@ import httpx
 from playwright.sync_api import Browser, sync_playwright
 
 from mien.config import Settings
-from mien.dashboard.demo import Demo
-from mien.dashboard.live import Listener
+from mien.dashboard.data.listener import Listener
+from mien.dashboard.data.periods import Choice
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages.history import History
-from mien.dashboard.pages.pulse import Look
-from mien.dashboard.periods import Choice
-from mien.dashboard.queries import Queries
+from mien.dashboard.pages.refresh import Look
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Store, open_store
 

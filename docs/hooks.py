@@ -11,7 +11,7 @@ from click import Context
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from mien.cli import app
+from mien.cli.app import app
 from mien.config import TABLES, fields
 
 ICON = Path(__file__).parents[1] / "src" / "mien" / "dashboard" / "static" / "icon.svg"

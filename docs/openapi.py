@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import Settings
-from mien.dashboard.api import Api
+from mien.dashboard.api.app import Api
 
 PATH = Path(__file__).parent / "reference" / "openapi.json"
 

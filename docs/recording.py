@@ -22,9 +22,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from mien.media.demo import SECONDS, Demo
 from mien.observation import Observation, decode
 from mien.vision.annotate import annotate
-from mien.vision.demo import SECONDS, Demo
 
 OUT = Path(__file__).parent / "img" / "running.webp"
 CHROMIUM = "/usr/bin/chromium"

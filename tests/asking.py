@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from mien.config import Settings
-from mien.dashboard.api import Api
-from mien.dashboard.guard import Guard
-from mien.dashboard.live import Listener
-from mien.dashboard.queries import Queries, store_url
+from mien.dashboard.api.app import Api
+from mien.dashboard.data.listener import Listener
+from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.security.guard import Guard
 
 __all__ = ["Client", "serving"]
 

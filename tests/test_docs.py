@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 import mien
-from mien.cli import app
+from mien.cli.app import app
 from mien.config import TABLES, fields
 from mien.observation import Observation, Stored, TopicKind, decode, encode
 

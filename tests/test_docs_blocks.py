@@ -18,7 +18,7 @@ import yaml
 
 import mien
 from doc_blocks import PAGES, ROOT, Block, arguments, blocks, mentioned, prose, words
-from mien.cli import app
+from mien.cli.app import app
 from mien.config import load
 from mien.training.config import read
 

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 import mien
 from doc_blocks import PAGES, ROOT, Block, arguments, blocks
-from mien.cli import app
+from mien.cli.app import app
 from mien.observation import Observation, new_id
 from mien.stores.base import Marker, open_store
 

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from doc_blocks import ROOT, Block, arguments, blocks
-from mien.cli import app
+from mien.cli.app import app
 from running import Up, kill_leftovers
 
 pytestmark = pytest.mark.timeout(300)

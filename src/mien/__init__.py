@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien.analysis import Analysis, Analyzer, analyze, analyze_video, watch
+    from mien.api import Analysis, Analyzer, analyze, analyze_video, watch
     from mien.observation import EMOTIONS, Face, Observation
+    from mien.version import __version__
 
 __all__ = [
     "EMOTIONS",
@@ -29,17 +30,17 @@ __all__ = [
     "watch",
 ]
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "Analysis": "mien.analysis",
-    "Analyzer": "mien.analysis",
+    "Analysis": "mien.api",
+    "Analyzer": "mien.api",
     "EMOTIONS": "mien.observation",
     "Face": "mien.observation",
     "Observation": "mien.observation",
-    "analyze": "mien.analysis",
-    "analyze_video": "mien.analysis",
-    "watch": "mien.analysis",
+    "analyze": "mien.api",
+    "analyze_video": "mien.api",
+    "__version__": "mien.version",
+    "watch": "mien.api",
 }
 
 

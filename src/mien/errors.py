@@ -10,7 +10,7 @@
     ├── MissingExtraError        a feature whose optional dependencies are not installed
     └── PartialError             the work was done in part; what was done is kept
 
-A message is one line that names the thing, what was expected, what came and what to do. Only `mien.cli` turns an
+A message is one line that names the thing, what was expected, what came and what to do. Only `mien.cli.app` turns an
 error into an exit code.
 """
 

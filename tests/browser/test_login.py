@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from serving import dashboard
 from visits import Served, Visit
 
-from mien.dashboard.access import make_token, revoke, set_password
+from mien.dashboard.security.accounts import make_token, revoke, set_password
 from mien.stores.base import open_store
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]

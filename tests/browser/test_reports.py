@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from serving import dashboard
 from visits import Visit, keep
 
-from mien.vision.demo import PORTRAIT
+from mien.media.demo import PORTRAIT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 

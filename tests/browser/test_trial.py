@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import ARGS, dashboard
 from visits import Visit, keep
 
-from mien.vision.sources import open_source
+from mien.media.open import open_source
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 

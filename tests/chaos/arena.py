@@ -28,10 +28,10 @@ from link import Link
 from schedule import Schedule
 
 from mien.config import load
-from mien.edge import credentials
 from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.errors import MienError
+from mien.mqtt import credentials
 from mien.observation import new_id
 from ports import unused_port
 from postgres import Server

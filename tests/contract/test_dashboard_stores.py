@@ -13,12 +13,12 @@ from test_store import NOON, observation, url
 
 from asking import serving
 from mien.config import Settings
-from mien.dashboard.demo import Demo
-from mien.dashboard.live import Listener
+from mien.dashboard.data.listener import Listener
+from mien.dashboard.data.periods import Choice
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages.history import History
-from mien.dashboard.pages.pulse import Look
-from mien.dashboard.periods import Choice
-from mien.dashboard.queries import Queries
+from mien.dashboard.pages.refresh import Look
 from mien.stores.base import open_store
 
 __all__ = ["url"]

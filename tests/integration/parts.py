@@ -20,11 +20,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from mien.config import Settings, load
-from mien.edge.broker import run_broker
 from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.errors import MienError
 from mien.forward.forwarder import run_forwarder
+from mien.mqtt.broker import run_broker
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 
 STARTED: list[Part] = []

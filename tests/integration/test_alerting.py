@@ -13,11 +13,11 @@ import pytest
 from parts import observation, settings, wait_for
 
 from mien.config import Settings
-from mien.edge.broker import find_broker, run_broker
-from mien.edge.connection import Connection
 from mien.forward import webhook
 from mien.forward.forwarder import run_forwarder
 from mien.forward.webhook import WAITING, Webhook
+from mien.mqtt.broker import find_broker, run_broker
+from mien.mqtt.connection import Connection
 from mien.observation import encode, new_id
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from parts import Part, kill, settings, start, stop, wait_for
 
-from mien.edge import broker as broker_module
-from mien.edge import credentials
-from mien.edge.broker import BrokerAddress, find_broker, run_broker
-from mien.edge.connection import Connection
 from mien.errors import BrokerError, MienError
+from mien.mqtt import broker as broker_module
+from mien.mqtt import credentials
+from mien.mqtt.broker import BrokerAddress, find_broker, run_broker
+from mien.mqtt.connection import Connection
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_is_started_again_when_it_dies(broker: object, tmp_path: Path) -> None:
 def test_queues_that_nobody_fetches_are_emptied_before_they_stop_everybody(
     tmp_path: Path, free_port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mien.edge.broker.QUEUES", "8MB")
+    monkeypatch.setattr("mien.mqtt.broker.QUEUES", "8MB")
     stopping, ready = threading.Event(), threading.Event()
     home = settings(tmp_path, broker={"port": free_port})
     thread = threading.Thread(target=run_broker, args=(home, stopping, lambda _: ready.set()))
@@ -207,7 +207,7 @@ def test_a_port_in_use_that_was_not_asked_for_is_passed_by(
     ready: list[BrokerAddress] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr("mien.edge.broker.DEFAULT_PORT", port)
+        monkeypatch.setattr("mien.mqtt.broker.DEFAULT_PORT", port)
 
         def take(address: BrokerAddress) -> None:
             ready.append(address)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from mien.dashboard.access import make_token, revoke, set_password
+from mien.dashboard.security.accounts import make_token, revoke, set_password
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.stores.base import open_store
 from ports import unused_port

@@ -15,14 +15,14 @@ import pytest
 from parts import Part, kill, settings, start, stop, stop_all, wait_for
 
 from mien.config import Settings
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.edge.fleet import Member, _Listener, listen, set_remotely
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote, decode_state
 from mien.edge.watch import run_watch
 from mien.errors import MienError, UsageError
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import Observation, TopicKind, new_id, topic
 from ports import unused_port
 

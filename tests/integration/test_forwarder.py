@@ -15,11 +15,11 @@ import pytest
 from parts import observation, settings, start, stop_all, wait_for
 
 from mien.config import Settings
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.errors import BrokerError, MienError, StoreError, UsageError
 from mien.forward import forwarder as forwarder_module
 from mien.forward.forwarder import merge, run_forwarder
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import Observation, Stored, decode, encode, new_id
 from mien.stores.base import DeadLetter, open_store
 from mien.stores.sql import SqlStore
@@ -195,7 +195,7 @@ def test_says_over_http_how_it_is_doing(home: Settings, tmp_path: Path, monkeypa
         return code, said["status"], said["dead_letters"], said["dropped_dead_letters"]
 
     monkeypatch.setattr(SqlStore, "add", failing)
-    monkeypatch.setattr("mien.stores.letters.KEPT", 2)
+    monkeypatch.setattr("mien.stores.dead_letters.KEPT", 2)
     monkeypatch.setattr("mien.forward.forwarder.COUNT_EVERY_S", 0)
     port = unused_port()
     config = settings(tmp_path, forward={"metrics_port": port})

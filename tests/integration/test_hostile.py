@@ -9,11 +9,11 @@ from pathlib import Path
 
 from parts import observation, settings, start, stop_all, wait_for
 
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.errors import StoreError
 from mien.forward.forwarder import run_forwarder
-from mien.forward.letters import read
+from mien.forward.replay import read
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import encode, new_id
 from mien.stores import rows
 from mien.stores.base import open_store

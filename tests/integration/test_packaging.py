@@ -173,7 +173,7 @@ def test_without_extras_it_is_light(installed: Installed) -> None:
 def test_it_analyses_without_extras_and_without_a_network(
     installed: Installed, offline: tuple[str, ...], tmp_path: Path
 ) -> None:
-    from mien.vision.demo import Demo
+    from mien.media.demo import Demo
 
     assert "Usage: mien" in installed.mien("--help", before=offline).stdout
     doctor = installed.mien("doctor", before=offline)
@@ -225,7 +225,7 @@ MISSING = [
 
 TRIED = """
 import contextlib, io, json, sys
-from mien.cli import main
+from mien.cli.app import main
 told = []
 for arguments in json.loads(sys.argv[1]):
     sys.argv[1:], said = arguments, io.StringIO()

@@ -15,15 +15,15 @@ import pytest
 from parts import outbox_counts, settings, start, stop_all, wait_for
 
 from mien.config import Settings, checked
-from mien.dashboard import live
-from mien.dashboard.live import Listener
+from mien.dashboard.data import listener as live
+from mien.dashboard.data.listener import Listener
 from mien.edge import watch
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.edge.preview import MAX_BYTES
 from mien.edge.watch import run_watch
 from mien.errors import BrokerError
-from mien.vision.sources import Frame
+from mien.media.base import Frame
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from ports import unused_port
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"

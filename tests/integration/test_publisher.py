@@ -13,10 +13,10 @@ import pytest
 from parts import Part, kill, observation, settings, start, stop_all, wait_for
 
 from mien.config import Settings
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import Observation, Stored, decode, encode, new_id
 
 SESSION = new_id()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mien.vision.sources import Frame, Source, open_source
+from mien.media.base import Frame, Source
+from mien.media.open import open_source
 
 PYTHON = "/usr/bin/python3"
 """The system's own, which has GStreamer's bindings."""

@@ -16,16 +16,16 @@ import pytest
 from parts import kill, observation, outbox_counts, settings, start, stop_all, stored_seqs, wait_for
 
 from mien.config import Settings
-from mien.doctor import diagnose
-from mien.edge import credentials
-from mien.edge.broker import find_broker, run_broker
-from mien.edge.connection import Connection
 from mien.edge.fleet import listen, set_remotely
 from mien.edge.outbox import Outbox, open_outbox
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
+from mien.mqtt import credentials
+from mien.mqtt.broker import find_broker, run_broker
+from mien.mqtt.connection import Connection
 from mien.observation import Stored, encode, new_id
+from mien.run.doctor import diagnose
 from programs import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -14,11 +14,11 @@ import pytest
 from parts import observation
 from typer.testing import CliRunner, Result
 
-from mien.cli import app
+from mien.cli.app import app
 from mien.errors import InputError, MienError, StoreError, UsageError
 from mien.observation import Observation, decode, encode, new_id
 from mien.stores.base import Marker, Store, open_store
-from mien.stores.upkeep import copy
+from mien.stores.maintenance import copy
 from postgres import Server
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import MienError
-from mien.up import Part
+from mien.run.up import Part
 from running import Up, kill_leftovers
 
 pytestmark = pytest.mark.timeout(300)

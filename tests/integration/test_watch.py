@@ -20,16 +20,19 @@ import pytest
 from parts import outbox_counts, settings, start, stop_all, stored_seqs, wait_for
 
 from mien.config import Settings, checked
-from mien.edge import away, live_model, model_store, watch
+from mien.edge import live_model, watch
+from mien.edge import waiting as away
 from mien.edge.live_model import LiveModel
 from mien.edge.watch import _mood, run_watch
 from mien.errors import MienError, UsageError
+from mien.media import open as sources
+from mien.media.base import Frame
+from mien.media.demo import Demo
+from mien.media.encode import VideoWriter
+from mien.models import classifier as emotions
+from mien.models import store as model_store
 from mien.observation import Observation, Probabilities
-from mien.vision import emotions, sources
-from mien.vision.annotate import VideoWriter
-from mien.vision.demo import Demo
-from mien.vision.faces import Detector
-from mien.vision.sources import Frame
+from mien.vision.detector import Detector
 
 FRAMES = 15
 FERPLUS = Path(emotions.__file__).parent / "weights" / "ferplus.onnx"

@@ -17,14 +17,14 @@ import onnx
 import torch
 from typer.testing import CliRunner
 
-from mien.cli import app
+from mien.cli.app import app
 from mien.errors import InputError, ModelError
+from mien.models.evaluation import evaluation_of
 from mien.observation import EMOTIONS
 from mien.training import audit, card, data, evaluate, figures, groups
 from mien.training.export import Calibration, round_weights, to_onnx
 from mien.training.foreign import ForeignModel
 from mien.training.model import EmotionNet, fold
-from mien.vision.evaluated import evaluation_of
 
 pytestmark = pytest.mark.training
 

@@ -27,17 +27,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mien
-from mien.batch import analyze_paths
-from mien.cli import app
+from mien.cli.app import app
 from mien.config import Settings, load
-from mien.doctor import diagnose
-from mien.edge import model_store
 from mien.edge.live_model import LiveModel
 from mien.errors import InputError, MienError, MissingExtraError, ModelError
+from mien.models import store as model_store
+from mien.models.classifier import Classifier
+from mien.run.batch import analyze_paths
+from mien.run.doctor import diagnose
 from mien.training import export
 from mien.training.checkpoints import RunFolder
 from mien.training.model import EmotionNet, fold
-from mien.vision.emotions import Classifier
 from ports import unused_port
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
@@ -345,7 +345,7 @@ def test_from_s3_without_torch(s3: str, published: Path, home: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from mien.edge import model_store
+from mien.models import store as model_store
 print(model_store.pull("{s3}/first", Path("{home}")).epoch)
 assert "torch" not in sys.modules
 """

@@ -16,6 +16,7 @@ import torch
 
 import mien
 from mien.errors import InputError, MienError
+from mien.models.classifier import Classifier
 from mien.training import data
 from mien.training.checkpoints import load_checkpoint
 from mien.training.config import TrainConfig
@@ -23,11 +24,10 @@ from mien.training.export import Calibration, export, round_weights, to_onnx
 from mien.training.model import HEADS, EmotionNet, fold, predict
 from mien.training.rebuild import rebuild
 from mien.training.train import train
-from mien.vision.emotions import Classifier
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]
 
-SHIPPED = {head: Path(mien.__file__).parent / "vision" / "weights" / f"{head}.onnx" for head in HEADS}
+SHIPPED = {head: Path(mien.__file__).parent / "models" / "weights" / f"{head}.onnx" for head in HEADS}
 
 
 def exported(folder: Path, config: TrainConfig, seed: int) -> dict[str, Path]:

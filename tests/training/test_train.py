@@ -20,14 +20,14 @@ pytest.importorskip("torch")
 pytest.importorskip("lightning")
 import torch
 
-from mien.edge import model_store
 from mien.errors import ConfigError, InputError, MienError, MissingExtraError
+from mien.models import store as model_store
+from mien.models.classifier import Classifier
 from mien.training import curves, data
 from mien.training.checkpoints import RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
 from mien.training.loop import Training
 from mien.training.train import train
-from mien.vision.emotions import Classifier
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from making import grey_levels, write_model, write_video
 
+from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector
+from mien.vision.detector import Detector
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the API, which takes the shipped model, take the tiny one, so that the tests pass with any weights."""
-    from mien.vision import emotions, pipeline
+    from mien.models import classifier as emotions
+    from mien.vision import pipeline
 
     monkeypatch.setattr(emotions, "_file", lambda path: Path(path) if path else tiny_model)
     pipeline.shared_models.cache_clear()

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from mien.vision.emotions import Contract
+from mien.models.classifier import Contract
 
 CONTRACT = Contract("tiny", 48, 1.0, 0.4, "nothing: its weights are random", "Apache-2.0")
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from mien.observation import EMOTIONS
-from mien.reports.recordings import Recording
+from mien.reports.base.recordings import Recording
 
 Box = tuple[int, int, int, int]
 NEUTRAL = EMOTIONS.index("neutral")

@@ -14,14 +14,14 @@ from making import write_model
 from PIL import Image, ImageFilter
 
 from mien.config import Settings, checked
-from mien.edge import model_store
 from mien.errors import InputError, UsageError
+from mien.media.demo import PORTRAIT
+from mien.models import store as model_store
 from mien.observation import EMOTIONS
-from mien.reports.album import AlbumRequest, report_album
-from mien.reports.choice import WEIGHTS, Photo, choose, grouped, rated
-from mien.reports.job import Job
-from mien.reports.photos import Look, Measured
-from mien.vision.demo import PORTRAIT
+from mien.reports.album.measure import Look, Measured
+from mien.reports.album.report import AlbumRequest, report_album
+from mien.reports.album.selection import WEIGHTS, Photo, choose, grouped, rated
+from mien.reports.base.job import Job
 
 DAY = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 

@@ -21,16 +21,17 @@ import pytest
 from making import add_beep, beep_in, grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
-from mien.batch import analyze_paths
+from mien.cli.terminal import ShownTable
 from mien.config import Settings, VisionSettings
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
+from mien.media.demo import Demo
 from mien.observation import EMOTIONS, Observation, decode
-from mien.reports.job import Job
-from mien.reports.media import analysed
+from mien.reports.base.job import Job
+from mien.reports.base.video_cache import analysed
+from mien.run.batch import analyze_paths
 from mien.table import COLUMNS, TableWriter
 from mien.vision.annotate import write_picture
-from mien.vision.demo import Demo
-from mien.vision.faces import Detector
+from mien.vision.detector import Detector
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_photos_may_be_called_anything(
     (row,) = read_csv(tmp_path / "out.csv")
     assert row["file"] == f"{tmp_path}/a\\udce9[no].jpg"
     assert pl.read_parquet(tmp_path / "out.parquet")["file"].to_list() == [row["file"]]
-    analyze_paths(settings, [odd])
+    analyze_paths(settings, [odd], shown=ShownTable())
     assert "a\\udce9[no].jpg" in capsys.readouterr().out
 
 
@@ -145,7 +146,7 @@ def test_a_pattern_stands_for_photos_and_videos(settings: Settings, film: Path, 
 def test_without_an_output_a_table_is_shown(
     settings: Settings, portrait: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    analyze_paths(settings, [portrait])
+    analyze_paths(settings, [portrait], shown=ShownTable())
     shown = capsys.readouterr()
     assert "portrait.jpg" in shown.out
     assert "1 face in 1 frame" in shown.out
@@ -156,7 +157,7 @@ def test_a_long_video_shows_its_beginning_and_says_so(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = write_video(tmp_path / "grey.mp4", grey_levels(60), range(0, 2400, 40))
-    analyze_paths(settings, [video])
+    analyze_paths(settings, [video], shown=ShownTable())
     shown = capsys.readouterr().out
     assert shown.count("no face") == 40
     assert "0 faces in 60 frames; 20 more frames are not shown" in shown
@@ -346,8 +347,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def test_an_interrupted_writer_keeps_what_was_added(film: Path, tiny_model: Path, tmp_path: Path) -> None:
+    from mien.media.open import open_source
     from mien.vision.pipeline import Pipeline, load_models
-    from mien.vision.sources import open_source
 
     table = TableWriter(tmp_path / "out.csv")
     with open_source(str(film)) as source:
@@ -366,7 +367,7 @@ def test_memory_stays_within_its_budget_whatever_the_length(tiny_model: Path, tm
     for times in (8, 20):
         path = write_video(tmp_path / f"{times}.mp4", images * times, range(0, 40 * 8 * times, 40))
         script = (
-            "from pathlib import Path\nfrom mien.batch import analyze_paths\n"
+            "from pathlib import Path\nfrom mien.run.batch import analyze_paths\n"
             "from mien.config import load\n"
             f"analyze_paths(load({{'vision': {{'model': {str(tiny_model)!r}}}}}), [Path({str(path)!r})],"
             f" output=Path({str(tmp_path / 'o.jsonl')!r}))\n"

@@ -16,12 +16,13 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from mien.charts.palette import COLOURS
 from mien.errors import InputError, MienError
+from mien.media.encode import VideoWriter
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision import annotate as drawing
-from mien.vision.annotate import VideoWriter, annotate, write_picture
-from mien.vision.colours import COLOURS
-from mien.vision.hiding import Hiding
+from mien.vision.annotate import annotate, write_picture
+from mien.vision.blur import Hiding
 from mien.vision.window import Window
 
 

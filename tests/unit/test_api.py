@@ -13,9 +13,9 @@ from making import truncated_video
 
 import mien
 from mien.errors import ConfigError, InputError, MissingExtraError, PartialError, UsageError
+from mien.media.demo import Demo
 from mien.table import COLUMNS
 from mien.vision.annotate import write_picture
-from mien.vision.demo import Demo
 
 pytestmark = pytest.mark.usefixtures("tiny_by_default")
 
@@ -130,7 +130,7 @@ def test_an_analysis_can_be_iterated_again_and_written(video: Path, tmp_path: Pa
 def test_an_analysis_larger_than_memory_allows_goes_through_a_file(
     video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien import analysis
+    from mien import api as analysis
 
     monkeypatch.setattr(analysis, "IN_MEMORY", 1000)
     assert [one.seq for one in mien.analyze_video(video)] == list(range(40))
@@ -187,7 +187,7 @@ def test_a_truncated_video_gives_a_warning_and_what_could_be_read(tmp_path: Path
     assert "ends early" in str(analysis.problem)
 
 
-@pytest.mark.parametrize("module", ["mien.analysis", "mien.vision.selection"])
+@pytest.mark.parametrize("module", ["mien.api", "mien.media.selection"])
 def test_the_examples_in_docstrings_are_true(module: str) -> None:
     found = doctest.testmod(sys.modules[module] if module in sys.modules else __import__(module, fromlist=["x"]))
     assert found.attempted > 0

@@ -12,13 +12,13 @@ from seeing import recording, shares
 
 from mien.config import checked
 from mien.errors import InputError
-from mien.reports import bootstrap
-from mien.reports.audience import AudienceRequest, report_audience
-from mien.reports.events import Event, read_events
-from mien.reports.groups import compared, courses
-from mien.reports.reactions import react
-from mien.reports.recordings import Inputs
-from mien.reports.seats import Seat, Watching, read_seats, watching
+from mien.reports.audience.events import Event, read_events
+from mien.reports.audience.groups import compared, courses
+from mien.reports.audience.reactions import react
+from mien.reports.audience.report import AudienceRequest, report_audience
+from mien.reports.audience.seats import Seat, Watching, read_seats, watching
+from mien.reports.base import bootstrap
+from mien.reports.base.recordings import Inputs
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from audience import HAPPY, HEIGHTS, audience, events

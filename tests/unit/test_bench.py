@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from making import grey_levels, write_video
 
-from mien.bench import PARTS, WARM_UP, bench, machine
 from mien.config import VisionSettings
 from mien.errors import InputError
+from mien.run.bench import PARTS, WARM_UP, bench, machine
 
 
 def test_the_parts_of_each_frame_add_up(tiny_model: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mien.config import Settings, load
-from mien.edge import credentials
-from mien.edge.broker import find_broker, run_broker
 from mien.errors import BrokerError, ConfigError, MienError
+from mien.mqtt import credentials
+from mien.mqtt.broker import find_broker, run_broker
 
 
 def settings(home: Path, **broker: Any) -> Settings:

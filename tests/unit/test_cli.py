@@ -11,7 +11,8 @@ import pytest
 import typer.main
 
 import mien
-from mien.cli import _address, app
+from mien.cli.app import app
+from mien.cli.common import address_of
 
 COMMANDS = [
     "up",
@@ -126,7 +127,7 @@ def test_bad_input_gets_one_line_and_its_exit_code(tmp_path: Path, arguments: li
     ],
 )
 def test_a_broker_is_named_by_host_and_port(given: str, host: str, port: str | None) -> None:
-    assert _address(given) == {"host": host, **({"port": port} if port else {})}
+    assert address_of(given) == {"host": host, **({"port": port} if port else {})}
 
 
 def test_a_taken_port_asked_for_by_name_is_refused(tmp_path: Path) -> None:
@@ -165,10 +166,10 @@ def test_config_shows_where_the_state_is(tmp_path: Path) -> None:
 def test_up_hands_its_flags_on_to_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[dict[str, str]] = []
     monkeypatch.setenv("MIEN_HOME", str(tmp_path))
-    monkeypatch.setattr("mien.cli._stop_on_signals", lambda: None)
-    monkeypatch.setattr("mien.cli.cli_training.log_as", lambda _: None)
-    monkeypatch.setattr("mien.logs.keep_log", lambda *_: None)
-    monkeypatch.setattr("mien.up.run_up", lambda _settings, _source, _stop, flags: handed.append(flags))
+    monkeypatch.setattr("mien.cli.services.stop_on_signals", lambda: None)
+    monkeypatch.setattr("mien.cli.common.log_as", lambda _: None)
+    monkeypatch.setattr("mien.cli.common.keep_log", lambda *_: None)
+    monkeypatch.setattr("mien.run.up.run_up", lambda _settings, _source, _stop, flags: handed.append(flags))
     given = ["--port", "8123", "--broker", "mqtt.example:1884", "--preview", "blurred", "--device", "cpu"]
     app(["up", "demo", *given], standalone_mode=False)
     assert handed == [

@@ -11,9 +11,9 @@ from making import write_video
 from mien.compat import deepface
 from mien.compat.fer import FER, Video
 from mien.errors import InputError
+from mien.media.demo import Demo
 from mien.observation import EMOTIONS
 from mien.vision.annotate import write_picture
-from mien.vision.demo import Demo
 
 pytestmark = pytest.mark.usefixtures("tiny_by_default")
 

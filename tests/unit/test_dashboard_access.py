@@ -16,14 +16,14 @@ from fastapi import FastAPI
 
 from asking import Client, serving
 from mien.config import Settings
-from mien.dashboard import access as access_module
-from mien.dashboard.access import Access, entries, make_token, revoke, set_password
-from mien.dashboard.door import checked_access, tls_options
-from mien.dashboard.guard import Guard
-from mien.dashboard.limits import Attempts, Rate, network
-from mien.dashboard.login import Login
-from mien.dashboard.sessions import Sessions
-from mien.dashboard.who import LOCAL, ROLES, Who
+from mien.dashboard.security import accounts as access_module
+from mien.dashboard.security.accounts import Access, entries, make_token, revoke, set_password
+from mien.dashboard.security.guard import Guard
+from mien.dashboard.security.login import Login
+from mien.dashboard.security.rate_limits import Attempts, Rate, network
+from mien.dashboard.security.roles import LOCAL, ROLES, Who
+from mien.dashboard.security.sessions import Sessions
+from mien.dashboard.security.startup_checks import checked_access, tls_options
 from mien.errors import ConfigError, UsageError
 
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -62,7 +62,7 @@ class Door:
 def no_demo() -> Iterator[None]:
     """A demo that really plays would make a store in the door's folder, whenever it gets to it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("mien.dashboard.demo.Demo.start", lambda _: None)
+    patch.setattr("mien.dashboard.jobs.demo.Demo.start", lambda _: None)
     yield
     patch.undo()
 
@@ -293,12 +293,12 @@ def test_sessions_expire_outlive_a_restart_and_are_bounded(door: Door, monkeypat
     assert Sessions(door.access, path, 60).who(key) == Who("ada", "editor", login=True)
     for wrong in ("", key[:-1], key + "x", "\ud800"):
         assert sessions.who(wrong) is None
-    monkeypatch.setattr("mien.dashboard.sessions.MOST", 5)
+    monkeypatch.setattr("mien.dashboard.security.sessions.MOST", 5)
     newer = [sessions.begin(entry) for _ in range(5)]
     assert sessions.who(key) is None
     assert all(sessions.who(one) for one in newer)
     now = time.time()
-    monkeypatch.setattr("mien.dashboard.sessions.clock.time", lambda: now + 61)
+    monkeypatch.setattr("mien.dashboard.security.sessions.clock.time", lambda: now + 61)
     assert not any(sessions.who(one) for one in newer)
     path.write_text("[broken")
     assert Sessions(door.access, path, 60).who(newer[0]) is None

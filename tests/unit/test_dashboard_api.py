@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from asking import Client, serving
-from mien.dashboard.guard import Guard
-from mien.dashboard.periods import Window
-from mien.dashboard.timelines import Hours, hours_of, read_timeline
+from mien.dashboard.data.periods import Window
+from mien.dashboard.data.timelines import Hours, hours_of, read_timeline
+from mien.dashboard.security.guard import Guard
 from mien.observation import Face, Observation, Probabilities, decode, encode, new_id
 from mien.stores.base import open_store
 
@@ -70,7 +70,7 @@ def test_a_short_period_of_the_past_is_told_by_the_second_and_a_crowded_one_by_t
     assert (line["width_s"], [point["start"][11:19] for point in line["points"]]) == (
         1, ["07:01:00", "07:02:00", "07:03:00"],
     )  # fmt: skip
-    monkeypatch.setattr("mien.dashboard.timelines.MAX_COUNTED", 2)
+    monkeypatch.setattr("mien.dashboard.data.timelines.MAX_COUNTED", 2)
     line = filled.get("/v1/timeline", params=asked | {"to": "2026-11-22T07:03:31Z"}).json()
     assert (line["width_s"], sum(point["faces"] for point in line["points"])) == (60, 8)
 

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from asking import Client, serving
-from mien.dashboard.analysing import MAX_PICTURE
+from mien.dashboard.api.analyze import MAX_PICTURE
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import open_store
 from mien.table import COLUMNS

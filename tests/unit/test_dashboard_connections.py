@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from mien.dashboard import connections
-from mien.dashboard.connections import HEAD_BYTES, bounded
+from mien.dashboard.security import http_limits as connections
+from mien.dashboard.security.http_limits import HEAD_BYTES, bounded
 
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (

@@ -16,8 +16,8 @@ import pytest
 
 from asking import Client, serving
 from mien.config import Settings
-from mien.dashboard import demo as demo_module
-from mien.dashboard.demo import Demo
+from mien.dashboard.jobs import demo as demo_module
+from mien.dashboard.jobs.demo import Demo
 from mien.edge.outbox import open_outbox
 from mien.errors import StoreError
 from mien.stores.base import open_store
@@ -74,7 +74,7 @@ def test_it_plays_into_the_store_once_at_a_time_and_ends_with_all_its_parts(
     until(lambda: state(client) == "playing")
     again = client.post("/v1/demo")
     assert (again.status_code, again.json()["since"]) == (202, began.json()["since"])
-    assert len([line for line in processes(home) if "forward.demo" in line]) == 1
+    assert len([line for line in processes(home) if "run.demo" in line]) == 1
 
     def stored() -> bool:
         with suppress(StoreError), closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
@@ -117,7 +117,7 @@ ALONE = """
 import sys, time
 from pathlib import Path
 from mien.config import Settings
-from mien.dashboard.demo import Demo
+from mien.dashboard.jobs.demo import Demo
 demo = Demo(Settings(home=Path(sys.argv[1])))
 demo.start()
 while demo.state != "playing":

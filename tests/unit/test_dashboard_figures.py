@@ -12,21 +12,21 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from mien.dashboard import cards, checks, tables
-from mien.dashboard.charts import SHOWN, stream, timeline_figure
-from mien.dashboard.live import PICTURE_S, Picture, Queue, Stats
+from mien.charts.palette import COLOURS
+from mien.dashboard.data.listener import PICTURE_S, Picture, Queue, Stats
+from mien.dashboard.data.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
+from mien.dashboard.data.queries import SourceState, Timeline, nothing
+from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
+from mien.dashboard.pages import cards, checks, tables
+from mien.dashboard.pages.charts import SHOWN, stream, timeline_figure
 from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.system import last_lines
-from mien.dashboard.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
-from mien.dashboard.queries import SourceState, Timeline, nothing
-from mien.dashboard.seconds import COLUMNS, KEPT, Ring
-from mien.dashboard.wording import amount, moment, span, stretch
+from mien.dashboard.pages.wording import amount, moment, span, stretch
 from mien.errors import StoreError
+from mien.models.classifier import SHIPPED, Classifier
+from mien.models.evaluation import evaluation_of
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Marker, Summary
-from mien.vision.colours import COLOURS
-from mien.vision.emotions import SHIPPED, Classifier
-from mien.vision.evaluated import evaluation_of
 
 NOW = datetime(2026, 11, 22, 14, 3, 21, 500_000, tzinfo=timezone.utc)
 KOLKATA = ZoneInfo("Asia/Kolkata")

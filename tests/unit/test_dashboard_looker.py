@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from mien.cli import app
-from mien.dashboard.looker import looker_link
+from mien.cli.app import app
 from mien.errors import UsageError
+from mien.stores.looker import looker_link
 
 
 def test_the_link_names_the_users_own_view() -> None:
@@ -24,7 +24,7 @@ def test_the_link_names_the_users_own_view() -> None:
 
 
 def test_the_view_is_one_that_the_store_makes() -> None:
-    from mien.dashboard.looker import VIEW
+    from mien.stores.looker import VIEW
 
     tables = pytest.importorskip("mien.stores.bigquery_tables", reason="needs the extra bigquery")
     assert VIEW in tables.views("my-project.mien")

@@ -23,23 +23,23 @@ from making import write_video
 
 from asking import Client
 from mien.config import Settings
-from mien.dashboard import making as making_module
-from mien.dashboard.access import Access, make_token
-from mien.dashboard.api import Api
-from mien.dashboard.guard import Guard
-from mien.dashboard.live import Listener
-from mien.dashboard.making import Making
-from mien.dashboard.media import find_media, list_media
-from mien.dashboard.problems import ApiError, answer_errors
-from mien.dashboard.queries import Queries, store_url
-from mien.dashboard.reporting import finished
-from mien.dashboard.uploads import PLACES, Uploads, clean_name, kind_of
-from mien.dashboard.who import ROLES
+from mien.dashboard.api.app import Api
+from mien.dashboard.api.reports import finished
+from mien.dashboard.data.listener import Listener
+from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.errors import ApiError, answer_errors
+from mien.dashboard.jobs import reports as making_module
+from mien.dashboard.jobs.media_folder import find_media, list_media
+from mien.dashboard.jobs.reports import Making
+from mien.dashboard.jobs.uploads import PLACES, Uploads, clean_name, kind_of
+from mien.dashboard.security.accounts import Access, make_token
+from mien.dashboard.security.guard import Guard
+from mien.dashboard.security.roles import ROLES
+from mien.media.demo import PORTRAIT
 from mien.observation import Face, Observation, Probabilities, new_id
-from mien.reports.job import Job
-from mien.reports.recordings import Inputs, read_recordings
+from mien.reports.base.job import Job
+from mien.reports.base.recordings import Inputs, read_recordings
 from mien.stores.base import Marker, open_store
-from mien.vision.demo import PORTRAIT
 
 
 class House:
@@ -207,7 +207,7 @@ def test_all_that_waits_counts_and_a_stall_leaves_nothing(house: House, monkeypa
     first = house.upload("a.mkv", b"\x1aE\xdf\xa3" + b"\0" * (3 << 20))
     answer = house.ask("POST", "/api/v1/uploads?name=b.mkv", content=b"\x1aE\xdf\xa3" + b"\0" * (2 << 20))
     assert answer.status_code == 413
-    monkeypatch.setattr("mien.dashboard.uploads.PATIENCE_S", 0.05)
+    monkeypatch.setattr("mien.dashboard.jobs.uploads.PATIENCE_S", 0.05)
 
     async def stalling() -> AsyncIterator[bytes]:
         yield b"WEBVTT"
@@ -296,7 +296,7 @@ def test_a_report_is_stopped_at_any_moment(
             if moment == "it is done":
                 stop()
 
-    monkeypatch.setattr("mien.dashboard.making.subprocess.Popen", Process)
+    monkeypatch.setattr("mien.dashboard.jobs.reports.subprocess.Popen", Process)
     key = house.make(kind="film", media=["clip.mp4"], fps=2)
     told = house.wait(key)
     assert (told["state"], told["files"], stopped) == ("stopped", [], [key])
@@ -307,7 +307,7 @@ def test_a_report_is_stopped_at_any_moment(
 
 def test_a_table_cannot_name_pictures_elsewhere(house: House, clip: bytes, tmp_path: Path) -> None:
     """A table names the video it was made of; of one that is sent, no other file of this machine may be opened."""
-    from mien.analysis import analyze_video
+    from mien.api import analyze_video
     from mien.table import to_polars
 
     secret = tmp_path / "secret.mp4"

@@ -9,11 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 
+from mien.media.demo import EXPRESSIONS, FPS, SCRIPT, SECONDS, Demo, _shares
+from mien.media.open import open_source
+from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS
-from mien.vision.demo import EXPRESSIONS, FPS, SCRIPT, SECONDS, Demo, _shares
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector, crop
-from mien.vision.sources import open_source
+from mien.vision.detector import Detector, crop
 
 
 def test_the_clip_is_the_same_each_time_and_has_its_length() -> None:
@@ -59,7 +59,7 @@ def test_every_expression_is_taken_and_changes_the_face_alone() -> None:
 
 def test_it_can_be_written_to_a_file(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    subprocess.run([sys.executable, "-m", "mien.vision.demo", path], check=True, timeout=100)
+    subprocess.run([sys.executable, "-m", "mien.media.demo", path], check=True, timeout=100)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 640, 360)

@@ -19,7 +19,7 @@ import yaml
 from click import Context
 from packaging.requirements import Requirement
 
-from mien.cli import app
+from mien.cli.app import app
 from mien.config import Settings, fields, load
 from programs import program
 

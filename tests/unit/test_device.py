@@ -10,8 +10,8 @@ import pytest
 
 from mien.config import load
 from mien.errors import ConfigError, ModelError
-from mien.vision.device import DEVICES
-from mien.vision.emotions import Classifier
+from mien.models.classifier import Classifier
+from mien.models.device import DEVICES
 
 HERE = [name for name, provider in DEVICES.items() if provider in onnxruntime.get_available_providers()]
 

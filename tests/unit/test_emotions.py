@@ -11,8 +11,8 @@ import pytest
 from making import CONTRACT, write_model
 
 from mien.errors import ModelError
+from mien.models.classifier import SHIPPED, Classifier, Contract
 from mien.observation import EMOTIONS
-from mien.vision.emotions import SHIPPED, Classifier, Contract
 
 
 def test_a_contract_survives_its_metadata() -> None:

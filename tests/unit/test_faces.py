@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mien.errors import ModelError
+from mien.media.demo import Demo
+from mien.models.classifier import Classifier
 from mien.vision import yunet
-from mien.vision.demo import Demo
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector, crop, sharpness
+from mien.vision.detector import Detector, crop, sharpness
 from mien.vision.yunet import _is_possible
 
 

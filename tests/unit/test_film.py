@@ -15,15 +15,16 @@ from seeing import recording, shares
 
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError, PartialError, UsageError
+from mien.media.demo import PORTRAIT
+from mien.media.shots import cuts
 from mien.observation import EMOTIONS
-from mien.reports import bootstrap
-from mien.reports.curve import curve
-from mien.reports.film import FilmRequest, report_film
-from mien.reports.film_figures import look_at
-from mien.reports.job import Job
-from mien.reports.recordings import Inputs
-from mien.reports.scenes import cuts, people
-from mien.vision.demo import PORTRAIT
+from mien.reports.base import bootstrap
+from mien.reports.base.curve import curve
+from mien.reports.base.job import Job
+from mien.reports.base.people import people
+from mien.reports.base.recordings import Inputs
+from mien.reports.film.figures import look_at
+from mien.reports.film.report import FilmRequest, report_film
 
 
 @pytest.fixture(scope="module")

@@ -27,13 +27,13 @@ from PIL import Image as Pillow
 
 from mien.config import load
 from mien.errors import MienError
+from mien.media import video
+from mien.media.demo import Demo
+from mien.media.open import open_source
+from mien.media.selection import selected
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, decode, encode, new_id, now
 from mien.training import data
-from mien.vision import video
-from mien.vision.demo import Demo
-from mien.vision.faces import Detector, crop
-from mien.vision.selection import selected
-from mien.vision.sources import open_source
+from mien.vision.detector import Detector, crop
 
 TIMES = int(os.environ.get("FUZZ", "1"))
 """So many times as many inputs."""

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.vision.demo import Demo
-from mien.vision.faces import Detector, Faces
-from mien.vision.looks import LOOK_AGAIN_S, Beat, Closely, look
-from mien.vision.sources import Image
+from mien.media.base import Image
+from mien.media.demo import Demo
+from mien.vision.detector import Detector, Faces
+from mien.vision.schedule import LOOK_AGAIN_S, Beat, Closely, look
 
 
 class Noting(Detector):

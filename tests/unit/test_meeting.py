@@ -15,12 +15,12 @@ from seeing import recording, shares
 from mien.config import Settings, checked
 from mien.errors import InputError
 from mien.observation import EMOTIONS
-from mien.reports.meeting import MeetingRequest, report_meeting
-from mien.reports.meeting_figures import heard, moods
-from mien.reports.recordings import Inputs, Recording
-from mien.reports.speakers import Place, read_places
-from mien.reports.speech import find_offset
-from mien.reports.transcripts import Utterance, read_transcript
+from mien.reports.base.places import Place, read_places
+from mien.reports.base.recordings import Inputs, Recording
+from mien.reports.base.transcripts import Utterance, read_transcript
+from mien.reports.meeting.figures import heard, moods
+from mien.reports.meeting.offset import find_offset
+from mien.reports.meeting.report import MeetingRequest, report_meeting
 
 FORMS = {
     "zoom.vtt": "WEBVTT\n\n1\n00:00:03.000 --> 00:00:05.500\nAnn Lee: Hello: all\n\n"

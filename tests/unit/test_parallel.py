@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from mien.errors import InputError
+from mien.media.base import Frame
+from mien.media.demo import Demo
+from mien.models.classifier import Classifier
 from mien.observation import Observation
-from mien.vision.demo import Demo
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector
+from mien.vision.detector import Detector
 from mien.vision.parallel import WINDOW, cores, observe_all
 from mien.vision.pipeline import Pipeline
-from mien.vision.sources import Frame
 
 
 @pytest.fixture(scope="module")

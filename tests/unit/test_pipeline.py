@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from mien.media.base import Frame, Image
+from mien.media.demo import Demo
+from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS, decode, encode
-from mien.vision.demo import Demo
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector, Faces
+from mien.vision.detector import Detector, Faces
 from mien.vision.pipeline import Pipeline
-from mien.vision.sources import Frame, Image
 
 Always = Callable[[str, float], Classifier]
 

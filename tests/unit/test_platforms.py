@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import mien
-from mien.edge import children
-from mien.edge.machine import peak_bytes, temperature_c
+from mien.system import processes
+from mien.system.machine import peak_bytes, temperature_c
 
 SRC = Path(mien.__file__).parent
 LACKING = {
@@ -60,7 +60,7 @@ def test_every_module_can_be_imported() -> None:
         "            pass\n"
         "        except ModuleNotFoundError as error:\n"  # of an extra that is not installed here
         "            assert error.name not in LACKING, error\n"
-        "from mien.edge.machine import peak_bytes\n"
+        "from mien.system.machine import peak_bytes\n"
         "print('mien.edge.outbox' in sys.modules, 'mien.dashboard.app' in sys.modules, peak_bytes())\n"
     )
     assert elsewhere(script) == "True True None\n"
@@ -70,7 +70,7 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     script = (
         "import subprocess\n"
         "from pathlib import Path\n"
-        "from mien.edge.alone import alone, in_turn\n"
+        "from mien.system.locks import alone, in_turn\n"
         "from mien.errors import MienError\n"
         "path, depth = Path(sys.argv[1]), int(sys.argv[2])\n"
         "try:\n"
@@ -121,9 +121,10 @@ def test_the_memory_of_this_process_is_known_here() -> None:
 def test_a_child_ends_in_order_where_to_terminate_is_to_kill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = (
         "import os, signal, sys, threading\n"
-        "from mien.cli import _stop_on_signals, _stop_with_parent\n"
-        "from mien.edge import children\n"
-        "stop = _stop_on_signals()\n"
+        "from mien.cli.app import _stop_with_parent\n"
+        "from mien.cli.common import stop_on_signals\n"
+        "from mien.system import processes\n"
+        "stop = stop_on_signals()\n"
         "os.name = 'nt'\n"
         "threading.Thread(target=_stop_with_parent, daemon=True).start()\n"
         "print('ready', flush=True)\n"
@@ -134,8 +135,8 @@ def test_a_child_ends_in_order_where_to_terminate_is_to_kill(monkeypatch: pytest
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-        monkeypatch.setattr(children.os, "name", "nt")
-        children.ask_to_end(child)
+        monkeypatch.setattr(processes.os, "name", "nt")
+        processes.ask_to_end(child)
         monkeypatch.undo()
         assert child.stdout.read() == b"in order\n"
     assert child.returncode == 0
@@ -144,7 +145,7 @@ def test_a_child_ends_in_order_where_to_terminate_is_to_kill(monkeypatch: pytest
 def test_a_report_has_its_media_where_symbolic_links_are_not_allowed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    reporting = pytest.importorskip("mien.dashboard.reporting")
+    reporting = pytest.importorskip("mien.dashboard.api.reports")
 
     def refused(*_: object) -> None:
         raise OSError(22, "A required privilege is not held by the client")

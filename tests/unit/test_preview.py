@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.config import Settings
-from mien.config_tables import SourceSettings
+from mien.config import Settings, SourceSettings
 from mien.edge import preview as preview_module
 from mien.edge.preview import MAX_BYTES, MAX_SIZE, BlurredPreview, Preview, checked, preview_of
+from mien.media.base import Frame, Image
 from mien.observation import Face, Observation, Probabilities, new_id
-from mien.vision.faces import Detector, crop
-from mien.vision.sources import Frame, Image
+from mien.vision.detector import Detector, crop
 
 NEUTRAL = Probabilities(0, 0, 0, 0, 0, 0, 1)
 NOISE = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), np.uint8)

@@ -14,11 +14,11 @@ from seeing import recording, shares
 
 from mien.config import Settings, checked
 from mien.observation import EMOTIONS
-from mien.reports.album import AlbumRequest, report_album
-from mien.reports.audience import AudienceRequest, report_audience
-from mien.reports.film import FilmRequest, report_film
-from mien.reports.meeting import MeetingRequest, report_meeting
-from mien.reports.recordings import Inputs
+from mien.reports.album.report import AlbumRequest, report_album
+from mien.reports.audience.report import AudienceRequest, report_audience
+from mien.reports.base.recordings import Inputs
+from mien.reports.film.report import FilmRequest, report_film
+from mien.reports.meeting.report import MeetingRequest, report_meeting
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import audience as simulated
@@ -100,7 +100,7 @@ def test_the_audience(tmp_path: Path, settings: Settings) -> None:
 
 
 def test_the_album(tmp_path: Path, settings: Settings) -> None:
-    from mien.vision.demo import PORTRAIT
+    from mien.media.demo import PORTRAIT
 
     rng, rows = np.random.default_rng(0), []
     for number in range(12):

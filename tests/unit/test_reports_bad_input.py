@@ -18,20 +18,20 @@ from seeing import recording, shares
 
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError, UsageError
+from mien.media.demo import PORTRAIT
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
-from mien.reports.album import AlbumRequest, report_album
-from mien.reports.audience import AudienceRequest, report_audience
-from mien.reports.events import read_events
-from mien.reports.film import FilmRequest, report_film
-from mien.reports.job import Job
-from mien.reports.meeting import MeetingRequest, report_meeting
-from mien.reports.recordings import Inputs, read_recordings
-from mien.reports.report import Report
-from mien.reports.seats import read_seats
-from mien.reports.speakers import read_places
-from mien.reports.transcripts import read_transcript
+from mien.reports.album.report import AlbumRequest, report_album
+from mien.reports.audience.events import read_events
+from mien.reports.audience.report import AudienceRequest, report_audience
+from mien.reports.audience.seats import read_seats
+from mien.reports.base.job import Job
+from mien.reports.base.places import read_places
+from mien.reports.base.recordings import Inputs, read_recordings
+from mien.reports.base.report import Report
+from mien.reports.base.transcripts import read_transcript
+from mien.reports.film.report import FilmRequest, report_film
+from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.stores.base import Marker, open_store
-from mien.vision.demo import PORTRAIT
 
 BEGAN = datetime(2026, 11, 22, 20, tzinfo=timezone.utc)
 GOOD = "WEBVTT\n\n00:00:03.000 --> 00:00:05.500\nAnn: Grüße\n\n00:00:06.000 --> 00:00:08.000\nBob: Hi\n"

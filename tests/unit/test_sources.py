@@ -22,10 +22,11 @@ from making import grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
 from mien.errors import InputError, MienError, MissingExtraError, PartialError
-from mien.vision import decoding, live
-from mien.vision.selection import masked
-from mien.vision.sources import Frame, Wrapper, limited, open_source, paced, performed, raise_problem
-from mien.vision.video import Video
+from mien.media import decoding, live
+from mien.media.base import Frame, Wrapper, limited, paced, performed, raise_problem
+from mien.media.open import open_source
+from mien.media.selection import masked
+from mien.media.video import Video
 
 
 def frames_of(spec: Path | str) -> list[Frame]:
@@ -486,7 +487,7 @@ def test_a_picture_that_stands_still_is_noticed_and_one_that_moves_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(live, "FROZEN_S", 0.3)
-    caplog.set_level("INFO", "mien.vision.live")
+    caplog.set_level("INFO", "mien.media.live")
     moves = threading.Event()
     pictures = np.random.default_rng(1).integers(0, 255, (50, 32, 32, 3), np.uint8)
 

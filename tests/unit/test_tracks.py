@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mien.models.classifier import Classifier
 from mien.training.data import load
-from mien.vision.emotions import Classifier
-from mien.vision.faces import crop
-from mien.vision.tracks import Smoother, Tracker
+from mien.vision.detector import crop
+from mien.vision.tracker import Smoother, Tracker
 
 
 def box(x: float, y: float = 100, side: float = 60) -> list[float]:

@@ -1,4 +1,4 @@
-"""What the first release wrote still opens: settings, outbox, accesses and secrets; former names are read with a line.
+"""What the first release wrote still opens: settings, outbox, accesses and secrets.
 
 `releases/` holds the files as that release had them; stores have their own in `tests/contract/schemas`.
 """
@@ -14,13 +14,10 @@ from typing import Any
 
 import pytest
 
-from mien import config_renames
-from mien.config import SourceSettings, fields, load
-from mien.config_tables import AlertSettings
-from mien.edge import credentials
+from mien.config import AlertSettings, SourceSettings, fields, load
 from mien.edge.outbox import Outbox
 from mien.edge.remote import Remote
-from mien.errors import ConfigError
+from mien.mqtt import credentials
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,7 +85,7 @@ def test_the_other_files_of_the_state_folder_are_read(tmp_path: Path) -> None:
         (tmp_path / name).chmod(0o600)
     (tmp_path / "remote").mkdir()
     shutil.copy(FIRST / "remote.json", tmp_path / "remote" / "lobby.json")
-    from mien.dashboard.access import entries
+    from mien.dashboard.security.accounts import entries
 
     assert [(one.name, one.role, one.kind) for one in entries(tmp_path)] == [
         ("ada", "editor", "password"),
@@ -99,54 +96,3 @@ def test_the_other_files_of_the_state_folder_are_read(tmp_path: Path) -> None:
     assert known.password == "0123456789abcdefghijklmnopqrstuv"  # noqa: S105
     remote = Remote(load({"home": tmp_path, "watch": {"remote": True}}), "lobby")
     assert (remote.threshold, remote.fps, remote.paused) == (0.6, None, True)
-
-
-@pytest.fixture
-def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version in which three settings have another name than before."""
-    names = {"watch.rate": "watch.fps", "page.address": "dashboard.host", "source.rate": "source.fps"}
-    for name, value in names.items():
-        monkeypatch.setitem(config_renames.RENAMED, name, value)
-
-
-@pytest.mark.usefixtures("renamed")
-def test_a_former_name_is_read_and_told_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    Path("mien.toml").write_text(
-        '[watch]\nrate = 5\n[page]\naddress = "::1"\n[[source]]\nurl = "0"\nrate = 3\n[[source]]\nurl = "1"\nrate = 4\n'
-    )
-    settings = load()
-    assert (settings.watch.fps, settings.dashboard.host) == (5, "::1")
-    assert [one.fps for one in settings.source] == [3, 4]
-    assert caplog.messages == [
-        f"setting '{old}' in 'mien.toml' is called '{new}' now: rename it, it is read for a while only"
-        for old, new in config_renames.RENAMED.items()
-    ]
-    caplog.clear()
-    monkeypatch.setenv("MIEN_WATCH__RATE", "7")
-    assert load().watch.fps == 7, "the environment wins over the file, whatever the names"
-    assert "setting 'watch.rate' in the environment is called 'watch.fps' now" in caplog.text
-    assert load({"watch": {"fps": 9}}).watch.fps == 9
-
-
-@pytest.mark.usefixtures("renamed")
-def test_where_both_names_are_given_the_present_one_counts_and_nonsense_is_told_as_ever() -> None:
-    Path("mien.toml").write_text("[watch]\nrate = 5\nfps = 6\n")
-    assert load().watch.fps == 6
-    for nonsense in (
-        "watch = 3",
-        "page = 3",
-        "[page]\nother = 1",
-        "source = [3]",
-        "dashboard = 3\n[page]\naddress = '1'",
-    ):
-        Path("mien.toml").write_text(nonsense)
-        with pytest.raises(ConfigError):
-            load()
-
-
-def test_every_former_name_leads_to_a_setting_that_there_is() -> None:
-    known = {name for name, _ in fields()} | {f"source.{name}" for name in SourceSettings.model_fields}
-    assert set(config_renames.RENAMED.values()) <= known
-    assert not set(config_renames.RENAMED) & known

@@ -16,10 +16,11 @@ import pytest
 from making import add_beep, beep_in, grey_levels
 
 from mien.errors import InputError
-from mien.vision import seeking, video
-from mien.vision.annotate import VideoWriter
-from mien.vision.selection import selected
-from mien.vision.sources import Frame, open_source
+from mien.media import seeking, video
+from mien.media.base import Frame
+from mien.media.encode import VideoWriter
+from mien.media.open import open_source
+from mien.media.selection import selected
 
 EVEN = [40 * n for n in range(75)]
 UNEVEN = [n * 40 + (n % 4) * 9 + (n // 30) * 500 for n in range(75)]

@@ -15,7 +15,7 @@ import time
 import pytest
 from wire import hostile
 
-from mien.forward.letters import read
+from mien.forward.replay import read
 from mien.observation import EMOTIONS, Observation, decode, encode
 from mien.stores import rows
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from mien.config import Settings
-from mien.edge import model_store
+from mien.media.base import Image
+from mien.media.photos import Picture, as_image
+from mien.models import store as model_store
 from mien.observation import EMOTIONS
-from mien.vision.faces import Faces, crop
-from mien.vision.photos import Picture, as_image
+from mien.vision.detector import Faces, crop
 from mien.vision.pipeline import shared_models
-from mien.vision.sources import Image
 
 __all__ = ["DeepFace", "analyze"]
 

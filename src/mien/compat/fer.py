@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Settings
-from mien.edge import model_store
 from mien.errors import MissingExtraError
+from mien.media.base import Image, raise_problem
+from mien.media.open import open_source
+from mien.media.photos import Picture, as_image
+from mien.media.selection import selected
+from mien.models import store as model_store
 from mien.observation import EMOTIONS
-from mien.vision.faces import Faces, crop
-from mien.vision.photos import Picture, as_image
+from mien.vision.detector import Faces, crop
 from mien.vision.pipeline import load_models
-from mien.vision.selection import selected
-from mien.vision.sources import Image, open_source, raise_problem
 
 __all__ = ["FER", "Video"]
 

@@ -18,17 +18,17 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from mien.config import Settings
-from mien.dashboard.api import Api
-from mien.dashboard.connections import bounded
-from mien.dashboard.door import checked_access, tls_options
-from mien.dashboard.guard import Guard
-from mien.dashboard.live import Listener
-from mien.dashboard.login import Login
+from mien.dashboard.api.app import Api
+from mien.dashboard.api.reports import finished
+from mien.dashboard.data.listener import Listener
+from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.errors import answer_errors, error_response
 from mien.dashboard.pages import STATIC, Diagnose, add_pages
-from mien.dashboard.problems import answer_errors, error_response
-from mien.dashboard.queries import Queries, store_url
-from mien.dashboard.reporting import finished
-from mien.dashboard.sessions import Sessions
+from mien.dashboard.security.guard import Guard
+from mien.dashboard.security.http_limits import bounded
+from mien.dashboard.security.login import Login
+from mien.dashboard.security.sessions import Sessions
+from mien.dashboard.security.startup_checks import checked_access, tls_options
 from mien.errors import MienError
 
 __all__ = ["run_dashboard"]

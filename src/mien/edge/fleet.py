@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 
 from mien.config import Settings
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.edge.remote import State, decode_state, encode_request
 from mien.errors import MienError, UsageError
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import MODEL_NAME, TopicKind, new_id, topic
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mien import __version__
 from mien.observation import EMOTIONS, topic
+from mien.version import __version__
 
 __all__ = ["discovery"]
 

@@ -10,9 +10,9 @@ import logging
 import time
 
 from mien.config import Settings
-from mien.edge import model_store
 from mien.errors import MienError
-from mien.vision.emotions import Classifier
+from mien.models import store as model_store
+from mien.models.classifier import Classifier
 
 __all__ = ["CHECK_S", "LiveModel"]
 

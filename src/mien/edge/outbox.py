@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mien.config import Settings
-from mien.edge.alone import lock
 from mien.errors import MienError, StoreError, UsageError
 from mien.observation import Observation, encode
+from mien.system.locks import lock
 
 __all__ = ["Counts", "Outbox", "Row", "open_outbox", "waiting_sources"]
 

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from mien.config import Settings
+from mien.media.base import Frame, Image
 from mien.observation import Observation
-from mien.vision.faces import Detector
-from mien.vision.hiding import Box, Hiding, hide
-from mien.vision.sources import Frame, Image
+from mien.vision.blur import Box, Hiding, hide
+from mien.vision.detector import Detector
 
 __all__ = ["MAX_BYTES", "MAX_SIZE", "BlurredPreview", "Preview", "checked", "preview_of"]
 

@@ -21,12 +21,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from mien.config import Settings
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.edge.home_assistant import discovery
 from mien.edge.outbox import Outbox, Row
 from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import Stored, TopicKind, decode, topic
 
 if TYPE_CHECKING:

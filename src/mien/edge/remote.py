@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import msgspec
 
 from mien.config import Settings
-from mien.edge.private import write_private
 from mien.errors import MienError, UsageError
+from mien.system.files import write_private
 
 __all__ = ["MAX_REQUEST", "Remote", "Request", "State", "decode_state", "encode_request"]
 

@@ -15,22 +15,23 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from mien import __version__
 from mien.config import Settings, SourceSettings
-from mien.edge.away import Away
 from mien.edge.live_model import LiveModel
-from mien.edge.machine import temperature_c
 from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.preview import preview_of
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
+from mien.edge.waiting import Away
 from mien.errors import InputError, MienError, UsageError
+from mien.media.base import Frame, Source, limited, paced, performed, raise_problem
+from mien.media.open import open_source
+from mien.media.selection import masked
 from mien.observation import EMOTIONS, Observation, Probabilities
 from mien.observation import now as utc
-from mien.vision.faces import Detector
+from mien.system.machine import temperature_c
+from mien.version import __version__
+from mien.vision.detector import Detector
 from mien.vision.pipeline import Pipeline
-from mien.vision.selection import masked
-from mien.vision.sources import Frame, Source, limited, open_source, paced, performed, raise_problem
 
 __all__ = ["FrameCallback", "run_watch"]
 

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from mien.config import Settings
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.errors import BrokerError, MienError
 from mien.forward.alerts import Watcher
 from mien.forward.webhook import Webhook
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import TopicKind, decode, new_id, topic
 
 __all__ = ["alerting"]

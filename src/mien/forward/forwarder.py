@@ -24,16 +24,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mien.config import Settings
-from mien.edge.alone import alone
-from mien.edge.broker import find_broker
-from mien.edge.connection import Connection
 from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
 from mien.forward.alerting import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
-from mien.forward.letters import read
 from mien.forward.metrics import State, serve
+from mien.forward.replay import read
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
 from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
 from mien.stores.base import Store, open_store
+from mien.system.locks import alone
 
 __all__ = ["Forwarded", "merge", "run_forwarder"]
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from mien.edge.connection import Connection
+from mien.mqtt.connection import Connection
 
 __all__ = ["IN_FLIGHT", "Inbox", "Message"]
 

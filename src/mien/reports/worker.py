@@ -22,13 +22,13 @@ import msgspec
 from mien.config import checked
 from mien.errors import MienError, PartialError
 from mien.observation import Emotion
-from mien.reports.album import AlbumRequest, report_album
-from mien.reports.audience import AudienceRequest, report_audience
-from mien.reports.film import FilmRequest, report_film
-from mien.reports.job import Job
-from mien.reports.meeting import MeetingRequest, report_meeting
-from mien.reports.recordings import Inputs
-from mien.reports.report import Report
+from mien.reports.album.report import AlbumRequest, report_album
+from mien.reports.audience.report import AudienceRequest, report_audience
+from mien.reports.base.job import Job
+from mien.reports.base.recordings import Inputs
+from mien.reports.base.report import Report
+from mien.reports.film.report import FilmRequest, report_film
+from mien.reports.meeting.report import MeetingRequest, report_meeting
 
 __all__ = ["KINDS", "Event", "Kind", "Order"]
 

@@ -18,7 +18,7 @@ from mien.errors import MissingExtraError, StoreError
 from mien.observation import Observation
 from mien.stores import rows
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
-from mien.stores.sums import FIGURES
+from mien.stores.rollups import FIGURES
 
 try:
     from google.api_core.exceptions import NotFound

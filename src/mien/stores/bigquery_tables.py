@@ -17,7 +17,7 @@ from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 from mien.observation import EMOTIONS, Face, Observation, Probabilities
 from mien.stores import rows
 from mien.stores.base import Bucket
-from mien.stores.sums import FIGURES
+from mien.stores.rollups import FIGURES
 
 __all__ = [
     "COLUMNS",

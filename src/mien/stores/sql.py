@@ -17,11 +17,13 @@ from sqlalchemy import exc
 
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation
-from mien.stores import letters as dead
-from mien.stores import marks, rows, sums
+from mien.stores import dead_letters as dead
+from mien.stores import markers as marks
+from mien.stores import rollups as sums
+from mien.stores import rows
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
 from mien.stores.engine import advice_for, bytes_of, cause_of, open_engine
-from mien.stores.sums import FIGURES
+from mien.stores.rollups import FIGURES
 from mien.stores.tables import (
     MIGRATIONS,
     SCHEMA,

@@ -1,30 +1,23 @@
 """A run's folder: checkpoints, the models of each epoch, and `latest.json`, which says which is newest and best.
 
-The folder is a path or any fsspec URL. `mien.edge.model_store` reads `latest.json` on devices that have no torch.
+The folder is a path or any fsspec URL. `mien.models.store` reads `latest.json` on devices that have no torch.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import fsspec
-import lightning
 import torch
-from lightning.pytorch import callbacks
-from lightning.pytorch.utilities import rank_zero_only
 
 from mien.errors import InputError, MienError, MissingExtraError
-from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
-from mien.training.loop import Training
-from mien.training.model import EmotionNet, SingleHead, fold, mean
+from mien.training.model import EmotionNet, mean
 
-__all__ = ["Publisher", "RunFolder", "load_checkpoint", "load_mean"]
+__all__ = ["RunFolder", "load_checkpoint", "load_mean"]
 
 
 class RunFolder:
@@ -91,67 +84,6 @@ class RunFolder:
                 f"cannot look into '{self.path}': {error}; check the address, the credentials and your rights"
             ) from error
         return [self.files.unstrip_protocol(file) if self.remote else file for file in found]
-
-
-class Publisher(callbacks.Callback):
-    """After each epoch, write the averaged network as ONNX, a file for each head, and bring `latest.json` up to date.
-
-    It must stand before the callback that averages the weights, which swaps them in for validation alone; and it
-    comes before the checkpoint is written, so that an epoch that has its checkpoint has been published.
-
-    Args:
-        folder: The run's.
-    """
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        self.net: EmotionNet | None = None
-
-    def on_validation_epoch_end(self, _: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Keep the averaged network."""
-        assert isinstance(pl_module, Training)  # noqa: S101
-        self.net = fold(pl_module.net).cpu()
-
-    @rank_zero_only
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Write the ONNX file of each head that was trained, and latest.json."""
-        from mien.training import export
-
-        assert isinstance(pl_module, Training)  # noqa: S101
-        assert self.net is not None  # noqa: S101
-        public = pl_module.splits["PublicTest"]
-        net = export.round_weights(self.net)
-        logits = pl_module.public_logits
-        targets = {"fer2013": torch.eye(len(EMOTIONS))[public.labels].numpy(), "ferplus": public.votes}
-        known = json.loads(self.folder.read("latest.json") or b"{}")
-        latest: dict[str, Any] = {"format": 1}
-        for head, figure in (("fer2013", "val_acc1"), ("ferplus", "val_ferplus")):
-            if head == "ferplus" and not (pl_module.config.ferplus_weight and figure in trainer.callback_metrics):
-                continue
-            calibration = export.calibrate(logits[head], targets[head])
-            name, taught = export.NAMES[head].format(pl_module.config.name), export.taught(head, pl_module.config)
-            model = export.to_onnx(net, head, calibration, name=name, trained_on=taught)
-            export.check(model, SingleHead(net, head, calibration.temperature), public.pixels[:64])
-            stem = f"{trainer.current_epoch:03d}"
-            file = f"{export.NAMES[head].format(stem)}.onnx"
-            self.folder.write(file, model)
-            entry = {
-                "epoch": trainer.current_epoch,
-                "accuracy": round(float(trainer.callback_metrics[figure]), 6),
-                "model": file,
-                "sha256": hashlib.sha256(model).hexdigest(),
-                "checkpoint": f"{stem}.ckpt",
-            }
-            if head == "fer2013":
-                latest |= _newest_and_best(entry, known.get("best"))
-            else:
-                latest[head] = _newest_and_best(entry, known.get(head, {}).get("best"))
-        self.folder.write("latest.json", json.dumps(latest, indent=2).encode())
-
-
-def _newest_and_best(entry: dict[str, Any], best: dict[str, Any] | None) -> dict[str, Any]:
-    better = best is None or best["epoch"] >= entry["epoch"] or entry["accuracy"] > best["accuracy"]
-    return {"latest": entry, "best": entry if better else best}
 
 
 def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:

@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 
 from mien.errors import InputError, ModelError
+from mien.models.classifier import SHIPPED, Classifier
 from mien.observation import EMOTIONS
 from mien.training import data as faces_data
 from mien.training import figures
@@ -23,7 +24,6 @@ from mien.training.data import USAGES, Faces, Usage
 from mien.training.foreign import ForeignModel
 from mien.training.groups import groups
 from mien.training.page import page
-from mien.vision.emotions import SHIPPED, Classifier
 
 __all__ = ["Report", "audit", "evaluate", "load_model", "measure"]
 

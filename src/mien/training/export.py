@@ -22,12 +22,12 @@ import torch
 from onnx import numpy_helper
 
 from mien.errors import InputError, ModelError
+from mien.models.classifier import INPUT, OUTPUT, Contract
 from mien.observation import EMOTIONS, MODEL_NAME
 from mien.training import data as faces_data
 from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
-from mien.vision.emotions import INPUT, OUTPUT, Contract
 
 __all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_onnx"]
 

@@ -18,8 +18,8 @@ import onnx
 from onnxruntime import quantization
 
 from mien.errors import InputError, ModelError
+from mien.models.classifier import INPUT, Classifier
 from mien.training import data as faces_data
-from mien.vision.emotions import INPUT, Classifier
 
 __all__ = ["ALLOWED", "NotKeptError", "Variant", "quantise"]
 

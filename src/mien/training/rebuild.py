@@ -20,11 +20,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from mien.errors import InputError, MienError
+from mien.models.classifier import Classifier
 from mien.training import data as faces_data
 from mien.training.config import TrainConfig
 from mien.training.export import SOFTENED
 from mien.training.model import HEADS, INPUT_SIZE, WIDTHS, EmotionNet, predict
-from mien.vision.emotions import Classifier
 
 __all__ = ["rebuild"]
 

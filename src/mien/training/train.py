@@ -25,11 +25,12 @@ from lightning.pytorch import callbacks
 
 from mien.errors import InputError, MienError
 from mien.training import data
-from mien.training.checkpoints import Publisher, RunFolder, load_checkpoint, load_mean
+from mien.training.checkpoints import RunFolder, load_checkpoint, load_mean
 from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
 from mien.training.model import deepen
+from mien.training.publish import Publisher
 from mien.training.soft_labels import soft_labels
 
 __all__ = ["TrainConfig", "train"]

@@ -2,9 +2,10 @@
 
     source -> stretches of frames -> as many workers as cores -> tracks and smoothing, in order -> observations
 
-Finding and reading the faces of a stretch (see `mien.vision.looks`) needs nothing of those before it; only tracks and
-smoothing go through all of them, and cost little. Threads are enough: decoding, nets and picture work run outside of
-Python's lock. Frames in memory are bounded by their bytes, so a long or large video needs no more than a short one.
+Finding and reading the faces of a stretch (see `mien.vision.schedule`) needs nothing of those before it; only tracks
+and smoothing go through all of them, and cost little. Threads are enough: decoding, nets and picture work run outside
+of Python's lock. Frames in memory are bounded by their bytes, so a long or large video needs no more than a short
+one.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from mien.media.base import Frame
 from mien.observation import Observation
-from mien.vision.faces import Faces
-from mien.vision.looks import Beat
+from mien.vision.detector import Faces
 from mien.vision.pipeline import Pipeline, Reading
-from mien.vision.sources import Frame
+from mien.vision.schedule import Beat
 
 __all__ = ["WINDOW", "cores", "observe_all"]
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import VisionSettings
+from mien.media.base import Frame, Image
+from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
-from mien.vision.emotions import Classifier
-from mien.vision.faces import Detector, FaceDetector, Faces, crop, sharpness
-from mien.vision.looks import Beat, Closely, look
-from mien.vision.sources import Frame, Image
-from mien.vision.tracks import Smoother, Tracker
+from mien.vision.detector import Detector, FaceDetector, Faces, crop, sharpness
+from mien.vision.schedule import Beat, Closely, look
+from mien.vision.tracker import Smoother, Tracker
 
 __all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
 
@@ -109,7 +109,7 @@ class Pipeline:
 
         Args:
             images: BGR, shape (h, w, 3), uint8; at least one.
-            before: The faces in the frame before the first; None where a stretch begins, see `mien.vision.looks`.
+            before: The faces in the frame before the first; None where a stretch begins, see `mien.vision.schedule`.
         """
         began = clock.perf_counter()
         classifier = self._classifier

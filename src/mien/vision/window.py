@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mien.errors import MienError
-from mien.vision.sources import Image
+from mien.media.base import Image
 
 if TYPE_CHECKING:
     from types import TracebackType

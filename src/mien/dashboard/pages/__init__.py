@@ -5,17 +5,17 @@ from __future__ import annotations
 from nicegui import Client, ui
 
 from mien.config import Settings
-from mien.dashboard.demo import Demo
-from mien.dashboard.making import Making
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.reports import Making
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.live import Live
-from mien.dashboard.pages.pulse import Pulse
+from mien.dashboard.pages.refresh import Pulse
 from mien.dashboard.pages.reports import Reports
 from mien.dashboard.pages.shell import STATIC, build
 from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.pages.trial import Trial
-from mien.dashboard.queries import Queries
-from mien.dashboard.who import may, who_asks
+from mien.dashboard.security.roles import may, who_asks
 
 __all__ = ["STATIC", "Diagnose", "add_pages"]
 

@@ -6,14 +6,14 @@ from collections import OrderedDict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from mien.dashboard import cards, tables
-from mien.dashboard.charts import timeline_figure
-from mien.dashboard.demo import Demo
-from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.data.periods import VERSUS, resolve, rival
+from mien.dashboard.data.queries import Queries, SourceState, Timeline, nothing
+from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.pages import cards, tables
+from mien.dashboard.pages.charts import timeline_figure
+from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.shell import sources
-from mien.dashboard.periods import VERSUS, resolve, rival
-from mien.dashboard.queries import Queries, SourceState, Timeline, nothing
-from mien.dashboard.wording import span
+from mien.dashboard.pages.wording import span
 from mien.errors import StoreError
 from mien.stores.base import Bucket, Marker
 

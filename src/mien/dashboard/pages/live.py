@@ -6,13 +6,13 @@ from datetime import datetime
 
 import numpy as np
 
-from mien.dashboard import cards
-from mien.dashboard.charts import stream
-from mien.dashboard.demo import Demo
-from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.data.queries import Queries, summed
+from mien.dashboard.data.second_sums import COLUMNS
+from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.pages import cards
+from mien.dashboard.pages.charts import stream
+from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.shell import sources
-from mien.dashboard.queries import Queries, summed
-from mien.dashboard.seconds import COLUMNS
 
 __all__ = ["Live"]
 

@@ -5,10 +5,10 @@ A loaded model and its evaluation go in, HTML comes out. Nothing here is known o
 
 from __future__ import annotations
 
-from mien.dashboard.cards import dot, text
+from mien.dashboard.pages.cards import dot, text
+from mien.models.classifier import Contract
+from mien.models.evaluation import Evaluation, Share
 from mien.observation import EMOTIONS
-from mien.vision.emotions import Contract
-from mien.vision.evaluated import Evaluation, Share
 
 __all__ = ["model_card"]
 

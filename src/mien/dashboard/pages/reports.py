@@ -6,13 +6,13 @@ import asyncio
 import time as clock
 from datetime import datetime
 
-from mien.dashboard.cards import text
-from mien.dashboard.making import Made, Making
-from mien.dashboard.media import list_media
-from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.jobs.media_folder import list_media
+from mien.dashboard.jobs.reports import Made, Making
+from mien.dashboard.pages.cards import text
+from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.shell import status
-from mien.dashboard.queries import Queries
-from mien.dashboard.wording import moment, stretch
+from mien.dashboard.pages.wording import moment, stretch
 
 __all__ = ["Reports"]
 

@@ -13,15 +13,15 @@ from urllib.parse import parse_qs
 from nicegui import Client, ui
 from nicegui.events import GenericEventArguments
 
-from mien import __version__
-from mien.dashboard import cards
-from mien.dashboard.charts import SHOWN
-from mien.dashboard.demo import Demo
-from mien.dashboard.pages.pulse import Look, Page, Parts, Pulse, View
-from mien.dashboard.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
-from mien.dashboard.queries import Queries, SourceState
-from mien.dashboard.who import Role, Who, who_asks
-from mien.dashboard.wording import moment
+from mien.dashboard.data.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
+from mien.dashboard.data.queries import Queries, SourceState
+from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.pages import cards
+from mien.dashboard.pages.charts import SHOWN
+from mien.dashboard.pages.refresh import Look, Page, Parts, Pulse, View
+from mien.dashboard.pages.wording import moment
+from mien.dashboard.security.roles import Role, Who, who_asks
+from mien.version import __version__
 
 __all__ = ["NAVIGATION", "STATIC", "build", "part", "sources", "status"]
 

@@ -10,20 +10,20 @@ from datetime import datetime
 from pathlib import Path
 
 from mien.config import Settings
-from mien.dashboard import checks
-from mien.dashboard.cards import text
-from mien.dashboard.checks import Part
-from mien.dashboard.live import Delay, Queue, Stats
+from mien.dashboard.data.listener import Delay, Queue, Stats
+from mien.dashboard.data.queries import Queries, SourceState
+from mien.dashboard.pages import checks
+from mien.dashboard.pages.cards import text
+from mien.dashboard.pages.checks import Part
 from mien.dashboard.pages.model import model_card
-from mien.dashboard.pages.pulse import Look, Parts, Pulse
+from mien.dashboard.pages.refresh import Look, Parts, Pulse
 from mien.dashboard.pages.shell import status
-from mien.dashboard.queries import Queries, SourceState
-from mien.dashboard.wording import amount, moment, stretch
-from mien.edge import model_store
+from mien.dashboard.pages.wording import amount, moment, stretch
 from mien.errors import MienError, StoreError
+from mien.models import store as model_store
+from mien.models.classifier import Classifier
+from mien.models.evaluation import evaluation_of
 from mien.stores.base import DeadLetter
-from mien.vision.emotions import Classifier
-from mien.vision.evaluated import evaluation_of
 
 __all__ = ["Diagnose", "System"]
 

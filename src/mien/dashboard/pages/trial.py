@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mien.dashboard.pages.pulse import Look, Parts
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.shell import status
-from mien.dashboard.queries import Queries
 
 __all__ = ["Trial"]
 

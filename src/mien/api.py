@@ -1,0 +1,244 @@
+"""The Python API: pictures and videos go in, faces and observations come out, as fast as this machine can.
+
+An `Analyzer` keeps its models; the functions use one with the default settings.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+import weakref
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mien.config import checked, without_password
+from mien.errors import InputError
+from mien.media.base import Source, raise_problem
+from mien.media.open import open_source
+from mien.media.photos import Colour, Photos, Picture, as_image
+from mien.media.selection import selected
+from mien.models import store as model_store
+from mien.observation import Face, Observation, decode, encode
+from mien.table import TableWriter, to_pandas, to_polars
+from mien.vision.parallel import observe_all
+from mien.vision.pipeline import Pipeline, read_pictures, shared_models
+from mien.vision.schedule import Closely
+
+__all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
+
+BATCH = 8
+"""So many pictures are in memory at a time."""
+
+IN_MEMORY = 8 << 20
+"""So many bytes of an analysis are held in memory; what is more lies in a temporary file."""
+
+
+class Analyzer:
+    """Detector and emotion model, loaded once and kept; may be used from several threads.
+
+        >>> import numpy as np
+        >>> analyzer = Analyzer(confidence=0.8)
+        >>> analyzer.analyze(np.zeros((120, 160, 3), np.uint8))
+        []
+
+    Args:
+        model: An ONNX file with Mien's contract, or "ferplus" for the second model of this machine; None: the first.
+            They are those that `mien model pull` brought, or else those that come with Mien.
+        settings: The others of `[vision]`, by name: `confidence`, `max_side`, `abstain_below`, `smoothing_s`.
+
+    Attributes:
+        model_id: What observations call the model.
+
+    Raises:
+        ConfigError: There is no such setting, or its value is out of range.
+        ModelError: A model is missing or cannot be used.
+    """
+
+    def __init__(self, model: str | Path | None = None, **settings: float | None) -> None:
+        self._settings = model_store.in_use(checked({"vision": {"model": model, **settings}}, "the arguments"))
+        self._detector, self._classifier = shared_models(self._settings)
+        self.model_id = self._classifier.model_id
+
+    def analyze(self, picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
+        """Return the faces in a picture, the surest first.
+
+        A large picture whose faces are small, or that seems to have none, is looked at a second time, more closely.
+
+        Args:
+            picture: A photo's path, or an array of shape (h, w, 3), uint8.
+            colour: The order of an array's channels: "bgr", as OpenCV has it, or "rgb", as Pillow and most others.
+
+        Raises:
+            InputError: The photo cannot be read.
+            ValueError: The array has another shape or type.
+        """
+        return self.analyze_batch([picture], colour=colour)[0]
+
+    def analyze_batch(self, pictures: Iterable[Picture], *, colour: Colour = "bgr") -> list[list[Face]]:
+        """Return the faces of each picture, in the order of the pictures; see `analyze`.
+
+        Pictures are taken a few at a time, so that a long list of paths, or a generator of arrays, costs little memory.
+        """
+        remaining = iter(pictures)
+        results: list[list[Face]] = []
+        while images := [as_image(picture, colour) for picture in islice(remaining, BATCH)]:
+            results += read_pictures(self._detector, self._classifier, images, self._settings.abstain_below)
+        return results
+
+    def analyze_video(
+        self,
+        path: str | Path,
+        *,
+        every: int = 1,
+        fps: float | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> Analysis:
+        """Return what each frame of a video shows, once all of it has been looked at.
+
+        Args:
+            path: A video, a photo or a folder of photos, or `demo`.
+            every: Look only at each so-manieth frame.
+            fps: Look at most at so many frames a second.
+            start: Begin at this time, in seconds.
+            end: Stop before this time, in seconds.
+
+        Raises:
+            InputError: It cannot be read at all, or has no end. Where it can be read in part, a warning says so and
+                `problem` of what is returned holds it.
+            UsageError: A number is out of range.
+        """
+        shown = without_password(str(path))
+        source = open_source(str(path))
+        with source:
+            if source.live:
+                raise InputError(
+                    f"cannot analyse '{shown}': it is live and has no end; mien.watch watches such sources"
+                )
+            analysis = Analysis(shown)
+            chosen = selected(source, every=every, fps=fps, start=start, end=end)
+            for _, observation in observe_all(self._pipeline(source), chosen):
+                analysis._add(observation)  # noqa: SLF001 - nobody else may
+            analysis.problem = chosen.problem
+        if analysis.problem:
+            warnings.warn(f"{analysis.problem}; what could be read was analysed", stacklevel=2)
+        return analysis
+
+    def watch(self, source: str | Path, *, name: str | None = None) -> Iterator[Observation]:
+        """Yield what each frame of a source shows, as soon as it has been looked at; see `mien.watch`."""
+        with open_source(str(source), name) as opened:
+            yield from self._pipeline(opened).run(opened)
+            raise_problem(opened, "what could be read was analysed")
+
+    def _pipeline(self, source: Source) -> Pipeline:
+        of = self._settings
+        detector = Closely(self._detector) if isinstance(source, Photos) else self._detector
+        return Pipeline(
+            detector, self._classifier, source.name, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
+        )
+
+
+class Analysis:
+    """The observations of a video, in order; can be iterated, more than once, and has a length.
+
+    However long the video, they take a bounded part of memory; the rest lies in a temporary file that goes with them.
+
+    Attributes:
+        path: What was analysed.
+        problem: One line where it could be read in part only.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._count = 0
+        self._lines = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with this object
+        weakref.finalize(self, self._lines.close)
+
+    def _add(self, observation: Observation) -> None:
+        self._lines.write(encode(observation) + b"\n")
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Observation]:
+        at = 0
+        for _ in range(self._count):
+            self._lines.seek(at)  # another iteration may have moved it
+            line = self._lines.readline()
+            at += len(line)
+            yield decode(line)
+
+    def __repr__(self) -> str:
+        return f"<Analysis of {self.path}: {self._count:,} frames>"
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame: a row per face, one with nulls for a frame without; columns as in files.
+
+        Raises:
+            MissingExtraError: It needs the extra `analyze`.
+        """
+        return to_polars((observation, self.path) for observation in self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame; see `to_polars`.
+
+        Raises:
+            MissingExtraError: It needs the extra `pandas`.
+        """
+        return to_pandas((observation, self.path) for observation in self)
+
+    def write(self, path: str | Path) -> None:
+        """Write a .csv, .jsonl (whole observations, one a line) or .parquet file.
+
+        Raises:
+            InputError: The ending is another, or nothing can be written there.
+            MissingExtraError: Parquet needs the extra `analyze`.
+        """
+        with TableWriter(Path(path)) as table:
+            for observation in self:
+                table.add(observation, self.path)
+
+
+def analyze(picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
+    """Return the faces in a picture, the surest first; see `Analyzer.analyze`.
+
+    >>> import numpy as np
+    >>> analyze(np.zeros((120, 160, 3), np.uint8), colour="rgb")
+    []
+    """
+    return Analyzer().analyze(picture, colour=colour)
+
+
+def analyze_video(
+    path: str | Path, *, every: int = 1, fps: float | None = None, start: float = 0.0, end: float | None = None
+) -> Analysis:
+    """Return what each frame of a video shows, once all of it has been looked at; see `Analyzer.analyze_video`.
+
+    >>> analysis = analyze_video("demo", fps=2, end=3)
+    >>> [observation.offset_s for observation in analysis]
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    >>> [len(observation.faces) for observation in analysis]
+    [1, 1, 1, 1, 1, 1]
+    """
+    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end)
+
+
+def watch(source: str | Path, *, name: str | None = None) -> Iterator[Observation]:
+    """Yield what each frame of a source shows, as fast as this machine can.
+
+        >>> next(watch("demo")).source
+        'demo'
+
+    Args:
+        source: `demo`, a camera's number or device, a URL, or the path of a video, a photo or a folder of photos.
+        name: What observations call it; default: made from the source.
+
+    Raises:
+        InputError: There is no such source, or it cannot be read.
+        PartialError: It could be read in part only; the observations of that part were yielded.
+    """
+    return Analyzer().watch(source, name=name)

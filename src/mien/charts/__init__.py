@@ -1,0 +1,1 @@
+"""Colours, curves and bars that pictures, reports and dashboard share."""

@@ -1,0 +1,55 @@
+"""The command `mien analyze`: photos, folders and videos in, a table and a drawn picture or video out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.common import Device, Model, settings_of
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: mien analyze holiday/ -o faces.csv")
+def analyze(
+    paths: Annotated[list[str], typer.Argument(help="Photos, folders of photos, videos, URLs of videos.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a table on the terminal]"),
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."),
+    ] = None,
+    blur: Annotated[bool, typer.Option("--blur", help="Hide the faces in what --annotate writes.")] = False,
+    every: Annotated[int, typer.Option(metavar="N", help="Look only at each Nth frame of a video.")] = 1,
+    fps: Annotated[float | None, typer.Option(help="Look at most at so many frames of a video's second.")] = None,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Begin videos at: seconds, mm:ss or hh:mm:ss.")] = "0",
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="Stop videos before this time.")] = None,
+    model: Model = None,
+    device: Device = None,
+) -> None:
+    """Analyse photos and videos as fast as this machine can, into a table."""
+    from mien.cli.terminal import ShownTable, progress
+    from mien.media.selection import parse_seconds
+    from mien.run.batch import analyze_paths
+
+    settings = settings_of("analyze", {"vision": {"model": model, "device": device}})
+    begin, stop = parse_seconds(start), None if end is None else parse_seconds(end)
+    analyze_paths(
+        settings,
+        paths,
+        output=output,
+        annotate=annotate,
+        blur=blur,
+        every=every,
+        fps=fps,
+        start=begin,
+        end=stop,
+        shown=ShownTable(),
+        progress=progress(),
+    )

@@ -1,0 +1,265 @@
+"""The commands `mien report film|meeting|audience|album`: flags in; a page, its data and a summary on the terminal out.
+
+`cli` takes them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mien.cli.common import parse_time, settings_of
+from mien.errors import PartialError, UsageError
+
+if TYPE_CHECKING:
+    from mien.config import Settings
+    from mien.reports.base.job import Job
+    from mien.reports.base.recordings import Inputs
+    from mien.reports.base.report import Report
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+DataKind = Literal["parquet", "csv"]
+Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(help="Videos, folders, or tables of mien analyze (.parquet, .csv, .jsonl)."),
+]
+Data = Annotated[DataKind, typer.Option(help="What the tables beside the page are written as: parquet or csv.")]
+Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
+Anonymous = Annotated[
+    bool, typer.Option("--anonymous", help="No pictures, no single people, only aggregates over at least K of them.")
+]
+AtLeast = Annotated[
+    int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
+]
+Fps = Annotated[float, typer.Option(min=0.2, max=60, help="Look at a video so many times a second.")]
+Store = Annotated[
+    str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
+]
+Sources = Annotated[list[str] | None, typer.Option("--source", help="A source of the store; may be given again.")]
+Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of the store: from when on.")]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of the store: until when.")]
+Model = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the shipped one]")
+]
+
+
+@app.callback()
+def report() -> None:
+    """Answer a question with a page: films, meetings, audiences, albums."""
+
+
+@app.command(epilog="Example: mien report film film.mp4 -o film.html")
+def film(
+    paths: Paths = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("film.html"),
+    moments: Annotated[int, typer.Option(help="So many key moments of each kind.")] = 3,
+    blur: Blur = False,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    fps: Fps = 5.0,
+    store: Store = None,
+    source: Sources = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+) -> None:
+    """How happy is this film? Several are compared."""
+    from mien.reports.film.report import FilmRequest, report_film
+
+    settings = settings_of("report", {"vision": {"model": model}})
+    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    request = FilmRequest(inputs, moments, blur, k if anonymous else None)
+    _run(lambda job: report_film(request, settings, job), output, data)
+
+
+@app.command(epilog="Example: mien report meeting call.mp4 --transcript call.vtt -o call.html")
+def meeting(
+    transcript: Annotated[
+        Path, typer.Option(metavar="FILE", help="WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.")
+    ],
+    paths: Paths = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("meeting.html"),
+    speakers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A CSV that says which tile or track is whose.")
+    ] = None,
+    offset: Annotated[
+        float | None, typer.Option(help="Seconds to add to the transcript's times [default: found from the sound]")
+    ] = None,
+    consent: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Who agreed, and when, to be told on the page.")
+    ] = None,
+    blur: Blur = False,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    fps: Fps = 5.0,
+    store: Store = None,
+    source: Sources = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+) -> None:
+    """How was what was said taken? A recording and its transcript."""
+    from mien.reports.meeting.report import MeetingRequest, report_meeting
+
+    settings = settings_of("report", {"vision": {"model": model}})
+    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, k if anonymous else None)
+    _run(lambda job: report_meeting(request, settings, job), output, data)
+
+
+@app.command(epilog="Example: mien report audience seat-*.mp4 --events jokes.csv -o audience.html")
+def audience(
+    events: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="What they watched: a CSV (time, label, duration), SRT or WebVTT; or the word markers: a store's.",
+        ),
+    ],
+    paths: Paths = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("audience.html"),
+    seats: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A CSV: recording, and if wanted group, offset, seat, x, y, width, height."),
+    ] = None,
+    baseline: Annotated[float, typer.Option(help="Seconds before an event that a rise is measured from.")] = 5.0,
+    window: Annotated[float, typer.Option(help="Seconds after it in which a reaction is looked for.")] = 10.0,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    fps: Fps = 10.0,
+    store: Store = None,
+    source: Sources = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+) -> None:
+    """What did they react to? Recordings of people watching, and what they watched."""
+    from mien.reports.audience.report import AudienceRequest, report_audience
+
+    settings = settings_of("report", {"vision": {"model": model}})
+    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    marked = str(events) == "markers"
+    request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
+    _run(lambda job: report_audience(request, settings, job), output, data)
+
+
+@app.command(epilog="Example: mien report album holiday/ --best 30 --copy-to best/ -o album.html")
+def album(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Photos, folders of photos, or tables of mien analyze that name photos.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("album.html"),
+    best: Annotated[int, typer.Option(metavar="N", help="Choose so many.")] = 20,
+    emotion: Annotated[Emotion, typer.Option(help="Which expression is asked for.")] = "happy",
+    copy_to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Copy the chosen there; the originals stay as they are.")
+    ] = None,
+    blur: Blur = False,
+    anonymous: Anonymous = False,
+    k: AtLeast = 3,
+    data: Data = "parquet",
+    model: Model = None,
+) -> None:
+    """Which are the best photos? Expression, sharpness, pose, exposure; one of each burst."""
+    from mien.reports.album.report import AlbumRequest, report_album
+
+    settings = settings_of("report", {"vision": {"model": model}})
+    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur, k if anonymous else None)
+    _run(lambda job: report_album(request, settings, job), output, data)
+
+
+def _inputs(
+    settings: Settings,
+    paths: list[str] | None,
+    fps: float,
+    store: str | None,
+    sources: list[str] | None,
+    since: str | None,
+    until: str | None,
+) -> Inputs:
+    from mien.reports.base.recordings import Inputs
+
+    of_store = bool(store or sources or since or until)
+    if of_store and paths:
+        raise UsageError(
+            "a report is made of files or of a store: leave out the paths, or --store, --source, --from, --to"
+        )
+    if not of_store and not paths:
+        raise UsageError("nothing to report on: name files, or a store's part with --source, --from and --to")
+    return Inputs(
+        tuple(paths or ()),
+        (store or settings.store_url) if of_store else None,
+        tuple(sources or ()),
+        parse_time(since, "--from") if since else None,
+        parse_time(until, "--to") if until else None,
+        fps,
+    )
+
+
+def _run(make: Callable[[Job], Report], output: Path, data: DataKind) -> None:
+    """Make a report, write it, and say what it found."""
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"cannot write '{output}': the name of a report must end in .html")
+    if not output.parent.is_dir():
+        raise UsageError(f"cannot write '{output}': there is no folder '{output.parent}'")
+    try:
+        with _followed() as job:
+            made = make(job)
+    except KeyboardInterrupt:
+        raise PartialError(
+            "the report was stopped; what was analysed so far is kept, and run again it goes on from there"
+        ) from None
+    _summarise(made, made.write(output, data))
+
+
+@contextmanager
+def _followed() -> Iterator[Job]:
+    """Yield a job whose progress is shown on the terminal, with the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from mien.reports.base.job import Job
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: float, total: float | None) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done, total=total)
+
+        yield Job(show)
+
+
+def _summarise(made: Report, files: list[Path]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for notice in made.notices:
+        console.print(f"[yellow]{escape(notice)}[/]")
+    console.print(f"[bold]{escape(made.lead)}[/]")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for fact in made.facts[:12]:
+        table.add_row(escape(fact.name), f"[bold]{escape(fact.shown)}[/]", escape(fact.detail))
+    console.print(table)
+    for note in made.notes[:5]:
+        console.print(f"[yellow]![/] {escape(note)}")
+    if len(made.notes) > 5:
+        console.print(f"[yellow]![/] {len(made.notes) - 5:,} more notes are on the page")
+    console.print(f"{files[0]} is the page; beside it: {', '.join(file.name for file in files[1:])}", soft_wrap=True)

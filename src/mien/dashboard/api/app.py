@@ -1,0 +1,74 @@
+"""The REST API under /api/v1: what the page shows, for programs.
+
+Its routes stand in modules of their own; here they become one application, with one OpenAPI document and one shape of
+errors: {"error": {"code": …, "message": …}}.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from fastapi import FastAPI
+
+from mien.config import Settings
+from mien.dashboard.api.analyze import Analyst, analysing
+from mien.dashboard.api.demo import demonstrating
+from mien.dashboard.api.events import Streams, streaming
+from mien.dashboard.api.export import Exports, exporting
+from mien.dashboard.api.figures import reading
+from mien.dashboard.api.markers import marking
+from mien.dashboard.api.metrics import measuring
+from mien.dashboard.api.reports import reporting
+from mien.dashboard.api.schemas import refusals
+from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.records import Records
+from mien.dashboard.errors import answer_errors
+from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.reports import Making
+from mien.models import store as model_store
+from mien.version import __version__
+
+__all__ = ["Api"]
+
+
+class Api:
+    """The API and what it keeps open.
+
+    Args:
+        queries: Answers what all viewers share.
+        settings: Where the store is, and how faces are read.
+
+    Attributes:
+        app: The application to mount under /api.
+        making: Makes reports.
+        demo: Plays the demo.
+    """
+
+    def __init__(self, queries: Queries, settings: Settings) -> None:
+        self._records = Records(store_url(settings))
+        self._analyst = Analyst(model_store.in_use(settings))
+        self._exports = Exports()
+        self.making = Making(settings)
+        self.demo = Demo(settings)
+        self.app = FastAPI(
+            title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
+            description="What the faces in view showed.",
+            responses=refusals(400, 401, 403, 404, 405, 413, 422, 429, 503),
+            servers=[{"url": "/api"}], root_path_in_servers=False,
+        )  # fmt: skip
+        answer_errors(self.app)
+        self.app.include_router(reading(queries, self._records))
+        self.app.include_router(marking(self._records))
+        self.app.include_router(analysing(self._analyst))
+        self.app.include_router(exporting(queries, self._records, self._exports))
+        self.app.include_router(reporting(self.making, queries))
+        self.app.include_router(demonstrating(self.demo))
+        streams = Streams(queries)
+        self.app.include_router(streaming(streams))
+        self.app.include_router(measuring(queries, streams))
+
+    def close(self) -> None:
+        """Give back what it keeps open."""
+        for part in (self.demo, self.making, self._exports, self._analyst, self._records):
+            with suppress(RuntimeError):
+                part.close()

@@ -1,0 +1,225 @@
+"""Reports over the API: files are sent, reports asked for, followed, stopped, deleted, and opened.
+
+Making and deleting takes the role editor; who looks may open what was made. A finished report is served outside the
+API, at `/reports/ID/FILE`, with a policy that lets it run no script.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, Response
+from starlette.requests import ClientDisconnect
+
+from mien.dashboard.api.parameters import in_utc, period
+from mien.dashboard.api.schemas import NewReport, ReportBody, UploadBody, refusals
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.errors import ApiError
+from mien.dashboard.jobs.media_folder import find_media
+from mien.dashboard.jobs.reports import MAX_WAITING, Made, Making
+from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
+from mien.dashboard.security.roles import Editor, Who, may, needs
+from mien.reports.worker import Order
+
+__all__ = ["finished", "reporting"]
+
+MAX_ROWS = 5_000_000
+"""So many faces of the store a report may be made of."""
+
+FILE = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself: a video, a table of mien analyze, a photo, a transcript, events or a list.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+TYPES = {
+    ".html": "text/html; charset=utf-8", ".json": "application/json", ".zip": "application/zip",
+    ".parquet": "application/vnd.apache.parquet", ".vtt": "text/vtt; charset=utf-8", ".csv": "text/csv; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8", ".jpg": "image/jpeg",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}  # fmt: skip
+
+Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="The report's id.")]
+Name = Annotated[str, Query(min_length=1, max_length=300, description="What the file is called, with its ending.")]
+
+
+def reporting(making: Making, queries: Queries) -> APIRouter:
+    """Return the routes under /v1/uploads and /v1/reports."""
+    router = APIRouter(prefix="/v1", tags=["reports"])
+
+    @router.post("/uploads", status_code=201, openapi_extra=FILE, responses=refusals(408, 415))
+    async def upload(request: Request, name: Name, who: Editor) -> UploadBody:
+        """Send a file for a report; it is deleted when that is done, or after an hour."""
+        making.settings.ensure_home()
+        kept = await making.uploads.take(name, _stream(request), who.name)
+        return UploadBody(id=kept.key, name=kept.name, bytes=kept.size)
+
+    @router.get("/reports", dependencies=[Depends(needs("viewer"))])
+    async def list_reports() -> list[ReportBody]:
+        """List the reports: what waits, is being made, was made, and what became of the rest; the newest first."""
+        return [_body(made) for made in making.all()]
+
+    @router.post("/reports", status_code=202, responses=refusals(415))
+    async def make_report(asked: NewReport, who: Editor) -> ReportBody:
+        """Make a report when those before it are done."""
+        if making.full:
+            raise ApiError(429, f"{MAX_WAITING} reports wait already: try again later", {"retry-after": "60"})
+        return _body(await _add(making, queries, asked, who))
+
+    @router.get("/reports/{key}", dependencies=[Depends(needs("viewer"))])
+    async def get_report(key: Key) -> ReportBody:
+        """Tell how far a report is."""
+        return _body(_found(making, key))
+
+    @router.delete("/reports/{key}", status_code=204)
+    async def delete_report(key: Key, who: Editor) -> None:
+        """Stop a report that is not done, delete one that is; others' take the role admin."""
+        made = _found(making, key)
+        if made.by != who.name and not may(who, "admin"):
+            raise ApiError(403, f"the report is of '{made.by}': others' take the role admin")
+        making.drop(key)
+
+    return router
+
+
+def finished(making: Making) -> APIRouter:
+    """Return the route that serves the files of finished reports."""
+    router = APIRouter()
+
+    @router.get("/reports/{key}/{name}", dependencies=[Depends(needs("viewer"))])
+    async def serve(key: str, name: str) -> Response:
+        made = making.find(key)
+        path = making.path(made, name) if made else None
+        if path is None or not path.is_file():
+            raise ApiError(404, "there is no such report: it was deleted, or never made")
+        kind = TYPES.get(path.suffix, "application/octet-stream")
+        shown = "inline" if path.suffix == ".html" else "attachment"
+        return FileResponse(path, media_type=kind, filename=name, content_disposition_type=shown)
+
+    return router
+
+
+async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> Made:
+    uploads = making.uploads
+    kinds = PLACES["photo" if asked.kind == "album" else "recording"]
+    files = [_taken_for(uploads.find(key, who.name), kinds) for key in asked.files]
+    media = [find_media(making.settings.dashboard.media, name, kinds) for name in asked.media]
+    extra = {
+        name: _taken_for(uploads.find(key, who.name), PLACES[place])
+        for name, place in EXTRA[asked.kind].items()
+        if (key := getattr(asked, name))
+    }
+    of_store = bool(asked.source or asked.start or asked.end)
+    optional = extra.keys() | ({"events"} if of_store else set())  # the store has markers
+    for name in EXTRA[asked.kind].keys() & NEEDED.keys() - optional:
+        raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
+    if of_store == bool(files or media) or (of_store and asked.kind == "album"):
+        raise ApiError(422, "name either files or sources of the store that the report is to be made of")
+    since, until = await _part(queries, asked) if of_store else (None, None)
+
+    key = secrets.token_hex(16)
+    folder = uploads.folder / f"of-{key}"
+    names = uploads.hand_over([*files, *extra.values()], folder)
+    paths = [names[one.key] for one in files] + [_linked(path, folder) for path in media]
+    order = Order(
+        asked.kind,
+        {"home": str(making.settings.home.resolve()), "vision": making.settings.vision.model_dump(mode="json")},
+        str(folder.resolve()),
+        str((making.folder / key).resolve()),
+        tuple(paths),
+        queries.url if of_store else None,
+        tuple(asked.source),
+        since,
+        until,
+        asked.fps or (10.0 if asked.kind == "audience" else 5.0),
+        blur=asked.blur,
+        anonymous=asked.anonymous,
+        moments=asked.moments,
+        offset=asked.offset,
+        consent=asked.consent or None,
+        baseline_s=asked.baseline_s,
+        window_s=asked.window_s,
+        best=asked.best,
+        emotion=asked.emotion,
+        **{name: names[one.key] for name, one in extra.items()},
+    )
+    of = _listed(paths or asked.source or ["all sources"])
+    return making.add(Made(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
+
+
+EXTRA: dict[str, dict[str, str]] = {
+    "film": {},
+    "meeting": {"transcript": "transcript", "speakers": "list"},
+    "audience": {"events": "events", "seats": "list"},
+    "album": {},
+}
+"""Which further files a report takes, and what for."""
+
+NEEDED = {
+    "transcript": "a report on a meeting takes its transcript",
+    "events": "a report on an audience takes the events of what it watched",
+}
+
+
+def _taken_for(upload: Upload, endings: Iterable[str]) -> Upload:
+    if Path(upload.name).suffix.lower() not in endings:
+        raise ApiError(415, f"'{upload.name}' cannot be used there: expected {', '.join(sorted(endings))}")
+    return upload
+
+
+async def _part(queries: Queries, asked: NewReport) -> tuple[datetime | None, datetime | None]:
+    """Return the period of the store that is asked for, if it is not too much."""
+    since = in_utc(asked.start) if asked.start else None
+    until = in_utc(asked.end) if asked.end else None
+    first, last = period(since or datetime(1971, 1, 2, tzinfo=timezone.utc), until)
+    total = await queries.summary(first, last, asked.source)
+    if total.frames + total.faces > MAX_ROWS:
+        raise ApiError(
+            413, f"that may be {total.frames + total.faces:,} rows, more than {MAX_ROWS:,}: choose a shorter period"
+        )
+    return since, until
+
+
+def _linked(path: Path, folder: Path) -> str:
+    """Return the name under which a report's folder has a file that lies elsewhere."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = free_name(folder, path.name)
+    try:
+        (folder / name).symlink_to(path)
+    except OSError:  # Windows lets few users make one
+        (folder / name).hardlink_to(path)
+    return name
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _found(making: Making, key: str) -> Made:
+    made = making.find(key)
+    if made is None:
+        raise ApiError(404, f"there is no report {key}: it was deleted, or never made")
+    return made
+
+
+def _body(made: Made) -> ReportBody:
+    return ReportBody(
+        id=made.key, kind=made.kind, by=made.by, asked=made.asked, title=made.title, state=made.state,
+        message=made.message, step=made.step, share=made.share, left_s=made.left_s,
+        files=[f"/reports/{made.key}/{name}" for name in made.files],
+    )  # fmt: skip
+
+
+async def _stream(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for part in request.stream():
+            yield part
+    except ClientDisconnect:
+        raise ApiError(400, "the file did not arrive whole: send it again") from None

@@ -1,0 +1,238 @@
+"""What the API takes and gives, as the OpenAPI document tells it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from mien.config import Preview
+
+__all__ = [
+    "Analysed",
+    "DemoBody",
+    "ErrorBody",
+    "Figures",
+    "Health",
+    "Identity",
+    "MarkerBody",
+    "NewMarker",
+    "NewReport",
+    "ObservationsBody",
+    "Point",
+    "ReportBody",
+    "SourceBody",
+    "SummaryBody",
+    "TimelineBody",
+    "UploadBody",
+    "refusals",
+]
+
+SOURCE = "^[a-z0-9_-]{1,64}$"
+
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """The shape of every error."""
+
+    error: Problem
+
+
+def refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of the errors that a route answers with."""
+    return {code: {"model": ErrorBody} for code in codes}
+
+
+class Health(BaseModel):
+    """Whether the parts that the dashboard reads are there; strangers are told no more than that."""
+
+    status: str
+    store: bool
+    broker: bool
+    message: str
+    version: str
+
+
+class Identity(BaseModel):
+    """Who asks: `login` is false where the dashboard is open to everybody on its machine."""
+
+    name: str
+    role: str
+    login: bool
+
+
+class SourceBody(BaseModel):
+    """A source; `since` is null where nobody saw it come or go, `faces` is null while it is offline.
+
+    `preview` is what it says of the pictures that it sends, null where it says nothing.
+    """
+
+    source: str
+    online: bool
+    since: datetime | None
+    first: datetime | None
+    last: datetime | None
+    frames: int
+    faces: int | None
+    fps: float | None
+    preview: Preview | None
+
+
+class Figures(BaseModel):
+    """Sums over a stretch of time.
+
+    `counts` are the faces named per emotion, `shares` the mean probability of each in percent, `happiness` is 100 x the
+    mean probability of happy; the last two are null without faces.
+    """
+
+    frames: int
+    faces: int
+    abstained: int
+    counts: dict[str, int]
+    shares: dict[str, float] | None
+    happiness: float | None
+
+
+class SummaryBody(Figures):
+    """The sums over the minutes that begin in [start, end)."""
+
+    start: datetime
+    end: datetime
+
+
+class Point(Figures):
+    """The sums over `width_s` seconds from `start` on."""
+
+    start: datetime
+
+
+class TimelineBody(BaseModel):
+    """The points of a period that hold a frame, oldest first."""
+
+    start: datetime
+    end: datetime
+    width_s: int
+    points: list[Point]
+
+
+class ObservationsBody(BaseModel):
+    """A page of raw observations, oldest first; `next` is the cursor of the page behind it, null on the last one."""
+
+    observations: list[dict[str, Any]]
+    next: str | None
+
+
+class NewMarker(BaseModel):
+    """A moment to name: its time (default: now), its label, and the source that it is about (default: all)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: Label
+    time: datetime | None = None
+    source: Annotated[str, Field(pattern=SOURCE)] | None = None
+
+
+class MarkerBody(BaseModel):
+    """A moment that somebody named; `source` is null where it is about all of them."""
+
+    id: str
+    time: datetime
+    label: str
+    source: str | None
+    created_by: str
+
+
+class FaceBody(BaseModel):
+    """A face: its box (x, y, width, height in pixels), and its emotion, null where the model should not say."""
+
+    track: int | None
+    box: tuple[int, int, int, int]
+    confidence: float
+    emotion: str | None
+    probabilities: dict[str, float]
+
+
+class Analysed(BaseModel):
+    """What a picture showed."""
+
+    width: int
+    height: int
+    model: str
+    elapsed_ms: float
+    faces: list[FaceBody]
+
+
+Source = Annotated[str, StringConstraints(pattern=SOURCE)]
+Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+
+
+class NewReport(BaseModel):
+    """A report to make: of uploaded files, of files in `dashboard.media`, or of a part of the store."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    kind: Literal["film", "meeting", "audience", "album"]
+    files: list[Key] = Field([], max_length=5000, description="Uploaded files: what the report is made of.")
+    media: list[Annotated[str, StringConstraints(max_length=1000)]] = Field(
+        [], max_length=1000, description="Files and folders in the folder that `dashboard.media` names."
+    )
+    source: list[Source] = Field([], max_length=100, description="Sources of the store.")
+    start: datetime | None = Field(None, alias="from", description="Of the store: from when on.")
+    end: datetime | None = Field(None, alias="to", description="Of the store: until when.")
+    fps: float | None = Field(None, ge=0.2, le=60, description="Look at a video so many times a second.")
+    blur: bool = Field(False, description="Hide the faces in pictures.")
+    anonymous: int | None = Field(None, ge=2, le=10_000, description="Only aggregates over at least so many people.")
+    moments: int = Field(3, ge=0, le=20, description="film: so many key moments of each kind.")
+    transcript: Key | None = Field(None, description="meeting: the uploaded transcript.")
+    speakers: Key | None = Field(None, description="meeting: the uploaded CSV that says which face is whose.")
+    offset: float | None = Field(None, ge=-86_400, le=86_400, description="meeting: seconds to add to its times.")
+    consent: str | None = Field(None, max_length=500, description="meeting: who agreed, and when.")
+    events: Key | None = Field(None, description="audience: the uploaded events; none, of a store: its markers.")
+    seats: Key | None = Field(None, description="audience: the uploaded CSV of seats.")
+    baseline_s: float = Field(5.0, ge=1, le=300, description="audience: seconds before an event.")
+    window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it.")
+    best: int = Field(20, ge=1, le=500, description="album: choose so many.")
+    emotion: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"] = "happy"
+
+
+class ReportBody(BaseModel):
+    """A report that was asked for."""
+
+    id: str
+    kind: str
+    by: str
+    asked: datetime
+    title: str
+    state: Literal["waiting", "working", "done", "stopped", "failed"]
+    message: str = Field(description="What it found, or one line on why there is none.")
+    step: str = Field(description="What is under way.")
+    share: float | None = Field(description="How much of the step is done, 0 to 1.")
+    left_s: float | None = Field(description="How long the step will take, in seconds.")
+    files: list[str] = Field(description="Addresses of what was written: the page first, the archive of all last.")
+
+
+class DemoBody(BaseModel):
+    """Whether the demo clip plays."""
+
+    state: Literal["off", "starting", "playing", "ending"]
+    since: datetime | None = Field(description="When it was last started.")
+    message: str = Field(description="Why it ended by itself; empty: it did not.")
+
+
+class UploadBody(BaseModel):
+    """A file that waits for its report, for an hour at most."""
+
+    id: str
+    name: str
+    bytes: int

@@ -1,0 +1,1 @@
+"""What pages and routers ask of the store and the broker."""

@@ -1,0 +1,295 @@
+"""What the broker says right now: a listener in a thread of its own.
+
+Observations, availability and statistics go in; the state per source comes out, bounded in size. The listener never
+publishes. It looks for the broker again, with growing pauses, for as long as it runs, so a broker may go, come back
+and change its port.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import random
+import re
+import threading
+import time as clock
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from paho.mqtt.client import MQTTMessage
+
+from mien.config import Settings
+from mien.dashboard.data.second_sums import KEPT, Ring
+from mien.edge.preview import checked
+from mien.errors import BrokerError, MienError
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import BrokerAddress, Connection
+from mien.observation import Observation, TopicKind, decode, new_id, topic
+
+__all__ = ["Delay", "Listener", "LiveSource", "Picture", "Queue", "Stats"]
+
+log = logging.getLogger(__name__)
+
+SOURCE = re.compile("[a-z0-9_-]{1,64}")
+MAX_SOURCES = 256
+MAX_STATS = 16_384
+SHORTEST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 10.0
+KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
+
+PICTURE_S = 10.0
+"""So long a preview is kept, in memory alone."""
+
+PICTURE_EVERY_S = 0.5
+"""Previews that come faster are not looked at: a source sends one a second."""
+
+SHOWN = ("blurred", "plain")
+"""What a source may say that its previews are."""
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """Camera to broker, in milliseconds."""
+
+    p50: float | None = None
+    p99: float | None = None
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """What waits on a source's disk for its confirmation, and what was lost from there, in observations."""
+
+    depth: int | None = None
+    dropped: int | None = None
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """A source's own word on how it runs; what it leaves out is None."""
+
+    fps: float | None = None
+    dropped: int | None = None
+    delay_ms: Delay | None = None
+    outbox: Queue | None = None
+    preview: str | None = None
+    uptime_s: float | None = None
+    model: str | None = None
+    version: str | None = None
+
+
+class Picture(NamedTuple):
+    """A preview as a source sent it.
+
+    Attributes:
+        number: Another one for each picture.
+        at: When it came, on the monotonic clock in seconds.
+        kind: What the source itself says of it: `blurred`, its faces are hidden, or `plain`.
+        jpeg: The picture.
+    """
+
+    number: int
+    at: float
+    kind: str
+    jpeg: bytes
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it came, in seconds."""
+        return clock.monotonic() - self.at
+
+
+@dataclass
+class LiveSource:
+    """The state of one source.
+
+    Attributes:
+        online: What its retained availability says; None before it said anything.
+        since: When the listener saw that change, UTC; None if it was so before.
+        stats: The newest statistics.
+        last: The newest observation.
+        picture: Its newest preview, for PICTURE_S.
+        ring: Its sums per second.
+        session: The session that `seq` belongs to.
+        seq: The highest number seen in that session: what is sent again is not counted again.
+    """
+
+    online: bool | None = None
+    since: datetime | None = None
+    stats: Stats | None = None
+    last: Observation | None = None
+    picture: Picture | None = None
+    ring: Ring = field(default_factory=Ring)
+    session: str = ""
+    seq: int = -1
+
+
+class Listener:
+    """Listens to every source of a prefix.
+
+    Args:
+        settings: They say where the broker is, and the prefix.
+
+    Attributes:
+        connected: Whether the broker is there.
+        met: Whether it ever was.
+        changed: When `connected` last changed, UTC.
+        reason: Why it is not there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._prefix = settings.broker.prefix
+        self._sources: dict[str, LiveSource] = {}
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dashboard-listener", daemon=True)
+        self.connected = False
+        self.met = False
+        self.changed = datetime.now(timezone.utc)
+        self.reason = "looking for the broker"
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and wait until the thread has ended, at most a second."""
+        self._stop.set()
+        self._thread.join(1.0)
+
+    def sources(self) -> dict[str, LiveSource]:
+        """Return a copy of the state per source; the rings in it are the listener's own."""
+        with self._lock:
+            return {name: replace(state) for name, state in self._sources.items()}
+
+    def rows(self, sources: Sequence[str], first: int, count: int) -> dict[str, np.ndarray]:
+        """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count, COLUMNS)."""
+        with self._lock:
+            names = [name for name in (sources or self._sources) if name in self._sources]
+            return {name: self._sources[name].ring.rows(first, count) for name in names}
+
+    def picture(self, source: str) -> Picture | None:
+        """Return the newest preview of a source, if it sends any and one came within PICTURE_S."""
+        with self._lock:
+            state = self._sources.get(source)
+            picture = state.picture if state else None
+        return picture if picture and picture.age_s <= PICTURE_S else None
+
+    def _run(self) -> None:
+        pause = SHORTEST_PAUSE_S
+        while not self._stop.is_set():
+            try:
+                self._listen(find_broker(self._settings))
+                pause = SHORTEST_PAUSE_S
+            except MienError as error:
+                self._note(connected=False, reason=str(error))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            self._stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+    def _listen(self, address: BrokerAddress) -> None:
+        """Listen until the connection is lost or nobody listens any more."""
+
+        def take(message: MQTTMessage) -> None:
+            self._on_message(message)
+            if message.qos:
+                connection.acknowledge(message.mid)
+
+        connection = Connection(address, f"mien-dashboard-{new_id()}", on_message=take)
+        try:
+            for kind in KINDS:
+                connection.subscribe(topic(self._prefix, "+", kind))
+            self._subscribe_to_previews(connection)
+            self._note(connected=True, reason="")
+            while not connection.lost.wait(0.2) and not self._stop.is_set():
+                self._forget_pictures(PICTURE_S)
+        finally:
+            self._forget_pictures(0.0)
+            if not self._stop.is_set():
+                self._note(connected=False, reason=f"the broker at {address} went away")
+            connection.close()
+
+    def _subscribe_to_previews(self, connection: Connection) -> None:
+        try:
+            connection.subscribe(topic(self._prefix, "+", "preview"))
+        except BrokerError as error:
+            if connection.lost.is_set():
+                raise
+            log.info("no previews are shown: %s", error)
+
+    def _forget_pictures(self, older_s: float) -> None:
+        with self._lock:
+            for state in self._sources.values():
+                if state.picture and state.picture.age_s > older_s:
+                    state.picture = None
+
+    def _note(self, *, connected: bool, reason: str) -> None:
+        if connected != self.connected:
+            self.changed = datetime.now(timezone.utc)
+            log.info("%s", reason or "connected to the broker")
+        self.connected, self.reason, self.met = connected, reason, self.met or connected
+
+    def _on_message(self, message: MQTTMessage) -> None:
+        source, _, kind = message.topic[len(self._prefix) + 1 :].partition("/")
+        try:
+            if kind == "observations":
+                self._take_observation(source, bytes(message.payload))
+            elif kind == "available":
+                self._take_availability(source, bytes(message.payload), retained=message.retain)
+            elif kind == "stats" and len(message.payload) <= MAX_STATS:
+                self._take_stats(source, msgspec.json.decode(message.payload, type=Stats), retained=message.retain)
+            elif kind == "preview" and not message.retain:  # one that was kept is old
+                self._take_picture(source, bytes(message.payload))
+        except (ValueError, RecursionError) as error:
+            log.debug("ignored a message on %s: %s", message.topic, error)
+
+    def _take_observation(self, source: str, payload: bytes) -> None:
+        seen = decode(payload)
+        if not isinstance(seen, Observation) or seen.source != source or seen.time is None:
+            raise ValueError("an observation under another source's name, or without a time")
+        age = clock.time() - seen.time.timestamp()
+        if not -60 <= age < KEPT - 60:
+            return
+        with self._lock:
+            state = self._state(source)
+            if state.session == seen.session and seen.seq <= state.seq:
+                return
+            state.session, state.seq, state.last = seen.session, seen.seq, seen
+            state.ring.add(seen)
+
+    def _take_availability(self, source: str, payload: bytes, *, retained: bool) -> None:
+        if payload not in (b"online", b"offline"):
+            raise ValueError("neither online nor offline")
+        online = payload == b"online"
+        with self._lock:
+            state = self._state(source)
+            if state.online == online:
+                return
+            first = state.online is None and retained
+            state.online, state.since = online, None if first else datetime.now(timezone.utc)
+
+    def _take_stats(self, source: str, stats: Stats, *, retained: bool) -> None:
+        with self._lock:
+            state = self._state(source)
+            state.stats = stats
+            uptime = stats.uptime_s
+            if state.online and state.since is None and not retained and uptime is not None and math.isfinite(uptime):
+                state.since = datetime.now(timezone.utc) - timedelta(seconds=min(max(uptime, 0.0), 1e8))
+
+    def _take_picture(self, source: str, payload: bytes) -> None:
+        with self._lock:
+            state = self._state(source)
+            kind = state.stats.preview if state.stats else None
+            if kind not in SHOWN or (state.picture and state.picture.age_s < PICTURE_EVERY_S):
+                return
+            jpeg = checked(payload)
+            state.picture = Picture(next(self._numbers), clock.monotonic(), kind, jpeg)
+
+    def _state(self, source: str) -> LiveSource:
+        if source in self._sources:
+            return self._sources[source]
+        if len(self._sources) >= MAX_SOURCES or not SOURCE.fullmatch(source):
+            raise ValueError(f"more than {MAX_SOURCES} sources, or a name that cannot be one")
+        return self._sources.setdefault(source, LiveSource())

@@ -1,0 +1,286 @@
+"""Reports that are asked for over the dashboard: orders go in, made one after another in a process of their own.
+
+What was made lies in `reports/made/` of the state folder, one folder a report, until it is deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+import time as clock
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from mien.config import Settings
+from mien.dashboard.jobs.uploads import Uploads
+from mien.errors import MienError
+from mien.reports.worker import Event, Kind, Order
+from mien.system.processes import APART
+
+__all__ = ["MAX_WAITING", "Made", "Making"]
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 8
+"""So many reports may wait for the one that is being made."""
+
+MAX_ENDED = 20
+"""So many reports that failed or were stopped are told of."""
+
+PATIENCE_S = 10.0
+"""So long a report may take to end after it was stopped."""
+
+RECORD = "record.json"
+
+State = Literal["waiting", "working", "done", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A report that was asked for.
+
+    Attributes:
+        key: Its folder's name, which nobody can guess.
+        kind: Which.
+        by: Who asked.
+        asked: When, UTC.
+        title: What the page is called, or what it is to be made of.
+        state: How far it is.
+        message: What it found, or one line on why there is none.
+        files: What was written, the page first.
+        step: What is under way.
+        share: How much of the step is done, 0 to 1, where that is known.
+        left_s: How long the step will take, in seconds, where that is known.
+    """
+
+    key: str
+    kind: Kind
+    by: str
+    asked: datetime
+    title: str
+    state: State = "waiting"
+    message: str = ""
+    files: tuple[str, ...] = ()
+    step: str = ""
+    share: float | None = None
+    left_s: float | None = None
+
+
+@dataclass
+class _Pace:
+    """When a step began, and how much of it was done by then."""
+
+    step: str = ""
+    began: float = 0.0
+    share: float = 0.0
+
+
+@dataclass
+class _Running:
+    """The report that is being made; it has no process before that was started, and may be stopped before it has."""
+
+    key: str
+    process: subprocess.Popen[bytes] | None = None
+    stopped: bool = False
+    pace: _Pace = field(default_factory=_Pace)
+
+
+class Making:
+    """Makes reports and keeps them.
+
+    Args:
+        settings: Where the state folder is, and how faces are read.
+
+    Attributes:
+        uploads: The files that reports are made of.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = settings.home / "reports" / "made"
+        self.uploads = Uploads(settings.home / "reports" / "uploads", settings.dashboard.upload_mb << 20)
+        self._known: dict[str, Made] | None = None
+        self._orders: deque[tuple[str, Order]] = deque()
+        self._running: _Running | None = None
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def all(self) -> list[Made]:
+        """Return every report, the newest first."""
+        with self._changed:
+            return sorted(self._all().values(), key=lambda one: one.asked, reverse=True)
+
+    def find(self, key: str) -> Made | None:
+        """Return a report."""
+        with self._changed:
+            return self._all().get(key)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more can be asked for just now."""
+        return len(self._orders) >= MAX_WAITING
+
+    def add(self, made: Made, order: Order) -> Made:
+        """Make a report when those before it are done."""
+        with self._changed:
+            self._all()[made.key] = made
+            self._orders.append((made.key, order))
+            self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="dashboard-reports", daemon=True)
+                self._thread.start()
+        return made
+
+    def drop(self, key: str) -> None:
+        """End a report that waits or is being made; delete one that has ended, with its files."""
+        with self._changed:
+            waiting = [order for one, order in self._orders if one == key]
+            if waiting:
+                self._orders = deque((one, order) for one, order in self._orders if one != key)
+                self._ended(key, Event(ended="stopped", message="it was stopped before it began"))
+                self.uploads.forget(Path(waiting[0].folder))
+            elif self._running and self._running.key == key:
+                self._running.stopped = True
+                if self._running.process:
+                    _end(self._running.process)
+            elif self._all().pop(key, None):
+                shutil.rmtree(self.folder / key, ignore_errors=True)
+
+    def path(self, made: Made, name: str) -> Path | None:
+        """Return one of a report's files; None: it has none of that name."""
+        return self.folder / made.key / name if name in made.files else None
+
+    def close(self) -> None:
+        """End what is being made, and delete what was uploaded."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            if self._running and self._running.process:
+                self._running.process.kill()
+        if self._thread:
+            self._thread.join(5)
+        self.uploads.close()
+
+    def _all(self) -> dict[str, Made]:
+        """Return what is known, at first what earlier runs made."""
+        if self._known is None:
+            self._known = {}
+            for record in self.folder.glob(f"*/{RECORD}"):
+                try:
+                    made = msgspec.json.decode(record.read_bytes(), type=Made)
+                except (OSError, msgspec.MsgspecError, ValueError) as error:
+                    log.warning("the report in '%s' cannot be shown: %s", record.parent, error)
+                    continue
+                if made.key == record.parent.name:
+                    self._known[made.key] = made
+        return self._known
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._orders and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                key, order = self._orders.popleft()
+                self._all()[key] = replace(self._all()[key], state="working", step="starting")
+                self._running = running = _Running(key)
+            try:
+                ended = self._make(running, order)
+            except Exception as error:  # the next report must be made all the same
+                log.exception("a report cannot be made")
+                ended = Event(ended="failed", message=f"the report cannot be made: {error}")
+            self.uploads.forget(Path(order.folder))  # before anybody hears that it ended
+            try:
+                self._made(running, ended)
+            except OSError as error:  # a full disk takes no record
+                self._made(running, Event(ended="failed", message=f"the report cannot be kept: {error}"))
+
+    def _make(self, running: _Running, order: Order) -> Event:
+        """Make a report and return how that ended."""
+        try:
+            self.settings.ensure_home()
+            Path(order.output).mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A session of its own: Ctrl-C at the terminal is for the dashboard, which ends it.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mien.reports.worker"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, **APART,
+            )  # fmt: skip
+        except (OSError, MienError) as error:
+            return Event(ended="failed", message=f"the report cannot be made: {error}")
+        with process:
+            with contextlib.suppress(OSError):
+                process.stdin.write(msgspec.json.encode(order) + b"\n")  # type: ignore[union-attr]
+                process.stdin.flush()  # type: ignore[union-attr]
+            with self._changed:
+                running.process = process
+                if self._closed:
+                    process.kill()
+                elif running.stopped:
+                    _end(process)
+            ended = Event(ended="failed", message="the report's process ended too early; the dashboard's log says why")
+            for line in process.stdout or ():
+                event = msgspec.json.decode(line, type=Event)
+                if event.ended:
+                    ended = event
+                else:
+                    self._told(running, event)
+        return ended
+
+    def _made(self, running: _Running, event: Event) -> None:
+        with self._changed:
+            self._running = None
+            # also one that was done by then: whoever stopped it does not look for it
+            if running.stopped and event.ended != "stopped":
+                event = Event(ended="stopped", message="it was stopped")
+            self._ended(running.key, event)
+
+    def _told(self, running: _Running, event: Event) -> None:
+        """Take note of how far a report is."""
+        share = min(max(event.done / event.total, 0.0), 1.0) if event.total else None
+        now = clock.monotonic()
+        pace = running.pace
+        if event.step != pace.step:
+            running.pace = pace = _Pace(event.step, now, share or 0.0)
+        left = None
+        if share is not None and share > pace.share and now - pace.began > 1:
+            left = (now - pace.began) * (1 - share) / (share - pace.share)
+        with self._changed:
+            known = self._all()
+            known[running.key] = replace(known[running.key], step=event.step, share=share, left_s=left)
+
+    def _ended(self, key: str, event: Event) -> None:
+        """Take note of how a report ended; what was made is kept on disk."""
+        with self._changed:
+            made = self._all()[key]
+            made = replace(
+                made, state=event.ended or "failed", title=event.title or made.title, message=event.message,
+                files=tuple(event.files), step="", share=None, left_s=None,
+            )  # fmt: skip
+            self._all()[key] = made
+            if made.state == "done":
+                (self.folder / key / RECORD).write_bytes(msgspec.json.encode(made))
+                return
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+            over = [one.key for one in self.all() if one.state in ("stopped", "failed")][MAX_ENDED:]
+            for one in over:
+                self._all().pop(one)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let a report's process know that nobody waits for it; end it if that takes too long."""
+    with contextlib.suppress(OSError):
+        process.stdin.close()  # type: ignore[union-attr]
+    timer = threading.Timer(PATIENCE_S, process.kill)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,236 @@
+"""What the charts draw: the Plotly figure of the emotions over time, the stream of a minute.
+
+A timeline goes in, plain dictionaries and lists come out. Text, grid and background take their colours from the page's
+style sheet, so one figure serves the light and the dark theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from mien.charts.palette import COLOURS
+from mien.dashboard.data.periods import Window
+from mien.dashboard.data.queries import Timeline
+from mien.observation import EMOTIONS, Emotion
+from mien.stores.base import Marker
+
+__all__ = ["SHOWN", "shares", "stream", "timeline_figure"]
+
+SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "disgust", "angry")
+"""The order in which people read them: from pleasant to unpleasant. Data keep the order of EMOTIONS."""
+
+EDGE = timedelta(milliseconds=1)
+
+UNCLEAR = "#e3e6ea"
+"""Faces that no emotion was named of: lighter than neutral."""
+
+LABEL = 24
+"""So many characters of a marker's label stand in the chart."""
+
+BRIDGED_S = 2
+"""A second of the stream takes what it shows from the nearest with a frame, if that is so near."""
+
+APART = 0.12
+"""Labels of markers stand at least this part of the period apart."""
+
+
+def shares(rows: np.ndarray) -> np.ndarray:
+    """Return the mean probability of each emotion in percent, shape (n, 7), EMOTIONS order; NaN without a face."""
+    faces = rows[:, 1:2]
+    result: np.ndarray = np.divide(100 * rows[:, 10:], faces, out=np.full((len(rows), 7), np.nan), where=faces > 0)
+    return result
+
+
+def stream(rows: np.ndarray) -> list[list[int]]:
+    """Return a minute as a stream: how many faces in a frame showed each emotion, in hundredths of a face.
+
+    Args:
+        rows: Seconds, shape (n, COLUMNS).
+
+    Returns:
+        A list of n numbers per emotion, in the order of SHOWN. Of a few seconds without a frame the neighbours tell; a
+        longer gap is empty.
+    """
+    (known,) = np.nonzero(rows[:, 0])
+    if not len(known):
+        return [[0] * len(rows) for _ in SHOWN]
+    seconds = np.arange(len(rows))
+    near = np.abs(seconds[:, None] - known).min(axis=1) <= BRIDGED_S
+    means = 100 * rows[known, 10:] / rows[known, :1]
+    bands = []
+    for emotion in SHOWN:
+        even = np.interp(seconds, known, means[:, EMOTIONS.index(emotion)])
+        smooth = np.convolve(np.pad(even, 1, "edge"), np.ones(3) / 3, "valid")
+        bands.append(np.where(near, smooth, 0).round().astype(int).tolist())
+    return bands
+
+
+def timeline_figure(
+    timeline: Timeline,
+    zone: tzinfo,
+    text_px: float = 12.0,
+    *,
+    emotions: Sequence[Emotion] = (),
+    form: str = "share",
+    markers: Sequence[Marker] = (),
+) -> dict[str, Any]:
+    """Return the emotions over time above the faces in view.
+
+    Args:
+        timeline: What to draw.
+        zone: The viewer's: Plotly draws the times as they are written.
+        text_px: The height of the text in CSS pixels.
+        emotions: Those to draw; empty: all.
+        form: `share` stacks mean probabilities in percent, `count` the faces named.
+        markers: Moments to draw as lines.
+    """
+    window, rows = timeline
+    starts = window.starts
+    drawn = [emotion for emotion in SHOWN if not emotions or emotion in emotions]
+    bands, top = (_shares if form == "share" else _counts)(timeline, starts, drawn, zone)
+    mean_faces = np.divide(rows[:, 1], rows[:, 0], out=np.zeros(len(rows)), where=rows[:, 0] > 0)
+    count = {
+        "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces a frame", "yaxis": "y2",
+        "x": [_local(start, zone) for start in [*starts, window.end]], "y": [*mean_faces.round(2).tolist(), 0],
+        "line": {"shape": "hv", "width": 1.2, "color": "#7b8794"}, "fillcolor": "rgba(123,135,148,.22)",
+        "hovertemplate": "%{y:.2~f}",
+    }  # fmt: skip
+    layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25), text_px)
+    layout["yaxis"] |= {"range": [0, top]} | ({"ticksuffix": " %"} if form == "share" else {"tickformat": ",~s"})
+    named = window.start - APART * (window.end - window.start)
+    for marker in markers:
+        # Labels that would cover each other are left out; the list of markers has them all.
+        room = marker.time - named >= APART * (window.end - window.start)
+        named = marker.time if room else named
+        _mark(layout, marker, zone, marker.label if room else "")
+    return {"data": [*bands, count], "layout": layout, "config": CONFIG}
+
+
+CONFIG = {"displayModeBar": False, "responsive": True, "showTips": False, "doubleClick": False}
+
+
+def _shares(
+    timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
+) -> tuple[list[dict[str, Any]], float]:
+    """Return a band per emotion, and the top of the axis."""
+    times, picks = _outline(starts, timeline.rows[:, 1] > 0, timeline.window)
+    values = np.nan_to_num(shares(timeline.rows))[picks]
+    values[np.array(picks, dtype=int) < 0] = 0
+    stamps = [_local(time, zone) for time in times]
+    skips = ["skip" if pick < 0 else "y" for pick in picks]
+    hover = ["" if pick < 0 else "%{y:.0f} %" for pick in picks]
+    bands = [
+        {
+            "type": "scatter", "mode": "lines", "stackgroup": "share", "name": emotion.capitalize(), "x": stamps,
+            "y": values[:, EMOTIONS.index(emotion)].round(2).tolist(),
+            "line": {"width": 0.8, "color": COLOURS[emotion]}, "fillcolor": COLOURS[emotion],
+            "hovertemplate": hover, "hoverinfo": skips,
+        }
+        for emotion in drawn
+    ]  # fmt: skip
+    return bands, 100.0
+
+
+def _counts(
+    timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
+) -> tuple[list[dict[str, Any]], float]:
+    """Return steps per emotion, with those too unclear to name on top if all are drawn, and the top of the axis."""
+    rows = timeline.rows
+    layers = [(emotion.capitalize(), COLOURS[emotion], rows[:, 3 + EMOTIONS.index(emotion)]) for emotion in drawn]
+    if len(drawn) == len(SHOWN):
+        layers.append(("Unclear", UNCLEAR, rows[:, 2]))
+    stamps = [_local(start, zone) for start in [*starts, timeline.window.end]]
+    bands = [
+        {
+            "type": "scatter", "mode": "lines", "stackgroup": "count", "name": name, "x": stamps,
+            "y": [*values.astype(int).tolist(), 0], "line": {"width": 0.8, "color": color, "shape": "hv"},
+            "fillcolor": color, "hovertemplate": "%{y:,.0f} faces",
+        }
+        for name, color, values in layers
+    ]  # fmt: skip
+    total = np.sum([values for _, _, values in layers], axis=0)
+    return bands, max(1.0, 1.06 * float(total.max(initial=0)))
+
+
+def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> None:
+    time = _local(marker.time, zone)
+    layout["shapes"].append(
+        {
+            "type": "line", "x0": time, "x1": time, "xref": "x", "y0": 0, "y1": 1, "yref": "paper",
+            "line": {"width": 1.5, "dash": "dot", "color": "#7b8794"},
+        }
+    )  # fmt: skip
+    label = label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
+    layout["annotations"].append(
+        {
+            "text": escape(label), "x": time, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
+            "xanchor": "center", "showarrow": False,
+        }
+    )  # fmt: skip
+    layout["margin"]["t"] = 26
+
+
+def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
+    axis = {"fixedrange": True, "zeroline": False, "showline": False, "automargin": True}
+    return {
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "inherit", "size": text_px},
+        "showlegend": False,
+        "dragmode": "zoom",
+        "shapes": [],
+        "hovermode": "x unified",
+        "hoverlabel": {"namelength": -1},
+        "uirevision": "stays",
+        "annotations": [
+            {
+                "text": "Faces a frame", "xref": "paper", "yref": "paper", "x": 0, "y": 0.185,
+                "xanchor": "left", "yanchor": "bottom", "showarrow": False,
+            }
+        ],
+        "xaxis": axis | {
+            "fixedrange": False, "type": "date", "anchor": "y2",
+            "range": [_local(window.start, zone), _local(window.end, zone)],
+            "hoverformat": window.clock(zone), "nticks": 8, "showgrid": False, "ticks": "outside", "ticklen": 5,
+            "tickformatstops": [
+                {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
+                {"dtickrange": [60_000, 43_199_999], "value": "%H:%M"},
+                {"dtickrange": [43_200_000, None], "value": "%d %b"},
+            ],
+        },
+        "yaxis": axis | {"domain": [0.32, 1], "nticks": 5},
+        "yaxis2": axis | {"range": [0, top], "domain": [0, 0.17], "nticks": 3, "tickformat": ",~r"},
+    }  # fmt: skip
+
+
+def _outline(starts: list[datetime], filled: np.ndarray, window: Window) -> tuple[list[datetime], list[int]]:
+    """Return where to draw which point, -1 for nothing, so that stretches without a face end sharply.
+
+    A stretch with faces reaches from the start of its first point to the end of its last; each value between stands in
+    the middle of its point.
+    """
+    times: list[datetime] = []
+    picks: list[int] = []
+    width = timedelta(seconds=window.width)
+    for index, start in enumerate(starts):
+        if not filled[index]:
+            continue
+        if index == 0 or not filled[index - 1]:
+            times += [start - EDGE, start]
+            picks += [-1, index]
+        times.append(start + width / 2)
+        picks.append(index)
+        if index + 1 == len(starts) or not filled[index + 1]:
+            times += [start + width, start + width + EDGE]
+            picks += [index, -1]
+    return times, picks
+
+
+def _local(time: datetime, zone: tzinfo) -> str:
+    return time.astimezone(zone).isoformat(" ", "milliseconds")[:23]

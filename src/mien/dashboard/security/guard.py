@@ -1,0 +1,268 @@
+"""Who may talk to the dashboard: foreign pages and strangers are refused, answers carry headers.
+
+A page elsewhere can make a browser send requests here under its own name (DNS rebinding) or from its own origin (CSRF):
+names that are not the dashboard's are refused, and so are origins other than the page itself. Whoever asks is then
+known by a token, by a session's cookie or, where the dashboard listens to this machine alone, by being on it; strangers
+see the login page and nothing else. The answer is written into the request's scope.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+import time as clock
+from collections.abc import Iterable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import quote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mien.dashboard.errors import error_response
+from mien.dashboard.security.accounts import Access
+from mien.dashboard.security.rate_limits import Rate, network
+from mien.dashboard.security.roles import KEY, LOCAL, STILL, Who
+from mien.dashboard.security.sessions import Sessions
+
+__all__ = ["Guard", "is_loopback"]
+
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+"""NiceGUI compiles its templates in the browser, which takes 'unsafe-inline' and 'unsafe-eval'."""
+
+PLAIN_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+REPORT_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""What a report was made of is strangers' names and pictures: its page has no script and no origin."""
+
+REPORT = re.compile(r"/reports/.")
+"""Where finished reports are."""
+
+PLAIN = re.compile(r"/(api|assets|login|logout)(/|$)")
+"""Where there is no page of NiceGUI's."""
+
+PUBLIC = re.compile(r"/login|/assets/(login\.css|icon\.svg)|/favicon\.ico|/api/v1/health")
+"""What strangers may see."""
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"}
+LARGEST_BODY = 1 << 16
+UNBOUNDED = {"/api/v1/analyze", "/api/v1/uploads"}
+"""They bound their bodies themselves, at more."""
+
+STILL_S = 5.0
+"""So often who holds a WebSocket is asked for again."""
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+}
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: What it guards.
+        host: The address that the server is bound to.
+        names: Other names under which it may be called.
+        access: Who may come from elsewhere; None: nobody.
+        sessions: Who is logged in.
+        cookie: The name of the session's cookie.
+        always: Ask for a login on this machine too.
+        per_s: How many requests to the API one caller may make in a second.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        names: Iterable[str] = (),
+        *,
+        access: Access | None = None,
+        sessions: Sessions | None = None,
+        cookie: str = "mien",
+        always: bool = False,
+        per_s: float = 100.0,
+    ) -> None:
+        self._app, self._access, self._sessions, self._cookie = app, access, sessions, cookie
+        self._own = {"localhost", "127.0.0.1", "::1"} | ({host.lower()} if is_loopback(host) else set())
+        self._names = {*self._own, host.lower(), *(name.lower() for name in names)}
+        self._open = not is_loopback(host)
+        self._local = is_loopback(host) and not always
+        self._rate = Rate(per_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, its answer with headers, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        who = self._who(headers)
+        scope[KEY] = who
+        scope[STILL] = lambda: self._who(headers) == who
+        refusal = self._foreign(scope, headers) or self._unknown(scope, headers, who) or self._too_often(scope, who)
+        if scope["type"] == "websocket":
+            if refusal is not None:
+                await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+                return
+            await self._app(scope, *_ended_with(scope, receive, send))
+            return
+        answer = refusal or self._too_large(scope, headers)
+        policy = _policy(scope["path"])
+
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                sent = MutableHeaders(scope=message)
+                sent.update({**HEADERS, "content-security-policy": policy})
+                private = scope["path"].startswith("/api/") or policy is REPORT_POLICY
+                if private or (who != LOCAL and policy is PAGE_POLICY and _is_page(sent)):
+                    sent.setdefault("cache-control", "no-store")
+            await send(message)
+
+        if answer is None and scope["path"] not in UNBOUNDED:
+            receive = _bounded(receive)
+        await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _who(self, headers: Headers) -> Who | None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._access.bearer(token.strip()) if self._access else None
+        if self._sessions and (key := _cookie(headers, self._cookie)) and (who := self._sessions.who(key)):
+            return who
+        # A proxy on this machine lets in whomever it likes: what came through one is not of this machine.
+        forwarded = any(name in headers for name in FORWARDED)
+        return LOCAL if self._local and not forwarded and _name(headers.get("host", "")) in self._own else None
+
+    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._knows(host) or len(headers.getlist("host")) != 1:
+            told = "the dashboard has another name: use the address that it printed, or set dashboard.allowed_hosts"
+            return error_response(403, told)
+        site = headers.get("sec-fetch-site", "none")
+        changes = scope["type"] == "websocket" or scope["method"] not in SAFE
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
+            return error_response(403, "requests from other origins are refused")
+        if changes and site not in ("none", "same-origin"):
+            return error_response(403, "requests from other sites are refused")
+        # Browsers name the origin of whatever may change something, so what carries a cookie and none is forged.
+        if changes and origin is None and _cookie(headers, self._cookie) and "authorization" not in headers:
+            return error_response(403, "a request with a session's cookie must name its origin")
+        return None
+
+    def _unknown(self, scope: Scope, headers: Headers, who: Who | None) -> Response | None:
+        path = scope["path"]
+        if who is not None or PUBLIC.fullmatch(path):
+            return None
+        if scope["type"] == "http" and not path.startswith("/api/") and "authorization" not in headers:
+            query = scope["query_string"].decode("latin-1")
+            onward = quote(path + (f"?{query}" if query else ""), safe="/")
+            return RedirectResponse(f"/login?next={onward}", 303, {"cache-control": "no-store"})
+        told = "log in at /login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
+        return error_response(401, told, {"www-authenticate": "Bearer"})
+
+    def _too_often(self, scope: Scope, who: Who | None) -> Response | None:
+        if not scope["path"].startswith("/api/"):
+            return None
+        client = scope.get("client")
+        wait = self._rate.wait(f"{who.name if who else ''}@{network(client[0]) if client else ''}")
+        if not wait:
+            return None
+        return error_response(429, "too many requests: ask less often", {"retry-after": str(math.ceil(wait))})
+
+    def _too_large(self, scope: Scope, headers: Headers) -> Response | None:
+        told = headers.get("content-length", "0")
+        if scope["path"] in UNBOUNDED or (told.isdecimal() and int(told) <= LARGEST_BODY):
+            return None
+        return error_response(413, f"a body may have {LARGEST_BODY:,} bytes at most", {"connection": "close"})
+
+    def _knows(self, host: str) -> bool:
+        name = _name(host)
+        # An address cannot be rebound as a name can, and a server on all interfaces has several.
+        return name in self._names or (self._open and _is_address(name))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is this machine's own, which no other machine reaches."""
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return a receive that takes whoever sends a larger body than is allowed for gone."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        return message if size <= LARGEST_BODY else {"type": "http.disconnect"}
+
+    return bounded
+
+
+def _ended_with(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Return a WebSocket's receive and send that end with the access of who holds it; clients speak every 25 s."""
+    ended, checked = False, clock.monotonic()
+
+    async def receive_while_known() -> Message:
+        nonlocal ended, checked
+        message = await receive()
+        if not ended and clock.monotonic() - checked > STILL_S and message["type"] == "websocket.receive":
+            checked = clock.monotonic()
+            if not scope[STILL]():
+                ended = True
+                await send({"type": "websocket.close", "code": 1008, "reason": "logged out"})
+        return {"type": "websocket.disconnect", "code": 1008} if ended else message
+
+    async def send_while_known(message: Message) -> None:
+        if not ended:
+            await send(message)
+
+    return receive_while_known, send_while_known
+
+
+def _policy(path: str) -> str:
+    if REPORT.match(path):
+        return REPORT_POLICY
+    return PLAIN_POLICY if PLAIN.match(path) else PAGE_POLICY
+
+
+def _is_page(headers: Headers) -> bool:
+    return headers.get("content-type", "").startswith("text/html")
+
+
+def _cookie(headers: Headers, name: str) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _name(host: str) -> str:
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""Logging in and out: a name and a password (or a token) in, a session's cookie out. The page needs no script."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+import math
+import re
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from mien.dashboard.security.accounts import Access
+from mien.dashboard.security.rate_limits import Attempts, network
+from mien.dashboard.security.roles import who_asks
+from mien.dashboard.security.sessions import Sessions
+
+__all__ = ["Login"]
+
+log = logging.getLogger(__name__)
+
+BY_ADDRESS = (10, 300.0)
+BY_NAME = (30, 300.0)
+"""So many wrong passwords are looked at within so many seconds, from one address, and for one name."""
+
+MAX_WAITING = 8
+ENDED = "Your login has ended, or your access was taken away. Log in again to go on."
+NOBODY = "Nobody has access yet: mien access password NAME makes it."
+INSIDE = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,2000}")
+
+
+class Login:
+    """The pages /login and /logout.
+
+    Args:
+        access: Who may log in.
+        sessions: Who is.
+        cookie: The name of the cookie.
+        lasting_s: How long a login lasts, in seconds.
+
+    Attributes:
+        router: Their routes.
+    """
+
+    def __init__(self, access: Access, sessions: Sessions, cookie: str, lasting_s: float) -> None:
+        self._access, self._sessions, self._cookie, self._lasting_s = access, sessions, cookie, lasting_s
+        self._by_address, self._by_name = Attempts(*BY_ADDRESS), Attempts(*BY_NAME)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dashboard-login")
+        self._waiting = 0
+        self.router = APIRouter(include_in_schema=False)
+        self.router.add_api_route("/login", self.show, methods=["GET", "HEAD"])
+        self.router.add_api_route("/login", self.log_in, methods=["POST"])
+        self.router.add_api_route("/logout", self.log_out, methods=["POST"])
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def show(self, request: Request) -> Response:
+        """Show the form, or go on where somebody is let in already."""
+        onward = _inside(request.query_params.get("next"))
+        if who_asks(request.scope) is not None:
+            return RedirectResponse(onward, 303)
+        told = ENDED if "ended" in request.query_params else ""
+        return _page(onward, told if self._access else NOBODY, 200)
+
+    async def log_in(self, request: Request) -> Response:
+        """Begin a session for who shows the right password."""
+        try:
+            form = parse_qs((await request.body()).decode("utf-8"), max_num_fields=10, keep_blank_values=True)
+        except ValueError:
+            form = {}
+        name, secret, onward = (form.get(field, [""])[-1] for field in ("name", "password", "next"))
+        onward = _inside(onward)
+        address = network(request.client.host if request.client else "")
+        wait = max(self._by_address.wait(address), self._by_name.wait(name))
+        if wait or self._waiting >= MAX_WAITING:
+            page = _page(onward, "Too many attempts. Wait a few minutes and try again.", 429)
+            page.headers["retry-after"] = str(math.ceil(wait) or 5)
+            return page
+        # Counted before the answer is known, or many at once would all be looked at.
+        for attempts, key in ((self._by_address, address), (self._by_name, name)):
+            attempts.count(key)
+        self._waiting += 1
+        try:
+            entry = await asyncio.get_running_loop().run_in_executor(self._thread, self._access.check, name, secret)
+        finally:
+            self._waiting -= 1
+        if entry is None:
+            log.warning("the login of %s from %s was refused", ascii(name[:64]), address)
+            return _page(onward, "Name and password do not belong together.", 401)
+        for attempts, key in ((self._by_address, address), (self._by_name, name)):
+            attempts.forgive(key)
+        log.info("%s logged in from %s", entry.name, address)
+        answer = RedirectResponse(onward, 303)
+        # A proxy in front may speak HTTPS where this server does not: the form's origin tells.
+        secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+        answer.set_cookie(
+            self._cookie, self._sessions.begin(entry), max_age=int(self._lasting_s), path="/", secure=secure,
+            httponly=True, samesite="strict",
+        )  # fmt: skip
+        return answer
+
+    async def log_out(self, request: Request) -> Response:
+        """End the session."""
+        self._sessions.end(request.cookies.get(self._cookie, ""))
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(self._cookie, path="/", secure=request.url.scheme == "https", httponly=True)
+        answer.headers["clear-site-data"] = '"cache", "storage"'
+        return answer
+
+
+def _inside(path: str | None) -> str:
+    """Return a path of this server, which is all that one is sent on to."""
+    return path if path and INSIDE.fullmatch(path) and not path.startswith(("/login", "/logout")) else "/"
+
+
+def _page(onward: str, told: str, status: int) -> HTMLResponse:
+    text = resources.files("mien.dashboard").joinpath("static/login.html").read_text(encoding="utf-8")
+    told = f'<p class="told" role="alert">{html.escape(told)}</p>' if told else ""
+    text = text.replace("{told}", told).replace("{next}", html.escape(onward))
+    return HTMLResponse(text, status, {"cache-control": "no-store"})

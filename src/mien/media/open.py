@@ -1,0 +1,127 @@
+"""Where frames come from: one way to open a camera, a stream, a video, photos or the demo.
+
+A spec goes in (`demo`, `0`, `/dev/video0`, `rtsp://host/path`, `film.mp4`, `album/`), a `Source` of frames comes out.
+Which opener takes a spec is decided here; the openers are the entry points of the group `mien.sources`, so others can
+add theirs for URLs of their own scheme.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mien.config import without_password
+from mien.errors import InputError
+from mien.media.base import Source
+from mien.observation import slug
+
+__all__ = [
+    "is_camera",
+    "open_camera",
+    "open_demo",
+    "open_photos",
+    "open_source",
+    "open_stream",
+    "open_video",
+]
+
+
+def open_source(spec: str, name: str | None = None) -> Source:
+    """Return the source that a spec names.
+
+    Args:
+        spec: `demo`, a camera's number or device, a URL, or the path of a video, a photo or a folder of photos.
+        name: What to call it; default: `camera-0`, the file's stem, or the host.
+
+    Raises:
+        InputError: There is no such thing, or it cannot be read; one line says which.
+        MienError: A stream cannot be reached.
+    """
+    kind = _kind(spec)
+    openers = _openers()
+    if kind not in openers:
+        known = ", ".join(sorted(openers))
+        shown = without_password(spec)
+        raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {known})")
+    opener: Any = openers[kind].load()
+    source: Source = opener(spec, slug(name) if name else None)
+    return source
+
+
+@functools.lru_cache(maxsize=1)
+def _openers() -> dict[str, EntryPoint]:
+    # Kept: with many packages installed, looking costs as much as reading the faces of two frames.
+    return {point.name: point for point in entry_points(group="mien.sources")}
+
+
+def _kind(spec: str) -> str:
+    if spec == "demo":
+        return "demo"
+    if spec.isdecimal() or re.match(r"/dev/|(v4l2|csi):", spec, re.IGNORECASE):
+        return "camera"
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
+        known = scheme[1].lower()
+        return "stream" if known in ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp") else known
+    from mien.media.photos import is_photo, is_there, matching
+
+    path = Path(spec)
+    there = is_there(spec)
+    if not spec or (not there and matching(path) in ([], [path])):
+        raise InputError(
+            f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "
+            "a video, a photo or a folder of photos, a pattern such as *.jpg, or demo"
+        )
+    return "photo" if not there or path.is_dir() or is_photo(path) else "video"
+
+
+def is_camera(spec: str) -> bool:
+    """Return whether a spec names a camera of this machine."""
+    return _kind(spec) == "camera"
+
+
+def open_camera(spec: str, name: str | None = None) -> Source:
+    """Return the camera with this number or device, such as `0`, `/dev/video0`, `v4l2:/dev/video0` or `csi://0`."""
+    from mien.media.live import Live, camera, device_of
+
+    device = device_of(spec)
+    return Live(
+        name or slug(f"camera-{device}" if isinstance(device, int) else device.removeprefix("/dev/")), camera(device)
+    )
+
+
+def open_stream(spec: str, name: str | None = None) -> Source:
+    """Return the stream at a URL; a whole video file behind one is read as a file."""
+    from mien.media.live import Live, is_file_behind, stream
+    from mien.media.video import Video
+
+    try:
+        host = urlsplit(spec).hostname
+    except ValueError as error:
+        raise InputError(f"cannot open '{without_password(spec)}': it is no URL ({str(error).lower()})") from error
+    name = name or slug(host or "stream")
+    return Video(spec, name) if is_file_behind(spec) else Live(name, stream(spec))
+
+
+def open_video(spec: str, name: str | None = None) -> Source:
+    """Return the video file at a path."""
+    from mien.media.video import Video
+
+    return Video(spec, name or slug(Path(spec).stem))
+
+
+def open_photos(spec: str, name: str | None = None) -> Source:
+    """Return the photo at a path, those in a folder and the folders in it, or those that a pattern names."""
+    from mien.media.photos import Photos
+
+    return Photos(Path(spec), name or slug(Path(spec).resolve().stem))
+
+
+def open_demo(spec: str = "demo", name: str | None = None) -> Source:  # noqa: ARG001 - openers share one signature
+    """Return the clip that comes with Mien."""
+    from mien.media.demo import Demo
+
+    return Demo(name or "demo")

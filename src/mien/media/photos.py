@@ -1,0 +1,145 @@
+"""Photos: one, a folder of them, or those that a pattern names.
+
+A path goes in, frames come out, sorted by name, each with the time that its EXIF data tell; a TIFF with several pages
+gives a frame for each. A photo among others that cannot be read is passed over; `problem` then says so.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mien.errors import InputError, MissingExtraError
+from mien.media.base import Frame, Image, Source
+from mien.media.decoding import decode_photo, kind_of, moves, pages_of, read_photo
+
+__all__ = [
+    "ENDINGS",
+    "Colour",
+    "Photos",
+    "Picture",
+    "as_image",
+    "decode_photo",
+    "is_photo",
+    "is_there",
+    "matching",
+    "read_photo",
+]
+
+Picture = str | Path | Image
+"""A photo's path, or an array of shape (h, w, 3), uint8."""
+
+Colour = Literal["bgr", "rgb"]
+"""The order of an array's channels: OpenCV's is BGR, that of Pillow and most others RGB."""
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif"})
+ENDINGS |= {".heic", ".heif", ".ppm", ".pgm"}
+"""Which files of a folder are taken for photos."""
+
+
+class Photos(Source):
+    """A photo, or many; see `mien.media.open.Source`.
+
+    Args:
+        path: A photo; a folder whose photos, also those in its folders, are taken in order of their paths; or a pattern
+            of photos' names, such as `2024/*.jpg`.
+        name: What the source is called.
+
+    Raises:
+        InputError: There is no such file, or no photo in the folder.
+    """
+
+    live = False
+    dropped = 0
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self.problem: str | None = None
+        self._closed = False
+        self._files = _in_folder(path) if path.is_dir() else [file for file in matching(path) if is_photo(file)]
+        if not self._files:
+            kinds = ", ".join(sorted(ending[1:] for ending in ENDINGS))
+            raise InputError(f"cannot open folder '{path}': it and its folders hold no photo ({kinds})")
+        self.expected = len(self._files)
+
+    def __iter__(self) -> Iterator[Frame]:
+        failed: list[str] = []
+        count = 0
+        for file in self._files:
+            try:
+                for image, time in pages_of(file):
+                    if self._closed:
+                        return
+                    yield Frame(image, count, None, time, file)
+                    count += 1
+            except (InputError, MissingExtraError) as error:  # noqa: PERF203 - one bad photo costs only itself
+                if len(self._files) == 1 and not count:
+                    raise
+                failed.append(str(error))
+        if failed and not count:
+            raise InputError(f"none of the {len(failed):,} photos in '{self.path}' can be read: {failed[0]}")
+        if failed:
+            rest = f" (and {len(failed) - 1:,} more like it)" if len(failed) > 1 else ""
+            self.problem = f"{failed[0]}{rest}"
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+
+def is_photo(path: Path) -> bool:
+    """Return whether a file is a photo by its beginning or, failing that, by its ending; a GIF that moves is none."""
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file)
+    except OSError:
+        kind = None
+    return not moves(path) if kind == "GIF" else kind is not None or path.suffix.lower() in ENDINGS
+
+
+def is_there(path: str | Path) -> bool:
+    """Return whether there is such a file or folder; of a name that is too long, or out of reach, there is none."""
+    return os.path.exists(path)  # noqa: PTH110 - that of Path raises an error then
+
+
+def matching(path: Path) -> list[Path]:
+    """Return the path, or the files that it names where it is a pattern such as `2024/*.jpg`, in order."""
+    if not glob.has_magic(str(path)) or is_there(path):
+        return [path]
+    return sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - the pattern may be absolute
+
+
+def as_image(picture: Picture, colour: Colour = "bgr") -> Image:
+    """Return a picture as BGR, shape (h, w, 3), uint8.
+
+    Args:
+        picture: A photo's path, or an array of shape (h, w, 3), uint8.
+        colour: The order of the array's channels; of a path it says nothing.
+
+    Raises:
+        InputError: The photo cannot be read.
+        ValueError: The array has another shape or type, or there is no such order.
+    """
+    if colour not in ("bgr", "rgb"):
+        raise ValueError(f"colour must be 'bgr' or 'rgb', not {colour!r}")
+    if not isinstance(picture, np.ndarray):
+        return read_photo(Path(picture))[0]
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
+        raise ValueError(f"a picture must be uint8 of shape (h, w, 3), not {picture.dtype} of shape {picture.shape}")
+    return picture if colour == "bgr" else np.ascontiguousarray(picture[..., ::-1])
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            file
+            for file in folder.rglob("*")
+            if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+        )
+    except OSError as error:
+        raise InputError(f"cannot open folder '{folder}': {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Emotion models on this machine: what they answer, where they come from, and how right they are."""

@@ -1,0 +1,1 @@
+"""The way to the broker: connection, credentials, and the broker that comes with Mien."""

@@ -1,0 +1,1 @@
+"""Which pictures of an album are the best?"""

@@ -1,0 +1,187 @@
+"""Measuring photos: files go in, what there is to say of each comes out, kept by the content of the file.
+
+A photo is decoded once, whatever it is called and however often it is reported on; of it are kept numbers alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import Settings
+from mien.errors import InputError, MissingExtraError
+from mien.media.base import Image
+from mien.media.photos import read_photo
+from mien.models import store as model_store
+from mien.reports.base.job import Job
+from mien.vision.detector import crop, sharpness
+from mien.vision.pipeline import shared_models
+from mien.vision.schedule import Closely
+
+__all__ = ["Look", "Measured", "measured"]
+
+PATCH = 96
+"""The side to which a face is scaled before its sharpness and exposure are measured, in pixels."""
+
+VERSION = 2
+
+
+class Look(msgspec.Struct, frozen=True):
+    """One face in a photo.
+
+    Attributes:
+        box: x, y, width, height in pixels of the upright photo.
+        shares: The probability of each emotion, in EMOTIONS order.
+        sharpness: Of the face: its Laplacian's variance over its own; None: not known.
+        exposure: 1 where it is neither dark nor burnt out, down to 0; None: not known.
+        pose: 1 for a face that looks straight at the camera, down to 0; None: not known.
+    """
+
+    box: tuple[int, int, int, int]
+    shares: list[float]
+    sharpness: float | None = None
+    exposure: float | None = None
+    pose: float | None = None
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What there is to say of a photo.
+
+    Attributes:
+        key: The sha256 of the file; empty: it is not at hand.
+        width: Of the upright photo, in pixels.
+        height: Of the upright photo, in pixels.
+        time: When it was taken, UTC; None where its EXIF data do not tell.
+        fingerprint: 64 bits that photos of the same scene share for the most part (difference hash), in hex; empty: not
+            known.
+        looks: Its faces.
+    """
+
+    key: str
+    width: int
+    height: int
+    time: datetime | None
+    fingerprint: str
+    looks: list[Look]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Measured).decode
+
+
+def measured(files: Sequence[Path], settings: Settings, job: Job) -> Iterator[tuple[Path, Measured | InputError]]:
+    """Yield what there is to say of each photo, or why it cannot be read.
+
+    Args:
+        files: The photos.
+        settings: The effective settings.
+        job: Hears how far it is.
+    """
+    vision = model_store.in_use(settings)
+    models = shared_models(vision)
+    folder = settings.ensure_home() / "reports"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    how = f"{VERSION} {models[1].model_id} {vision!r}"
+    path = folder / f"photos-{hashlib.sha256(how.encode()).hexdigest()[:16]}.jsonl"
+    known = _known(path)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as kept:
+        for file in job.follow("looking at photos", files, len(files)):
+            try:
+                key = hashlib.sha256(file.read_bytes()).hexdigest()
+                if key not in known:
+                    known[key] = _measure(file, key, models)
+                    kept.write(_encode(known[key]) + b"\n")
+                    kept.flush()
+                yield file, known[key]
+            except InputError as error:  # noqa: PERF203
+                yield file, error
+            except MissingExtraError as error:
+                yield file, InputError(str(error))
+            except OSError as error:
+                yield file, InputError(f"cannot read photo '{file}': {(error.strerror or str(error)).lower()}")
+
+
+def _known(path: Path) -> dict[str, Measured]:
+    """Return the photos that were measured before; a line that was written in part is cut off."""
+    found: dict[str, Measured] = {}
+    if not path.exists():
+        return found
+    good = 0
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                one = _decode(line)
+            except msgspec.MsgspecError:
+                break
+            if not line.endswith(b"\n"):
+                break
+            found[one.key] = one
+            good += len(line)
+    if good < path.stat().st_size:
+        os.truncate(path, good)
+    return found
+
+
+def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:
+    image, time = read_photo(file)
+    detector, classifier = models
+    faces = Closely(detector).detect(image)
+    shares = classifier.classify(crop(image, faces.boxes, faces.landmarks))
+    patches = np.array([_patch(image, _box(sides)) for sides in faces.boxes], np.uint8).reshape(-1, PATCH, PATCH)
+    sharp = sharpness(patches)
+    looks = [
+        Look(
+            _box(faces.boxes[n]),
+            [round(float(share), 4) for share in shares[n]],
+            round(float(sharp[n]), 4),
+            round(_exposure(patches[n]), 4),
+            round(_pose(faces.landmarks[n]), 4),
+        )
+        for n in range(len(faces))
+    ]
+    height, width = image.shape[:2]
+    return Measured(key, width, height, time, _fingerprint(image), looks)
+
+
+def _box(sides: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    x, y, width, height = (round(float(side)) for side in sides)
+    return x, y, max(1, width), max(1, height)
+
+
+def _patch(image: Image, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Return what lies in a box, grey."""
+    x, y, width, height = box
+    inside = image[max(0, y) : max(1, y + height), max(0, x) : max(1, x + width)]
+    grey = cv2.cvtColor(np.ascontiguousarray(inside), cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, (PATCH, PATCH), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _exposure(face: NDArray[np.uint8]) -> float:
+    """Return 1 for a face of middling brightness without burnt or black parts."""
+    lost = float(((face < 8) | (face > 247)).mean())
+    away = (float(face.mean()) / 255 - 0.5) / 0.3
+    return float((1 - lost) * np.exp(-(away**2) / 2))
+
+
+def _pose(landmarks: NDArray[np.float32]) -> float:
+    """Return 1 for a face whose nose is in the middle between level eyes."""
+    right, left, nose = (landmarks[n].astype(float) for n in range(3))
+    apart = max(1.0, float(np.hypot(*(left - right))))
+    turned = abs(float(np.dot(nose - (left + right) / 2, (left - right) / apart))) / apart
+    tilted = abs(float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0]))))
+    return float(np.exp(-((turned / 0.4) ** 2) - (tilted / 45) ** 2))
+
+
+def _fingerprint(image: Image) -> str:
+    """Return which of 8 x 8 pixels are darker than their right neighbour."""
+    few = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (9, 8), interpolation=cv2.INTER_AREA).astype(int)
+    return np.packbits(few[:, :-1] < few[:, 1:]).tobytes().hex()

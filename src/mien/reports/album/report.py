@@ -1,0 +1,151 @@
+"""The album report: photos go in; the best of them come out, as a page and, if asked, as copies."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from mien.config import Settings, checked
+from mien.errors import InputError, MienError, MissingExtraError, UsageError
+from mien.media.photos import ENDINGS, read_photo
+from mien.observation import EMOTIONS, Emotion
+from mien.reports.album.from_table import photos_named
+from mien.reports.album.measure import Measured, measured
+from mien.reports.album.page import album_report
+from mien.reports.album.selection import Photo, choose, grouped, rated
+from mien.reports.base.job import Job
+from mien.reports.base.parts import counted
+from mien.reports.base.pictures import hidden, to_jpeg
+from mien.reports.base.recordings import TABLES
+from mien.reports.base.report import Report
+
+__all__ = ["AlbumRequest", "report_album"]
+
+
+@dataclass(frozen=True)
+class AlbumRequest:
+    """What is asked of an album.
+
+    Attributes:
+        paths: Photos, folders of photos (and the folders in them), or tables of `mien analyze` that name photos.
+        best: So many are chosen.
+        emotion: Which expression is asked for.
+        copy_to: A folder for copies of the chosen; the originals are never touched.
+        blur: Hide the faces on the page.
+        anonymous: Show no picture, and rate no photo of fewer than so many people; None: all.
+    """
+
+    paths: tuple[Path, ...]
+    best: int = 20
+    emotion: Emotion = "happy"
+    copy_to: Path | None = None
+    blur: bool = False
+    anonymous: int | None = None
+
+
+def report_album(request: AlbumRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
+    """Return the report on an album.
+
+    Args:
+        request: What is asked.
+        settings: The effective settings; None: the defaults.
+        job: Hears how far the work is, and can end it.
+
+    Raises:
+        InputError: No photo can be read.
+        UsageError: A number is out of range, or the copies would lie among the originals.
+        PartialError: The job was stopped.
+        MissingExtraError: It needs the extra `analyze`.
+    """
+    settings, job = settings or checked({}, "the arguments"), job or Job()
+    _check(request)
+    named, notes = _named(request.paths)
+    files = [file for file, told in named.items() if told is None]
+    least = request.anonymous or 1
+    photos = [rated(file, told, request.emotion, least) for file, told in named.items() if told is not None]
+    failed: list[str] = []
+    for file, found in measured(files, settings, job):
+        if isinstance(found, InputError):
+            failed.append(str(found))
+        else:
+            photos.append(rated(file, found, request.emotion, least))
+    if not photos:
+        raise InputError(failed[0] if failed else "no photo was found")
+    notes += [f"Left out: {reason}." for reason in failed[:20]]
+    if len(failed) > 20:
+        notes.append(f"{counted(len(failed) - 20, 'more photo', 'more photos')} could not be read.")
+    job.tell("choosing", 0, 1)
+    photos = [replace(photo, group=group) for photo, group in zip(photos, grouped(photos), strict=True)]
+    chosen = choose(photos, request.best)
+    there = [] if request.anonymous else [photo for photo in chosen if photo.measured.key]
+    shown = {
+        photo.file: _picture(photo, settings, blur=request.blur) for photo in job.follow("pictures", there, len(there))
+    }
+    if request.copy_to:
+        copied = [photo for photo in chosen if photo.measured.key]
+        _copy(copied, request.copy_to)
+        notes.append(f"{counted(len(copied), 'photo was', 'photos were')} copied to {request.copy_to}, byte by byte.")
+    asked = {
+        "of": [str(path) for path in request.paths],
+        "best": request.best,
+        "emotion": request.emotion,
+        "copy_to": str(request.copy_to) if request.copy_to else None,
+        "anonymous": request.anonymous,
+    }
+    report = album_report(photos, chosen, shown, notes, asked)
+    report.read = files
+    return report
+
+
+def _check(request: AlbumRequest) -> None:
+    if find_spec("polars") is None:
+        raise MissingExtraError("a report", "analyze")
+    if not 1 <= request.best <= 500:
+        raise UsageError(f"cannot choose {request.best} photos: expected 1 to 500")
+    if request.emotion not in EMOTIONS:
+        raise UsageError(f"there is no emotion '{request.emotion}': expected one of {', '.join(EMOTIONS)}")
+    if request.anonymous is not None and request.anonymous < 2:
+        raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
+    for path in request.paths:
+        if request.copy_to and path.is_dir() and request.copy_to.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"cannot copy to '{request.copy_to}': it lies in '{path}', among the originals")
+
+
+def _named(paths: tuple[Path, ...]) -> tuple[dict[Path, Measured | None], list[str]]:
+    """Return the photos, with what is known of those that are not at hand, and what is to be said of them."""
+    found: dict[Path, Measured | None] = {}
+    notes: list[str] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"cannot read '{path}': there is no such file or folder")
+        if path.is_dir():
+            inside = [file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()]
+            found |= dict.fromkeys(sorted(file for file in inside if not file.name.startswith(".")))
+        elif path.suffix.lower() in TABLES:
+            found |= photos_named(path, notes)
+        else:
+            found[path] = None
+    if not found:
+        raise InputError(f"no photo was found in {', '.join(map(str, paths))}")
+    return found, notes
+
+
+def _picture(photo: Photo, settings: Settings, *, blur: bool) -> bytes:
+    image, _ = read_photo(photo.file)
+    return to_jpeg(hidden(image, [look.box for look in photo.measured.looks], settings) if blur else image)
+
+
+def _copy(chosen: list[Photo], folder: Path) -> None:
+    """Copy the files as they are, with their times; what is in the folder is never written over."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for photo in chosen:
+            target, number = folder / photo.file.name, 2
+            while target.exists():
+                target = folder / f"{photo.file.stem}-{number}{photo.file.suffix}"
+                number += 1
+            shutil.copy2(photo.file, target)
+    except OSError as error:
+        raise MienError(f"cannot copy to '{folder}': {(error.strerror or str(error)).lower()}") from error

@@ -1,0 +1,1 @@
+"""What did an audience react to, and how?"""

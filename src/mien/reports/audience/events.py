@@ -1,0 +1,109 @@
+"""What an audience was shown: a file of events goes in, the events in order of time come out.
+
+A CSV with the columns `time` (seconds, mm:ss or hh:mm:ss), `label` and, if wanted, `duration`; or SRT or WebVTT, whose
+cues are the events. Or the markers of a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from mien.config import without_password
+from mien.errors import InputError, UsageError
+from mien.media.selection import parse_seconds
+from mien.reports.base.csv_lists import read_list
+from mien.reports.base.recordings import Inputs, Recording
+from mien.reports.base.transcripts import read_transcript
+from mien.stores.base import open_store
+
+__all__ = ["Event", "read_events", "read_markers"]
+
+MAX_EVENTS = 2000
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that the audience may react to.
+
+    Attributes:
+        at: When it begins, in seconds of the treatment.
+        label: What it is.
+        duration: How long it lasts, in seconds.
+    """
+
+    at: float
+    label: str
+    duration: float = 0.0
+
+
+def read_events(path: Path, notes: list[str]) -> list[Event]:
+    """Return the events in a file, in order of time; what is wrong with it is noted.
+
+    Raises:
+        InputError: It cannot be read, holds no event, or more than 2,000.
+    """
+    if path.suffix.lower() in (".srt", ".vtt"):
+        transcript = read_transcript(path)
+        notes += transcript.notes
+        found = [
+            Event(one.start, f"{one.speaker}: {one.text}" if one.speaker else one.text, one.end - one.start)
+            for one in transcript.utterances
+        ]
+    else:
+        found = _from_csv(path, notes)
+    if not found:
+        raise InputError(f"cannot read events '{path}': it holds none")
+    if len(found) > MAX_EVENTS:
+        raise InputError(f"cannot read events '{path}': it holds {len(found):,}, more than the {MAX_EVENTS:,} allowed")
+    return sorted(found, key=lambda one: one.at)
+
+
+def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]:
+    """Return the markers of a part of a store as events, those of its sources and those of all.
+
+    Args:
+        inputs: Which store and period.
+        recordings: What was read of it; they begin at one time.
+
+    Raises:
+        InputError: There is none in that period.
+    """
+    began = recordings[0].began or datetime.fromtimestamp(0, timezone.utc)
+    until = inputs.until or began + timedelta(seconds=max(one.seconds for one in recordings))
+    with closing(open_store(str(inputs.store), read_only=True)) as store:
+        found = store.markers(began, until, [one.name for one in recordings], MAX_EVENTS)
+    if not found:
+        raise InputError(
+            f"the store {without_password(str(inputs.store))} has no markers of that period: add some on the "
+            "dashboard's page History, or give a file of events"
+        )
+    return [Event((one.time - began).total_seconds(), one.label) for one in found]
+
+
+def _from_csv(path: Path, notes: list[str]) -> list[Event]:
+    names, lines = read_list(path, notes)
+    if not {"time", "label"} <= set(names):
+        raise InputError(f"cannot read events '{path}': a CSV with the columns time, label and duration was expected")
+    found: list[Event] = []
+    wrong: list[str] = []
+    before = 0.0
+    unordered = False
+    for number, row in enumerate(lines, 2):
+        try:
+            at = parse_seconds(row.get("time") or "")
+            duration = parse_seconds(row.get("duration") or "0")
+        except UsageError as error:
+            wrong.append(f"line {number}: {error}")
+            continue
+        unordered |= at < before
+        before = at
+        found.append(Event(at, row.get("label") or f"event at {at:g} s", duration))
+    if wrong:
+        notes.append(f"{len(wrong):,} of the events in '{path.name}' could not be read and were left out ({wrong[0]}).")
+    if unordered:
+        notes.append(f"The events in '{path.name}' are not in order of time; they were sorted.")
+    return found

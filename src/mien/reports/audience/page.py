@@ -1,0 +1,258 @@
+"""The wording and layout of the audience report: how viewers reacted goes in, a `Report` comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.charts.palette import COLOURS
+from mien.charts.svg import Line, Mark, clock, intervals, keys, lines
+from mien.observation import EMOTIONS
+from mien.reports.audience.groups import Difference
+from mien.reports.audience.reactions import LEAST_RISE, Reaction, Reactions
+from mien.reports.audience.tables import COLUMNS, Shown, audience_tables
+from mien.reports.base.bootstrap import MIN_UNITS
+from mien.reports.base.parts import Chart, Fact, Part, Section, Table, counted
+from mien.reports.base.recordings import READABLE
+from mien.reports.base.report import Report
+
+__all__ = ["COLUMNS", "Shown", "audience_report"]
+
+GROUP_COLOURS = ("#0b7285", "#d55e00", "#6a3d9a", "#2b8a3e", "#c2255c", "#7f5539")
+HAPPY = EMOTIONS.index("happy")
+POINTS = 800
+"""So many points of a curve are drawn at most."""
+
+
+def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Report:
+    """Return the report on an audience.
+
+    Args:
+        shown: What there is to show.
+        notes: What was wrong with the input.
+        asked: The request.
+    """
+    found, viewers = shown.found, len(shown.watched.names)
+    ranked = sorted(found.each, key=lambda one: (not one.landed, -one.height.value))
+    notes = [*notes, *_notes(found, viewers)]
+    sections = [_curve(shown), _ranking(ranked)]
+    if shown.differences:
+        sections.append(_groups(shown.differences))
+    return Report(
+        kind="audience",
+        title="What did they react to?",
+        lead=_lead(ranked, viewers),
+        facts=_facts(shown, ranked),
+        sections=sections,
+        notes=notes,
+        definitions=_definitions(asked),
+        data=audience_tables(shown, anonymous=bool(asked["anonymous"])),
+        asked=asked,
+    )
+
+
+def _lead(ranked: Sequence[Reaction], viewers: int) -> str:
+    if not ranked:
+        return "Nobody can say: at no event were enough faces to be seen before and after it."
+    landed = [one for one in ranked if one.landed]
+    if viewers < MIN_UNITS:
+        best = ranked[0]
+        return (
+            f"{counted(viewers, 'viewer is', 'viewers are')} too few to tell reactions from chance (at least "
+            f"{MIN_UNITS} "
+            f"are needed). The largest rise is that of {EMOTIONS[best.emotion]} after “{best.event.label}” at "
+            f"{clock(best.event.at)}."
+        )
+    if not landed:
+        return f"None of the {len(ranked)} events had a reaction that stands out from chance."
+    best = landed[0]
+    return (
+        f"“{best.event.label}” at {clock(best.event.at)} landed best: {EMOTIONS[best.emotion]} rose by "
+        f"{100 * best.height.value:.0f} points, with its peak {best.latency.value:.1f} s later, and "
+        f"{best.reacted[0]} of {best.viewers} viewers reacted. {len(landed)} of {len(ranked)} events had a reaction."
+    )
+
+
+def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
+    landed = sum(one.landed for one in ranked)
+    viewers = len(shown.watched.names)
+    groups = {group for group in shown.watched.groups if group}
+    told = Fact("Events with a reaction", f"{landed} of {len(ranked)}", "corrected for their number", landed)
+    if viewers < MIN_UNITS:
+        told = Fact("Events with a reaction", "cannot be told", f"{MIN_UNITS} viewers are needed")
+    return [
+        told,
+        Fact("Viewers", f"{viewers:,}", f"{counted(len(groups), 'group', 'groups')}" if groups else "", viewers),
+        Fact("Watched", clock(shown.watched.seconds), "", shown.watched.seconds),
+    ]
+
+
+def _curve(shown: Shown) -> Section:
+    marks = [
+        Mark(one.event.at, str(n), f"{clock(one.event.at)}: {one.event.label}", one.event.at + one.event.duration)
+        for n, one in enumerate(shown.found.each[:60], 1)
+    ]
+    everybody, *groups = shown.courses
+    drawn = groups or [everybody]
+    colours = GROUP_COLOURS if groups else (COLOURS["happy"],)
+    parts: list[Part] = []
+    chosen = {HAPPY: None, **{one.emotion: None for one in shown.found.each if one.landed}}
+    for emotion in list(chosen)[:3]:
+        step = math.ceil(len(everybody.viewers) / POINTS)
+        curves = [
+            Line(
+                course.group or "all viewers",
+                COLOURS[EMOTIONS[emotion]] if not groups else colours[n % len(colours)],
+                *(_thinned(100 * end[:, emotion], step) for end in (course.shares, course.low, course.high)),
+            )
+            for n, course in enumerate(drawn)
+        ]
+        times = np.arange(0.5, len(curves[0].values)).astype(np.float64) * step
+        values = np.concatenate(
+            [np.concatenate([curve.values, curve.high]) for curve in curves if curve.high is not None]
+        )
+        top = float(min(100, 10 * math.ceil(1.05 * np.nanmax(values, initial=10) / 10)))
+        caption = f"{EMOTIONS[emotion].capitalize()}: mean of the viewers' probabilities, with 95 % intervals. "
+        caption += "Numbers: the events, in order of time." if emotion == HAPPY else ""
+        parts.append(Chart(lines(times, curves, shown.watched.seconds, high=top, marks=marks), caption))
+    if groups:
+        parts.insert(0, Chart(keys([(one.group, colours[n % len(colours)]) for n, one in enumerate(drawn)])))
+    return Section("Second by second", parts)
+
+
+def _thinned(values: np.ndarray, step: int) -> np.ndarray:
+    """Return the means of so many values in a row each."""
+    padded = np.full(math.ceil(len(values) / step) * step, np.nan)
+    padded[: len(values)] = values
+    parts = padded.reshape(-1, step)
+    there = np.isfinite(parts)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(there, parts, 0).sum(1) / there.sum(1))
+
+
+def _ranking(ranked: Sequence[Reaction]) -> Section:
+    if not ranked:
+        return Section("The moments, ranked", ["No event could be judged."])
+    drawn: list[tuple[str, float, float, float, str]] = [
+        (
+            f"{clock(one.event.at)} {one.event.label}",
+            100 * one.height.value,
+            100 * one.height.low,
+            100 * one.height.high,
+            COLOURS[EMOTIONS[one.emotion]],
+        )
+        for one in ranked[:20]
+    ]
+    rows = [
+        (
+            clock(one.event.at),
+            one.event.label,
+            EMOTIONS[one.emotion],
+            f"{100 * one.height.value:+.0f}",
+            _between(100 * one.height.low, 100 * one.height.high, "+.0f"),
+            f"{one.latency.value:.1f} s",
+            f"{'over ' if one.open_end else ''}{one.duration.value:.1f} s",
+            f"{one.reacted[0]} of {one.viewers}",
+            _verdict(one),
+        )
+        for one in ranked[:60]
+    ]
+    head = ("#time", "event", "emotion", "#height", "#95 %", "#latency", "#duration", "#reacted", "")
+    caption = (
+        "Height: the rise over the seconds before, in percentage points, with the interval that holds for all events "
+        "and "
+        "emotions at once. A height without an interval rests on too few viewers."
+    )
+    return Section("The moments, ranked", [Chart(intervals(drawn, "", zero=True)), Table(head, rows, caption)])
+
+
+def _verdict(one: Reaction) -> str:
+    if not math.isfinite(one.p):
+        return "too few viewers"
+    return "landed" if one.landed else "not beyond chance"
+
+
+def _between(low: float, high: float, form: str) -> str:
+    return f"{low:{form}} to {high:{form}}" if math.isfinite(low) and math.isfinite(high) else "–"
+
+
+def _groups(differences: Sequence[Difference]) -> Section:
+    rows = [
+        (
+            f"{one.one} – {one.two}",
+            one.what,
+            one.emotion,
+            f"{100 * one.value:+.1f}",
+            _between(100 * one.low, 100 * one.high, "+.1f"),
+            f"{one.g:+.2f}" if math.isfinite(one.g) else "–",
+            f"{one.viewers[0]}, {one.viewers[1]}",
+            ("–" if not math.isfinite(one.p) else "differ" if one.p < 0.05 else "not beyond chance"),
+        )
+        for one in differences[:80]
+    ]
+    return Section(
+        "The groups compared",
+        [
+            Table(
+                ("groups", "in what", "emotion", "#difference", "#95 %", "#Hedges's g", "#viewers", ""),
+                rows,
+                "Differences in percentage points; the intervals hold for all rows of two groups at once. By the "
+                "usual rule of "
+                "thumb a g of 0.2 is small, 0.5 middling, 0.8 large.",
+            )
+        ],
+    )
+
+
+def _notes(found: Reactions, viewers: int) -> list[str]:
+    notes = []
+    if found.unseen:
+        names = ", ".join(f"“{one.label}” at {clock(one.at)}" for one in found.unseen[:5])
+        more = " and others" if len(found.unseen) > 5 else ""
+        notes.append(f"Too few viewers were to be seen before and after {names}{more}; nothing is said of them.")
+    if viewers < MIN_UNITS:
+        notes.append(
+            f"Each recording (or seat) counts as one viewer, however many faces it shows: with {viewers} there are no "
+            f"intervals; {MIN_UNITS} are needed. If a picture shows several people, name their seats (--seats)."
+        )
+    return notes
+
+
+def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
+    baseline, window = asked["baseline_s"], asked["window_s"]
+    height = (
+        f"The highest point, within {window:g} s after the event (and its duration), of the mean rise of the viewers "
+        f"over the "
+        f"mean of the {baseline:g} s before it. In the table `viewers` it is the mean of the emotion's column over an "
+        f"event's "
+        "rows. Chance alone makes it a little higher than 0: look at its interval."
+    )
+    interval = (
+        "Viewers are drawn with replacement 4,000 times. The largest deviation over all moments, events and emotions "
+        "gives intervals that hold for all of them at once (max-T), and so allow for the choice of the moment; few "
+        "viewers widen them by Student's t."
+    )
+    landed = (
+        "The p is under 0.05: the signs of whole viewers' rises are exchanged, and so high a rise of any event and "
+        "emotion is rarer than that by chance. That these viewers reacted may be certain while the interval, which is "
+        "for others like them, still reaches 0."
+    )
+    reacted = (
+        f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than 95 % of that viewer's "
+        f"own highest "
+        "rises at times without an event."
+    )
+    return [
+        (
+            "Viewer",
+            f"A recording or a seat: the mean of its readable faces (at least {READABLE} pixels), over a second.",
+        ),
+        ("Height", height),
+        ("95 % interval", interval),
+        ("Landed", landed),
+        ("Latency and duration", "Of the viewers' mean curve: until its peak, and while it is above half of that."),
+        ("Reacted", reacted),
+    ]

@@ -1,0 +1,172 @@
+"""Who watched: recordings and a list of them go in, what each viewer showed over time comes out.
+
+A viewer is the unit of all statistics: a whole recording or, where the list names seats, a part of its picture. The
+list is a CSV with the columns `recording` (its name), and if wanted `group`, `offset` (at what second of the recording
+the treatment begins), and `seat`, `x`, `y`, `width`, `height` (0 to 1 of the frame).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import InputError
+from mien.observation import EMOTIONS
+from mien.reports.base.csv_lists import read_list
+from mien.reports.base.places import Place, faces_of
+from mien.reports.base.recordings import Recording
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["STEP_S", "Seat", "Watching", "read_seats", "watching"]
+
+STEP_S = 0.25
+"""The time from one point of a viewer's curve to the next, in seconds."""
+
+KNOWN = ("recording", "group", "offset", "seat", "x", "y", "width", "height")
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A viewer.
+
+    Attributes:
+        recording: The name of the recording.
+        group: Which group or treatment.
+        offset: At what second of the recording the treatment begins.
+        seat: The seat's name; empty: the whole recording.
+        tile: Where in the frame: x, y, width, height, 0 to 1.
+    """
+
+    recording: str
+    group: str = ""
+    offset: float = 0.0
+    seat: str = ""
+    tile: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    @property
+    def name(self) -> str:
+        """What the viewer is called."""
+        return f"{self.recording}/{self.seat}" if self.seat else self.recording
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What all viewers showed, at the treatment's times.
+
+    Attributes:
+        names: The viewers'.
+        groups: The group of each; empty where there are none.
+        shares: Mean probability of each emotion over a viewer's readable faces at each point, a moving mean over a
+            second, shape (viewers, points, 7), float32; NaN without a face. Point p is at p x STEP_S seconds.
+        step_s: The time from one point to the next.
+    """
+
+    names: list[str]
+    groups: list[str]
+    shares: NDArray[np.float32]
+    step_s: float = STEP_S
+
+    @property
+    def seconds(self) -> float:
+        """How long the treatment was watched."""
+        return float(self.shares.shape[1] * self.step_s)
+
+
+def read_seats(path: Path) -> list[Seat]:
+    """Return the viewers in a list.
+
+    Raises:
+        InputError: It cannot be read, or says something else.
+    """
+    names, lines = read_list(path, [])
+    if "recording" not in names:
+        raise InputError(
+            f"cannot read '{path}': a CSV with a column recording was expected; others: {', '.join(KNOWN[1:])}"
+        )
+    if unknown := [name for name in names if name not in KNOWN]:
+        raise InputError(f"cannot read '{path}': it has a column '{unknown[0][:80]}'; expected {', '.join(KNOWN)}")
+    seats = []
+    for number, line in enumerate(lines, 2):
+        try:
+            seats.append(_seat(line))
+        except ValueError as error:  # noqa: PERF203
+            raise InputError(f"cannot read '{path}', line {number}: {str(error)[:200]}") from error
+    return seats
+
+
+def _seat(values: dict[str, str]) -> Seat:
+    if not values.get("recording"):
+        raise ValueError("it names no recording")
+    offset = float(values.get("offset") or 0.0)
+    if not np.isfinite(offset):
+        raise ValueError("an offset is a number of seconds")
+    if not values.get("seat"):
+        return Seat(values["recording"], values.get("group", ""), offset)
+    x, y, width, height = (float(values.get(name) or "nan") for name in ("x", "y", "width", "height"))
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
+        raise ValueError("a seat needs x, y, width, height from 0 to 1 of the frame")
+    return Seat(values["recording"], values.get("group", ""), offset, values["seat"], (x, y, width, height))
+
+
+def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list[str]) -> Watching:
+    """Return what the viewers showed.
+
+    Args:
+        recordings: Of people watching.
+        seats: Who they are; a recording that none names is one viewer.
+        notes: Takes what is to be said of them.
+    """
+    by_name = {one.name: one for one in recordings}
+    strangers = sorted({seat.recording for seat in seats} - set(by_name))
+    if strangers:
+        notes.append(f"The list names {', '.join(strangers[:5])}, of which there is no recording; left out.")
+    named = {seat.recording for seat in seats}
+    unnamed = [Seat(name) for name in by_name if name not in named]
+    if seats and unnamed:
+        notes.append(
+            f"The list does not name {', '.join(one.recording for one in unnamed[:5])}: taken without an offset."
+        )
+    viewers = [seat for seat in seats if seat.recording in by_name] + unnamed
+    ends = [by_name[seat.recording].seconds - seat.offset for seat in viewers]
+    points = max(1, int(np.ceil(max(ends) / STEP_S)))
+    shares = np.full((len(viewers), points, len(EMOTIONS)), np.nan, np.float32)
+    empty = []
+    for number, seat in enumerate(viewers):
+        here = _faces(by_name[seat.recording], seat)
+        if not len(here):
+            empty.append(seat.name)
+            continue
+        shares[number] = _course(here, seat.offset, points)
+    if empty:
+        notes.append(f"No readable face was seen of {', '.join(empty[:5])}{' and others' if len(empty) > 5 else ''}.")
+    return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares)
+
+
+def _faces(recording: Recording, seat: Seat) -> pl.DataFrame:
+    import polars as pl
+
+    readable = recording.faces.filter(pl.col("readable"))
+    return faces_of(readable, [Place(seat.name, None, seat.tile)]) if seat.seat else readable
+
+
+def _course(faces: pl.DataFrame, offset: float, points: int) -> NDArray[np.float32]:
+    """Return the mean of each emotion at each point, a moving mean over a second."""
+    at = np.floor((faces["at"].to_numpy() - offset) / STEP_S + 1e-6).astype(np.int64)
+    inside = (at >= 0) & (at < points)
+    values = faces.select(EMOTIONS).to_numpy()[inside]
+    sums = np.zeros((points, len(EMOTIONS) + 1))
+    np.add.at(sums, at[inside], np.column_stack([values, np.ones(len(values))]))
+    window = round(1 / STEP_S)
+    total = np.cumsum(np.vstack([np.zeros((1, sums.shape[1])), sums]), axis=0)
+    first = np.clip(np.arange(points) - window // 2, 0, points)
+    last = np.clip(first + window, 0, points)
+    wide = total[last] - total[first]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(wide[:, :-1] / wide[:, -1:], np.float32)

@@ -1,0 +1,1 @@
+"""What every report is made of: recordings and lists in, intervals and pictures, one page out."""

@@ -1,0 +1,139 @@
+"""Small pictures for the page: a video and a time go in, a JPEG comes out, with the faces hidden if asked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+
+from mien.config import Settings
+from mien.errors import InputError, MienError
+from mien.media.base import Image
+from mien.media.open import open_source
+from mien.media.video import Converter, open_container
+from mien.models import store as model_store
+from mien.reports.base.job import Job
+from mien.reports.base.recordings import Recording
+from mien.vision.blur import hide
+from mien.vision.pipeline import shared_models
+from mien.vision.schedule import Closely
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["hidden", "moments", "to_jpeg"]
+
+SIDE = 480
+"""The longer side of a picture, in pixels."""
+
+NEAR_S = 1.0
+"""Faces that were seen so near in time to a picture are hidden in it, in seconds."""
+
+
+def moments(
+    recording: Recording, times: Sequence[float], settings: Settings, job: Job, *, blur: bool
+) -> dict[float, bytes]:
+    """Return the pictures of a recording at some times, as JPEG; those that cannot be read are left out.
+
+    Args:
+        recording: Of a video that is at hand; without one there are no pictures.
+        times: In seconds of the medium.
+        settings: Whose detector looks for faces to hide.
+        job: Hears how far it is.
+        blur: Hide the faces.
+    """
+    taken: dict[float, bytes] = {}
+    if recording.medium is None or not times:
+        return taken
+    wanted = sorted(set(times))
+    for at, image in job.follow("taking pictures", _frames(str(recording.medium), wanted), len(wanted)):
+        picture = hidden(image, _near(recording.faces, at), settings) if blur else image
+        taken[at] = to_jpeg(picture)
+    return taken
+
+
+def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: Settings) -> Image:
+    """Return a picture without the faces at these places, and without those that the detector finds in it.
+
+    Args:
+        image: BGR, shape (h, w, 3), uint8.
+        boxes: x, y, width, height in pixels.
+        settings: Whose detector looks for faces.
+    """
+    detector, _ = shared_models(model_store.in_use(settings))
+    found = Closely(detector).detect(image).boxes.round().astype(int).tolist()
+    return hide(image, [*boxes, *(tuple(box) for box in found)])
+
+
+def to_jpeg(image: Image, side: int = SIDE) -> bytes:
+    """Return a picture, BGR, as a JPEG whose longer side has at most so many pixels."""
+    scale = side / max(image.shape[:2])
+    if scale < 1:
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    out = io.BytesIO()
+    Pillow.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).save(out, "jpeg", quality=80)
+    return out.getvalue()
+
+
+def _near(faces: pl.DataFrame, at: float) -> list[tuple[int, int, int, int]]:
+    import polars as pl
+
+    near = faces.filter(((pl.col("at") - at).abs() <= NEAR_S) & pl.col("x").is_not_null())
+    return list(near.select("x", "y", "width", "height").iter_rows())
+
+
+def _frames(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
+    """Yield the frame shown at each time; times must grow."""
+    if path == "demo":
+        yield from _by_walking(path, times)
+        return
+    try:
+        container, stream = open_container(path)
+    except (InputError, MienError):
+        return
+    with container:
+        convert = Converter()
+        first = _first(container, stream)
+        for at in times:
+            if (frame := _seek(container, stream, first + at)) is not None:
+                yield at, convert(frame)
+
+
+def _by_walking(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
+    waiting = list(times)
+    with open_source(path) as source:
+        for frame in source:
+            if waiting and (frame.offset_s or 0.0) >= waiting[0] - 1e-3:
+                yield waiting.pop(0), frame.image
+            if not waiting:
+                return
+
+
+def _first(container: Any, stream: Any) -> float:
+    import av
+
+    try:
+        return float(next(container.decode(stream)).time or 0.0)
+    except (StopIteration, av.FFmpegError, ValueError):
+        return 0.0
+
+
+def _seek(container: Any, stream: Any, at: float) -> Any:
+    """Return the frame shown at a time of the stream, or None where nothing can be decoded there."""
+    import av
+
+    found = None
+    try:
+        container.seek(round(at / stream.time_base), stream=stream)
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time > at + 1e-3:
+                return found or frame
+            found = frame
+    except (av.FFmpegError, ValueError):
+        return found
+    return found

@@ -1,0 +1,392 @@
+"""What reports are made of: videos, tables of `mien analyze` or a part of a store go in, `Recording`s come out.
+
+A recording is one row per face, and one with nulls for a frame without, in order of time; the seconds are counted from
+the recording's beginning. Nothing later cares where it came from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mien.charts.svg import clock
+from mien.config import Settings, without_password
+from mien.errors import InputError, MissingExtraError
+from mien.observation import EMOTIONS, Observation, decode
+from mien.reports.base.job import Job
+from mien.reports.base.video_cache import analysed
+from mien.stores.base import open_store
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["READABLE", "TABLES", "Inputs", "Recording", "read_recordings"]
+
+READABLE = 20
+"""Faces whose longer side has fewer pixels are not read: the model abstains there, and so do reports."""
+
+TABLES = (".parquet", ".csv", ".jsonl")
+VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".mxf", ".flv", ".3gp")
+
+NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
+"""A table without these columns cannot be reported on."""
+
+WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
+
+LATEST_S = 1e9
+"""No recording is longer."""
+
+GAP_S = 60.0
+"""From this many seconds without a frame on a recording has a gap."""
+
+CHUNK = 20_000
+"""So many rows are Python objects at a time."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a report is to be made of: files, or a part of a store.
+
+    Attributes:
+        paths: Videos, folders of videos, or tables of `mien analyze` (.parquet, .csv, .jsonl).
+        store: The URL of a store, in place of paths.
+        sources: Which of the store's sources; none named: all.
+        since: From when on, in the store; times are counted from then, or else from the first frame of any source.
+        until: Until when, in the store.
+        fps: Videos are looked at so many times a second.
+        folder: Videos that tables name are looked for in this folder alone; None: where the tables say.
+    """
+
+    paths: tuple[str, ...] = ()
+    store: str | None = None
+    sources: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    fps: float = 5.0
+    folder: Path | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return what was asked for, as the report tells it."""
+        told: dict[str, Any] = {"of": list(self.paths or self.sources), "fps": None if self.store else self.fps}
+        if self.store:
+            told["store"] = without_password(self.store)
+        for name, time in (("since", self.since), ("until", self.until)):
+            told |= {name: time.isoformat()} if time else {}
+        return told
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was seen in one medium.
+
+    Attributes:
+        name: The file's stem, or the source's name.
+        medium: The video, for pictures of it; None where it is not at hand.
+        faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
+            `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
+            `emotion`, one per emotion, `readable` (large enough to be read), `model`.
+        changes: How much the picture changed (`at`, `change`), one row per sampled frame; None: not known.
+        began: When it began, UTC, where that is known.
+        notes: What is to be said of it.
+    """
+
+    name: str
+    medium: Path | None
+    faces: pl.DataFrame
+    changes: pl.DataFrame | None = None
+    began: datetime | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def frames(self) -> int:
+        """How many frames were looked at."""
+        return int(self.faces["frame"].n_unique())
+
+    @property
+    def step_s(self) -> float:
+        """The usual time from one frame to the next, in seconds."""
+        times = self.faces["at"].unique().sort()
+        middle = times.diff().drop_nulls().median() if len(times) > 1 else None
+        return float(middle) if isinstance(middle, int | float) else 0.2
+
+    @property
+    def seconds(self) -> float:
+        """How long it is, in seconds."""
+        last = self.faces["at"].max()
+        return (float(last) if isinstance(last, int | float) else 0.0) + self.step_s
+
+
+def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Recording]:
+    """Return what was seen in each medium, those that cannot be read left out and named in the notes of the others.
+
+    Raises:
+        InputError: Nothing can be read.
+        MissingExtraError: It needs the extra `analyze`.
+        PartialError: The job was stopped.
+    """
+    if find_spec("polars") is None:
+        raise MissingExtraError("a report", "analyze")
+    found: list[Recording] = list(_from_store(inputs, job)) if inputs.store else []
+    failed: list[str] = []
+    for path in () if inputs.store else _files(inputs.paths):
+        try:
+            if Path(path).suffix.lower() in TABLES:
+                found += _from_table(Path(path), inputs.folder, job)
+            else:
+                found.append(_from_video(path, inputs.fps, settings, job))
+        except InputError as error:  # noqa: PERF203
+            failed.append(str(error))
+    if not found:
+        raise InputError(
+            "; ".join(failed) or "nothing to report on: name a video, a table of `mien analyze` or a store"
+        )
+    found[0].notes.extend(f"Left out: {reason}." for reason in failed)
+    for one in found:
+        one.notes.extend((*_shapes(one), *_gaps(one)))
+    return _named_apart(found)
+
+
+def _shapes(one: Recording) -> list[str]:
+    """Return what is to be said where frames have different sizes."""
+    sizes = one.faces.select("frame_width", "frame_height").drop_nulls().unique(maintain_order=True).rows()
+    if len(sizes) < 2:
+        return []
+    named = ", ".join(f"{width} x {height}" for width, height in sizes[:3]) + (", …" if len(sizes) > 3 else "")
+    return [f"{one.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
+
+
+def _gaps(one: Recording) -> list[str]:
+    """Return what is to be said where for long nothing was recorded, at the beginning or between."""
+    times = one.faces["at"].drop_nulls().unique().sort().to_list()
+    gaps = [after - before for before, after in pairwise([0.0, *times]) if after - before >= GAP_S]
+    if not gaps:
+        return []
+    lacking = (
+        f"in {clock(sum(gaps))} of its {clock(one.seconds)} nothing was recorded, for {clock(max(gaps))} at a time"
+    )
+    return [f"{one.name}: {lacking}; length and times count that in, shares do not."]
+
+
+def _files(paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        folder = Path(path)
+        if not folder.is_dir():
+            yield path
+            continue
+        inside = sorted(file for file in folder.iterdir() if file.suffix.lower() in (*VIDEOS, *TABLES))
+        if not inside:
+            raise InputError(f"cannot report on folder '{path}': it holds no video and no table of `mien analyze`")
+        yield from map(str, inside)
+
+
+def _from_video(path: str, fps: float, settings: Settings, job: Job) -> Recording:
+    import polars as pl
+
+    rows, notes, changes, began = _Rows(), [], [], None
+    for seen in analysed(path, settings, fps, job):
+        if isinstance(seen, str):
+            notes.append(f"{seen[0].upper()}{seen[1:]}.")
+            continue
+        rows.add(seen.observation, seen.observation.offset_s or 0.0)
+        changes.append((seen.change_s, seen.change))
+        began = began or (seen.observation.time if path == "demo" else None)
+    changed = pl.DataFrame(changes, schema={"at": pl.Float64, "change": pl.Float64}, orient="row")
+    return Recording(Path(path).stem, Path(path), rows.table(), changed, began, notes)
+
+
+def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
+    where = without_password(str(inputs.store))
+    with closing(open_store(str(inputs.store), read_only=True)) as store:
+        known = [one.source for one in store.sources()]
+        if wrong := [source for source in inputs.sources if source not in known]:
+            raise InputError(
+                f"the store has no source '{wrong[0]}': expected one of {', '.join(known) or 'none, it is empty'}"
+            )
+        collected: dict[str, _Rows] = defaultdict(_Rows)
+        first: datetime | None = inputs.since
+        read = 0
+        pages = store.observations(start=inputs.since, end=inputs.until, sources=inputs.sources or None)
+        for page in pages:
+            for one in page:
+                if one.time is not None:
+                    first = first or one.time
+                    collected[one.source].add(one, (one.time - first).total_seconds())
+            read += len(page)
+            job.tell(f"reading {where}", read)
+    if not collected:
+        raise InputError(f"the store {where} has no raw observations of that period")
+    for source, rows in sorted(collected.items()):
+        yield Recording(source, None, rows.table(), None, first)
+
+
+def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:
+    job.tell(f"reading {path.name}", 0)
+    if not path.exists():
+        raise InputError(f"cannot read '{path}': there is no such file")
+    return _from_lines(path) if path.suffix.lower() == ".jsonl" else _from_columns(path, folder)
+
+
+def _from_lines(path: Path) -> list[Recording]:
+    collected: dict[tuple[str, str], _Rows] = defaultdict(_Rows)
+    wrong = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    one = decode(line)
+                except (ValueError, msgspec.MsgspecError):
+                    wrong += 1
+                    continue
+                if one.offset_s is not None:
+                    collected[one.source, one.session].add(one, one.offset_s)
+    except OSError as error:
+        raise InputError(f"cannot read table '{path}': {(error.strerror or str(error)).lower()}") from error
+    if not collected:
+        raise InputError(f"cannot report on '{path}': it holds no observation of a video")
+    several = len({session for _, session in collected}) > len({source for source, _ in collected})
+    found = [
+        Recording(f"{source}-{number}" if several else source, None, rows.table())
+        for number, ((source, _), rows) in enumerate(collected.items(), 1)
+    ]
+    if wrong:
+        found[0].notes.append(f"{wrong:,} lines of '{path.name}' are no observations and were left out.")
+    return found
+
+
+def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
+    import polars as pl
+
+    try:
+        csv = path.suffix.lower() == ".csv"
+        table = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True) if csv else pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"cannot read table '{path}': {str(error).splitlines()[0]}") from error
+    if missing := [name for name in NEEDED if name not in table.columns]:
+        raise InputError(f"cannot report on '{path}': a table of `mien analyze` was expected, it lacks {missing[0]}")
+    if table["offset_s"].null_count() == len(table):
+        raise InputError(f"cannot report on '{path}': it holds photos, which have no time; a video was expected")
+    for name, kind in (
+        ("file", ""),
+        ("source", path.stem),
+        ("session", ""),
+        ("seq", None),
+        ("time", None),
+        ("model", ""),
+    ):
+        table = table if name in table.columns else table.with_columns(pl.lit(kind).alias(name))
+    for name in ("frame_width", "frame_height", "confidence"):
+        table = table if name in table.columns else table.with_columns(pl.lit(None, pl.Int64).alias(name))
+    found = []
+    try:
+        table = table.with_columns(pl.col("file", "source", "session", "model").cast(pl.String).fill_null(""))
+        timed = table.filter(pl.col("offset_s").cast(pl.Float64).is_between(0, LATEST_S))
+        for (file, source), part in timed.group_by(["file", "source"], maintain_order=True):
+            found.append(_of_part(path, folder, str(file), str(source), part))
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"cannot report on '{path}': {str(error).splitlines()[0]}") from error
+    if not found:
+        raise InputError(f"cannot report on '{path}': none of its rows has an offset_s, in seconds from 0 on")
+    if wrong := len(table) - len(timed):
+        found[0].notes.append(
+            f"{wrong:,} rows of '{path.name}' have no time that a video could have and were left out."
+        )
+    return found
+
+
+def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.DataFrame) -> Recording:
+    import polars as pl
+
+    notes: list[str] = []
+    at = pl.col("offset_s")
+    if part["session"].n_unique() > 1 and not part["time"].null_count():
+        at = (pl.col("time").cast(pl.Datetime("us", "UTC")) - part["time"].min()).dt.total_microseconds() / 1e6
+        notes.append(f"{source or path.stem}: its sessions were put together by their times.")
+    faces = part.select(
+        pl.struct("session", pl.col("seq").fill_null(0), "offset_s").rank("dense").cast(pl.Int64).alias("frame") - 1,
+        at.cast(pl.Float64).alias("at"),
+        *(pl.col(name) for name in ("session", "model")),
+        *(
+            pl.col(name).cast(pl.Int64)
+            for name in ("track", "x", "y", "width", "height", "frame_width", "frame_height")
+        ),
+        pl.col("confidence").cast(pl.Float64),
+        pl.col("emotion").cast(pl.String),
+        *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in EMOTIONS),
+    )
+    places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
+    medium = next((there for there in places if file and there.is_file()), None)
+    return Recording(source or path.stem, medium, _finished(faces), None, None, notes)
+
+
+def _named_apart(found: list[Recording]) -> list[Recording]:
+    """Return the recordings, those of one name numbered."""
+    seen: dict[str, int] = defaultdict(int)
+    apart = []
+    for one in found:
+        seen[one.name] += 1
+        number = seen[one.name]
+        apart.append(one if number == 1 else _renamed(one, f"{one.name}-{number}"))
+    return apart
+
+
+def _renamed(one: Recording, name: str) -> Recording:
+    return Recording(name, one.medium, one.faces, one.changes, one.began, one.notes)
+
+
+class _Rows:
+    """Collects observations as rows, few of them as Python objects at a time."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._parts: list[Any] = []
+        self._frame = 0
+
+    def add(self, one: Observation, at: float) -> None:
+        of = (self._frame, at, one.session, one.model)
+        size = (one.width, one.height)
+        for face in one.faces:
+            shares = msgspec.structs.astuple(face.probabilities)
+            self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares))
+        if not one.faces:
+            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS))))
+        self._frame += 1
+        if len(self._rows) >= CHUNK:
+            self._pack()
+
+    def _pack(self) -> None:
+        import polars as pl
+
+        schema: dict[str, Any] = {"frame": pl.Int64, "at": pl.Float64, "session": pl.String, "model": pl.String}
+        schema |= dict.fromkeys(WHOLE, pl.Int64)
+        schema |= {"confidence": pl.Float64, "emotion": pl.String, **{str(one): pl.Float64 for one in EMOTIONS}}
+        self._parts.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
+        self._rows = []
+
+    def table(self) -> pl.DataFrame:
+        import polars as pl
+
+        self._pack()
+        return _finished(pl.concat(self._parts))
+
+
+def _finished(faces: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows in order of time, each face marked as readable or not."""
+    import polars as pl
+
+    side = pl.max_horizontal("width", "height")
+    return faces.sort("at", "frame", maintain_order=True).with_columns(
+        pl.when(pl.col("track").is_not_null() | pl.col("x").is_not_null())
+        .then((side >= READABLE) & pl.col("happy").is_not_null())
+        .otherwise(None)
+        .alias("readable"),
+        *(pl.col(emotion).clip(0, 1) for emotion in EMOTIONS),
+    )

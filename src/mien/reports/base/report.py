@@ -1,0 +1,98 @@
+"""A whole report: what its page shows, and the data behind it.
+
+A `Report` goes in; one HTML page, one JSON file of all figures, and one table a file come out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mien.errors import InputError, MienError
+from mien.reports.base.page import page
+from mien.reports.base.parts import Content
+from mien.version import __version__
+
+__all__ = ["DataKind", "Report"]
+
+DataKind = Literal["parquet", "csv"]
+
+
+@dataclass
+class Report(Content):
+    """A whole report: its page, and what is written beside it.
+
+    Attributes:
+        files: What else is written beside the page: ending of the name, content.
+        asked: What was asked for: the request.
+        read: The files that it was made of, which are never written over.
+    """
+
+    files: dict[str, str | bytes] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
+    read: list[Path] = field(default_factory=list)
+
+    def html(self) -> str:
+        """Return the page, which needs no other file."""
+        return page(self)
+
+    def figures(self) -> dict[str, Any]:
+        """Return all figures but the tables' rows, as they stand in the JSON file."""
+        return {
+            "report": self.kind,
+            "title": self.title,
+            "lead": self.lead,
+            "mien": __version__,
+            "made": self.made.isoformat(timespec="seconds"),
+            "asked": self.asked,
+            "facts": [_plain(vars(fact)) for fact in self.facts],
+            "notes": self.notes,
+            "notices": self.notices,
+            "definitions": dict(self.definitions),
+            "tables": {one.name: {"rows": len(one.table), "columns": one.columns} for one in self.data},
+        }
+
+    def write(self, path: Path, data: DataKind = "parquet") -> list[Path]:
+        """Write the page and, beside it, the figures and the tables; return the files.
+
+        Args:
+            path: The page: a name that ends in .html.
+            data: What the tables are written as.
+
+        Raises:
+            InputError: The name is another, its folder is not there, or a file is one that the report was made of.
+            MienError: The disk is full or fails.
+        """
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise InputError(f"cannot write '{path}': the name of a report must end in .html")
+        contents: dict[Path, str | bytes] = {
+            path: self.html(),
+            path.with_suffix(".json"): json.dumps(self.figures(), indent=1, ensure_ascii=False) + "\n",
+        }
+        contents |= {path.with_name(f"{path.stem}{ending}"): content for ending, content in self.files.items()}
+        tables = {path.with_name(f"{path.stem}.{one.name}.{data}"): one.table for one in self.data}
+        for file in (*contents, *tables):
+            if any(file.exists() and one.exists() and file.samefile(one) for one in self.read):
+                raise InputError(f"cannot write '{file}': the report is made of it; name the page differently")
+        written: list[Path] = []
+        try:
+            for file, content in contents.items():
+                part = file.with_name(f".{file.name}.part")
+                part.write_bytes(content.encode() if isinstance(content, str) else content)
+                part.replace(file)
+                written.append(file)
+            for file, table in tables.items():
+                table.write_csv(file) if data == "csv" else table.write_parquet(file)
+                written.append(file)
+        except OSError as error:
+            kind = InputError if not written else MienError
+            raise kind(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from error
+        return written
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as JSON has them: no NaN."""
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}

@@ -1,0 +1,248 @@
+"""Analysing videos for reports: a file goes in, its observations and how much each frame differs from the one before.
+
+Each observation is on disk as soon as it is made, in a file named after the video's content, the model and the
+settings. So a video is analysed once for any number of reports, and interrupted work goes on where it ended. Pictures
+are not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import Settings, without_password
+from mien.errors import InputError, MienError
+from mien.media.base import Frame, Source, Wrapper
+from mien.media.open import open_source
+from mien.media.selection import selected
+from mien.models import store as model_store
+from mien.observation import Observation
+from mien.reports.base.job import Job
+from mien.vision.pipeline import Pipeline, shared_models
+
+__all__ = ["Seen", "analysed", "content_key"]
+
+KEPT_BYTES = 2 << 30
+"""So much of what was analysed is kept, the newest."""
+
+EDGE = 1 << 20
+"""So many bytes at the beginning, in the middle and at the end of a file, with its size, tell it from others."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one sampled frame showed.
+
+    Attributes:
+        observation: The record.
+        change: The largest difference between two frames in a row since the sampled frame before, 0 to 255.
+        change_s: When that was, in seconds of the medium.
+    """
+
+    observation: Observation
+    change: float
+    change_s: float
+
+
+class _End(msgspec.Struct):
+    """The last line: the video was read to its end.
+
+    Attributes:
+        problem: One line where it could be read in part only.
+    """
+
+    problem: str | None
+
+
+_encode = msgspec.json.Encoder().encode
+_line = msgspec.json.Decoder(tuple[Observation, float, float])
+_end = msgspec.json.Decoder(_End)
+
+
+def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Seen | str]:
+    """Yield what the frames of a video show, and at the end, as text, what of it could not be read.
+
+    Args:
+        path: A video, or `demo`.
+        settings: The effective settings.
+        fps: Look at so many frames of a second.
+        job: Hears how far it is.
+
+    Raises:
+        InputError: It is no video, or it is live.
+        PartialError: The job was stopped.
+    """
+    source, shown = open_source(path), without_password(path)
+    with source:
+        if source.live:
+            raise InputError(f"cannot report on '{shown}': it is live and has no end; report on a store that it fills")
+        if "://" in path:
+            raise InputError(f"cannot report on '{shown}': a file was expected; download it first")
+        kept = _Kept(path, settings, fps)
+        last = -math.inf
+        for line in kept.read():
+            if isinstance(line, Seen):
+                last = line.observation.offset_s or 0.0
+                yield line
+            elif line.problem:
+                yield line.problem
+        if not kept.complete:
+            yield from _analyse(source, path, settings, fps, last, kept, job)
+
+
+def _analyse(
+    source: Source, path: str, settings: Settings, fps: float, last: float, kept: _Kept, job: Job
+) -> Iterator[Seen | str]:
+    """Analyse what comes after a time, and keep it."""
+    vision = model_store.in_use(settings)
+    models = shared_models(vision)
+    pipeline = Pipeline(*models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s)
+    source.skip_to(max(0.0, last))
+    metered = _Metered(source)
+    chosen = selected(metered, fps=fps)
+    step = f"analysing {Path(path).name}"
+    with kept:
+        for frame in chosen:
+            job.tell(step, frame.index, source.expected)
+            if frame.offset_s is None:
+                raise InputError(f"cannot report on '{path}': it is a photo; a video was expected")
+            change, at = metered.take()
+            if frame.offset_s <= last:
+                continue
+            seen = Seen(pipeline.observe(frame), round(change, 2), round(at, 6))
+            kept.add(seen)
+            yield seen
+        kept.end(chosen.problem)
+    if chosen.problem:
+        yield chosen.problem
+
+
+class _Metered(Wrapper):
+    """Hands on frames and measures how much each differs from the one before."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._before: NDArray[np.float32] | None = None
+        self._most, self._at = 0.0, 0.0
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames():
+            step = max(1, max(frame.image.shape[:2]) // 160)
+            few = np.ascontiguousarray(frame.image[::step, ::step])
+            now = cv2.resize(cv2.cvtColor(few, cv2.COLOR_BGR2HSV), (40, 24), interpolation=cv2.INTER_AREA).astype(
+                np.float32
+            )
+            if self._before is not None:
+                change = float(np.abs(now - self._before).mean())
+                if change >= self._most:
+                    self._most, self._at = change, frame.offset_s or 0.0
+            self._before = now
+            yield frame
+
+    def take(self) -> tuple[float, float]:
+        """Return the largest change since it was last asked, and when that was."""
+        taken = self._most, self._at
+        self._most = 0.0
+        return taken
+
+
+class _Kept:
+    """The file that holds what was analysed of a video."""
+
+    def __init__(self, path: str, settings: Settings, fps: float) -> None:
+        folder = settings.ensure_home() / "reports"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _, classifier = shared_models(model_store.in_use(settings))
+        how = f"{VERSION} {classifier.model_id} {settings.vision!r} {fps}"
+        key = hashlib.sha256(f"{content_key(path)} {how}".encode()).hexdigest()[:32]
+        self.path = folder / f"{key}.jsonl"
+        self.complete = False
+        self._file: Any = None
+
+    def read(self) -> Iterator[Seen | _End]:
+        """Yield what is there, and cut off what was written in part.
+
+        Where two processes have written what they saw of the same video, each frame counts once.
+        """
+        if not self.path.exists():
+            return
+        good, last, broken = 0, -math.inf, False
+        with self.path.open("rb") as file:
+            for line in file:
+                try:
+                    if not line.endswith(b"\n"):
+                        raise ValueError("it was written in part")
+                    if line.startswith(b"{"):
+                        end = _end.decode(line)
+                        self.complete = True
+                        yield end
+                        break
+                    seen = Seen(*_line.decode(line))
+                except (msgspec.MsgspecError, ValueError):
+                    broken = True
+                    break
+                good += len(line)
+                if (at := seen.observation.offset_s or 0.0) > last:
+                    last = at
+                    yield seen
+        if broken:
+            os.truncate(self.path, good)
+        os.utime(self.path)
+
+    def add(self, seen: Seen) -> None:
+        self._write(_encode((seen.observation, seen.change, seen.change_s)))
+
+    def end(self, problem: str | None) -> None:
+        self._write(_encode(_End(problem)))
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._file.write(line + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise MienError(f"cannot keep what was analysed in '{self.path}': {error.strerror}") from error
+
+    def __enter__(self) -> None:
+        _make_room(self.path.parent)
+        self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def content_key(path: str) -> str:
+    """Return what tells a file from others: a digest of its size and of parts of its bytes."""
+    if path == "demo":
+        return "demo"
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+        digest = hashlib.sha256(str(size).encode())
+        with file.open("rb") as content:
+            for start in (0, size // 2, max(0, size - EDGE)):
+                content.seek(start)
+                digest.update(content.read(EDGE))
+    except OSError as error:
+        raise InputError(f"cannot read '{path}': {(error.strerror or str(error)).lower()}") from error
+    return digest.hexdigest()
+
+
+def _make_room(folder: Path) -> None:
+    files = sorted(folder.glob("*.jsonl"), key=lambda file: file.stat().st_mtime, reverse=True)
+    total = 0
+    for file in files:
+        total += file.stat().st_size
+        if total > KEPT_BYTES:
+            file.unlink(missing_ok=True)

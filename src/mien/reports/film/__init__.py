@@ -1,0 +1,1 @@
+"""How happy is a film, on the faces of its actors?"""

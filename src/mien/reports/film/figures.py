@@ -1,0 +1,174 @@
+"""The figures of a film: a recording goes in; its score, curve, key moments and people come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.media.shots import cuts
+from mien.observation import EMOTIONS, Emotion
+from mien.reports.base.bootstrap import Estimates, estimate
+from mien.reports.base.curve import curve
+from mien.reports.base.people import people
+from mien.reports.base.recordings import Recording
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["CLEAR", "ENOUGH_FACES", "KINDS", "Film", "Moment", "look_at"]
+
+ENOUGH_FACES = 20
+"""Of fewer readable faces no score is told."""
+
+STRETCHES = 16
+"""A film is cut into about so many stretches for the bootstrap, each 5 to 30 seconds."""
+
+CLEAR = 0.25
+"""A moment is one of an emotion where that has at least this mean probability over a second."""
+
+KINDS: dict[Emotion, str] = {"happy": "happiest", "sad": "saddest", "surprise": "most startled"}
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A second that stands out.
+
+    Attributes:
+        emotion: By which emotion.
+        rank: 1 for the strongest.
+        at: When its clearest frame is shown, in seconds.
+        value: The mean probability of the emotion over that second's readable faces.
+    """
+
+    emotion: Emotion
+    rank: int
+    at: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a film showed.
+
+    Attributes:
+        recording: Where it comes from.
+        faces: Its rows, with `scene` and `person`.
+        cuts: When scenes begin, but for the first, in seconds.
+        score: 100 x the mean probability of happy over the readable faces, with its interval; None: too few faces.
+        stretches: Sum of happy and number of readable faces of each stretch, shape (n, 2).
+        stretch_s: How long these are, in seconds.
+        curve: One row per bin of the running time.
+        people: One row per person of a scene.
+        moments: The key moments.
+        on_screen: The share of the frames with a face.
+        readable: How many faces were large enough to be read.
+        small: How many were not.
+    """
+
+    recording: Recording
+    faces: pl.DataFrame
+    cuts: Array | None
+    score: Estimates | None
+    stretches: Array
+    stretch_s: float
+    curve: pl.DataFrame
+    people: pl.DataFrame
+    moments: list[Moment]
+    on_screen: float
+    readable: int
+    small: int
+
+
+def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) -> Film:
+    """Return what a film showed.
+
+    Args:
+        recording: The film.
+        count: So many key moments of each kind.
+        anonymous: Blank what fewer than so many people stand behind.
+    """
+    import polars as pl
+
+    changes = recording.changes
+    starts = None if changes is None else cuts(changes["at"].to_numpy(), changes["change"].to_numpy())
+    faces = people(recording.faces, np.array([]) if starts is None else starts)
+    read = faces.filter(pl.col("readable"))
+    length = float(np.clip(recording.seconds / STRETCHES, 5, 30))
+    stretches = (
+        read.group_by((pl.col("at") / length).floor().alias("stretch"))
+        .agg(pl.col("happy").sum(), pl.len())
+        .sort("stretch")
+        .select("happy", "len")
+        .to_numpy()
+        .astype(np.float64)
+        .reshape(-1, 2)
+    )
+    # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
+    behind = max(read.group_by("scene").agg(pl.col("person").n_unique())["person"].to_list(), default=0)
+    told = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
+    with_face = faces.filter(pl.col("x").is_not_null())
+    return Film(
+        recording,
+        faces,
+        starts,
+        estimate(100 * stretches[:, :1], stretches[:, 1:]) if told else None,
+        stretches,
+        length,
+        curve(faces, recording.seconds, anonymous),
+        _people(read, recording.step_s),
+        _moments(faces, count),
+        with_face["frame"].n_unique() / max(1, recording.frames),
+        len(read),
+        len(with_face) - len(read),
+    )
+
+
+def _people(read: pl.DataFrame, step_s: float) -> pl.DataFrame:
+    import polars as pl
+
+    return (
+        read.group_by("scene", "person")
+        .agg(
+            pl.col("at").min().alias("first"),
+            pl.col("at").max().alias("last"),
+            (pl.len() * step_s).round(3).alias("seconds"),
+            pl.len().alias("faces"),
+            *(pl.col(one).mean() for one in EMOTIONS),
+        )
+        .sort(["seconds", "scene", "person"], descending=[True, False, False])
+    )
+
+
+def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
+    """Return the seconds of the highest mean probabilities, at least five seconds apart."""
+    import polars as pl
+
+    read = pl.col("readable").fill_null(value=False)
+    seconds = (
+        faces.group_by(pl.col("at").floor().alias("second"))
+        .agg(
+            pl.col("frame").n_unique().alias("frames"),
+            pl.col("frame").filter(read).n_unique().alias("seen"),
+            *(pl.col(one).filter(read).mean() for one in KINDS),
+        )
+        .filter((pl.col("seen") > 0) & (2 * pl.col("seen") >= pl.col("frames")))
+        .sort("second")
+    )
+    found: list[Moment] = []
+    for emotion in KINDS:
+        taken: list[float] = []
+        for row in seconds.sort([emotion, "second"], descending=[True, False]).iter_rows(named=True):
+            if len(taken) >= count or row[emotion] < CLEAR:
+                break
+            if any(abs(row["second"] - other) < 5 for other in taken):
+                continue
+            taken.append(row["second"])
+            inside = faces.filter(read & (pl.col("at").floor() == row["second"]))
+            frames = inside.group_by("at").agg(pl.col(emotion).mean()).sort([emotion, "at"], descending=[True, False])
+            found.append(Moment(emotion, len(taken), float(frames["at"][0]), float(row[emotion])))
+    return found

@@ -1,0 +1,345 @@
+"""The wording and layout of the film report: what films showed goes in, a `Report` comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.charts.palette import COLOURS
+from mien.charts.svg import SHOWN, Mark, clock, intervals, legend, stacked
+from mien.observation import EMOTIONS
+from mien.reports.base.bootstrap import MIN_UNITS, Estimates
+from mien.reports.base.curve import bin_length
+from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table
+from mien.reports.base.recordings import READABLE
+from mien.reports.base.report import Report
+from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
+
+__all__ = ["COLUMNS", "film_report"]
+
+SHOWN_PEOPLE = 12
+SIGNS = {"happy": "H", "sad": "S", "surprise": "!"}
+
+SHARES: dict[str, str] = {one: f"probability of {one}, 0 to 1" for one in EMOTIONS}
+COLUMNS: dict[str, dict[str, str]] = {
+    "faces": {
+        "film": "the film",
+        "frame": "the number of the frame that was looked at, from 0",
+        "at": "when it is shown, in seconds",
+        "scene": "the scene, from 1; all of it is 1 where no cuts are known",
+        "person": "the person, from 1 within the scene; empty where the frame shows no face",
+        "x": "left edge of the face's box, in pixels of the frame",
+        "y": "top edge",
+        "width": "width of the box",
+        "height": "height of the box",
+        "frame_width": "width of the frame",
+        "frame_height": "height of the frame",
+        "readable": f"whether the box's longer side has at least {READABLE} pixels; only such faces count",
+        "emotion": "the emotion named; empty where the model should not say",
+        **SHARES,
+    },
+    "curve": {
+        "film": "the film",
+        "start": "where the bin begins, in seconds; it ends where the next begins",
+        "frames": "frames looked at in it",
+        "faces": "faces in these",
+        "readable": "faces of these that are large enough to be read",
+        **{one: f"mean probability of {one} over the readable faces" for one in EMOTIONS},
+    },
+    "people": {
+        "film": "the film",
+        "scene": "the scene, from 1",
+        "person": "the person, from 1 within the scene",
+        "first": "when first seen, in seconds",
+        "last": "when last seen",
+        "seconds": "time on screen: readable faces times the time between frames",
+        "faces": "readable faces",
+        **{one: f"mean probability of {one} over these" for one in EMOTIONS},
+    },
+    "moments": {
+        "film": "the film",
+        "emotion": "by which emotion the moment stands out",
+        "rank": "1 for the strongest",
+        "at": "the frame of that second with the highest mean, in seconds",
+        "value": "mean probability of the emotion over the readable faces of that second",
+    },
+}
+
+
+def film_report(
+    films: Sequence[Film],
+    shots: Sequence[dict[float, bytes]],
+    pairs: Sequence[tuple[Film, Film, Estimates]],
+    asked: dict[str, Any],
+    anonymous: int | None,
+) -> Report:
+    """Return the report on films.
+
+    Args:
+        films: What they showed.
+        shots: Of each, the pictures of its key moments by their times.
+        pairs: Two films, and by how much the score of the first exceeds that of the second.
+        asked: The request.
+        anonymous: Nothing is shown that fewer than so many people stand behind.
+    """
+    several = len(films) > 1
+    sections = [_comparison(films, pairs)] if several else []
+    for film, shot in zip(films, shots, strict=True):
+        sections += _sections(film, shot, anonymous, f"{film.recording.name}: " if several else "")
+    title = "How happy are these films?" if several else f"How happy is {films[0].recording.name}?"
+    return Report(
+        kind="film",
+        title=title,
+        lead=_lead(films, pairs),
+        facts=[fact for film in films for fact in _facts(film, several=several)],
+        sections=sections,
+        notes=[note for film in films for note in _notes(film)],
+        definitions=_definitions(films),
+        data=_data(films, anonymous),
+        asked=asked | {"anonymous": anonymous},
+    )
+
+
+def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) -> str:
+    if len(films) == 1:
+        film = films[0]
+        if film.score is None:
+            return (
+                f"Nobody can say: {film.readable:,} faces of {film.recording.name} are large enough to be read, "
+                f"too few for a score."
+            )
+        return (
+            f"{_number(film)} out of 100: so much, on the average, did the faces in {film.recording.name} look happy. "
+            f"Faces are on screen in {100 * film.on_screen:.0f} % of its {clock(film.recording.seconds)}."
+        )
+    told = sorted((one for one in films if one.score), key=lambda one: -_value(one))
+    if not told:
+        return "Nobody can say: none of them shows enough faces that are large enough to be read."
+    first = f"The happiest faces are in {told[0].recording.name}: {_number(told[0])} out of 100."
+    close = [
+        (one if two is told[0] else two).recording.name
+        for one, two, difference in pairs
+        if told[0] in (one, two) and not difference.low[0] * difference.high[0] > 0
+    ]
+    return f"{first} But chance alone may explain its lead over {' and '.join(close)}." if close else first
+
+
+def _facts(film: Film, *, several: bool) -> list[Fact]:
+    name = f"{film.recording.name}: happiness" if several else "Happiness"
+    if film.score is None:
+        why = f"{film.readable:,} readable, at least {ENOUGH_FACES} needed"
+        if film.readable >= ENOUGH_FACES:
+            why = "fewer people than --anonymous asks for"
+        return [Fact(name, "cannot be told", why)]
+    low, high = float(film.score.low[0]), float(film.score.high[0])
+    sure = math.isfinite(low)
+    detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}" if sure else "too short for an interval"
+    score = Fact(name, f"{_number(film)} of 100", detail, _value(film), low if sure else None, high if sure else None)
+    if several:
+        return [score]
+    scenes = "unknown" if film.cuts is None else f"{len(film.cuts) + 1:,}"
+    return [
+        score,
+        Fact(
+            "Frames with a face",
+            f"{100 * film.on_screen:.0f} %",
+            f"of {film.recording.frames:,} looked at",
+            film.on_screen,
+        ),
+        Fact("Faces read", f"{film.readable:,}", f"{film.small:,} too small", film.readable),
+        Fact("Length", clock(film.recording.seconds), f"scenes: {scenes}", film.recording.seconds),
+    ]
+
+
+def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) -> Section:
+    rows = [
+        (one.recording.name, _value(one), float(one.score.low[0]), float(one.score.high[0]), COLOURS["happy"])
+        for one in sorted((film for film in films if film.score), key=lambda film: -_value(film))
+        if one.score
+    ]
+    parts: list[Part] = [Chart(intervals(rows, ""), "Happiness of each film, 0 to 100, with its 95 % interval.")]
+    differences = [
+        (
+            f"{one.recording.name} and {two.recording.name}",
+            f"{difference.value[0]:+.1f}",
+            _range(float(difference.low[0]), float(difference.high[0])),
+        )
+        for one, two, difference in pairs
+    ]
+    if differences:
+        parts.append(
+            Table(
+                ("films", "#difference", "#95 % interval"),
+                differences,
+                "By how much the first film's score exceeds the second's. Each interval stands for itself: of many, "
+                "some leave out 0 by chance.",
+            )
+        )
+    without = ", ".join(one.recording.name for one in films if one.score is None)
+    if without:
+        parts.append(f"Too few readable faces for a score: {without}.")
+    return Section("The films compared", parts)
+
+
+def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, before: str) -> list[Section]:
+    curve, width = film.curve, bin_length(film.recording.seconds)
+    shares = curve.select(EMOTIONS).to_numpy().astype(np.float64)
+    marks = [
+        Mark(
+            one.at, f"{SIGNS[one.emotion]}{one.rank}", f"{clock(one.at)}: {KINDS[one.emotion]}, {100 * one.value:.0f} %"
+        )
+        for one in film.moments
+    ]
+    drawn = stacked(
+        curve["start"].to_numpy() + width / 2,
+        shares / shares.sum(1, keepdims=True),
+        film.recording.seconds,
+        cuts=[] if film.cuts is None else film.cuts.tolist(),
+        marks=[] if anonymous else marks,
+    )
+    about = (
+        f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank where there is none."
+    )
+    ticks = " The ticks at the foot are scene cuts." if film.cuts is not None and len(film.cuts) else ""
+    found = [Section(f"{before}The curve", [Chart(legend() + drawn, about + ticks)])]
+    if anonymous:
+        return found
+    if film.moments:
+        found.append(Section(f"{before}Key moments", [_moments(film, shots)]))
+    if len(film.people):
+        found.append(Section(f"{before}Who is on screen", [_people(film)]))
+    return found
+
+
+def _sign(moment: Moment) -> str:
+    return f"{SIGNS[moment.emotion]}{moment.rank}"
+
+
+def _moments(film: Film, shots: dict[float, bytes]) -> Part:
+    caption = f"Seconds whose mean probability is highest, at least {100 * CLEAR:.0f} %, five seconds or more apart."
+    if not shots:
+        rows = [
+            (
+                f"{SIGNS[one.emotion]}{one.rank}",
+                KINDS[one.emotion],
+                clock(one.at, fine=True),
+                f"{100 * one.value:.0f} %",
+            )
+            for one in film.moments
+        ]
+        return Table(("", "moment", "#time", "#probability"), rows, caption)
+    pictures = [
+        Picture(
+            shots[one.at],
+            f"{_sign(one)} · {clock(one.at)} · {KINDS[one.emotion]}",
+            f"{one.emotion} {100 * one.value:.0f} %",
+        )
+        for one in film.moments
+        if one.at in shots
+    ]
+    return Pictures(pictures, caption)
+
+
+def _people(film: Film) -> Table:
+    rows: list[tuple[str | Shares, ...]] = []
+    for row in film.people.head(SHOWN_PEOPLE).iter_rows(named=True):
+        parts = tuple((one, COLOURS[one], row[one]) for one in SHOWN)
+        rows.append(
+            (
+                f"scene {row['scene']}, person {row['person']}",
+                clock(row["first"]),
+                f"{row['seconds']:.1f} s",
+                Shares(parts),
+                f"{100 * row['happy']:.0f}",
+            )
+        )
+    hidden = len(film.people) - len(rows)
+    more = f" {hidden:,} more are in the table beside this page." if hidden > 0 else ""
+    return Table(
+        ("who", "#from", "#on screen", "emotions", "#happiness"),
+        rows,
+        "A person is known within one scene only: who comes back after a cut is someone new." + more,
+    )
+
+
+def _notes(film: Film) -> list[str]:
+    name = film.recording.name
+    notes = list(film.recording.notes)
+    if film.cuts is None:
+        notes.append(f"{name}: a table or a store does not tell scene cuts; all of it is taken for one scene.")
+    if film.recording.medium is None:
+        notes.append(f"{name}: the video itself is not at hand, so there are no pictures of its key moments.")
+    if film.small > film.readable:
+        notes.append(
+            f"{name}: {film.small:,} of {film.small + film.readable:,} faces are smaller than {READABLE} pixels; the "
+            "score is that of the others alone."
+        )
+    if film.score is not None and not np.isfinite(film.score.low[0]):
+        notes.append(
+            f"{name}: only {len(film.stretches)} stretches of {film.stretch_s:.0f} s show readable faces; an interval "
+            f"needs {MIN_UNITS}."
+        )
+    return notes
+
+
+def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
+    lengths = sorted({round(film.stretch_s, 1) for film in films})
+    told = " or ".join(f"{length:g}" for length in lengths)
+    return [
+        (
+            "Happiness",
+            (
+                "100 x the mean of `happy` over all rows of the table `faces` whose `readable` is true. 0: no face "
+                "looked happy; 100: all did, beyond doubt."
+            ),
+        ),
+        (
+            "95 % interval",
+            (
+                "Of the score, if the film had other stretches like its own: the film is cut into stretches of "
+                f"{told} s, which are drawn with replacement 4,000 times (studentized bootstrap of the ratio of "
+                "sums). It says nothing of the model's own errors."
+            ),
+        ),
+        ("Frames with a face", "Share of the frames looked at that show at least one face, readable or not."),
+        ("Readable", f"A face whose box's longer side has at least {READABLE} pixels."),
+        ("Scene cut", "A jump in the picture that is three times as large as what is around it; fades are not found."),
+    ]
+
+
+def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
+    import polars as pl
+
+    def together(name: str, parts: list[Any]) -> Data:
+        named = [
+            part.with_columns(pl.lit(film.recording.name).alias("film")).select(*COLUMNS[name])
+            for film, part in zip(films, parts, strict=True)
+        ]
+        return Data(name, pl.concat(named), COLUMNS[name])
+
+    curve = together("curve", [film.curve for film in films])
+    if anonymous:
+        return [curve]
+    kinds = {"emotion": pl.String, "rank": pl.Int64, "at": pl.Float64, "value": pl.Float64}
+    moments = [pl.DataFrame([vars(one) for one in film.moments], schema=kinds) for film in films]
+    return [
+        together("faces", [film.faces for film in films]),
+        curve,
+        together("people", [film.people for film in films]),
+        together("moments", moments),
+    ]
+
+
+def _value(film: Film) -> float:
+    return float(film.score.value[0]) if film.score is not None else -1.0
+
+
+def _number(film: Film) -> str:
+    return f"{_value(film):.0f}"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:+.1f} to {high:+.1f}" if math.isfinite(low) else "too short"

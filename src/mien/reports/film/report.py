@@ -1,0 +1,80 @@
+"""The film report: how happy is this film? Videos go in; one page with a score, its curve and key moments comes out."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import Settings, checked
+from mien.errors import UsageError
+from mien.reports.base.bootstrap import compare
+from mien.reports.base.job import Job
+from mien.reports.base.pictures import moments as pictures_of
+from mien.reports.base.recordings import Inputs, read_recordings
+from mien.reports.base.report import Report
+from mien.reports.film.figures import Film, look_at
+from mien.reports.film.page import film_report
+
+__all__ = ["FilmRequest", "report_film"]
+
+
+@dataclass(frozen=True)
+class FilmRequest:
+    """What is asked of a film.
+
+    Attributes:
+        inputs: The films.
+        moments: So many key moments of each kind.
+        blur: Hide the faces in pictures.
+        anonymous: Show no person and no picture, and nothing that fewer than so many people stand behind; None: all.
+    """
+
+    inputs: Inputs
+    moments: int = 3
+    blur: bool = False
+    anonymous: int | None = None
+
+
+def report_film(request: FilmRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
+    """Return the report on one or several films.
+
+    Args:
+        request: What is asked.
+        settings: The effective settings; None: the defaults.
+        job: Hears how far the work is, and can end it.
+
+    Raises:
+        InputError: Nothing can be read.
+        UsageError: A number is out of range.
+        PartialError: The job was stopped.
+        MissingExtraError: It needs the extra `analyze`.
+    """
+    settings, job = settings or checked({}, "the arguments"), job or Job()
+    if not 0 <= request.moments <= 20:
+        raise UsageError(f"cannot show {request.moments} moments of each kind: expected 0 to 20")
+    if request.anonymous is not None and request.anonymous < 2:
+        raise UsageError(f"--anonymous {request.anonymous} hides nobody: expected 2 or more")
+    films = [look_at(one, request.moments, request.anonymous) for one in read_recordings(request.inputs, settings, job)]
+    shots = [
+        {}
+        if request.anonymous
+        else pictures_of(film.recording, [one.at for one in film.moments], settings, job, blur=request.blur)
+        for film in films
+    ]
+    pairs = [
+        (one, two, compare(*_columns(one), *_columns(two)))
+        for one, two in itertools.combinations(films, 2)
+        if one.score is not None and two.score is not None
+    ]
+    job.tell("writing the page", 1, 1)
+    report = film_report(films, shots, pairs, request.inputs.asked(), request.anonymous)
+    report.read = [Path(one) for one in request.inputs.paths]
+    return report
+
+
+def _columns(film: Film) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return 100 * film.stretches[:, :1], film.stretches[:, 1:]

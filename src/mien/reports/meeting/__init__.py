@@ -1,0 +1,1 @@
+"""What showed on the faces in a meeting while somebody spoke?"""

@@ -1,0 +1,243 @@
+"""The figures of a meeting: a recording and its transcript go in; what faces showed during each utterance comes out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.observation import EMOTIONS, Emotion
+from mien.reports.base.bootstrap import Estimates, estimate
+from mien.reports.base.places import Place, faces_of
+from mien.reports.base.recordings import Recording
+from mien.reports.base.transcripts import Utterance
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["CLEAR_FACES", "CLEAR_WORDS", "ENOUGH_FACES", "Look", "Mood", "Said", "heard", "moods", "utterance_table"]
+
+ENOUGH_FACES = 3
+"""Of fewer readable faces during an utterance (or of the speaker) nothing is said."""
+
+AT_LEAST_S = 0.5
+"""A shorter utterance is widened to this, in seconds."""
+
+CLEAR_WORDS = 0.5
+"""Words are clearly pleasant or unpleasant from this score on, of -1 to 1 (VADER's compound)."""
+
+CLEAR_FACES = 0.2
+"""Faces from this valence on, of -1 to 1, if that is more than is usual in the meeting."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What faces showed over some time.
+
+    Attributes:
+        faces: How many readable ones there were.
+        people: How many different tracks.
+        shares: The mean probability of each emotion, in EMOTIONS order; None: too few faces.
+    """
+
+    faces: int
+    people: int
+    shares: tuple[float, ...] | None
+
+    @property
+    def emotion(self) -> Emotion | None:
+        """The emotion with the highest mean."""
+        return EMOTIONS[int(np.argmax(self.shares))] if self.shares else None
+
+    @property
+    def valence(self) -> float | None:
+        """The mean probability of happy less those of angry, disgust, fear and sad; -1 to 1."""
+        if self.shares is None:
+            return None
+        by_name = dict(zip(EMOTIONS, self.shares, strict=True))
+        return by_name["happy"] - sum(by_name[bad] for bad in ("angry", "disgust", "fear", "sad"))
+
+
+@dataclass(frozen=True)
+class Said:
+    """An utterance and the faces during it.
+
+    Attributes:
+        utterance: What was said, its times those of the recording.
+        room: What all faces showed.
+        speaker: What the speaker's face showed; None where it is not known which that is.
+        words: How pleasant the words are, -1 to 1; None where they cannot be judged.
+        disagrees: Whether words and faces are clearly of opposite kinds.
+    """
+
+    utterance: Utterance
+    room: Look
+    speaker: Look | None
+    words: float | None
+    disagrees: bool
+
+
+@dataclass(frozen=True)
+class Mood:
+    """How faces looked while someone spoke.
+
+    Attributes:
+        speaker: Who; None: all that was said.
+        utterances: How often.
+        seconds: How long.
+        room: 100 x the mean probability of happy over all faces meanwhile, with its interval; None: too few.
+        own: 100 x the mean probability of happy of the speaker's own face; None: not known.
+    """
+
+    speaker: str | None
+    utterances: int
+    seconds: float
+    room: Estimates | None
+    own: float | None
+
+
+def heard(
+    recording: Recording,
+    utterances: Sequence[Utterance],
+    offset: float,
+    places: Sequence[Place],
+    anonymous: int | None = None,
+) -> list[Said]:
+    """Return each utterance with what the faces showed during it.
+
+    Args:
+        recording: The meeting's.
+        utterances: What was said, in order of time.
+        offset: What is to be added to their times, in seconds.
+        places: Where speakers are to be seen.
+        anonymous: Say nothing of fewer than so many people.
+    """
+    import polars as pl
+
+    readable = recording.faces.filter(pl.col("readable"))
+    room = _Rows(readable)
+    own_places: dict[str, list[Place]] = defaultdict(list)
+    for place in places:
+        own_places[place.speaker].append(place)
+    own = {} if anonymous else {name: _Rows(faces_of(readable, here)) for name, here in own_places.items()}
+    moved = [
+        Utterance(max(0.0, one.start + offset), max(0.0, one.end + offset), one.speaker, one.text) for one in utterances
+    ]
+    scores = _judge([one.text for one in utterances])
+    looks = [room.during(one, anonymous or 1) for one in moved]
+    speakers = [own[one.speaker].during(one, 1) if one.speaker in own else None for one in moved]
+    usual = [look.valence for look in looks if look.valence is not None]
+    middle = float(np.median(usual)) if usual else 0.0
+    return [
+        Said(one, look, speaker, score, _disagree(look, speaker, score, middle))
+        for one, look, speaker, score in zip(moved, looks, speakers, scores, strict=True)
+    ]
+
+
+def _disagree(room: Look, speaker: Look | None, words: float | None, usual: float) -> bool:
+    """Return whether words and faces (the speaker's, where it is known) are of opposite kinds."""
+    look = speaker if speaker and speaker.valence is not None else room
+    if words is None or look.valence is None or abs(words) < CLEAR_WORDS:
+        return False
+    opposite = look.valence * words < 0 and abs(look.valence) >= CLEAR_FACES
+    return opposite and (look.valence - usual) * look.valence > 0  # more so than is usual for these faces
+
+
+class _Rows:
+    """The readable faces of a recording, to be asked for a stretch of time."""
+
+    def __init__(self, faces: pl.DataFrame) -> None:
+        self.at = faces["at"].to_numpy()
+        self.shares = faces.select(EMOTIONS).to_numpy()
+        sessions = faces["session"].rank("dense").cast(int).fill_null(0).to_numpy() if len(faces) else np.empty(0)
+        self.tracks = sessions * 1_000_003 + faces["track"].fill_null(-1).to_numpy()
+
+    def during(self, one: Utterance, people: int) -> Look:
+        wider = max(0.0, AT_LEAST_S - (one.end - one.start)) / 2
+        first, last = np.searchsorted(self.at, (one.start - wider, one.end + wider), side="left")
+        count, tracks = int(last - first), len(np.unique(self.tracks[first:last]))
+        told = count >= ENOUGH_FACES and tracks >= people
+        means = self.shares[first:last].mean(0).tolist() if told else None
+        return Look(count, tracks, None if means is None else tuple(means))
+
+
+def _judge(texts: Sequence[str]) -> list[float | None]:
+    """Return how pleasant each text's words are, -1 to 1; None for all where hardly any word is known, as in another
+    language than English.
+    """
+    try:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    except ImportError:
+        return [None] * len(texts)
+    judge: Any = SentimentIntensityAnalyzer()
+    scores = [float(judge.polarity_scores(text)["compound"]) for text in texts]
+    known = sum(score != 0 for score in scores)
+    return list(scores) if 20 * known >= len(scores) else [None] * len(texts)
+
+
+def moods(said: Sequence[Said]) -> list[Mood]:
+    """Return the mood for all that was said, then per speaker, who spoke longest first."""
+    by_name: dict[str, list[Said]] = defaultdict(list)
+    for one in said:
+        if one.utterance.speaker:
+            by_name[one.utterance.speaker].append(one)
+    longest = sorted(by_name.items(), key=lambda item: -_seconds(item[1]))
+    return [_mood(None, said), *(_mood(name, own) for name, own in longest)]
+
+
+def _seconds(said: Sequence[Said]) -> float:
+    return sum(one.utterance.end - one.utterance.start for one in said)
+
+
+def _mood(speaker: str | None, said: Sequence[Said]) -> Mood:
+    happy = EMOTIONS.index("happy")
+    seen = [(one.room.shares[happy] * one.room.faces, one.room.faces) for one in said if one.room.shares]
+    room = None
+    if seen:
+        sums, counts = np.array(seen).T
+        room = estimate(100 * sums[:, None], counts[:, None])
+    faces = [(one.speaker.shares[happy], one.speaker.faces) for one in said if one.speaker and one.speaker.shares]
+    total = sum(count for _, count in faces)
+    own = 100 * sum(share * count for share, count in faces) / total if total and speaker else None
+    return Mood(speaker, len(said), _seconds(said), room, own)
+
+
+def utterance_table(said: Sequence[Said], names: dict[str, str], *, words: bool) -> pl.DataFrame:
+    """Return a row per utterance.
+
+    Args:
+        said: The utterances.
+        names: What each speaker is called in the table.
+        words: Whether the words are told.
+    """
+    import polars as pl
+
+    rows = []
+    for number, one in enumerate(said, 1):
+        of, look, own = one.utterance, one.room, one.speaker
+        row: dict[str, Any] = {
+            "utterance": number,
+            "start": round(of.start, 3),
+            "end": round(of.end, 3),
+            "speaker": names.get(of.speaker or "", of.speaker),
+            "text": of.text if words else None,
+            "faces": look.faces,
+            "people": look.people,
+        }
+        row |= dict(zip(EMOTIONS, look.shares or (None,) * len(EMOTIONS), strict=True))
+        row["speaker_faces"] = own.faces if own else None
+        own_shares = own.shares if own and own.shares else (None,) * len(EMOTIONS)
+        row |= {f"speaker_{name}": share for name, share in zip(EMOTIONS, own_shares, strict=True)}
+        row |= {"words": one.words, "disagrees": one.disagrees}
+        rows.append(row)
+    text = {"speaker": pl.String, "text": pl.String, "disagrees": pl.Boolean}
+    whole = ("utterance", "faces", "people", "speaker_faces")
+    names_of = list(rows[0]) if rows else []
+    kinds = {name: text.get(name, pl.Int64 if name in whole else pl.Float64) for name in names_of}
+    return pl.DataFrame(rows, schema=kinds)

@@ -1,0 +1,346 @@
+"""The wording and layout of the meeting report: what was said and shown goes in, a `Report` comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mien.charts.palette import COLOURS
+from mien.charts.svg import SHOWN, Mark, clock, intervals, legend, stacked
+from mien.observation import EMOTIONS
+from mien.reports.base.curve import bin_length, curve
+from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table, counted
+from mien.reports.base.people import people
+from mien.reports.base.recordings import READABLE, Recording
+from mien.reports.base.report import Report
+from mien.reports.base.transcripts import Transcript
+from mien.reports.meeting.exports import as_docx, as_markdown, as_vtt, most
+from mien.reports.meeting.figures import (
+    CLEAR_FACES,
+    CLEAR_WORDS,
+    ENOUGH_FACES,
+    Look,
+    Mood,
+    Said,
+    moods,
+    utterance_table,
+)
+
+__all__ = ["COLUMNS", "meeting_report"]
+
+BAN = (
+    "In the European Union it is prohibited to use AI systems to infer the emotions of people at work and in "
+    "educational institutions, except for medical or safety reasons (AI Act, Regulation (EU) 2024/1689, Article "
+    "5(1)(f)). "
+    "Consent does not lift this prohibition. Do not make or use this report of a meeting of employees or students "
+    "there."
+)
+NO_CONSENT = (
+    "No consent is recorded. Everyone who is to be seen has to be told that their faces are read, and in many places "
+    "has to "
+    "agree. If they did, record who and when with --consent."
+)
+
+COLUMNS: dict[str, dict[str, str]] = {
+    "utterances": {
+        "utterance": "its number, from 1, in order of time",
+        "start": "when it begins, in seconds of the recording",
+        "end": "when it ends",
+        "speaker": "who speaks, as the transcript has it; empty where it does not tell",
+        "text": "the words",
+        "faces": f"readable faces during it (longer side at least {READABLE} pixels), in all frames looked at; it is "
+        f"widened "
+        "to half a second where it is shorter",
+        "people": "different tracks among these",
+        **{one: f"mean probability of {one} over these; empty under {ENOUGH_FACES} faces" for one in EMOTIONS},
+        "speaker_faces": "of the speaker's own face; empty where it is not known which that is",
+        **{f"speaker_{one}": f"mean probability of {one} over these" for one in EMOTIONS},
+        "words": "how pleasant the words are, -1 to 1: the compound score of VADER, which knows English",
+        "disagrees": "whether words and faces are clearly of opposite kinds",
+    },
+    "speakers": {
+        "speaker": "who; empty: all that was said",
+        "utterances": "how often",
+        "seconds": "how long, in seconds",
+        "room_happiness": "100 x the mean probability of happy over all readable faces meanwhile",
+        "low": "the lower end of its 95 % interval",
+        "high": "the upper end",
+        "own_happiness": "100 x the mean probability of happy of the speaker's own face while speaking",
+    },
+    "curve": {
+        "start": "where the bin begins, in seconds",
+        "frames": "frames looked at in it",
+        "faces": "faces in these",
+        "readable": "faces of these that are large enough to be read",
+        **{one: f"mean probability of {one} over the readable faces" for one in EMOTIONS},
+    },
+}
+
+
+def meeting_report(
+    recording: Recording,
+    transcript: Transcript,
+    said: Sequence[Said],
+    shots: dict[float, bytes],
+    notes: list[str],
+    asked: dict[str, Any],
+    *,
+    mapped: bool,
+) -> Report:
+    """Return the report on a meeting.
+
+    Args:
+        recording: The meeting's.
+        transcript: Of it.
+        said: Its utterances with what the faces showed.
+        shots: Pictures by their times.
+        notes: What was wrong with the input.
+        asked: The request.
+        mapped: Whether a file says which face is whose.
+    """
+    anonymous: int | None = asked["anonymous"]
+    speakers = list(dict.fromkeys(one.utterance.speaker for one in said if one.utterance.speaker))
+    names = {name: f"Speaker {number}" if anonymous else name for number, name in enumerate(speakers, 1)}
+    found = moods(said)
+    course = curve(people(recording.faces, np.array([])), recording.seconds, anonymous)
+    consent = asked["consent"]
+    told = f"Consent, as whoever made this report recorded it: “{consent}”." if consent else NO_CONSENT
+    notes = [*recording.notes, *notes]
+    if not mapped:
+        notes.append(
+            "It is not known which of the faces is the speaker's; the figures are those of all faces in view. A "
+            "mapping file "
+            "(--speakers) ties names to tiles or tracks."
+        )
+    if said and all(one.words is None for one in said):
+        notes.append(
+            "The words could not be judged: too few of them are English, or the extra `analyze` is incomplete."
+        )
+    quiet = sum(one.room.shares is None for one in said)
+    if quiet:
+        notes.append(f"During {counted(quiet, 'utterance', 'utterances')} too few faces were readable to say anything.")
+    first = (told, BAN)
+    files: dict[str, str | bytes] = {
+        ".notes.vtt": as_vtt(said),
+        ".notes.md": as_markdown(recording.name, said, first),
+        ".notes.docx": as_docx(recording.name, said, first),
+    }
+    odd = [one for one in said if one.disagrees]
+    sections = [
+        _course(recording, course, [] if anonymous else odd),
+        _by_speaker(found, names, mapped=mapped and not anonymous),
+    ]
+    if not anonymous:
+        sections.append(_disagreements(odd, shots))
+        sections.append(_utterances(said, names, mapped=mapped))
+    return Report(
+        kind="meeting",
+        title=recording.name,
+        lead=_lead(found[0], odd),
+        facts=_facts(found, recording, transcript, said, odd),
+        sections=sections,
+        notes=notes,
+        notices=list(first),
+        definitions=_definitions(),
+        data=[
+            Data("utterances", utterance_table(said, names, words=not anonymous), COLUMNS["utterances"]),
+            Data("speakers", _speaker_table(found, names), COLUMNS["speakers"]),
+            Data("curve", course, COLUMNS["curve"]),
+        ],
+        files={} if anonymous else files,
+        asked=asked,
+    )
+
+
+def _lead(room: Mood, odd: Sequence[Said]) -> str:
+    if not room.utterances:
+        return "Nothing can be said of what was said: the transcript holds no words."
+    if room.room is None:
+        return "Nobody can say how the room looked: too few faces were readable while somebody spoke."
+    first = f"While somebody spoke, faces looked happy to {room.room.value[0]:.0f} out of 100."
+    if not odd:
+        return f"{first} Nowhere did words and faces clearly disagree."
+    return f"{first} During {counted(len(odd), 'utterance', 'utterances')} words and faces clearly disagreed."
+
+
+def _facts(
+    found: Sequence[Mood], recording: Recording, transcript: Transcript, said: Sequence[Said], odd: Sequence[Said]
+) -> list[Fact]:
+    value, low, high = _ends(found[0])
+    facts = [Fact("Happiness of the room", "cannot be told", "too few readable faces")]
+    if value is not None:
+        detail = "too few utterances for an interval"
+        if low is not None and high is not None:
+            detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}"
+        facts = [Fact("Happiness of the room", f"{value:.0f} of 100", detail, value, low, high)]
+    return [
+        *facts,
+        Fact(
+            "Utterances",
+            f"{len(said):,}",
+            f"by {counted(len(found) - 1, 'speaker', 'speakers')}; {transcript.kind}",
+            len(said),
+        ),
+        Fact("Words and faces disagree", f"{len(odd):,}", "utterances", len(odd)),
+        Fact("Length", clock(recording.seconds), f"{recording.frames:,} frames looked at", recording.seconds),
+    ]
+
+
+def _course(recording: Recording, course: Any, odd: Sequence[Said]) -> Section:
+    shares = course.select(EMOTIONS).to_numpy().astype(np.float64)
+    width = bin_length(recording.seconds)
+    marks = [
+        Mark(one.utterance.start, str(number), f"{clock(one.utterance.start)}: {one.utterance.text}")
+        for number, one in enumerate(odd[:40], 1)
+    ]
+    drawn = stacked(
+        course["start"].to_numpy() + width / 2,
+        shares / shares.sum(1, keepdims=True),
+        recording.seconds,
+        marks=marks,
+    )
+    text = f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank without one."
+    more = " The numbers are the utterances where words and faces disagree." if marks else ""
+    return Section("The room", [Chart(legend() + drawn, text + more)])
+
+
+def _by_speaker(found: Sequence[Mood], names: dict[str, str], *, mapped: bool) -> Section:
+    rows = []
+    for mood in found:
+        value, low, high = _ends(mood)
+        row = (
+            _called(mood, names),
+            f"{mood.utterances:,}",
+            clock(mood.seconds),
+            "–" if value is None else f"{value:.0f}",
+            "–" if low is None or high is None else f"{max(0, low):.0f} to {min(100, high):.0f}",
+        )
+        rows.append((*row, "–" if mood.own is None else f"{mood.own:.0f}") if mapped else row)
+    head: tuple[str, ...] = ("who speaks", "#utterances", "#time", "#happiness of the room", "#95 % interval")
+    parts: list[Part] = []
+    drawn = [(_called(mood, names), *_drawn(mood), COLOURS["happy"]) for mood in found[:12] if mood.room is not None]
+    if len(drawn) > 1:
+        parts.append(Chart(intervals(drawn, "")))
+    parts.append(
+        Table(
+            (*head, "#own happiness") if mapped else head,
+            rows[:25],
+            "How the faces in view looked while each spoke, which need not be because of them.",
+        )
+    )
+    return Section("While they spoke", parts)
+
+
+def _ends(mood: Mood) -> tuple[float | None, float | None, float | None]:
+    """Return the room's happiness and its interval; None where there is none."""
+    if mood.room is None:
+        return None, None, None
+    value, low, high = (float(end[0]) for end in (mood.room.value, mood.room.low, mood.room.high))
+    return value, low if math.isfinite(low) else None, high if math.isfinite(high) else None
+
+
+def _drawn(mood: Mood) -> tuple[float, float, float]:
+    value, low, high = (math.nan if end is None else end for end in _ends(mood))
+    return value, low, high
+
+
+def _called(mood: Mood, names: dict[str, str]) -> str:
+    return "everybody" if mood.speaker is None else names.get(mood.speaker, mood.speaker)
+
+
+def _disagreements(odd: Sequence[Said], shots: dict[float, bytes]) -> Section:
+    if not odd:
+        return Section(
+            "Where words and faces disagree",
+            ["Nowhere: no clearly pleasant words with unpleasant faces, nor the reverse."],
+        )
+    rows: list[tuple[str | Shares, ...]] = [
+        (
+            str(number),
+            clock(one.utterance.start),
+            one.utterance.speaker or "–",
+            one.utterance.text,
+            "pleasant" if (one.words or 0) > 0 else "unpleasant",
+            _shares(one.speaker if one.speaker and one.speaker.shares else one.room),
+        )
+        for number, one in enumerate(odd[:40], 1)
+    ]
+    hidden = len(odd) - len(rows)
+    more = f" {hidden:,} more are in the table beside this page." if hidden > 0 else ""
+    table = Table(
+        ("", "#time", "speaker", "words", "which are", "faces"),
+        rows,
+        "Clearly pleasant words while faces look clearly unpleasant, or the reverse. "
+        "Irony, quoting and concentration look the same." + more,
+    )
+    pictures = [
+        Picture(shots[at], f"{clock(at)} · {one.utterance.speaker or 'somebody'}", one.utterance.text[:90])
+        for one in odd
+        for at in sorted(shots)
+        if one.utterance.start - 1e-6 <= at <= one.utterance.end + 1e-6
+    ]
+    return Section("Where words and faces disagree", [*([Pictures(pictures[:8])] if pictures else []), table])
+
+
+def _utterances(said: Sequence[Said], names: dict[str, str], *, mapped: bool) -> Section:
+    head: tuple[str, ...] = ("#time", "speaker", "words", "faces", "mostly")
+    rows: list[tuple[str | Shares, ...]] = []
+    for one in said[:400]:
+        of = one.utterance
+        row: tuple[str | Shares, ...] = (
+            clock(of.start),
+            names.get(of.speaker or "", "–"),
+            of.text,
+            _shares(one.room),
+            most(one.room),
+        )
+        rows.append((*row, most(one.speaker)) if mapped else row)
+    hidden = len(said) - len(rows)
+    more = f"{hidden:,} more are in the table beside this page." if hidden > 0 else ""
+    return Section("What was said", [Chart(legend()), Table((*head, "speaker's face") if mapped else head, rows, more)])
+
+
+def _shares(look: Look) -> str | Shares:
+    if look.shares is None:
+        return "too few faces"
+    by_name = dict(zip(EMOTIONS, look.shares, strict=True))
+    return Shares(tuple((one, COLOURS[one], by_name[one]) for one in SHOWN))
+
+
+def _speaker_table(found: Sequence[Mood], names: dict[str, str]) -> Any:
+    import polars as pl
+
+    rows = [
+        (names.get(mood.speaker or "", mood.speaker), mood.utterances, round(mood.seconds, 3), *_ends(mood), mood.own)
+        for mood in found
+    ]
+    kinds = [pl.String, pl.Int64, *[pl.Float64] * 5]
+    return pl.DataFrame(rows, schema=dict(zip(COLUMNS["speakers"], kinds, strict=True)), orient="row")
+
+
+def _definitions() -> list[tuple[str, str]]:
+    room = (
+        "100 x the mean probability of `happy` over all readable faces during the utterances: in the table "
+        "`utterances` "
+        "the sum of `happy` x `faces` over the sum of `faces`, of rows with a `happy`."
+    )
+    interval = (
+        "If other utterances like these had been made: they are drawn with replacement 4,000 times (studentized "
+        "bootstrap). It says nothing of the model's own errors."
+    )
+    disagreement = (
+        "Words are clearly pleasant or unpleasant, and the valence of the faces (`happy` less `angry`, `disgust`, "
+        "`fear` "
+        f"and `sad`) is clearly the opposite: at least {CLEAR_FACES} on the other side of 0, and further than its "
+        f"median "
+        "over the meeting's utterances. Where the speaker's face is known, that face is taken."
+    )
+    return [
+        ("Happiness of the room", room),
+        ("95 % interval", interval),
+        ("Pleasant words", f"VADER's compound score of at least {CLEAR_WORDS}; unpleasant: at most -{CLEAR_WORDS}."),
+        ("Disagreement", disagreement),
+    ]

@@ -1,0 +1,141 @@
+"""The meeting report: a recording and its transcript go in; what the faces showed during what was said comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.config import Settings, checked
+from mien.errors import InputError, UsageError
+from mien.reports.base.job import Job
+from mien.reports.base.parts import counted
+from mien.reports.base.pictures import moments as pictures_of
+from mien.reports.base.places import Place, read_places
+from mien.reports.base.recordings import Inputs, Recording, read_recordings
+from mien.reports.base.report import Report
+from mien.reports.base.transcripts import Transcript, read_transcript
+from mien.reports.meeting.figures import heard
+from mien.reports.meeting.offset import find_offset
+from mien.reports.meeting.page import meeting_report
+
+__all__ = ["MeetingRequest", "report_meeting"]
+
+PICTURES = 8
+"""So many pictures of moments where words and faces disagree."""
+
+
+@dataclass(frozen=True)
+class MeetingRequest:
+    """What is asked of a meeting.
+
+    Attributes:
+        inputs: The recording: one video, table or source of a store.
+        transcript: What was said.
+        speakers: A CSV that says which face is whose.
+        offset: What is to be added to the transcript's times, in seconds; None: found from the sound.
+        consent: Who agreed to this, and when, as the report tells it.
+        blur: Hide the faces in pictures.
+        anonymous: Name nobody, show no picture and no words, and nothing of fewer than so many people; None: all.
+    """
+
+    inputs: Inputs
+    transcript: Path
+    speakers: Path | None = None
+    offset: float | None = None
+    consent: str | None = None
+    blur: bool = False
+    anonymous: int | None = None
+
+
+def report_meeting(request: MeetingRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
+    """Return the report on a meeting.
+
+    Args:
+        request: What is asked.
+        settings: The effective settings; None: the defaults.
+        job: Hears how far the work is, and can end it.
+
+    Raises:
+        InputError: The recording, the transcript or the mapping file cannot be read.
+        UsageError: An argument is out of range.
+        PartialError: The job was stopped.
+        MissingExtraError: It needs the extra `analyze`.
+    """
+    settings, job = settings or checked({}, "the arguments"), job or Job()
+    if request.anonymous is not None and request.anonymous < 2:
+        raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
+    transcript = read_transcript(request.transcript)
+    places = read_places(request.speakers) if request.speakers else []
+    recordings = read_recordings(request.inputs, settings, job)
+    if len(recordings) > 1:
+        names = ", ".join(one.name for one in recordings)
+        raise InputError(f"a meeting is one recording, but here are {len(recordings)} ({names}): name one")
+    recording = recordings[0]
+    job.tell("finding the offset", 0)
+    offset, notes = _offset(request.offset, recording, transcript)
+    said = heard(recording, transcript.utterances, offset, places, request.anonymous)
+    notes += _beyond(recording, transcript, offset) + _unknown(transcript, places, request.anonymous)
+    odd = [one for one in said if one.disagrees][:PICTURES]
+    times = [min((one.utterance.start + one.utterance.end) / 2, recording.seconds) for one in odd]
+    shots = {} if request.anonymous else pictures_of(recording, times, settings, job, blur=request.blur)
+    job.tell("writing the page", 1, 1)
+    asked = request.inputs.asked() | {
+        "transcript": str(request.transcript),
+        "speakers": str(request.speakers) if request.speakers else None,
+        "offset": offset,
+        "consent": request.consent,
+        "anonymous": request.anonymous,
+    }
+    report = meeting_report(recording, transcript, said, shots, [*transcript.notes, *notes], asked, mapped=bool(places))
+    read = (*request.inputs.paths, request.transcript, request.speakers)
+    report.read = [Path(one) for one in read if one]
+    return report
+
+
+def _offset(given: float | None, recording: Recording, transcript: Transcript) -> tuple[float, list[str]]:
+    if given is not None:
+        return given, [f"The transcript was moved by {given:+.1f} s, as asked."]
+    if not transcript.utterances:
+        return 0.0, []
+    if recording.medium is None or str(recording.medium) == "demo":
+        return 0.0, [
+            "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset)."
+        ]
+    found = find_offset(recording.medium, transcript.utterances)
+    if found is None:
+        return 0.0, ["The sound does not tell the transcript's offset; it was taken as it is (--offset gives another)."]
+    if abs(found.seconds) < 1:
+        return 0.0, [f"Sound and transcript fit as they are (correlation {found.agreement:.2f})."]
+    return found.seconds, [
+        (
+            f"The transcript was moved by {found.seconds:+.1f} s, which fits the sound best (correlation "
+            f"{found.agreement:.2f}); --offset gives another."
+        )
+    ]
+
+
+def _beyond(recording: Recording, transcript: Transcript, offset: float) -> list[str]:
+    """Return what is to be said where recording and transcript are not of one length."""
+    length = recording.seconds
+    outside = [one for one in transcript.utterances if one.start + offset >= length or one.end + offset <= 0]
+    if not transcript.utterances:
+        return []
+    last = transcript.utterances[-1].end + offset
+    notes = []
+    if outside:
+        notes.append(
+            f"{counted(len(outside), 'utterance lies', 'utterances lie')} outside the recording, which lasts "
+            f"{length:,.0f} s; of them nothing is known."
+        )
+    elif length - last > max(60.0, 0.2 * length):
+        notes.append(f"The transcript ends {length - last:,.0f} s before the recording; nothing was said after that.")
+    return notes
+
+
+def _unknown(transcript: Transcript, places: list[Place], anonymous: int | None) -> list[str]:
+    names = {one.speaker for one in transcript.utterances}
+    strangers = sorted({place.speaker for place in places} - {name for name in names if name})
+    if not strangers:
+        return []
+    named = counted(len(strangers), "speaker", "speakers") if anonymous else ", ".join(strangers)
+    return [f"The mapping file names {named}, whom the transcript does not: names must be the same."]

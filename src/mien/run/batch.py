@@ -1,0 +1,226 @@
+"""Many files at once: photos, folders and videos go in, one table comes out, and a drawn picture or video."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rich.markup import escape
+from rich.progress import Progress
+
+from mien.config import Settings, without_password
+from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
+from mien.media.base import Image, Source
+from mien.media.encode import VideoWriter
+from mien.media.open import open_source
+from mien.media.photos import Photos, is_there, matching
+from mien.media.selection import selected
+from mien.models import store as model_store
+from mien.observation import Observation
+from mien.table import TableWriter
+from mien.vision.annotate import annotate, write_picture
+from mien.vision.blur import Hiding
+from mien.vision.parallel import observe_all
+from mien.vision.pipeline import Pipeline, shared_models
+from mien.vision.schedule import Always, Closely
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["analyze_paths"]
+
+log = logging.getLogger(__name__)
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class Records(Protocol):
+    """Where observations go; entered before the first one, left after the last.
+
+    Attributes:
+        count: How many it took.
+    """
+
+    count: int
+
+    def add(self, observation: Observation, file: Path | str) -> None:
+        """Take an observation of a frame of this file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Unseen:
+    """Counts observations and forgets them."""
+
+    count = 0
+
+    def add(self, observation: Observation, file: Path | str) -> None:  # noqa: ARG002 - it only counts
+        """Count it."""
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def analyze_paths(
+    settings: Settings,
+    paths: Sequence[Path | str],
+    *,
+    output: Path | None = None,
+    annotate: Path | None = None,
+    blur: bool = False,
+    every: int = 1,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    shown: Records | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Analyse photos, folders of photos and videos into one table.
+
+    Args:
+        settings: The effective settings.
+        paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names; a URL is one of a video.
+        output: A .csv, .jsonl or .parquet file.
+        annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
+        blur: Hide the faces in it.
+        every: Of videos only each so-manieth frame.
+        fps: Of videos at most so many frames a second.
+        start: Of videos only what comes from this time on, in seconds.
+        end: Of videos only what comes before this time, in seconds.
+        shown: Takes the observations where there is no output file.
+        progress: A bar that is shown meanwhile.
+
+    Raises:
+        UsageError: A number is out of range, or `blur` has no picture to act on.
+        InputError: A path cannot be read at all, or an output cannot be written.
+        PartialError: Part of it could not be read; what could be was written.
+    """
+    specs = [spec for path in paths for spec in _expanded(str(path))]
+    _check(specs, output, annotate)
+    if blur and not annotate:
+        raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
+    vision = model_store.in_use(settings)
+    found, classifier = shared_models(vision)
+    in_videos = Always(found) if blur else found  # a face that comes into view is hidden from its first frame on
+    problems: list[str] = []
+    with contextlib.ExitStack() as stack:
+        records: Records = TableWriter(output) if output else shown or Unseen()
+        stack.enter_context(records)
+        hiding = Hiding() if blur else None
+        drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding)) if annotate else None
+        bar = stack.enter_context(progress or Progress(disable=True))
+        for spec in specs:
+            label = without_password(spec)
+            task = bar.add_task(escape(label.rpartition("/")[2]), total=None)
+            try:
+                with _open(spec) as source:
+                    if drawing:
+                        drawing.check(source)
+                    chosen = selected(source, every=every, fps=fps, start=start, end=end)
+                    bar.update(task, total=chosen.expected)
+                    pipeline = Pipeline(
+                        Closely(found) if isinstance(source, Photos) else in_videos,
+                        classifier,
+                        source.name,
+                        abstain_below=vision.abstain_below,
+                        smoothing_s=vision.smoothing_s,
+                    )
+                    for frame, observation in observe_all(pipeline, chosen):
+                        records.add(observation, frame.path or label)
+                        if drawing:
+                            drawing.add(frame.image, observation)
+                        bar.advance(task)
+                problems += [chosen.problem] if chosen.problem else []
+            except (InputError, MissingExtraError) as error:
+                if len(specs) == 1 and not records.count:
+                    raise
+                problems.append(str(error))
+    if problems and not records.count:
+        raise InputError("; ".join(problems))
+    if output and not problems:
+        log.info("%s analysed, written to %s", "1 frame" if records.count == 1 else f"{records.count:,} frames", output)
+    if problems:
+        frames = "1 frame was" if records.count == 1 else f"{records.count:,} frames were"
+        kept = f"written to {output}" if output else "shown"
+        raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
+
+
+def _expanded(spec: str) -> list[str]:
+    return [spec] if not spec or "://" in spec else [str(match) for match in matching(Path(spec)) or [Path(spec)]]
+
+
+def _open(spec: str) -> Source:
+    source = open_source(spec)
+    if source.live:
+        source.close()
+        label = without_password(spec)
+        raise InputError(f"cannot analyse '{label}': it is live and has no end; mien watch watches such sources")
+    return source
+
+
+def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> None:
+    """Refuse before any work what is bound to fail after it.
+
+    Raises:
+        InputError: An input is missing, or an output would overwrite one or cannot hold what is to go into it.
+    """
+    for spec in specs:
+        if spec != "demo" and "://" not in spec and not is_there(spec):
+            raise InputError(f"cannot analyse '{spec}': there is no such file or folder")
+        for out in (output, annotate):
+            if out and is_there(out) and is_there(spec) and out.samefile(spec):
+                raise InputError(f"cannot write '{out}': it is what is to be analysed")
+    if not annotate:
+        return
+    if annotate.suffix.lower() not in (*PICTURES, ".mp4"):
+        raise InputError(f"cannot write '{annotate}': its name must end in .mp4 or {', '.join(PICTURES)}")
+    if len(specs) != 1 or Path(specs[0]).is_dir():
+        raise InputError(f"cannot write '{annotate}': only one photo or one video can be drawn at a time")
+
+
+class _Drawing:
+    """Writes the annotated photo or video."""
+
+    def __init__(self, path: Path, source: str, hiding: Hiding | None) -> None:
+        self.path = path
+        self._hiding = hiding
+        self._video = VideoWriter(path, sound=source) if path.suffix.lower() == ".mp4" else None
+
+    def check(self, source: Source) -> None:
+        """Refuse a source that does not fit the file.
+
+        Raises:
+            InputError: A picture is to hold a video.
+        """
+        if not self._video and source.expected != 1:
+            raise InputError(f"cannot write '{self.path}': a video is drawn into a file that ends in .mp4")
+
+    def add(self, image: Image, observation: Observation) -> None:
+        drawn = annotate(self._hiding.hide(image, observation) if self._hiding else image, observation)
+        if self._video:
+            self._video.write(drawn, observation.offset_s or 0.0)
+        else:
+            write_picture(self.path, drawn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._video:
+            self._video.__exit__(None if issubclass(kind or Exception, MienError) else kind, error, trace)

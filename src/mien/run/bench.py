@@ -1,0 +1,182 @@
+"""How fast this machine is: a video goes in, milliseconds per part and frame come out.
+
+Each frame takes the way that it takes in `mien analyze`, one after the other, with clocks beside it; then all of them
+once more on all cores, as `mien analyze` does it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import VisionSettings
+from mien.errors import InputError
+from mien.media.base import Image
+from mien.media.demo import Demo
+from mien.media.encode import VideoWriter
+from mien.media.open import open_source
+from mien.models.classifier import Classifier
+from mien.system.machine import peak_bytes
+from mien.vision.detector import Detector, Faces
+from mien.vision.parallel import observe_all
+from mien.vision.pipeline import Pipeline
+
+__all__ = ["PARTS", "Report", "bench", "machine"]
+
+PARTS = ("decode", "detect", "classify", "track", "total")
+"""What is measured; `track` holds all that is no other part: crops, tracks, smoothing, the record."""
+
+WARM_UP = 5
+"""So many frames go before the clock starts."""
+
+DEMO_FRAMES = 200
+
+
+@dataclass
+class Report:
+    """What was measured.
+
+    Attributes:
+        milliseconds: Of each part, one number per frame.
+        faces: How many faces were read.
+        size: Width and height of the frames, in pixels.
+        together: Frames a second where all cores work at once, as in `mien analyze`.
+        model_id: The emotion model.
+        runs_on: On what it is computed.
+        peak_mb: The most memory that this process had, in MiB; 0 where the system does not tell.
+    """
+
+    milliseconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
+    faces: int = 0
+    size: tuple[int, int] = (0, 0)
+    together: float = 0.0
+    model_id: str = ""
+    runs_on: str = ""
+    peak_mb: float = 0.0
+
+    def rows(self) -> list[tuple[str, float, float, float]]:
+        """Return of each part its name, frames a second, and milliseconds a frame: median and 99th percentile."""
+        found = []
+        for part, values in self.milliseconds.items():
+            p50, p99 = np.percentile(values, (50, 99))
+            found.append((part, 1000 / max(1e-6, float(np.mean(values))), float(p50), float(p99)))
+        return found
+
+
+def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 10.0) -> Report:
+    """Measure how fast the faces of a video are read.
+
+    Args:
+        settings: How they are read.
+        video: A video; None: the beginning of the demo clip, written to a temporary file first.
+        seconds: End after this time at the latest.
+
+    Raises:
+        InputError: It cannot be read, has no end, or has too few frames.
+        ModelError: A model is missing or cannot be used.
+    """
+    if video is not None:
+        return _measure(settings, str(video), seconds)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "demo.mp4"
+        with Demo() as demo, VideoWriter(clip) as writer:
+            for frame in islice(demo, DEMO_FRAMES):
+                writer.write(frame.image, frame.offset_s or 0.0)
+        return _measure(settings, str(clip), seconds)
+
+
+def machine() -> str:
+    """Return what this machine is, in a line."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        model = platform.processor()
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{model or platform.machine()}, {os.cpu_count()} cores, {system}"
+
+
+class _TimedDetector(Detector):
+    ms = 0.0
+
+    def detect(self, frame: Image, max_side: int | None = None) -> Faces:
+        began = time.perf_counter()
+        found = super().detect(frame, max_side)
+        self.ms += (time.perf_counter() - began) * 1000
+        return found
+
+    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
+        began = time.perf_counter()
+        found = super().detect_near(frame, boxes)
+        self.ms += (time.perf_counter() - began) * 1000
+        return found
+
+
+class _TimedClassifier:
+    """A classifier with a clock beside it."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.ms = 0.0
+        self._classifier = classifier
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._classifier, name)
+
+    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        began = time.perf_counter()
+        probabilities = self._classifier.classify(crops)
+        self.ms += (time.perf_counter() - began) * 1000
+        return probabilities
+
+
+def _measure(settings: VisionSettings, video: str, seconds: float) -> Report:
+    detector = _TimedDetector(settings.confidence, settings.max_side)
+    classifier: Any = _TimedClassifier(Classifier.load(settings.model, device=settings.device))
+    report = Report()
+    with open_source(video) as source:
+        if source.live:
+            raise InputError(f"cannot measure with '{video}': it is live, and its own pace would be measured")
+        pipeline = Pipeline(detector, classifier, source.name, smoothing_s=settings.smoothing_s)
+        end, began = time.perf_counter() + seconds, time.perf_counter()
+        for count, frame in enumerate(source):
+            decoded = time.perf_counter()
+            detector.ms = classifier.ms = 0.0
+            observation = pipeline.observe(frame)
+            now = time.perf_counter()
+            decode, total = (decoded - began) * 1000, (now - began) * 1000
+            track = total - decode - detector.ms - classifier.ms
+            if count >= WARM_UP:
+                values = (decode, detector.ms, classifier.ms, track, total)
+                for part, value in zip(PARTS, values, strict=True):
+                    report.milliseconds[part].append(value)
+                report.faces += len(observation.faces)
+                report.size = observation.width, observation.height
+            if now > end:
+                break
+            began = time.perf_counter()
+    if not report.milliseconds["total"]:
+        raise InputError(f"cannot measure with '{video}': it has too few frames, expected more than {WARM_UP}")
+    report.together = _together(Pipeline(detector, classifier, "bench"), video, seconds)
+    report.model_id, report.runs_on = classifier.model_id, classifier.runs_on
+    report.peak_mb = (peak_bytes() or 0) / 2**20
+    return report
+
+
+def _together(pipeline: Pipeline, video: str, seconds: float) -> float:
+    """Return how many frames a second all cores read; end after so many seconds at the latest."""
+    count, began = 0, time.perf_counter()
+    with open_source(video) as source:
+        for _ in observe_all(pipeline, source):
+            count += 1
+            if time.perf_counter() - began > seconds:
+                break
+    return count / (time.perf_counter() - began)

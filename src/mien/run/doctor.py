@@ -1,0 +1,166 @@
+"""`mien doctor`: what works on this machine, and what to do about what doesn't."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from mien.config import Settings, without_password
+from mien.errors import MienError
+
+__all__ = ["Finding", "diagnose"]
+
+EXTRAS = {"analyze": ("polars",), "dashboard": ("nicegui",), "train": ("torch", "lightning", "onnx")}
+FREE_MB = 500
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        name: What it is.
+        state: `ok`; `note`: works, but something is missing or could be better; `fail`: the main job cannot run.
+        text: What was found, and what to do about it.
+    """
+
+    name: str
+    state: Literal["ok", "note", "fail"]
+    text: str
+
+
+def diagnose(settings: Settings) -> Iterator[Finding]:
+    """Look at everything that the main job needs and yield a finding each."""
+    yield Finding("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name, look in LOOKS.items():
+        try:
+            state, text = look(settings)
+        except MienError as error:
+            state, text = "fail", str(error)
+        yield Finding(name, state, text)
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if missing:
+            yield Finding(f"[{extra}]", "note", f"not installed: pip install 'mien[{extra}]' if you need it")
+        else:
+            yield Finding(f"[{extra}]", "ok", "installed")
+
+
+Result = tuple[Literal["ok", "note", "fail"], str]
+
+
+def _home(settings: Settings) -> Result:
+    home = settings.ensure_home()
+    if os.name == "posix" and stat.S_IMODE(home.stat().st_mode) & 0o077:
+        return "note", f"{home} can be read by others: chmod 700 '{home}'"
+    free = shutil.disk_usage(home).free // 2**20
+    if free < FREE_MB:
+        return "note", f"{home} has only {free:,} MB free: an outbox may need more"
+    return "ok", f"{home}, {free:,} MB free"
+
+
+def _detector(settings: Settings) -> Result:
+    import numpy as np
+
+    from mien.vision.detector import Detector
+
+    Detector(settings.vision.confidence, settings.vision.max_side).detect(np.zeros((360, 640, 3), np.uint8))
+    return "ok", "YuNet loads and runs; its weights are the expected ones"
+
+
+def _model(settings: Settings) -> Result:
+    import numpy as np
+    import onnxruntime
+
+    from mien.models import store as model_store
+    from mien.models.classifier import Classifier
+
+    classifier = Classifier.load(model_store.in_use(settings).model, device=settings.vision.device)
+    classifier.classify(np.zeros((1, 48, 48), np.uint8))
+    return "ok", f"{classifier.model_id} {classifier.runs_on}, onnxruntime {onnxruntime.__version__}"
+
+
+def _broker(settings: Settings) -> Result:
+    from mien.mqtt.broker import find_broker
+    from mien.mqtt.connection import Connection
+    from mien.mqtt.nats import server_program
+
+    if settings.broker.host is None and not (settings.home / "broker.json").exists():
+        return "ok", f"built in: {server_program().name} is there"
+    address = find_broker(settings)
+    Connection(address, f"mien-doctor-{os.getpid()}").close()
+    return "ok", f"{address} answers{' with TLS' if address.tls else ''} and lets this user in"
+
+
+def _ports(settings: Settings) -> Result:
+    taken, free = [], []
+    for name, port in (("MQTT", settings.broker.port or 1883), ("dashboard", settings.dashboard.port or 8080)):
+        with socket.socket() as probe:
+            if os.name == "posix":  # Windows would let a port in use be bound again
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                taken.append(f"{port} ({name})")
+            else:
+                free.append(f"{port} ({name})")
+    if taken:
+        return "note", f"taken: {', '.join(taken)}; unless that is Mien itself, the next free one is used"
+    return "ok", f"{' and '.join(free)} are free"
+
+
+def _store(settings: Settings) -> Result:
+    from sqlalchemy.engine import make_url
+
+    from mien.stores.base import open_store
+
+    store = open_store(settings.store_url)
+    count = len(store.sources())
+    store.close()
+    return "ok", f"{make_url(settings.store_url).render_as_string(hide_password=True)}, {count} sources"
+
+
+def _camera(_: Settings) -> Result:
+    from mien.run.up import default_source
+
+    if default_source() == "demo":
+        return "note", "none found: `mien up` plays the demo clip; plug one in, or name a video or stream"
+    return "ok", "camera 0 opens"
+
+
+def _preview(settings: Settings) -> Result:
+    kinds = {"what is not listed": settings.watch.preview} | {
+        source.name or without_password(source.url): settings.overridden(source).watch.preview
+        for source in settings.source
+    }
+    sent = [f"{name}: {kind}" for name, kind in kinds.items() if kind != "off"]
+    if not sent:
+        return "ok", "off: no picture leaves this machine (watch.preview)"
+    return "note", f"small pictures are sent to the broker, as watch.preview asks ({', '.join(sent)})"
+
+
+def _window(_: Settings) -> Result:
+    if importlib.util.find_spec("tkinter") is None:
+        return "note", "tkinter is missing, so `--window` cannot open: on Debian, apt install python3-tk"
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "note", "no screen, so `--window` cannot open; everything else works"
+    return "ok", "can open"
+
+
+LOOKS: dict[str, Callable[[Settings], Result]] = {
+    "state folder": _home,
+    "face detector": _detector,
+    "emotion model": _model,
+    "broker": _broker,
+    "ports": _ports,
+    "store": _store,
+    "camera": _camera,
+    "preview": _preview,
+    "window": _window,
+}

@@ -1,0 +1,184 @@
+"""`mien up`: every part on this machine, as one tree of processes.
+
+The broker's supervisor runs in this process; watch, forward and dashboard are children, each with the read end of a
+pipe as its standard input. The pipe closes when this process goes, however it goes, and a child whose pipe closes
+stops as if told to: so nothing is ever orphaned. They stop in the order in which the data flows, so that what is
+under way still arrives.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mien.config import Settings
+from mien.errors import MienError, MissingExtraError
+from mien.media.open import open_source
+from mien.mqtt.broker import run_broker
+from mien.system.processes import APART, ask_to_end
+
+__all__ = ["default_source", "run_up"]
+
+log = logging.getLogger(__name__)
+
+STOP_WITHIN_S = 15.0
+RESTART_AFTER_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass
+class Part:
+    """A child process that is started again when it dies."""
+
+    name: str
+    arguments: list[str]
+    environment: Mapping[str, str]
+    restarts: int = 0
+    due: float = 0.0
+    finished: bool = False
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mien", "--lifeline", self.name, *self.arguments],
+            stdin=subprocess.PIPE,
+            env=self.environment,
+            **APART,  # Ctrl-C in the terminal reaches this process alone, which stops all in order
+        )
+
+    def check(self) -> None:
+        """Start the part when it is due; take note when it has ended.
+
+        Raises:
+            MienError: It refused what it was given at its first start; its own line says why.
+        """
+        if self.finished:
+            return
+        if self.process is None:
+            if time.monotonic() >= self.due:
+                self.start()
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.process = None
+        if code == 0:
+            self.finished = True
+            log.info("%s has finished; the rest goes on until Ctrl-C", self.name)
+        elif code == 2 and not self.restarts:
+            raise RefusedError(f"{self.name} cannot run with what it was given (see its line above)")
+        else:
+            wait = RESTART_AFTER_S[min(self.restarts, len(RESTART_AFTER_S) - 1)]
+            self.restarts += 1
+            self.due = time.monotonic() + wait
+            log.warning("%s ended with code %d; starting it again in %g s", self.name, code, wait)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        ask_to_end(self.process)
+        try:
+            self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not stop within %g s and is ended", self.name, STOP_WITHIN_S)
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+class RefusedError(MienError):
+    """A part ended with exit code 2, and so does `mien up`."""
+
+    exit_code = 2
+
+
+def default_source() -> str:
+    """Return the first camera if there is one, else the demo clip."""
+    try:
+        with open_source("0"):
+            return "0"
+    except MienError:
+        return "demo"
+
+
+def run_up(settings: Settings, source: str | None, stop: threading.Event, flags: Mapping[str, str]) -> None:
+    """Run broker, watch, forward and dashboard until `stop` is set.
+
+    Args:
+        settings: The effective settings.
+        source: What to watch; None: the sources that the settings list, or the first camera, or the demo clip.
+        stop: Ends everything when set.
+        flags: MIEN_* variables that hand this command's own flags on to the parts.
+
+    Raises:
+        MissingExtraError: The dashboard is not installed.
+        MienError: The broker cannot start, or a part refused what it was given.
+    """
+    if importlib.util.find_spec("nicegui") is None:
+        raise MissingExtraError("mien up", "dashboard")
+    if source is None and not settings.source:
+        source = default_source()
+        log.info(
+            "no source was named and there is no camera: the demo clip plays in a loop"
+            if source == "demo"
+            else "no source was named: the first camera is watched"
+        )
+    environment = {**os.environ, **flags, "MIEN_HOME": str(settings.ensure_home())}
+    parts = [
+        Part("dashboard", [], environment),
+        Part("forward", [], environment),
+        Part("watch", [source] if source else [], environment),
+    ]
+    broker = _Broker(settings) if settings.broker.host is None else None
+    try:
+        while not stop.wait(0.2):
+            for part in parts:
+                part.check()
+            if broker is not None:
+                broker.check()
+    finally:
+        log.info("stopping")
+        for part in reversed(parts):
+            part.stop()
+        if broker is not None:
+            broker.stop(STOP_WITHIN_S)
+
+
+class _Broker:
+    """The built-in broker's supervisor, on a thread of this process; clients may connect once it is made.
+
+    Raises:
+        MienError: The broker cannot start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop, self._ready = threading.Event(), threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what ended the broker, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, timeout: float) -> None:
+        """End the broker and wait for that, at most so many seconds."""
+        self._stop.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            run_broker(self._settings, stop=self._stop, ready=lambda _: self._ready.set())
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread by check()
+            self._error = error
+        self._ready.set()

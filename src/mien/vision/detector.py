@@ -1,0 +1,263 @@
+"""Finding faces: a frame goes in, boxes, landmarks and confidences come out, and grey crops of them.
+
+A frame is searched as a whole, or only near where faces were a moment ago. The crop is framed as FER-2013's faces are,
+and turned upright where a face leans.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.media.base import Image
+from mien.vision.yunet import GRID, YuNet, without_doubles
+
+__all__ = ["CROP_SIZE", "Detector", "FaceDetector", "Faces", "crop", "sharpness"]
+
+CROP_SIZE = 48
+"""FER-2013's, in pixels."""
+
+CENTRE_BELOW = 0.02
+"""How far the crop's centre lies below the box's, in sides of the crop; measured on FER-2013."""
+
+TURN_FROM, TURN_WHOLLY, TURN_TO = 8.0, 12.0, 60.0
+"""A face whose roll is over TURN_FROM degrees is turned towards upright, wholly from TURN_WHOLLY on. In between a
+growing share of its roll is undone, so that a face at the border doesn't leap. Over TURN_TO it stays as it is: what
+looks so is seldom a face whose eyes were found."""
+
+LARGEST = 4
+"""No crop is larger than so many sides of the frame."""
+
+NEAR, NEAR_SIDE, NEAR_CENTRE = 2.5, 96, 0.3
+"""A face is looked for in a square of NEAR times its size, scaled to NEAR_SIDE pixels; one whose centre lies more than
+NEAR_CENTRE of the square from its middle belongs to another place, or to none."""
+
+
+SMALL, CLOSER = 40, 2
+"""Where a face is smaller in the picture that was searched, in pixels, others may be too small to be found: a picture
+that stands alone is then searched at CLOSER times the size too."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces in one frame, in columns.
+
+    Attributes:
+        boxes: x, y, width, height in pixels, shape (n, 4), float32; may reach over the frame's edges.
+        landmarks: x, y of the subject's right eye, left eye, nose, right and left corner of the mouth, shape
+            (n, 5, 2), float32.
+        confidences: 0 to 1, shape (n,), float32.
+    """
+
+    boxes: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    confidences: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class FaceDetector(Protocol):
+    """What finds faces, for several threads at a time. The entry points of `mien.detectors` are such classes."""
+
+    def detect(self, frame: Image) -> Faces:
+        """Return the faces in a BGR frame, shape (h, w, 3), uint8."""
+
+
+class Detector:
+    """YuNet; may be called from several threads at a time.
+
+    Args:
+        confidence: Faces that it is less sure of are left out.
+        max_side: Larger frames are scaled down to this for detection, in pixels.
+
+    Raises:
+        ModelError: Its weights are missing or are not the ones known.
+    """
+
+    def __init__(self, confidence: float = 0.7, max_side: int = 640) -> None:
+        cv2.setNumThreads(1)  # frames go to all cores, not parts of frames
+        self.max_side = max_side
+        self._net = YuNet(confidence)
+
+    def detect(self, frame: Image, max_side: int | None = None) -> Faces:
+        """Return the faces in a frame, the surest first.
+
+        Args:
+            frame: BGR, shape (h, w, 3), uint8.
+            max_side: In place of the detector's own, where the size of the faces is known.
+        """
+        width, height = size = _fitted(frame, max_side or self.max_side)
+        small = frame if size == frame.shape[1::-1] else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        below, right = -height % GRID, -width % GRID
+        padded = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        (rows,) = self._net(np.asarray(padded, np.uint8)[None])
+        inside = (rows[:, 0] < width) & (rows[:, 1] < height)
+        return _faces(rows[inside], np.array([frame.shape[1] / width, frame.shape[0] / height]))
+
+    def detect_closely(self, picture: Image) -> Faces:
+        """Return the faces in a picture that stands alone, the surest first.
+
+        Where it was scaled down, and shows none or small ones, it is looked at again at twice the size.
+
+        Args:
+            picture: BGR, shape (h, w, 3), uint8.
+        """
+        found = self.detect(picture)
+        scale = self.max_side / max(picture.shape[:2])
+        if scale >= 1 or (len(found) and found.boxes[:, 2:].max(1).min() * scale >= SMALL):
+            return found
+        looks = (found, self.detect(picture, CLOSER * self.max_side))
+        rows = [np.column_stack([one.boxes, one.landmarks.reshape(-1, 10), one.confidences]) for one in looks]
+        return _faces(without_doubles(np.concatenate(rows)), np.ones(2))
+
+    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
+        """Return the faces in a frame that are close to where some were a moment ago, the surest first.
+
+        Each place is looked at by itself, enlarged or shrunk to one size, so that it costs a few per cent of what
+        the whole frame does.
+
+        Args:
+            frame: BGR, shape (h, w, 3), uint8.
+            boxes: Where the faces were: x, y, width, height in pixels, shape (n, 4).
+        """
+        if not len(boxes):
+            return _faces(np.empty((0, 15), np.float32), np.ones(2))
+        centres = boxes[:, :2] + boxes[:, 2:] / 2
+        sides = NEAR * boxes[:, 2:].max(1)
+        scales = NEAR_SIDE / sides
+        shifts = NEAR_SIDE / 2 - centres * scales[:, None]
+        cells = np.empty((len(boxes), NEAR_SIDE, NEAR_SIDE, 3), np.uint8)
+        for cell, scale, shift in zip(cells, scales, shifts, strict=True):
+            cell[:] = _cell(frame, float(scale), shift)
+        found = []
+        for rows, scale, shift in zip(self._net(cells), scales, shifts, strict=True):
+            middle = rows[:, :2] + rows[:, 2:4] / 2
+            own = (np.abs(middle / NEAR_SIDE - 0.5) < NEAR_CENTRE).all(1)
+            rows[:, :2] -= shift
+            rows[:, 4:14] -= np.tile(shift, 5)
+            rows[:, :14] /= scale
+            found.append(rows[own])
+        return _faces(without_doubles(np.concatenate(found)), np.ones(2))
+
+    def is_near_cheaper(self, frame: Image, count: int) -> bool:
+        """Return whether so many places cost less than half of what a look at the whole frame does."""
+        width, height = _fitted(frame, self.max_side)
+        return 2 * count * NEAR_SIDE**2 < width * height
+
+
+def _fitted(frame: Image, max_side: int) -> tuple[int, int]:
+    """Return the width and height to which a frame is scaled down."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, max_side / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _faces(rows: NDArray[np.float32], back: NDArray[np.float64]) -> Faces:
+    """Return the net's rows as columns, in pixels of the frame: so many of them are one of the net's picture."""
+    boxes = rows[:, :4] * np.tile(back, 2)
+    landmarks = rows[:, 4:14].reshape(-1, 5, 2) * back
+    return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), rows[:, 14])
+
+
+def _cell(frame: Image, scale: float, shift: NDArray[np.float32]) -> Image:
+    """Return the part of a frame that, scaled and shifted, fills a square of NEAR_SIDE; black beyond the frame."""
+    x1, y1 = np.floor(-shift / scale).astype(int)
+    side = max(1, round(NEAR_SIDE / scale))
+    height, width = frame.shape[:2]
+    left, top, right, bottom = max(x1, 0), max(y1, 0), min(x1 + side, width), min(y1 + side, height)
+    if left >= right or top >= bottom:
+        return np.zeros((NEAR_SIDE, NEAR_SIDE, 3), np.uint8)
+    part = cv2.copyMakeBorder(
+        frame[top:bottom, left:right],
+        *(top - y1, y1 + side - bottom, left - x1, x1 + side - right),
+        cv2.BORDER_CONSTANT,
+        value=(0, 0, 0),
+    )
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (NEAR_SIDE, NEAR_SIDE), interpolation=way), np.uint8)
+
+
+def crop(frame: Image, boxes: NDArray[np.float32], landmarks: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
+    """Return grey, square crops of the faces in a frame, framed as FER-2013's are.
+
+    Args:
+        frame: BGR, shape (h, w, 3), uint8.
+        boxes: x, y, width, height in pixels, shape (n, 4); what lies beyond the frame repeats its edge.
+        landmarks: Where the eyes are, as in `Faces`, shape (n, 5, 2): faces that lean are turned upright by them;
+            None: all stay as they are.
+
+    Returns:
+        Shape (n, CROP_SIZE, CROP_SIZE), uint8.
+    """
+    turns = np.zeros(len(boxes)) if landmarks is None else _turns(landmarks)
+    crops = np.empty((len(boxes), CROP_SIZE, CROP_SIZE), np.uint8)
+    for number, (x, y, width, height) in enumerate(np.asarray(boxes, float)):
+        side = round(min(max(width, height, 1.0), LARGEST * max(frame.shape[:2])))
+        left, top = x + width / 2 - side / 2, y + height / 2 + CENTRE_BELOW * side - side / 2
+        # However far outside a box lies, the crop touches the frame.
+        left, top = np.clip((left, top), 1 - side, (frame.shape[1] - 1, frame.shape[0] - 1))
+        cut = _square if turns[number] == 0 else functools.partial(_turned, turn=float(turns[number]))
+        crops[number] = _sized(cut(frame, round(left), round(top), side))
+    return crops
+
+
+def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return how much fine detail each crop holds: its Laplacian's variance over its own; 0 for a blank one.
+
+    Args:
+        crops: Grey face crops, shape (n, h, w), uint8.
+
+    Returns:
+        Shape (n,), float32.
+    """
+    measured = np.zeros(len(crops), np.float32)
+    for number, face in enumerate(crops):
+        contrast = float(face.var())
+        if contrast > 1:
+            measured[number] = cv2.Laplacian(face, cv2.CV_32F).var() / contrast
+    return measured
+
+
+def _turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return by how many degrees each face is to be turned, shape (n,); most stay as they are."""
+    with np.errstate(invalid="ignore"):  # of landmarks that are nowhere; they turn nothing
+        across = (landmarks[:, 1] - landmarks[:, 0]).astype(float)
+        down = (landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)).astype(float)
+    roll = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    share = np.clip((np.abs(roll) - TURN_FROM) / (TURN_WHOLLY - TURN_FROM), 0, 1)
+    # Of a face that is seen from the side the eyes lie so close together that the line between them says nothing.
+    frontal = np.linalg.norm(across, axis=1) > 0.4 * np.linalg.norm(down, axis=1)
+    return np.asarray(np.where(frontal & (np.abs(roll) <= TURN_TO), share * roll, 0.0))
+
+
+def _square(frame: Image, left: int, top: int, side: int) -> NDArray[np.uint8]:
+    """Return a square part of a frame, grey."""
+    height, width = frame.shape[:2]
+    x1, y1 = max(left, 0), max(top, 0)
+    x2, y2 = min(left + side, width), min(top + side, height)
+    grey = cv2.cvtColor(frame[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY)
+    if (x2 - x1, y2 - y1) != (side, side):
+        edges = (max(0, y1 - top), max(0, top + side - y2), max(0, x1 - left), max(0, left + side - x2))
+        grey = cv2.copyMakeBorder(grey, *edges, cv2.BORDER_REPLICATE)
+    return np.asarray(grey, np.uint8)
+
+
+def _turned(frame: Image, left: int, top: int, side: int, *, turn: float) -> NDArray[np.uint8]:
+    """Return what `_square` does, the frame turned about the square's middle."""
+    margin = math.ceil(side * (math.sqrt(2) - 1) / 2)
+    wide = _square(frame, left - margin, top - margin, side + 2 * margin)
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2 + margin,) * 2, turn, 1)
+    matrix[:, 2] -= margin
+    return np.asarray(cv2.warpAffine(wide, matrix, (side, side), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _sized(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    way = cv2.INTER_AREA if len(grey) > CROP_SIZE else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(grey, (CROP_SIZE, CROP_SIZE), interpolation=way), np.uint8)
