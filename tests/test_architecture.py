@@ -30,7 +30,7 @@ FLOORS = [
 ]
 """From the ground up: a room imports only rooms of lower floors. A room is a folder, or a file that lies loose."""
 SEES_STORES_BY = {"reports": "mien.stores.base", "dashboard": "mien.stores.base"}
-TRAINING_SEES = {"mien.observation", "mien.errors", "mien.models.classifier", "mien.system.logs"}
+TRAINING_SEES = {"mien.observation", "mien.errors", "mien.models.classifier"}
 TORCH = {"torch", "lightning", "torchmetrics", "pytorch_lightning"}
 REPORTS = {"film", "meeting", "audience", "album"}
 MOST = 20
