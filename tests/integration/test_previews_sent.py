@@ -18,12 +18,12 @@ from mien.config import Settings, checked
 from mien.dashboard.data import listener as live
 from mien.dashboard.data.listener import Listener
 from mien.edge import watch
-from mien.edge.preview import MAX_BYTES
 from mien.edge.watch import run_watch
 from mien.errors import BrokerError
 from mien.media.base import Frame
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
+from mien.mqtt.messages import MAX_PREVIEW
 from ports import unused_port
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
@@ -125,7 +125,7 @@ def test_what_is_no_preview_of_a_source_that_sends_some_is_ignored(
             said.publish(f"other/{source}/preview", SMALL)
         wait_for(lambda: listener.picture("lobby"))
         first = listener.picture("lobby")
-        for payload in (b"", b"none", SMALL + bytes(MAX_BYTES), cv2.imencode(".png", np.zeros((9, 9)))[1].tobytes()):
+        for payload in (b"", b"none", SMALL + bytes(MAX_PREVIEW), cv2.imencode(".png", np.zeros((9, 9)))[1].tobytes()):
             said.publish("other/lobby/preview", payload)
         said.publish("other/nobody/preview", SMALL)
         other = cv2.imencode(".jpg", np.zeros((24, 32, 3), np.uint8))[1].tobytes()

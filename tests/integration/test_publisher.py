@@ -17,7 +17,8 @@ from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Observation, Stored, decode, encode, new_id
+from mien.mqtt.messages import Stored, encode_message
+from mien.observation import Observation, decode, new_id
 
 SESSION = new_id()
 
@@ -39,7 +40,7 @@ class Listener:
         return next((payload for topic, payload in self.messages[::-1] if topic == f"mien/cam/{kind}"), None)
 
     def confirm(self, *ranges: tuple[int, int]) -> None:
-        self._connection.publish("mien/cam/stored", encode(Stored(SESSION, list(ranges))))
+        self._connection.publish("mien/cam/stored", encode_message(Stored(SESSION, list(ranges))))
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._connection.publish(topic, payload)
@@ -192,7 +193,7 @@ def test_nonsense_on_the_confirmations_topic_is_ignored(
     wait_for(lambda: len(listener.seqs()) >= 5)
     for payload in (b"", b"\xff", b"[" * 10_000, b'{"session": "x", "ranges": []}', b"0" * 100_000):
         listener.publish("mien/cam/stored", payload)
-    listener.publish("mien/cam/stored", encode(Stored(new_id(), [(0, 2**53 - 1)] * 500)))
+    listener.publish("mien/cam/stored", encode_message(Stored(new_id(), [(0, 2**53 - 1)] * 500)))
     listener.confirm((3, 2**53 - 1))
     wait_for(lambda: outbox.counts.depth == 3)
 

@@ -24,7 +24,8 @@ from mien.errors import BrokerError, ConfigError
 from mien.mqtt import credentials
 from mien.mqtt.broker import find_broker, run_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Stored, encode, new_id
+from mien.mqtt.messages import Stored, encode_message
+from mien.observation import encode, new_id
 from mien.run.doctor import diagnose
 from programs import program
 
@@ -119,7 +120,7 @@ def test_a_source_delivers_with_its_own_rights_and_has_no_others(
     lobby = Connection(find_broker(settings(edge, broker=outside("lobby"))), "intruder")
     for seq in range(5):
         lobby.publish("mien/door/observations", encode(observation("door", session, seq)))
-        lobby.publish("mien/door/stored", encode(Stored(session, [(0, 5)])))
+        lobby.publish("mien/door/stored", encode_message(Stored(session, [(0, 5)])))
         lobby.publish("mien/lobby/observations", encode(observation("door", session, seq)))
     lobby.publish("mien/lobby/observations", encode(observation("lobby", session, 0)))
     wait_for(lambda: sum(map(len, stored_seqs(hub, "lobby").values())) == 51)

@@ -11,7 +11,6 @@ One thread does it all; what comes from the connection is only noted. The broker
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -20,6 +19,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+import msgspec
+
 from mien.config import Settings
 from mien.edge.home_assistant import discovery
 from mien.edge.outbox import Outbox, Row
@@ -27,7 +28,18 @@ from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Stored, TopicKind, decode, topic
+from mien.mqtt.messages import (
+    OFFLINE,
+    ONLINE,
+    Delay,
+    OutboxCounts,
+    Stats,
+    Stored,
+    TopicKind,
+    decode_message,
+    encode_message,
+    topic,
+)
 
 if TYPE_CHECKING:
     from mien.edge.preview import Preview
@@ -72,7 +84,7 @@ class Publisher:
         outbox: Outbox,
         source: str,
         settings: Settings,
-        stats: Callable[[], dict[str, Any]] | None = None,
+        stats: Callable[[], Stats] | None = None,
         remote: Remote | None = None,
         preview: Preview | None = None,
     ) -> None:
@@ -140,7 +152,7 @@ class Publisher:
         connection = Connection(
             find_broker(self._settings),
             f"mien-watch-{self._source}",
-            will=(self._topics["available"], b"offline") if self._stats else None,
+            will=(self._topics["available"], OFFLINE) if self._stats else None,
             in_flight=self._settings.outbox.in_flight,
             keepalive_s=self._settings.broker.keepalive_s,
             on_message=self._note(self._messages),
@@ -181,7 +193,7 @@ class Publisher:
             self._send_again(connection)
             if self._stats and time.monotonic() >= stats_at:
                 stats_at = time.monotonic() + self._settings.watch.stats_every_s
-                connection.publish(self._topics["available"], b"online", retain=True)
+                connection.publish(self._topics["available"], ONLINE, retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
             self._show(connection)
             if self._in_flight and time.monotonic() - self._moved_at > stuck_s:
@@ -219,7 +231,7 @@ class Publisher:
                 self._answer(connection, message)
                 continue
             try:
-                stored = decode(message.payload, Stored)
+                stored = decode_message(message.payload, Stored)
             except ValueError as error:
                 log.warning("a message on %s is no confirmation and is ignored: %s", self._topics["stored"], error)
                 continue
@@ -293,20 +305,16 @@ class Publisher:
         self._in_flight[number] = row
         self._sent[row.session, row.seq] = Sent(row.n, self._turn, time.monotonic())
 
-    def _figures(self, stats: dict[str, Any]) -> bytes:
-        """Return the statistics as JSON; `delay_ms` is from the frame to the broker's acknowledgement."""
+    def _figures(self, stats: Stats) -> bytes:
+        """Return the statistics with what the publisher adds, as JSON."""
         delays = sorted(self._delays) or [0.0]
         p50, p99 = (delays[int(share * (len(delays) - 1))] for share in (0.5, 0.99))
         counts = self._outbox.counts
-        figures = {
-            **stats,
-            "delay_ms": {"p50": p50, "p99": p99},
-            "outbox": {"depth": counts.depth, "dropped": counts.dropped},
-        }
-        return json.dumps(figures).encode()
+        outbox = OutboxCounts(counts.depth, counts.dropped)
+        return encode_message(msgspec.structs.replace(stats, delay_ms=Delay(p50, p99), outbox=outbox))
 
     def _say_offline(self, connection: Connection) -> None:
-        number = connection.publish(self._topics["available"], b"offline", retain=True)
+        number = connection.publish(self._topics["available"], OFFLINE, retain=True)
         end = time.monotonic() + 1.0
         while number not in self._acknowledged and time.monotonic() < end and not connection.lost.is_set():
             time.sleep(0.01)

@@ -26,7 +26,8 @@ from mien.errors import InputError, MienError, UsageError
 from mien.media.base import Frame, Source, limited, paced, performed, raise_problem
 from mien.media.open import open_source
 from mien.media.selection import masked
-from mien.observation import EMOTIONS, Observation, Probabilities
+from mien.mqtt.messages import Stats
+from mien.observation import EMOTIONS, Emotion, Observation, Probabilities
 from mien.observation import now as utc
 from mien.system.machine import temperature_c
 from mien.version import __version__
@@ -248,23 +249,25 @@ class _Watcher:
         if self._preview:
             self._preview.forget()
 
-    def _stats(self) -> dict[str, Any]:
+    def _stats(self) -> Stats:
         now = time.monotonic()
         passed, self._counted_at = now - self._counted_at, now
         frames, self._frames_before = self._frames - self._frames_before, self._frames
-        return {
-            "fps": round(frames / passed, 2) if passed > 0 else 0.0,
-            "state": "paused" if self._remote.paused else self._player.state,
-            "dropped": self._dropped_before + self._player.dropped,
-            "faces": len(self.newest[1].faces) if self.newest else 0,
-            **_mood([self._shown.popleft() for _ in range(len(self._shown))]),
-            "preview": self._preview.kind if self._preview else "off",
-            "uptime_s": round(now - self._began, 1),
-            "model": self._model.classifier.model_id,
-            "version": __version__,
-            "temperature_c": temperature_c(),
-            "time": utc().isoformat(timespec="seconds"),
-        }
+        emotion, happiness = _mood([self._shown.popleft() for _ in range(len(self._shown))])
+        return Stats(
+            fps=round(frames / passed, 2) if passed > 0 else 0.0,
+            state="paused" if self._remote.paused else self._player.state,
+            dropped=self._dropped_before + self._player.dropped,
+            faces=len(self.newest[1].faces) if self.newest else 0,
+            emotion=emotion,
+            happiness=happiness,
+            preview=self._preview.kind if self._preview else "off",
+            uptime_s=round(now - self._began, 1),
+            model=self._model.classifier.model_id,
+            version=__version__,
+            temperature_c=temperature_c(),
+            time=utc().replace(microsecond=0),
+        )
 
 
 class _Leftovers:
@@ -323,13 +326,12 @@ def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[Source
     return [source.model_copy(update={"loop": loop or source.loop}) for source in found]
 
 
-def _mood(shown: Sequence[Probabilities]) -> dict[str, Any]:
-    """Return the emotion that was strongest in the faces shown and their happiness index; null without faces."""
+def _mood(shown: Sequence[Probabilities]) -> tuple[Emotion | None, float | None]:
+    """Return the emotion that was strongest in the faces shown and their happiness index; None without faces."""
     if not shown:
-        return {"emotion": None, "happiness": None}
+        return None, None
     means = [sum(shares) / len(shown) for shares in zip(*map(astuple, shown), strict=True)]
-    happiness = round(100 * means[EMOTIONS.index("happy")], 1)
-    return {"emotion": EMOTIONS[means.index(max(means))], "happiness": happiness}
+    return EMOTIONS[means.index(max(means))], round(100 * means[EMOTIONS.index("happy")], 1)
 
 
 def _open_named(spec: str, name: str | None, taken: set[str | None]) -> Source:

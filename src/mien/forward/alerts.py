@@ -1,23 +1,54 @@
-"""When to tell what: what is heard of sources and store goes in, notices that an alert is raised or resolved come out.
+"""Alerts: what sources publish and whether the store works goes in, notices go out by MQTT and to webhooks.
 
-Each alert has one state for each source: it is raised once, resolved once, and then quiet for its cool-down.
+Each alert has one state for each source: it is raised once, resolved once, and then quiet for its cool-down. All this
+has a connection and a thread of its own, so that nothing here can hold up what is being stored.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from mien.config import AlertSettings
-from mien.observation import EMOTIONS, Emotion, Observation, now
+from mien.config import AlertSettings, Settings
+from mien.errors import BrokerError, MienError
+from mien.forward.webhook import Webhook
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
+from mien.mqtt.messages import ONLINE, Stats, TopicKind, decode_message, split_topic, topic
+from mien.observation import EMOTIONS, Emotion, Observation, decode, is_source_name, new_id, now
 
-__all__ = ["Notice", "Watcher"]
+__all__ = ["Notice", "Watcher", "alerting"]
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+BACKOFF_S = (0.2, 10.0)
 
 SOURCES = 1000
 """So many sources are heeded; of more, those heard of longest ago are forgotten."""
+
+
+@contextmanager
+def alerting(settings: Settings, store_works: Callable[[], bool]) -> Iterator[None]:
+    """Heed the alerts of the settings as long as the block runs; without any, do nothing."""
+    if not settings.alert:
+        yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=(settings, store_works, stop), name="alerts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5.0)
 
 
 class Notice(msgspec.Struct):
@@ -197,3 +228,84 @@ def _notice(alert: AlertSettings, state: Literal["raised", "resolved"], source: 
         what, back = f"the store has been out for {value:.0f} s", "the store works again"
     text = f"{alert.name}: {what if state == 'raised' else back}"
     return Notice(alert.name, state, alert.on, source, value, now().isoformat(), text)
+
+
+def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Event) -> None:
+    watcher, lock = Watcher(settings.alert, time.monotonic()), threading.Lock()
+    hooks = {alert.name: Webhook(alert.webhook.get_secret_value()) for alert in settings.alert if alert.webhook}
+    wait_s = BACKOFF_S[0]
+
+    def tell(connection: Connection | None) -> None:
+        at = time.monotonic()
+        with lock:
+            watcher.store(at, store_works())
+            notices = list(watcher.notices(at))
+        for alert, notice in notices:
+            log.warning("%s", notice.text)
+            payload = msgspec.json.encode(notice)
+            if connection is not None:
+                connection.publish(f"{settings.broker.prefix}/alerts/{alert.name}/{notice.source or 'store'}", payload)
+            if alert.name in hooks:
+                hooks[alert.name].send(payload)
+
+    try:
+        while not stop.is_set():
+            try:
+                connection = _connect(settings, watcher, lock)
+            except MienError:  # the forwarder says so; webhooks are sent all the same
+                end = time.monotonic() + wait_s
+                while time.monotonic() < end and not stop.is_set():
+                    tell(None)
+                    stop.wait(TICK_S)
+                wait_s = min(wait_s * 2, BACKOFF_S[1])
+                continue
+            wait_s = BACKOFF_S[0]
+            while not stop.is_set() and not connection.lost.is_set():
+                tell(connection)
+                stop.wait(TICK_S)
+            connection.close()
+    finally:
+        for hook in hooks.values():
+            hook.close()
+
+
+def _connect(settings: Settings, watcher: Watcher, lock: threading.Lock) -> Connection:
+    holder: list[Connection] = []
+    prefix = settings.broker.prefix
+
+    def take(message: Any) -> None:
+        source, kind = split_topic(prefix, message.topic)
+        if is_source_name(source):
+            with lock:
+                _note(watcher, source, kind, message.payload)
+        for connection in holder:
+            connection.acknowledge(message.mid)
+
+    connection = Connection(find_broker(settings), f"mien-alerts-{new_id()[-12:]}", on_message=take)
+    holder.append(connection)
+    shares = any(alert.on == "share" for alert in settings.alert)
+    kinds: list[TopicKind] = ["available", "stats", *(["observations"] if shares else [])]  # type: ignore[list-item]
+    try:
+        for kind in kinds:
+            connection.subscribe(topic(prefix, "+", kind))
+    except BrokerError:
+        connection.close()
+        raise
+    return connection
+
+
+def _note(watcher: Watcher, source: str, kind: str, payload: bytes) -> None:
+    at = time.monotonic()
+    try:
+        if kind == "available":
+            watcher.available(at, source, payload == ONLINE)
+        elif kind == "stats":
+            outbox = decode_message(payload, Stats).outbox
+            if outbox is not None and outbox.dropped is not None:
+                watcher.dropped(at, source, outbox.dropped)
+        else:
+            observation = decode(payload)
+            if observation.source == source:
+                watcher.observation(at, observation)
+    except ValueError as error:  # the forwarder sets aside what is no observation
+        log.debug("ignored a message of '%s' on %s: %s", source, kind, error)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
 import socket
 import threading
 import time
@@ -25,13 +24,14 @@ import msgspec
 
 from mien.config import Settings
 from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
-from mien.forward.alerting import alerting
+from mien.forward.alerts import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.metrics import State, serve
 from mien.forward.replay import read
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import Connection
-from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
+from mien.mqtt.connection import MAX_PACKET, Connection
+from mien.mqtt.messages import ONLINE, Stored, encode_message, split_topic, topic
+from mien.observation import Count, Id, Observation, decode_json, encode, is_source_name, new_id
 from mien.stores.base import Store, open_store
 from mien.system.locks import alone
 
@@ -44,7 +44,6 @@ BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
 COUNT_EVERY_S = 60.0
 MAX_RANGES = 1000
-SOURCE = re.compile("[a-z0-9_-]{1,64}")
 
 
 class Forwarded(NamedTuple):
@@ -66,6 +65,9 @@ class Trace(msgspec.Struct):
 
     session: Id
     seq: Count
+
+
+_trace_decoder = msgspec.json.Decoder(Trace)
 
 
 def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = False) -> Forwarded:
@@ -221,7 +223,7 @@ class _Forwarder:
         letters: list[tuple[str, str, bytes]] = []
         done: dict[tuple[str, str], list[int]] = defaultdict(list)
         for message in batch:
-            source, _, kind = message.topic.removeprefix(f"{self._prefix}/").partition("/")
+            source, kind = split_topic(self._prefix, message.topic)
             if kind == "available":
                 self._greet(message, source)
                 continue
@@ -229,7 +231,7 @@ class _Forwarder:
                 one = read(message.payload, source)
             except ValueError as error:
                 letters.append((message.topic, str(error), message.payload))
-                if SOURCE.fullmatch(source) and (trace := _trace(message.payload)):
+                if is_source_name(source) and (trace := _trace(message.payload)):
                     done[source, trace.session].append(trace.seq)
             else:
                 good[one.id] = one
@@ -243,7 +245,7 @@ class _Forwarder:
             ranges = merge(numbers)
             for at in range(0, len(ranges), MAX_RANGES):
                 stored = Stored(session, ranges[at : at + MAX_RANGES])
-                connection.publish(topic(self._prefix, source, "stored"), encode(stored))
+                connection.publish(topic(self._prefix, source, "stored"), encode_message(stored))
         self._inbox.acknowledge(batch, connection)
 
     def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> bool:
@@ -289,11 +291,11 @@ class _Forwarder:
     def _greet(self, message: Message, source: str) -> None:
         """Tell a source that was online before us, whose messages the broker did not keep for us, to send again."""
         connection = message.connection
-        if not SOURCE.fullmatch(source):
+        if not is_source_name(source):
             return
-        before_us = message.retained and message.payload == b"online"
+        before_us = message.retained and message.payload == ONLINE
         if before_us and not connection.resumed and not connection.lost.is_set():
-            connection.publish(topic(self._prefix, source, "stored"), encode(Stored(new_id(), [])))
+            connection.publish(topic(self._prefix, source, "stored"), encode_message(Stored(new_id(), [])))
 
     def _prune(self) -> None:
         if time.monotonic() < self._prune_at:
@@ -324,6 +326,6 @@ class _Forwarder:
 
 def _trace(payload: bytes) -> Trace | None:
     try:
-        return msgspec.json.decode(payload, type=Trace)
-    except (ValueError, RecursionError):
+        return decode_json(payload, _trace_decoder, MAX_PACKET)
+    except ValueError:
         return None

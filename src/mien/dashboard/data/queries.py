@@ -19,11 +19,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from mien.config import Settings
-from mien.dashboard.data.listener import Listener, LiveSource, Stats
+from mien.dashboard.data.listener import Listener, LiveSource
 from mien.dashboard.data.periods import FINEST_S, Window
 from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
 from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, nothing, read_rings, read_timeline, summed
 from mien.errors import StoreError
+from mien.mqtt.messages import Stats
 from mien.observation import Observation
 from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 
 from mien.config import Settings
-from mien.dashboard.data.listener import Delay, Queue, Stats
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.pages import checks
 from mien.dashboard.pages.cards import text
@@ -23,6 +22,7 @@ from mien.errors import MienError, StoreError
 from mien.models import store as model_store
 from mien.models.classifier import Classifier
 from mien.models.evaluation import evaluation_of
+from mien.mqtt.messages import Delay, OutboxCounts, Stats
 from mien.stores.base import DeadLetter
 
 __all__ = ["Diagnose", "System"]
@@ -144,7 +144,7 @@ def _sources(states: Sequence[SourceState], look: Look, now: datetime) -> str:
     rows = []
     for state in states:
         stats = state.stats or Stats()
-        delay, outbox = stats.delay_ms or Delay(), stats.outbox or Queue()
+        delay, outbox = stats.delay_ms or Delay(), stats.outbox or OutboxCounts()
         cells = (
             _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
             _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
