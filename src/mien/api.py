@@ -24,7 +24,7 @@ from mien.observation import Face, Observation, decode, encode
 from mien.table import TableWriter, to_pandas, to_polars
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, read_pictures, shared_models
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 
 __all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
 
@@ -46,7 +46,8 @@ class Analyzer:
     Args:
         model: An ONNX file with Mien's contract, or "ferplus" for the second model of this machine; None: the first.
             They are those that `mien model pull` brought, or else those that come with Mien.
-        settings: The others of `[vision]`, by name: `confidence`, `max_side`, `abstain_below`, `smoothing_s`.
+        settings: The others of `[vision]`, by name: `detector`, `confidence`, `max_side`, `abstain_below`,
+            `smoothing_s`.
 
     Attributes:
         model_id: What observations call the model.
@@ -56,7 +57,7 @@ class Analyzer:
         ModelError: A model is missing or cannot be used.
     """
 
-    def __init__(self, model: str | Path | None = None, **settings: float | None) -> None:
+    def __init__(self, model: str | Path | None = None, **settings: float | str | None) -> None:
         self._settings = model_store.in_use(checked({"vision": {"model": model, **settings}}, "the arguments"))
         self._detector, self._classifier = shared_models(self._settings)
         self.model_id = self._classifier.model_id
@@ -134,7 +135,7 @@ class Analyzer:
 
     def _pipeline(self, source: Source) -> Pipeline:
         of = self._settings
-        detector = Closely(self._detector) if isinstance(source, Photos) else self._detector
+        detector = PhotoDetector(self._detector) if isinstance(source, Photos) else self._detector
         return Pipeline(
             detector, self._classifier, source.name, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
         )

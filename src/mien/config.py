@@ -186,6 +186,11 @@ class VisionSettings(Section):
         description="fer2013 or ferplus, as pulled to this machine or else as it comes with Mien, or an ONNX file with "
         "Mien's contract; default: fer2013.",
     )
+    detector: str = Field(
+        "yunet",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="What finds faces: yunet, or the name that another package registered in mien.detectors.",
+    )
     confidence: float = Field(0.7, gt=0, lt=1, description="Faces that the detector is less sure of are left out.")
     max_side: int = Field(640, ge=160, le=4096, description="Frames are detected at most this large, in pixels.")
     abstain_below: float | None = Field(

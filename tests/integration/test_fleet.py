@@ -23,7 +23,7 @@ from mien.edge.watch import run_watch
 from mien.errors import MienError, UsageError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.mqtt.messages import RemoteState, TopicKind, decode_message, topic
+from mien.mqtt.messages import RemoteState, Stats, TopicKind, decode_message, topic
 from mien.observation import Observation, new_id
 from ports import unused_port
 
@@ -70,7 +70,7 @@ def _reachable(named: Settings) -> bool:
 def source(home: Settings, name: str = "cam") -> Iterator[Remote]:
     """A source without pictures: an outbox and a publisher, as `mien watch` has them."""
     outbox, remote = Outbox(home.home / "outbox", name), Remote(home, name)
-    publisher = Publisher(outbox, name, home, lambda: {"version": "0.1.0", "uptime_s": 5.0}, remote)
+    publisher = Publisher(outbox, name, home, lambda: Stats(version="0.1.0", uptime_s=5.0), remote)
     try:
         wait_for(lambda: publisher.connected)
         yield remote

@@ -24,7 +24,7 @@ from mien.errors import BrokerError, ConfigError
 from mien.mqtt import credentials
 from mien.mqtt.broker import find_broker, run_broker
 from mien.mqtt.connection import Connection
-from mien.mqtt.messages import Stored, encode_message
+from mien.mqtt.messages import Stats, Stored, encode_message
 from mien.observation import encode, new_id
 from mien.run.doctor import diagnose
 from programs import program
@@ -162,7 +162,7 @@ def test_only_who_may_sets_a_source_from_afar(outside: Callable[..., dict[str, A
     sources = {}
     for source in ("lobby", "door"):
         outbox, remote = Outbox(tmp_path / "outbox", source), Remote(as_user(source), source)
-        sources[source] = outbox, remote, Publisher(outbox, source, as_user(source), dict, remote)
+        sources[source] = outbox, remote, Publisher(outbox, source, as_user(source), Stats, remote)
     try:
         wait_for(lambda: all(publisher.connected for _, _, publisher in sources.values()))
         assert set_remotely(as_user("fleet"), "lobby", {"fps": 5}, 60).fps == 5

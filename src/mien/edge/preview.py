@@ -20,7 +20,7 @@ from mien.media.base import Frame, Image
 from mien.mqtt.messages import MAX_PREVIEW, PREVIEW_SIZE
 from mien.observation import Observation
 from mien.vision.blur import Box, Hiding, hide
-from mien.vision.detector import Detector
+from mien.vision.detector import FaceDetector, open_detector
 
 __all__ = ["BlurredPreview", "Preview", "preview_of"]
 
@@ -83,12 +83,17 @@ class Preview:
 
 
 class BlurredPreview(Preview):
-    """What a source sees, without the faces."""
+    """What a source sees, without the faces.
+
+    Args:
+        detector: The name of the detector, as in `vision.detector`.
+    """
 
     kind = "blurred"
 
-    def __init__(self) -> None:
+    def __init__(self, detector: str = "yunet") -> None:
         super().__init__()
+        self._detector = detector
         self._hiding = Hiding()
         self._session = ""
 
@@ -99,20 +104,20 @@ class BlurredPreview(Preview):
 
     def _shown(self, small: Image, places: Sequence[Box], scale: float) -> Image:
         known = np.multiply(np.reshape(places, (-1, 4)), scale)
-        found = np.concatenate([known, _suspicious().detect(small).boxes])
+        found = np.concatenate([known, _suspicious(self._detector).detect(small).boxes])
         return hide(small, [(x, y, max(1, w), max(1, h)) for x, y, w, h in found.round().astype(int).tolist()])
 
 
 def preview_of(settings: Settings) -> Preview | None:
     """Return the preview that the settings of a source ask for; None: they ask for none."""
-    makers = {one.kind: one for one in (Preview, BlurredPreview)}
-    maker = makers.get(settings.watch.preview)
-    return maker() if maker else None
+    if settings.watch.preview == BlurredPreview.kind:
+        return BlurredPreview(settings.vision.detector)
+    return Preview() if settings.watch.preview == Preview.kind else None
 
 
 @functools.cache
-def _suspicious() -> Detector:
-    return Detector(SUSPICION, max(PREVIEW_SIZE))
+def _suspicious(name: str) -> FaceDetector:
+    return open_detector(name, SUSPICION, max(PREVIEW_SIZE))
 
 
 def _scaled(image: Image, scale: float) -> Image:

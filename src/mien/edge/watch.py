@@ -31,7 +31,7 @@ from mien.observation import EMOTIONS, Emotion, Observation, Probabilities
 from mien.observation import now as utc
 from mien.system.machine import temperature_c
 from mien.version import __version__
-from mien.vision.detector import Detector
+from mien.vision.detector import FaceDetector, open_detector
 from mien.vision.pipeline import Pipeline
 
 __all__ = ["FrameCallback", "run_watch"]
@@ -80,15 +80,15 @@ def run_watch(
         raise UsageError(f"--name '{name}' names one source, but {len(sources)} were given")
     settings.ensure_home()
     model = LiveModel(settings)
-    detectors: dict[tuple[float, int], Detector] = {}
+    detectors: dict[tuple[str, float, int], FaceDetector] = {}
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
     away = Away()
 
     def add(listed: SourceSettings, opened: Source) -> _Watcher:
         own = settings.overridden(listed)
-        asked = own.vision.confidence, own.vision.max_side
-        detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
+        asked = own.vision.detector, own.vision.confidence, own.vision.max_side
+        detector = detectors[asked] = detectors.get(asked) or open_detector(*asked)
         watchers.append(_Watcher(own, listed, opened, detector, model))
         return watchers[-1]
 
@@ -141,7 +141,7 @@ class _Watcher:
     """One source on its way to the broker."""
 
     def __init__(
-        self, settings: Settings, listed: SourceSettings, source: Source, detector: Detector, model: LiveModel
+        self, settings: Settings, listed: SourceSettings, source: Source, detector: FaceDetector, model: LiveModel
     ) -> None:
         self.name = source.name
         self.error: MienError | None = None

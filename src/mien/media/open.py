@@ -7,17 +7,15 @@ add theirs for URLs of their own scheme.
 
 from __future__ import annotations
 
-import functools
 import re
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from mien.config import without_password
 from mien.errors import InputError
 from mien.media.base import Source
 from mien.observation import slug
+from mien.plugins import load_plugin, plugin_names
 
 __all__ = [
     "is_camera",
@@ -42,20 +40,12 @@ def open_source(spec: str, name: str | None = None) -> Source:
         MienError: A stream cannot be reached.
     """
     kind = _kind(spec)
-    openers = _openers()
-    if kind not in openers:
-        known = ", ".join(sorted(openers))
+    known = plugin_names("mien.sources")
+    if kind not in known:
         shown = without_password(spec)
-        raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {known})")
-    opener: Any = openers[kind].load()
-    source: Source = opener(spec, slug(name) if name else None)
+        raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {', '.join(known)})")
+    source: Source = load_plugin("mien.sources", kind)(spec, slug(name) if name else None)
     return source
-
-
-@functools.lru_cache(maxsize=1)
-def _openers() -> dict[str, EntryPoint]:
-    # Kept: with many packages installed, looking costs as much as reading the faces of two frames.
-    return {point.name: point for point in entry_points(group="mien.sources")}
 
 
 def _kind(spec: str) -> str:

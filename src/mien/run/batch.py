@@ -25,7 +25,7 @@ from mien.vision.annotate import annotate, write_picture
 from mien.vision.blur import Hiding
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, shared_models
-from mien.vision.schedule import Always, Closely
+from mien.vision.schedule import PhotoDetector, WholeFrameDetector
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -115,7 +115,9 @@ def analyze_paths(
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
     found, classifier = shared_models(vision)
-    in_videos = Always(found) if blur else found  # a face that comes into view is hidden from its first frame on
+    in_videos = (
+        WholeFrameDetector(found) if blur else found
+    )  # a face that comes into view is hidden from its first frame on
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
         records: Records = TableWriter(output) if output else shown or Unseen()
@@ -133,7 +135,7 @@ def analyze_paths(
                     chosen = selected(source, every=every, fps=fps, start=start, end=end)
                     bar.update(task, total=chosen.expected)
                     pipeline = Pipeline(
-                        Closely(found) if isinstance(source, Photos) else in_videos,
+                        PhotoDetector(found) if isinstance(source, Photos) else in_videos,
                         classifier,
                         source.name,
                         abstain_below=vision.abstain_below,

@@ -16,19 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.config import VisionSettings
 from mien.errors import InputError
-from mien.media.base import Image
 from mien.media.demo import Demo
 from mien.media.encode import VideoWriter
 from mien.media.open import open_source
-from mien.models.classifier import Classifier
 from mien.system.machine import peak_bytes
-from mien.vision.detector import Detector, Faces
 from mien.vision.parallel import observe_all
-from mien.vision.pipeline import Pipeline
+from mien.vision.pipeline import Pipeline, load_models
 
 __all__ = ["PARTS", "Report", "bench", "machine"]
 
@@ -105,42 +101,36 @@ def machine() -> str:
     return f"{model or platform.machine()}, {os.cpu_count()} cores, {system}"
 
 
-class _TimedDetector(Detector):
-    ms = 0.0
+class _Timed:
+    """A detector or classifier with a clock beside it.
 
-    def detect(self, frame: Image, max_side: int | None = None) -> Faces:
-        began = time.perf_counter()
-        found = super().detect(frame, max_side)
-        self.ms += (time.perf_counter() - began) * 1000
-        return found
+    Args:
+        timed: Whose methods are called.
+        methods: Those whose time is added up, in milliseconds, in `ms`.
+    """
 
-    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
-        began = time.perf_counter()
-        found = super().detect_near(frame, boxes)
-        self.ms += (time.perf_counter() - began) * 1000
-        return found
-
-
-class _TimedClassifier:
-    """A classifier with a clock beside it."""
-
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, timed: Any, *methods: str) -> None:
         self.ms = 0.0
-        self._classifier = classifier
+        self._timed, self._methods = timed, methods
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._classifier, name)
+        value = getattr(self._timed, name)
+        if name not in self._methods:
+            return value
 
-    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        began = time.perf_counter()
-        probabilities = self._classifier.classify(crops)
-        self.ms += (time.perf_counter() - began) * 1000
-        return probabilities
+        def measured(*args: Any) -> Any:
+            began = time.perf_counter()
+            answer = value(*args)
+            self.ms += (time.perf_counter() - began) * 1000
+            return answer
+
+        return measured
 
 
 def _measure(settings: VisionSettings, video: str, seconds: float) -> Report:
-    detector = _TimedDetector(settings.confidence, settings.max_side)
-    classifier: Any = _TimedClassifier(Classifier.load(settings.model, device=settings.device))
+    models = load_models(settings)
+    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near")
+    classifier: Any = _Timed(models[1], "classify")
     report = Report()
     with open_source(video) as source:
         if source.live:

@@ -68,10 +68,13 @@ def _home(settings: Settings) -> Result:
 def _detector(settings: Settings) -> Result:
     import numpy as np
 
-    from mien.vision.detector import Detector
+    from mien.vision.detector import open_detector
 
-    Detector(settings.vision.confidence, settings.vision.max_side).detect(np.zeros((360, 640, 3), np.uint8))
-    return "ok", "YuNet loads and runs; its weights are the expected ones"
+    name = settings.vision.detector
+    detector = open_detector(name, settings.vision.confidence, settings.vision.max_side)
+    detector.detect(np.zeros((360, 640, 3), np.uint8))
+    checked = "; its weights are the expected ones" if name == "yunet" else ""
+    return "ok", f"{name} loads and runs{checked}"
 
 
 def _model(settings: Settings) -> Result:

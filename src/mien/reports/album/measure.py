@@ -25,7 +25,7 @@ from mien.models import store as model_store
 from mien.reports.base.job import Job
 from mien.vision.detector import crop, sharpness
 from mien.vision.pipeline import shared_models
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 
 __all__ = ["Look", "Measured", "measured"]
 
@@ -134,7 +134,7 @@ def _known(path: Path) -> dict[str, Measured]:
 def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:
     image, time = read_photo(file)
     detector, classifier = models
-    faces = Closely(detector).detect(image)
+    faces = PhotoDetector(detector).detect(image)
     shares = classifier.classify(crop(image, faces.boxes, faces.landmarks))
     patches = np.array([_patch(image, _box(sides)) for sides in faces.boxes], np.uint8).reshape(-1, PATCH, PATCH)
     sharp = sharpness(patches)

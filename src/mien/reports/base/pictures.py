@@ -20,7 +20,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.recordings import Recording
 from mien.vision.blur import hide
 from mien.vision.pipeline import shared_models
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,7 +65,7 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
         settings: Whose detector looks for faces.
     """
     detector, _ = shared_models(model_store.in_use(settings))
-    found = Closely(detector).detect(image).boxes.round().astype(int).tolist()
+    found = PhotoDetector(detector).detect(image).boxes.round().astype(int).tolist()
     return hide(image, [*boxes, *(tuple(box) for box in found)])
 
 
