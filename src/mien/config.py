@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 from mien.errors import ConfigError
-from mien.observation import Emotion
+from mien.observation import SOURCE_NAME, Emotion
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,7 +88,7 @@ class SourceSettings(Section):
 
     url: str = Field(min_length=1, description="A camera's number or device, a stream's URL, a video, or demo.")
     name: str | None = Field(
-        None, pattern=r"^[a-z0-9_-]{1,64}$", description="What it is called; default: made from the url."
+        None, pattern=f"^{SOURCE_NAME}$", description="What it is called; default: made from the url."
     )
     loop: bool = Field(False, description="Play a video again and again.")
     mask: tuple[Shape, ...] = Field(
@@ -107,12 +107,12 @@ class SourceSettings(Section):
 class AlertSettings(Section):
     """Something to be told about: a table [[alert]] in mien.toml, which `mien forward` heeds."""
 
-    name: str = Field(pattern=r"^[a-z0-9_-]{1,64}$", description="What it is called, in its topic and messages.")
+    name: str = Field(pattern=f"^{SOURCE_NAME}$", description="What it is called, in its topic and messages.")
     on: Literal["share", "offline", "drops", "store"] = Field(
         description="An emotion's 'share' of the faces, a source 'offline', a full outbox that 'drops', or no 'store'."
     )
     source: str | None = Field(
-        None, pattern=r"^[a-z0-9_-]{1,64}$", description="The source that it is about; default: each one."
+        None, pattern=f"^{SOURCE_NAME}$", description="The source that it is about; default: each one."
     )
     emotion: Emotion | None = Field(None, description="With share: the emotion.")
     above: float | None = Field(None, ge=0, lt=1, description="With share: told when it is larger.")
@@ -250,7 +250,7 @@ class ForwardSettings(Section):
     )
     sources: str = Field(
         "",
-        pattern=r"^$|^[a-z0-9_-]{1,64}(,[a-z0-9_-]{1,64})*$",
+        pattern=f"^$|^{SOURCE_NAME}(,{SOURCE_NAME})*$",
         description="Forward these sources alone, separated by commas; default: all.",
     )
     metrics_port: int | None = Field(
@@ -331,7 +331,7 @@ class Settings(Section):
     @property
     def store_url(self) -> str:
         """The store's URL: the one set, or SQLite's `mien.db` in the state folder."""
-        return self.store.url.get_secret_value() if self.store.url else f"sqlite:///{self.home / 'mien.db'}"
+        return self.store.url.get_secret_value() if self.store.url else f"sqlite:///{self.home.absolute() / 'mien.db'}"
 
     def ensure_home(self) -> Path:
         """Return the state folder, made if need be, open to its owner alone.

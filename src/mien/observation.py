@@ -11,7 +11,7 @@ import os
 import re
 import time as clock
 import unicodedata
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -31,6 +31,7 @@ __all__ = [
     "is_source_name",
     "new_id",
     "now",
+    "parse_time",
     "slug",
 ]
 
@@ -190,6 +191,25 @@ def new_id() -> str:
 def now() -> datetime:
     """Return the present time in UTC."""
     return datetime.now(timezone.utc)
+
+
+def parse_time(text: str, zone: tzinfo | None = None) -> datetime:
+    """Return the time, in UTC, that a text means.
+
+    Args:
+        text: As in ISO 8601, such as 2026-11-22, 2026-11-22T09:00 or 2026-11-22T09:00:00Z.
+        zone: Where it holds if it names no zone; None: where this machine is.
+
+    Raises:
+        ValueError: It is no time.
+    """
+    try:
+        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+        if time.tzinfo is None and zone is not None:
+            time = time.replace(tzinfo=zone)
+        return time.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"'{text}' is out of range") from error
 
 
 def is_source_name(name: str) -> bool:

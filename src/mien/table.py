@@ -17,6 +17,7 @@ import msgspec
 
 from mien.errors import InputError, MienError, MissingExtraError
 from mien.observation import EMOTIONS, Observation, encode
+from mien.system.files import part_of, replacing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -107,7 +108,7 @@ class TableWriter:
             raise InputError(f"cannot write '{path}': its name must end in {', '.join(KINDS)}")
         if self.kind == ".parquet":
             _polars("writing Parquet")
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = part_of(path)
         try:
             if path.is_dir():
                 raise IsADirectoryError(21, "it is a folder")
@@ -156,12 +157,8 @@ class TableWriter:
 
 def _to_parquet(part: Path, path: Path) -> None:
     pl = _polars("writing Parquet")
-    whole = path.with_name(f".{path.name}.whole")
-    try:
+    with replacing(path) as whole:
         pl.scan_csv(part, schema=_polars_schema(pl)).with_columns(_polars_time(pl)).sink_parquet(whole)
-        whole.replace(path)
-    finally:
-        whole.unlink(missing_ok=True)
 
 
 def _polars_schema(pl: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from mien.config import Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
 from mien.dashboard.data.listener import Listener
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError, answer_errors
 from mien.dashboard.jobs import reports as making_module
 from mien.dashboard.jobs.media_folder import find_media, list_media
@@ -79,7 +79,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     (home.parent / "media" / "holiday").mkdir(parents=True)
     settings = Settings(home=home, dashboard={"upload_mb": 4, "media": home.parent / "media"})  # type: ignore[arg-type]
     settings.ensure_home()
-    queries = Queries(store_url(settings), Listener(settings))
+    queries = Queries(settings.store_url, Listener(settings))
     api = Api(queries, settings)
     app = FastAPI(openapi_url=None)
     answer_errors(app)
@@ -346,7 +346,7 @@ def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
 
 def test_a_part_of_the_store_is_reported_on(house: House) -> None:
     start = datetime(2026, 11, 20, 8, tzinfo=timezone.utc)
-    store = open_store(store_url(house.making.settings))
+    store = open_store(house.making.settings.store_url)
     happy = Probabilities(0.0, 0.0, 0.0, 0.9, 0.0, 0.0, 0.1)
     face = Face(1, (100, 80, 60, 60), 0.9, "happy", happy)
     session = new_id()

@@ -64,7 +64,7 @@ class Stripes:
     def __iter__(self):
         began = datetime.now(timezone.utc)
         for number in range(10):
-            yield Frame(np.full((120, 160, 3), 20 * number, np.uint8), number, began, number / 25)
+            yield Frame(np.full((120, 160, 3), 20 * number, np.uint8), number, number / 25, began)
 
 
 def stripes(spec, name):
@@ -191,7 +191,7 @@ picture = np.full((120, 160, 3), 90, np.uint8)
 settings = load({"watch": {"preview": "blurred"}})
 preview = preview_of(settings)
 record = Observation(new_id(), "a", new_id(), 0, now(), 0.0, 0, 160, 120, "m@00000000", 1.0, [])
-preview.note(Frame(picture, 0, now(), 0.0), record)
+preview.note(Frame(picture, 0, 0.0, now()), record)
 assert preview.picture()
 assert deepface.analyze(picture)
 assert fer.FER().detect_emotions(picture)
@@ -212,7 +212,7 @@ def test_the_page_uses_the_detector(
     import numpy as np
 
     from asking import serving
-    from mien import plugins
+    from mien.system import plugins
 
     monkeypatch.syspath_prepend(beside["PYTHONPATH"])
     monkeypatch.setenv("NOTES", beside["NOTES"])

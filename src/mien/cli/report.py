@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.cli.common import parse_time, settings_of
+from mien.cli.common import settings_of, time_of
 from mien.errors import PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ def _inputs(
         tuple(paths or ()),
         (store or settings.store_url) if of_store else None,
         tuple(sources or ()),
-        parse_time(since, "--from") if since else None,
-        parse_time(until, "--to") if until else None,
+        time_of(since, "--from") if since else None,
+        time_of(until, "--to") if until else None,
         fps,
     )
 

@@ -21,7 +21,7 @@ from mien.config import Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
 from mien.dashboard.data.listener import Listener
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import answer_errors, error_response
 from mien.dashboard.pages import STATIC, Diagnose, add_pages
 from mien.dashboard.security.guard import Guard
@@ -88,7 +88,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     access = checked_access(settings)
     listening = _bind(host, settings.dashboard.port)
     listener = Listener(settings)
-    queries = Queries(store_url(settings), listener)
+    queries = Queries(settings.store_url, listener)
     api = Api(queries, settings)
     api.making.uploads.tidy()
     add_pages(queries, settings, diagnose, api.making, api.demo)

@@ -12,7 +12,6 @@ One thread does it all; what comes from the connection is only noted. The broker
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -40,6 +39,7 @@ from mien.mqtt.messages import (
     encode_message,
     topic,
 )
+from mien.system.retry import Backoff
 
 if TYPE_CHECKING:
     from mien.edge.preview import Preview
@@ -121,18 +121,17 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        wait_s, told = BACKOFF_S[0], ""
+        backoff = Backoff(self._stop, *BACKOFF_S, spread=0.5)
         while not self._stop.is_set():
             try:
                 connection = self._connect()
             except (BrokerError, ConfigError) as error:
-                if str(error) != told:
+                if backoff.is_news(error):
                     log.warning("%s; '%s' keeps its observations in the outbox and tries again", error, self._source)
-                told = str(error)
                 self._reachable = False
             else:
                 log.info("'%s' publishes to the broker at %s", self._source, connection.address)
-                told = ""
+                backoff.worked()
                 try:
                     self._serve(connection)
                 except Exception:  # this thread must live as long as the source does
@@ -143,8 +142,7 @@ class Publisher:
                     connection.close()
                 if not self._stop.is_set():
                     log.warning("the broker at %s is gone; '%s' tries again", connection.address, self._source)
-            self._stop.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311 - so that cameras do not come back in step
-            wait_s = min(wait_s * 2, BACKOFF_S[1]) if told else BACKOFF_S[0]
+            backoff.wait()
 
     def _connect(self) -> Connection:
         # new ones, for what a connection that hung may still say is of no concern to the next

@@ -23,6 +23,7 @@ from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.messages import ONLINE, Stats, TopicKind, decode_message, split_topic, topic
 from mien.observation import EMOTIONS, Emotion, Observation, decode, is_source_name, new_id, now
+from mien.system.retry import Backoff
 
 __all__ = ["Notice", "Watcher", "alerting"]
 
@@ -233,7 +234,7 @@ def _notice(alert: AlertSettings, state: Literal["raised", "resolved"], source: 
 def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Event) -> None:
     watcher, lock = Watcher(settings.alert, time.monotonic()), threading.Lock()
     hooks = {alert.name: Webhook(alert.webhook.get_secret_value()) for alert in settings.alert if alert.webhook}
-    wait_s = BACKOFF_S[0]
+    backoff = Backoff(stop, *BACKOFF_S)
 
     def tell(connection: Connection | None) -> None:
         at = time.monotonic()
@@ -253,13 +254,12 @@ def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Ev
             try:
                 connection = _connect(settings, watcher, lock)
             except MienError:  # the forwarder says so; webhooks are sent all the same
-                end = time.monotonic() + wait_s
+                end = time.monotonic() + backoff.next_s()
                 while time.monotonic() < end and not stop.is_set():
                     tell(None)
                     stop.wait(TICK_S)
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
                 continue
-            wait_s = BACKOFF_S[0]
+            backoff.worked()
             while not stop.is_set() and not connection.lost.is_set():
                 tell(connection)
                 stop.wait(TICK_S)

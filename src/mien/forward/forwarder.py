@@ -34,6 +34,7 @@ from mien.mqtt.messages import ONLINE, Stored, encode_message, split_topic, topi
 from mien.observation import Count, Id, Observation, decode_json, encode, is_source_name, new_id
 from mien.stores.base import Store, open_store
 from mien.system.locks import alone
+from mien.system.retry import Backoff
 
 __all__ = ["Forwarded", "merge", "run_forwarder"]
 
@@ -132,20 +133,18 @@ class _Forwarder:
         )
 
     def run(self, until_idle_s: float | None) -> None:
-        wait_s, told = BACKOFF_S[0], ""
+        backoff = Backoff(self._stop, *BACKOFF_S)
         while not self._stop.is_set():
             try:
                 connection = self._connect()
             except BrokerError as error:
                 if until_idle_s is not None:
                     raise
-                if str(error) != told:
+                if backoff.is_news(error):
                     log.warning("%s; trying again", error)
-                told = str(error)
-                self._stop.wait(wait_s)
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
+                backoff.wait()
                 continue
-            wait_s, told = BACKOFF_S[0], ""
+            backoff.worked()
             log.info("forwarding from the broker at %s", connection.address)
             try:
                 self._connected = True
@@ -158,7 +157,7 @@ class _Forwarder:
                 return
             if not self._stop.is_set():
                 log.warning("the broker at %s is gone; trying again", connection.address)
-                self._stop.wait(wait_s)
+                backoff.wait()
 
     def _connect(self) -> Connection:
         holder: list[Connection] = []
@@ -250,7 +249,7 @@ class _Forwarder:
 
     def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> bool:
         """Commit a batch, however long the store is out; say whether it was done before stopping."""
-        new, wait_s, failed_at = 0, BACKOFF_S[0], 0.0
+        new, backoff, failed_at = 0, Backoff(self._stop, *BACKOFF_S), 0.0
         while True:
             try:
                 new += self._add(good, letters)
@@ -260,9 +259,8 @@ class _Forwarder:
                 if not failed_at:
                     log.warning("%s; observations wait at the broker and in the outboxes", error)
                     failed_at = time.monotonic()
-                if self._stop.wait(wait_s):
+                if backoff.wait():
                     return False
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
                 continue
             if failed_at:
                 log.warning("the store works again after %.0f s", time.monotonic() - failed_at)

@@ -15,6 +15,7 @@ from mien.errors import InputError, MienError
 from mien.media.base import Image
 from mien.media.sound import Sound
 from mien.media.video import reason_of
+from mien.system.files import part_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,7 +40,7 @@ class VideoWriter:
 
     def __init__(self, path: Path, *, sound: Path | str | None = None) -> None:
         self.path = path
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = part_of(path)
         self._container: Any = None
         self._stream: Any = None
         self._last, self._step, self._first_s = -1, 0, 0.0

@@ -24,6 +24,7 @@ from mien.errors import InputError, MienError
 from mien.media.base import Frame, Image, Source
 from mien.media.video import Converter, open_container, reason_of
 from mien.observation import now
+from mien.system.retry import Backoff
 
 __all__ = ["Connection", "Live", "camera", "device_of", "is_file_behind", "stream"]
 
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 """A connection that gives nothing for so long is broken."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+BACKOFF_S = (0.5, 30.0)
 
 FROZEN_S = 10.0
 """A picture that doesn't change for so long stands still: no sensor is without noise."""
@@ -109,7 +110,7 @@ class Live(Source):
             self.state = "ok"
 
     def _read(self, connection: Connection) -> None:
-        pause = FIRST_PAUSE_S
+        backoff = Backoff(self._closed, *BACKOFF_S)
         while not self._closed.is_set():
             reason = "it ended"
             try:
@@ -117,7 +118,7 @@ class Live(Source):
                     if self.state == "away":
                         log.info("'%s' is back", self.name)
                         self.state, self._came_back = "ok", clock.monotonic()
-                    pause = FIRST_PAUSE_S
+                    backoff.worked()
                     self._put(image)
                     if self._closed.is_set():
                         return
@@ -127,9 +128,8 @@ class Live(Source):
                 log.warning("'%s' gives no picture (%s); it is connected to again and again", self.name, reason)
                 self.state = "away"
             connection = iter(())
-            if self._closed.wait(pause):
+            if backoff.wait():
                 return
-            pause = min(2 * pause, LONGEST_PAUSE_S)
             try:
                 connection = self._connect()
             except BROKEN as error:

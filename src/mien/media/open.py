@@ -15,7 +15,7 @@ from mien.config import without_password
 from mien.errors import InputError
 from mien.media.base import Source
 from mien.observation import slug
-from mien.plugins import load_plugin, plugin_names
+from mien.system.plugins import load_plugin, plugin_names
 
 __all__ = [
     "is_camera",

@@ -27,6 +27,7 @@ from mien.mqtt.connection import BrokerAddress
 from mien.mqtt.nats import Server, server_program
 from mien.system.files import write_private
 from mien.system.locks import alone
+from mien.system.retry import Backoff
 
 __all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker"]
 
@@ -150,17 +151,14 @@ def run_broker(
 
 def _restart(config: Path, address: BrokerAddress, stop: threading.Event) -> Server | None:
     """Start the server again, however long that takes; None where stopping is asked for before."""
-    wait_s, longest_s = RESTART_AFTER_S
-    told = ""
+    backoff = Backoff(stop, *RESTART_AFTER_S)
     while not stop.is_set():
         try:
             return Server(config, address.host, address.port)
         except BrokerError as error:  # noqa: PERF203
-            if str(error) != told:
+            if backoff.is_news(error):
                 log.warning("%s; trying again", error)
-            told = str(error)
-            stop.wait(wait_s)
-            wait_s = min(2 * wait_s, longest_s)
+            backoff.wait()
     return None
 
 

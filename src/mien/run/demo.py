@@ -122,12 +122,12 @@ def _beside(run: Callable[[threading.Event], object], stop: threading.Event) -> 
 
 def _held(path: Path) -> bool:
     """Return whether another process holds a lock file."""
+    if not path.exists():
+        return False
     try:
-        os.close(lock(path))
+        lock(path).release()
     except BlockingIOError:
         return True
-    except FileNotFoundError:  # nor is there a folder for it
-        return False
     return False
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from mien.errors import StoreError
 from mien.observation import Observation
-from mien.plugins import load_plugin, plugin_names
+from mien.system.plugins import load_plugin, plugin_names
 
 __all__ = ["BUCKETS", "Bucket", "DeadLetter", "Marker", "SourceInfo", "Store", "Summary", "open_store", "utc"]
 

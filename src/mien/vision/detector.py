@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ConfigError
 from mien.media.base import Image
-from mien.plugins import load_plugin, plugin_names
+from mien.system.plugins import load_plugin, plugin_names
 from mien.vision.yunet import GRID, YuNet, suppress_non_maxima
 
 __all__ = [

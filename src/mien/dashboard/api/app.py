@@ -20,7 +20,7 @@ from mien.dashboard.api.markers import marking
 from mien.dashboard.api.metrics import measuring
 from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.data.records import Records
 from mien.dashboard.errors import answer_errors
 from mien.dashboard.jobs.demo import Demo
@@ -45,7 +45,7 @@ class Api:
     """
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
-        self._records = Records(store_url(settings))
+        self._records = Records(settings.store_url)
         self._analyst = Analyst(model_store.in_use(settings))
         self._exports = Exports()
         self.making = Making(settings)

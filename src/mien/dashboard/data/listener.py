@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import random
 import threading
 import time as clock
 from collections.abc import Sequence
@@ -36,14 +35,14 @@ from mien.mqtt.messages import (
     topic,
 )
 from mien.observation import Observation, decode, is_source_name, new_id
+from mien.system.retry import Backoff
 
 __all__ = ["Listener", "LiveSource", "Picture"]
 
 log = logging.getLogger(__name__)
 
 MAX_SOURCES = 256
-SHORTEST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
+BACKOFF_S = (0.5, 10.0)
 KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
 
 PICTURE_S = 10.0
@@ -156,15 +155,14 @@ class Listener:
         return picture if picture and picture.age_s <= PICTURE_S else None
 
     def _run(self) -> None:
-        pause = SHORTEST_PAUSE_S
+        backoff = Backoff(self._stop, *BACKOFF_S, spread=0.3)
         while not self._stop.is_set():
             try:
                 self._listen(find_broker(self._settings))
-                pause = SHORTEST_PAUSE_S
+                backoff.worked()
             except MienError as error:
                 self._note(connected=False, reason=str(error))
-                pause = min(pause * 2, LONGEST_PAUSE_S)
-            self._stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
+            backoff.wait()
 
     def _listen(self, address: BrokerAddress) -> None:
         """Listen until the connection is lost or nobody listens any more."""

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from mien.config import Settings
 from mien.dashboard.data.listener import Listener, LiveSource
 from mien.dashboard.data.periods import FINEST_S, Window
 from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
@@ -28,7 +27,7 @@ from mien.mqtt.messages import Stats
 from mien.observation import Observation
 from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
-__all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url", "summed"]
+__all__ = ["Queries", "SourceState", "Timeline", "nothing", "summed"]
 
 ONLINE_S = 15.0
 """Without a broker, a source whose newest observation is not older counts as online."""
@@ -309,13 +308,6 @@ class Queries:
         if self._store is not None:
             self._store.close()
         self._store = None
-
-
-def store_url(settings: Settings) -> str:
-    """Return the URL of the store that the settings name."""
-    if settings.store.url is not None:
-        return settings.store.url.get_secret_value()
-    return f"sqlite:///{settings.home.absolute() / 'mien.db'}"
 
 
 def _time(observation: Observation) -> datetime:

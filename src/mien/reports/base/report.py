@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mien.errors import InputError, MienError
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
+from mien.system.files import replacing
 from mien.version import __version__
 
 __all__ = ["DataKind", "Report"]
@@ -80,12 +81,12 @@ class Report(Content):
         written: list[Path] = []
         try:
             for file, content in contents.items():
-                part = file.with_name(f".{file.name}.part")
-                part.write_bytes(content.encode() if isinstance(content, str) else content)
-                part.replace(file)
+                with replacing(file) as part:
+                    part.write_bytes(content.encode() if isinstance(content, str) else content)
                 written.append(file)
             for file, table in tables.items():
-                table.write_csv(file) if data == "csv" else table.write_parquet(file)
+                with replacing(file) as part:
+                    table.write_csv(part) if data == "csv" else table.write_parquet(part)
                 written.append(file)
         except OSError as error:
             kind = InputError if not written else MienError
