@@ -352,6 +352,8 @@ def test_rates() -> None:
     assert rate.wait("b") == 0
     now[0] += 0.5
     assert [rate.wait("a") == 0 for _ in range(6)] == [True] * 5 + [False]
+    now[0] += 3600
+    assert [rate.wait("a") == 0 for _ in range(51)] == [True] * 50 + [False], "however long nobody asked"
 
 
 def test_the_memory_of_limits_is_bounded() -> None:
