@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 from mien.errors import MienError
-from mien.system.prometheus import CONTENT_TYPE, Kind, exposition
+from mien.system.prometheus import CONTENT_TYPE, Kind, Sample, exposition
 
 __all__ = ["State", "serve"]
 
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         now = self.state()
         if self.path == "/metrics":
             metrics = {name: (kind, text) for name, kind, text in METRICS.values()}
-            samples = [(name, {}, getattr(now, field)) for field, (name, *_) in METRICS.items()]
+            samples: list[Sample] = [(name, {}, getattr(now, field)) for field, (name, *_) in METRICS.items()]
             self._answer(HTTPStatus.OK, CONTENT_TYPE, exposition(metrics, samples))
         elif self.path == "/health":
             wrong = [text for text, well in (("no broker", now.connected), ("no store", now.store_works)) if not well]
