@@ -45,10 +45,8 @@ def main() -> None:
     parser.add_argument("--only", choices=[proof.name for proof in PROOFS], help="run this one alone")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to renew")
     chosen = parser.parse_args()
-    failed = []
-    for proof in PROOFS:
-        if chosen.only in (None, proof.name) and not prove(proof, chosen.seed, chosen.page):
-            failed.append(proof.name)
+    wanted = [proof for proof in PROOFS if chosen.only in (None, proof.name)]
+    failed = [proof.name for proof in wanted if not prove(proof, chosen.seed, chosen.page)]
     if failed:
         sys.exit(f"not proved: {', '.join(failed)}")
 
