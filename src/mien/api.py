@@ -101,7 +101,7 @@ class Analyzer:
 
         Args:
             path: A video, a photo or a folder of photos, or `demo`.
-            every: Look only at each so-manieth frame.
+            every: Look at every Nth frame only.
             fps: Look at most at so many frames a second.
             start: Begin at this time, in seconds.
             end: Stop before this time, in seconds.

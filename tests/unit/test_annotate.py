@@ -22,7 +22,7 @@ from mien.media.encode import VideoWriter
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision import annotate as drawing
 from mien.vision.annotate import annotate, write_picture
-from mien.vision.blur import Hiding
+from mien.vision.blur import FaceBlur
 from mien.vision.window import Window
 
 
@@ -153,7 +153,7 @@ def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
 
 def test_a_face_that_is_lost_for_a_moment_stays_hidden() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8)
-    hiding = Hiding(keep_s=1.0)
+    hiding = FaceBlur(keep_s=1.0)
 
     def hides(at: float, *faces: Face) -> bool:
         observation = msgspec.structs.replace(seen(300, 200, *faces), offset_s=at)

@@ -30,7 +30,7 @@ from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError, answer_errors
 from mien.dashboard.jobs import reports as making_module
 from mien.dashboard.jobs.media_folder import find_media, list_media
-from mien.dashboard.jobs.reports import Making
+from mien.dashboard.jobs.reports import ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Uploads, clean_name, kind_of
 from mien.dashboard.security.accounts import Access, make_token
 from mien.dashboard.security.guard import Guard
@@ -45,7 +45,7 @@ from mien.stores.base import Marker, open_store
 class House:
     """A dashboard's reports behind its guard, with a token for each role."""
 
-    def __init__(self, home: Path, client: Client, making: Making, tokens: dict[str, dict[str, str]]) -> None:
+    def __init__(self, home: Path, client: Client, making: ReportQueue, tokens: dict[str, dict[str, str]]) -> None:
         self.home, self.client, self.making, self.tokens = home, client, making, tokens
 
     def ask(self, method: str, path: str, role: str = "editor", **options: Any) -> httpx.Response:
@@ -139,7 +139,7 @@ def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House
     folder = house.making.folder / film["id"]
     assert stat.S_IMODE(house.home.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    (again,) = [one for one in Making(house.making.settings).all() if one.key == film["id"]]
+    (again,) = [one for one in ReportQueue(house.making.settings).all() if one.key == film["id"]]
     assert (again.state, again.title) == ("done", "How happy is my film?")
 
 

@@ -26,8 +26,10 @@ def analyze(
         typer.Option(help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."),
     ] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Hide the faces in what --annotate writes.")] = False,
-    every: Annotated[int, typer.Option(metavar="N", help="Look only at each Nth frame of a video.")] = 1,
-    fps: Annotated[float | None, typer.Option(help="Look at most at so many frames of a video's second.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Look at every Nth frame of a video only.")] = 1,
+    fps: Annotated[
+        float | None, typer.Option(help="Look at this many frames of each second of a video at most.")
+    ] = None,
     start: Annotated[str, typer.Option(metavar="TIME", help="Begin videos at: seconds, mm:ss or hh:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Stop videos before this time.")] = None,
     model: Model = None,

@@ -52,13 +52,13 @@ Preview = Annotated[
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
 
 
-class Session:
+class GlobalOptions:
     """What the options before the command say."""
 
     config: Path | None = None
 
 
-session = Session()
+session = GlobalOptions()
 
 
 def settings_of(component: str, flags: dict[str, Any] | None = None) -> Settings:

@@ -29,7 +29,7 @@ def fleet() -> None:
 
 @app.command("list", epilog="Example: mien fleet list")
 def show(
-    wait: Annotated[float, typer.Option(min=0.1, max=600, help="Listen for so many seconds.")] = 2.0,
+    wait: Annotated[float, typer.Option(min=0.1, max=600, help="How many seconds to listen.")] = 2.0,
 ) -> None:
     """List the sources that the broker has word of, how they are and how they are set."""
     from rich.console import Console
@@ -59,7 +59,9 @@ def change(
             help="threshold (0 to 1), fps, pause (true or false); 'default' is what the source's own settings say.",
         ),
     ],
-    wait: Annotated[float, typer.Option(min=0.1, max=600, help="It may take so many seconds to answer.")] = 10.0,
+    wait: Annotated[
+        float, typer.Option(min=0.1, max=600, help="How many seconds the source may take to answer.")
+    ] = 10.0,
 ) -> None:
     """Set threshold, fps or pause of a source, and show what it answers. It needs watch.remote there."""
     from mien.edge.fleet import set_remotely

@@ -40,7 +40,7 @@ Anonymous = Annotated[
 AtLeast = Annotated[
     int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
 ]
-Fps = Annotated[float, typer.Option(min=0.2, max=60, help="Look at a video so many times a second.")]
+Fps = Annotated[float, typer.Option(min=0.2, max=60, help="How many frames of each second of a video are looked at.")]
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
 ]
@@ -61,7 +61,7 @@ def report() -> None:
 def film(
     paths: Paths = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("film.html"),
-    moments: Annotated[int, typer.Option(help="So many key moments of each kind.")] = 3,
+    moments: Annotated[int, typer.Option(help="How many key moments of each kind are shown.")] = 3,
     blur: Blur = False,
     anonymous: Anonymous = False,
     k: AtLeast = 3,
@@ -95,9 +95,7 @@ def meeting(
     offset: Annotated[
         float | None, typer.Option(help="Seconds to add to the transcript's times [default: found from the sound]")
     ] = None,
-    consent: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Who agreed, and when, to be told on the page.")
-    ] = None,
+    consent: Annotated[str | None, typer.Option(metavar="TEXT", help="Who agreed, and when; the page says so.")] = None,
     blur: Blur = False,
     anonymous: Anonymous = False,
     k: AtLeast = 3,
@@ -161,7 +159,7 @@ def album(
         list[Path], typer.Argument(help="Photos, folders of photos, or tables of mien analyze that name photos.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("album.html"),
-    best: Annotated[int, typer.Option(metavar="N", help="Choose so many.")] = 20,
+    best: Annotated[int, typer.Option(metavar="N", help="How many to choose.")] = 20,
     emotion: Annotated[Emotion, typer.Option(help="Which expression is asked for.")] = "happy",
     copy_to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Copy the chosen there; the originals stay as they are.")

@@ -66,7 +66,7 @@ def watch(
     name: Annotated[str | None, typer.Option(help="What the source is called [default: made from the source]")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show the live picture; q closes it.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Play videos again and again.")] = False,
-    fps: Annotated[float | None, typer.Option(help="Analyse at most so many frames a second.")] = None,
+    fps: Annotated[float | None, typer.Option(help="The most frames to analyse a second.")] = None,
     model: Model = None,
     broker: Broker = None,
     device: Device = None,
@@ -117,7 +117,7 @@ def forward(
     store: Store = None,
     broker: Broker = None,
     once: Annotated[bool, typer.Option("--once", help="Store what is waiting, then end.")] = False,
-    source: Annotated[list[str] | None, typer.Option(help="Forward this source alone; may be repeated.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Forward only this source; may be repeated.")] = None,
     group: Annotated[
         str | None, typer.Option(metavar="NAME", help="Share the work with the other forwarders of this group.")
     ] = None,

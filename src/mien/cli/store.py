@@ -83,7 +83,7 @@ def erase(
 
 @app.command("dead-letters", epilog="Example: mien store dead-letters --limit 20")
 def dead_letters(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to list, the newest first.")] = 100,
     store: Url = None,
 ) -> None:
     """List the messages that were no valid observations, with the reason."""

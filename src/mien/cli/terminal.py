@@ -57,7 +57,7 @@ class ShownTable:
                 share = max(getattr(face.probabilities, emotion) for emotion in EMOTIONS)
                 track = "" if face.track is None else str(face.track)
                 box = " ".join(map(str, face.box))
-                table.add_row(*start, track, box, face.emotion or "unsure", f"{100 * share:.0f} %")
+                table.add_row(*start, track, box, face.emotion or "unclear", f"{100 * share:.0f} %")
             if not observation.faces:
                 table.add_row(*start, "", "", "no face")
         console = Console()

@@ -143,7 +143,7 @@ class Video:
             detector: Looks at each frame on its own.
             display: Only False; `mien watch --window` shows a video.
             output: `pandas` for a data frame; otherwise a list.
-            frequency: Look only at each so-manieth frame.
+            frequency: Look at every Nth frame only.
             max_results: Stop after so many frames.
             of_files: What fer would write (`save_frames`, `save_video`, `annotate_frames`, `zip_images`, …): no effect.
 

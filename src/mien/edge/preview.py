@@ -19,7 +19,7 @@ from mien.config import Settings
 from mien.media.base import Frame, Image
 from mien.mqtt.messages import MAX_PREVIEW, PREVIEW_SIZE
 from mien.observation import Observation
-from mien.vision.blur import Box, Hiding, hide
+from mien.vision.blur import Box, FaceBlur, hide
 from mien.vision.detector import FaceDetector, open_detector
 
 __all__ = ["BlurredPreview", "Preview", "preview_of"]
@@ -94,12 +94,12 @@ class BlurredPreview(Preview):
     def __init__(self, detector: str = "yunet") -> None:
         super().__init__()
         self._detector = detector
-        self._hiding = Hiding()
+        self._hiding = FaceBlur()
         self._session = ""
 
     def _places(self, observation: Observation) -> Sequence[Box]:
         if observation.session != self._session:  # its tracks and times begin anew
-            self._session, self._hiding = observation.session, Hiding()
+            self._session, self._hiding = observation.session, FaceBlur()
         return self._hiding.places(observation)
 
     def _shown(self, small: Image, places: Sequence[Box], scale: float) -> Image:

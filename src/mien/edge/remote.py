@@ -29,7 +29,7 @@ EXPECTED = (
 )
 
 
-class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HeldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was set from afar; None: nothing, so the settings hold."""
 
     threshold: Threshold | None = None
@@ -52,7 +52,7 @@ class Remote:
         self._source = source
         self._fps, self._threshold = settings.watch.fps, settings.vision.abstain_below
         self._file = settings.home / "remote" / f"{source}.json"
-        self._held = _read(self._file) if self.allowed else Held()
+        self._held = _read(self._file) if self.allowed else HeldSettings()
         self._newest: str | None = None
         self._error: str | None = None
 
@@ -141,11 +141,11 @@ def _decode(payload: bytes) -> SetRequest:
         raise UsageError(f"the request is refused: {reason[:1].lower()}{reason[1:]}; {EXPECTED}") from error
 
 
-def _read(file: Path) -> Held:
+def _read(file: Path) -> HeldSettings:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Held)
+        return msgspec.json.decode(file.read_bytes(), type=HeldSettings)
     except FileNotFoundError:
-        return Held()
+        return HeldSettings()
     except (OSError, ValueError) as error:
         log.warning("cannot read '%s' (%s): what was set from afar is forgotten", file, error)
-        return Held()
+        return HeldSettings()

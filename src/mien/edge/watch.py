@@ -21,7 +21,7 @@ from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.preview import preview_of
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
-from mien.edge.waiting import Away
+from mien.edge.waiting import WaitingSources
 from mien.errors import InputError, MienError, UsageError
 from mien.media.base import Frame, Source, limited, paced, performed, raise_problem
 from mien.media.open import open_source
@@ -83,7 +83,7 @@ def run_watch(
     detectors: dict[tuple[str, float, int], FaceDetector] = {}
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
-    away = Away()
+    away = WaitingSources()
 
     def add(listed: SourceSettings, opened: Source) -> _Watcher:
         own = settings.overridden(listed)

@@ -25,7 +25,7 @@ from mien.mqtt.messages import ONLINE, Stats, TopicKind, decode_message, split_t
 from mien.observation import EMOTIONS, Emotion, Observation, decode, is_source_name, new_id, now
 from mien.system.retry import Backoff
 
-__all__ = ["Notice", "Watcher", "alerting"]
+__all__ = ["AlertMonitor", "Notice", "alerting"]
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +74,14 @@ class Notice(msgspec.Struct):
     text: str
 
 
-class Reading(NamedTuple):
+class AlertReading(NamedTuple):
     """How an alert stands: whether there is something to tell, and the figure that says so."""
 
     wrong: bool
     value: float
 
 
-class Seen:
+class SourceActivity:
     """What was heard of one source.
 
     Args:
@@ -124,7 +124,7 @@ class Seen:
         return faces, named / faces if faces else 0.0
 
 
-class Watcher:
+class AlertMonitor:
     """The alerts and how they stand: what is heard goes in, notices come out.
 
     Args:
@@ -135,10 +135,10 @@ class Watcher:
     def __init__(self, alerts: tuple[AlertSettings, ...], at: float) -> None:
         self._alerts = alerts
         self._window_s = max((alert.window_s for alert in alerts), default=1)
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen: OrderedDict[str, SourceActivity] = OrderedDict()
         self._named = {alert.source for alert in alerts if alert.source}
         for name in self._named:
-            self._seen[name] = Seen(at, self._window_s, online=False)
+            self._seen[name] = SourceActivity(at, self._window_s, online=False)
         self._store_lost_at: float | None = None
         self._raised: dict[tuple[str, str | None], float] = {}
         self._told_at: dict[tuple[str, str | None], float] = {}
@@ -186,23 +186,23 @@ class Watcher:
                     del self._raised[key]
                     yield alert, _notice(alert, "resolved", source, reading.value)
 
-    def _read(self, alert: AlertSettings, source: str | None, at: float) -> Reading:
+    def _read(self, alert: AlertSettings, source: str | None, at: float) -> AlertReading:
         if source is None:
             lasted = 0.0 if self._store_lost_at is None else at - self._store_lost_at
-            return Reading(self._store_lost_at is not None and lasted >= alert.after_s, round(lasted, 1))
+            return AlertReading(self._store_lost_at is not None and lasted >= alert.after_s, round(lasted, 1))
         seen = self._seen[source]
         if alert.on == "offline":
             lasted = 0.0 if seen.online else at - seen.offline_since
-            return Reading(not seen.online and lasted >= alert.after_s, round(lasted, 1))
+            return AlertReading(not seen.online and lasted >= alert.after_s, round(lasted, 1))
         if alert.on == "drops":
-            return Reading(at - seen.dropped_at < alert.window_s, seen.dropped_by)
+            return AlertReading(at - seen.dropped_at < alert.window_s, seen.dropped_by)
         faces, share = seen.share(at, alert.window_s, alert.emotion or "neutral")
         beyond = share > alert.above if alert.above is not None else share < (alert.below or 0)
-        return Reading(faces >= alert.min_faces and beyond, round(share, 4))
+        return AlertReading(faces >= alert.min_faces and beyond, round(share, 4))
 
-    def _of(self, at: float, source: str) -> Seen:
+    def _of(self, at: float, source: str) -> SourceActivity:
         if source not in self._seen:
-            self._seen[source] = Seen(at, self._window_s, online=True)
+            self._seen[source] = SourceActivity(at, self._window_s, online=True)
             if len(self._seen) > SOURCES:
                 oldest = next(name for name in self._seen if name not in self._named)
                 del self._seen[oldest]
@@ -232,7 +232,7 @@ def _notice(alert: AlertSettings, state: Literal["raised", "resolved"], source: 
 
 
 def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Event) -> None:
-    watcher, lock = Watcher(settings.alert, time.monotonic()), threading.Lock()
+    watcher, lock = AlertMonitor(settings.alert, time.monotonic()), threading.Lock()
     hooks = {alert.name: Webhook(alert.webhook.get_secret_value()) for alert in settings.alert if alert.webhook}
     backoff = Backoff(stop, *BACKOFF_S)
 
@@ -269,7 +269,7 @@ def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Ev
             hook.close()
 
 
-def _connect(settings: Settings, watcher: Watcher, lock: threading.Lock) -> Connection:
+def _connect(settings: Settings, watcher: AlertMonitor, lock: threading.Lock) -> Connection:
     holder: list[Connection] = []
     prefix = settings.broker.prefix
 
@@ -294,7 +294,7 @@ def _connect(settings: Settings, watcher: Watcher, lock: threading.Lock) -> Conn
     return connection
 
 
-def _note(watcher: Watcher, source: str, kind: str, payload: bytes) -> None:
+def _note(watcher: AlertMonitor, source: str, kind: str, payload: bytes) -> None:
     at = time.monotonic()
     try:
         if kind == "available":

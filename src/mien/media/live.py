@@ -42,7 +42,7 @@ FROZEN_S = 10.0
 """A picture that doesn't change for so long stands still: no sensor is without noise."""
 
 EACH = 8
-"""Of each so-manieth row and column the pixels are compared for that."""
+"""Every EACH-th pixel of every EACH-th row is compared for that."""
 
 BROKEN = (MienError, OSError, ValueError)
 

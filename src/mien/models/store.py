@@ -177,7 +177,7 @@ def current(home: Path, head: Head = "fer2013") -> tuple[Path, Installed] | None
 def in_use(settings: Settings) -> VisionSettings:
     """Return how faces are read on this machine: where the settings name no file, with the model pulled to it, if any.
 
-    A pulled model that cannot be used is told of in the log, and the one that comes with Mien takes its place.
+    A pulled model that cannot be used is replaced by the one that comes with Mien, and the log says why.
     """
     head = head_of(settings.vision.model)
     if head is None:

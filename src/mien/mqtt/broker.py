@@ -105,7 +105,7 @@ def run_broker(
         raise ConfigError(
             f"the settings name an outside broker, '{settings.broker.host}': without broker.host the built-in one runs"
         )
-    server_program()  # so that its absence is told first
+    server_program()  # which says so first where there is none
     folder = settings.ensure_home() / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
     refusal = BrokerError(f"a broker runs already for '{settings.home}': use that one, or another MIEN_HOME")

@@ -22,7 +22,7 @@ from mien.models import store as model_store
 from mien.observation import Observation
 from mien.table import TableWriter
 from mien.vision.annotate import annotate, write_picture
-from mien.vision.blur import Hiding
+from mien.vision.blur import FaceBlur
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, shared_models
 from mien.vision.schedule import PhotoDetector, WholeFrameDetector
@@ -97,7 +97,7 @@ def analyze_paths(
         output: A .csv, .jsonl or .parquet file.
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
         blur: Hide the faces in it.
-        every: Of videos only each so-manieth frame.
+        every: Look at every Nth frame of a video only.
         fps: Of videos at most so many frames a second.
         start: Of videos only what comes from this time on, in seconds.
         end: Of videos only what comes before this time, in seconds.
@@ -122,7 +122,7 @@ def analyze_paths(
     with contextlib.ExitStack() as stack:
         records: Records = TableWriter(output) if output else shown or Unseen()
         stack.enter_context(records)
-        hiding = Hiding() if blur else None
+        hiding = FaceBlur() if blur else None
         drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding)) if annotate else None
         bar = stack.enter_context(progress or Progress(disable=True))
         for spec in specs:
@@ -197,7 +197,7 @@ def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> 
 class _Drawing:
     """Writes the annotated photo or video."""
 
-    def __init__(self, path: Path, source: str, hiding: Hiding | None) -> None:
+    def __init__(self, path: Path, source: str, hiding: FaceBlur | None) -> None:
         self.path = path
         self._hiding = hiding
         self._video = VideoWriter(path, sound=source) if path.suffix.lower() == ".mp4" else None

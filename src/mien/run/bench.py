@@ -26,7 +26,7 @@ from mien.system.machine import peak_bytes
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, load_models
 
-__all__ = ["PARTS", "Report", "bench", "machine"]
+__all__ = ["PARTS", "BenchReport", "bench", "machine"]
 
 PARTS = ("decode", "detect", "classify", "track", "total")
 """What is measured; `track` holds all that is no other part: crops, tracks, smoothing, the record."""
@@ -38,7 +38,7 @@ DEMO_FRAMES = 200
 
 
 @dataclass
-class Report:
+class BenchReport:
     """What was measured.
 
     Attributes:
@@ -68,7 +68,7 @@ class Report:
         return found
 
 
-def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 10.0) -> Report:
+def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 10.0) -> BenchReport:
     """Measure how fast the faces of a video are read.
 
     Args:
@@ -127,11 +127,11 @@ class _Timed:
         return measured
 
 
-def _measure(settings: VisionSettings, video: str, seconds: float) -> Report:
+def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchReport:
     models = load_models(settings)
     detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near")
     classifier: Any = _Timed(models[1], "classify")
-    report = Report()
+    report = BenchReport()
     with open_source(video) as source:
         if source.live:
             raise InputError(f"cannot measure with '{video}': it is live, and its own pace would be measured")

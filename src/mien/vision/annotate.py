@@ -158,7 +158,7 @@ def _corners(image: Image, box: Edges, colour: tuple[int, int, int], line: int) 
 def _label(face: Face, unit: float, more: str) -> Panel:
     """Return the emotion and what more is said, as BGR and opacity, shape (h, w, 4), 0-255."""
     pad = round(4 * unit)
-    text = _text(f"{face.emotion or 'unsure'}{more}", round(12 * unit))
+    text = _text(f"{face.emotion or 'unclear'}{more}", round(12 * unit))
     label = _ground(text.shape[0] + pad, text.shape[1] + 2 * pad)
     _write(label, text, pad, pad // 2, _colour(face))
     return label

@@ -7,7 +7,7 @@ from nicegui import Client, ui
 from mien.config import Settings
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.demo import Demo
-from mien.dashboard.jobs.reports import Making
+from mien.dashboard.jobs.reports import ReportQueue
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.live import Live
 from mien.dashboard.pages.refresh import Pulse
@@ -20,7 +20,7 @@ from mien.dashboard.security.roles import may, who_asks
 __all__ = ["STATIC", "Diagnose", "add_pages"]
 
 
-def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: Making, demo: Demo) -> None:
+def add_pages(queries: Queries, settings: Settings, diagnose: Diagnose, making: ReportQueue, demo: Demo) -> None:
     """Let NiceGUI serve the pages.
 
     Args:

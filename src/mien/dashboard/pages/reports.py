@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.media_folder import list_media
-from mien.dashboard.jobs.reports import Made, Making
+from mien.dashboard.jobs.reports import MadeReport, ReportQueue
 from mien.dashboard.pages.cards import text
 from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.shell import status
@@ -33,7 +33,7 @@ class Reports:
         making: Makes and keeps reports.
     """
 
-    def __init__(self, queries: Queries, making: Making) -> None:
+    def __init__(self, queries: Queries, making: ReportQueue) -> None:
         self._queries, self._making = queries, making
         self._media: tuple[float, dict[str, list[str]]] = (-FRESH_S, {})
 
@@ -63,7 +63,7 @@ class Reports:
 NONE = '<li class="fine">None yet. What is made here stays until it is deleted.</li>'
 
 
-def _under_way(one: Made) -> str:
+def _under_way(one: MadeReport) -> str:
     label = text(f"{KINDS[one.kind]} of {one.title}")
     return (
         f'<li class="under-way" id="report-{one.key}" data-report="{one.key}" data-own><h3>{label}</h3>'
@@ -73,7 +73,7 @@ def _under_way(one: Made) -> str:
     )
 
 
-def _progress(one: Made) -> tuple[float | None, str]:
+def _progress(one: MadeReport) -> tuple[float | None, str]:
     """Return how much is done, in percent, and the words for it."""
     if one.state == "waiting":
         return None, "Waits for those before it"
@@ -89,7 +89,7 @@ def _rounded(seconds: float) -> float:
     return max(5, part * round(seconds / part))
 
 
-def _ended(one: Made, look: Look, now: datetime) -> str:
+def _ended(one: MadeReport, look: Look, now: datetime) -> str:
     when = f"{KINDS[one.kind]} · {moment(one.asked, look.zone, now)} · {text(one.by)}"
     links = ""
     if one.state == "done":

@@ -20,7 +20,7 @@ from mien.dashboard.pages import cards
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.refresh import Look, Page, Parts, Pulse, View
 from mien.dashboard.pages.wording import moment
-from mien.dashboard.security.roles import Role, Who, who_asks
+from mien.dashboard.security.roles import Caller, Role, who_asks
 from mien.version import __version__
 
 __all__ = ["NAVIGATION", "STATIC", "build", "part", "sources", "status"]
@@ -135,7 +135,7 @@ def _buttons(name: str, words: dict[str, str]) -> str:
     )
 
 
-def _head(path: str, who: Who | None) -> str:
+def _head(path: str, who: Caller | None) -> str:
     links = "".join(
         f'<a href="{place}"{" aria-current=page" if place == path else ""}>'
         f'<svg aria-hidden="true"><use href="/assets/icons.svg#{place.strip("/") or "live"}"/></svg>'

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from mien.dashboard.security.roles import Role, Who
+from mien.dashboard.security.roles import Caller, Role
 from mien.errors import ConfigError, MienError, UsageError
 from mien.system.files import others_may_read, write_private
 from mien.system.locks import alone
@@ -80,12 +80,12 @@ class Access:
         self._refresh()
         return self._entries.get(name)
 
-    def bearer(self, token: str) -> Who | None:
+    def bearer(self, token: str) -> Caller | None:
         """Return who shows a token."""
         self._refresh()
         digest = _digest(token)
         found = [entry for entry in self._entries.values() if hmac.compare_digest(entry.digest, digest)]
-        return Who(found[0].name, found[0].role, login=True) if found and found[0].kind == "token" else None
+        return Caller(found[0].name, found[0].role, login=True) if found and found[0].kind == "token" else None
 
     def check(self, name: str, secret: str) -> Entry | None:
         """Return the entry of a name whose password or token this is; it takes as long where there is no such name."""

@@ -27,7 +27,7 @@ from mien.vision.detector import crop, sharpness
 from mien.vision.pipeline import shared_models
 from mien.vision.schedule import PhotoDetector
 
-__all__ = ["Look", "Measured", "measured"]
+__all__ = ["Measured", "PhotoFace", "measured"]
 
 PATCH = 96
 """The side to which a face is scaled before its sharpness and exposure are measured, in pixels."""
@@ -35,7 +35,7 @@ PATCH = 96
 VERSION = 2
 
 
-class Look(msgspec.Struct, frozen=True):
+class PhotoFace(msgspec.Struct, frozen=True):
     """One face in a photo.
 
     Attributes:
@@ -71,7 +71,7 @@ class Measured(msgspec.Struct, frozen=True):
     height: int
     time: datetime | None
     fingerprint: str
-    looks: list[Look]
+    looks: list[PhotoFace]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -139,7 +139,7 @@ def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:
     patches = np.array([_patch(image, _box(sides)) for sides in faces.boxes], np.uint8).reshape(-1, PATCH, PATCH)
     sharp = sharpness(patches)
     looks = [
-        Look(
+        PhotoFace(
             _box(faces.boxes[n]),
             [round(float(share), 4) for share in shares[n]],
             round(float(sharp[n]), 4),

@@ -30,7 +30,7 @@ from mien.observation import Observation
 from mien.reports.base.job import Job
 from mien.vision.pipeline import Pipeline, shared_models
 
-__all__ = ["Seen", "analysed", "content_key"]
+__all__ = ["AnalysedFrame", "analysed", "content_key"]
 
 KEPT_BYTES = 2 << 30
 """So much of what was analysed is kept, the newest."""
@@ -42,7 +42,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Seen:
+class AnalysedFrame:
     """What one sampled frame showed.
 
     Attributes:
@@ -56,7 +56,7 @@ class Seen:
     change_s: float
 
 
-class _End(msgspec.Struct):
+class _CacheEnd(msgspec.Struct):
     """The last line: the video was read to its end.
 
     Attributes:
@@ -68,10 +68,10 @@ class _End(msgspec.Struct):
 
 _encode = msgspec.json.Encoder().encode
 _line = msgspec.json.Decoder(tuple[Observation, float, float])
-_end = msgspec.json.Decoder(_End)
+_end = msgspec.json.Decoder(_CacheEnd)
 
 
-def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Seen | str]:
+def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[AnalysedFrame | str]:
     """Yield what the frames of a video show, and at the end, as text, what of it could not be read.
 
     Args:
@@ -90,10 +90,10 @@ def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Se
             raise InputError(f"cannot report on '{shown}': it is live and has no end; report on a store that it fills")
         if "://" in path:
             raise InputError(f"cannot report on '{shown}': a file was expected; download it first")
-        kept = _Kept(path, settings, fps)
+        kept = _CacheFile(path, settings, fps)
         last = -math.inf
         for line in kept.read():
-            if isinstance(line, Seen):
+            if isinstance(line, AnalysedFrame):
                 last = line.observation.offset_s or 0.0
                 yield line
             elif line.problem:
@@ -103,8 +103,8 @@ def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Se
 
 
 def _analyse(
-    source: Source, path: str, settings: Settings, fps: float, last: float, kept: _Kept, job: Job
-) -> Iterator[Seen | str]:
+    source: Source, path: str, settings: Settings, fps: float, last: float, kept: _CacheFile, job: Job
+) -> Iterator[AnalysedFrame | str]:
     """Analyse what comes after a time, and keep it."""
     vision = model_store.in_use(settings)
     models = shared_models(vision)
@@ -121,7 +121,7 @@ def _analyse(
             change, at = metered.take()
             if frame.offset_s <= last:
                 continue
-            seen = Seen(pipeline.observe(frame), round(change, 2), round(at, 6))
+            seen = AnalysedFrame(pipeline.observe(frame), round(change, 2), round(at, 6))
             kept.add(seen)
             yield seen
         kept.end(chosen.problem)
@@ -158,7 +158,7 @@ class _Metered(Wrapper):
         return taken
 
 
-class _Kept:
+class _CacheFile:
     """The file that holds what was analysed of a video."""
 
     def __init__(self, path: str, settings: Settings, fps: float) -> None:
@@ -171,7 +171,7 @@ class _Kept:
         self.complete = False
         self._file: Any = None
 
-    def read(self) -> Iterator[Seen | _End]:
+    def read(self) -> Iterator[AnalysedFrame | _CacheEnd]:
         """Yield what is there, and cut off what was written in part.
 
         Where two processes have written what they saw of the same video, each frame counts once.
@@ -189,7 +189,7 @@ class _Kept:
                         self.complete = True
                         yield end
                         break
-                    seen = Seen(*_line.decode(line))
+                    seen = AnalysedFrame(*_line.decode(line))
                 except (msgspec.MsgspecError, ValueError):
                     broken = True
                     break
@@ -201,11 +201,11 @@ class _Kept:
             os.truncate(self.path, good)
         os.utime(self.path)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: AnalysedFrame) -> None:
         self._write(_encode((seen.observation, seen.change, seen.change_s)))
 
     def end(self, problem: str | None) -> None:
-        self._write(_encode(_End(problem)))
+        self._write(_encode(_CacheEnd(problem)))
 
     def _write(self, line: bytes) -> None:
         try:
