@@ -115,12 +115,17 @@ class AlertSettings(Section):
         None, pattern=f"^{SOURCE_NAME}$", description="The source that it is about; default: each one."
     )
     emotion: Emotion | None = Field(None, description="With share: the emotion.")
-    above: float | None = Field(None, ge=0, lt=1, description="With share: told when it is larger.")
-    below: float | None = Field(None, gt=0, le=1, description="With share: told when it is smaller.")
-    window_s: int = Field(60, ge=1, le=3600, description="With share: over so many seconds. With drops: told so long.")
-    min_faces: int = Field(10, ge=1, le=1_000_000, description="With share: only where so many faces were seen.")
-    after_s: float = Field(60, ge=0, le=86400, description="With offline and store: told when it has lasted so long.")
-    cooldown_s: float = Field(300, ge=1, le=86400, description="Not told again within so many seconds.")
+    above: float | None = Field(None, ge=0, lt=1, description="With share: alert when it is larger.")
+    below: float | None = Field(None, gt=0, le=1, description="With share: alert when it is smaller.")
+    window_s: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="Seconds: with share, what it is taken over; with drops, how long it stays raised.",
+    )
+    min_faces: int = Field(10, ge=1, le=1_000_000, description="With share: the fewest faces seen in the window.")
+    after_s: float = Field(60, ge=0, le=86400, description="With offline and store: how many seconds it must last.")
+    cooldown_s: float = Field(300, ge=1, le=86400, description="Seconds before it is raised again.")
     webhook: SecretStr | None = Field(None, description="An http:// or https:// URL that gets a POST with the message.")
 
     @field_validator("webhook")
@@ -207,7 +212,7 @@ class VisionSettings(Section):
 class WatchSettings(Section):
     """How live sources are watched."""
 
-    fps: float | None = Field(None, gt=0, le=240, description="Analyse at most so many frames a second; default: all.")
+    fps: float | None = Field(None, gt=0, le=240, description="The most frames analysed a second; default: all.")
     stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
     remote: bool = Field(
         False, description="Take threshold, fps and pause by MQTT (`mien fleet set`) from who may publish there."
@@ -229,7 +234,7 @@ class OutboxSettings(Section):
     max_age_days: float | None = Field(
         None, gt=0, le=3650, description="What was never sent is dropped, and counted, at this age; default: kept."
     )
-    resend_after_s: float = Field(30.0, ge=1, le=3600, description="What is unconfirmed so long is sent again.")
+    resend_after_s: float = Field(30.0, ge=1, le=3600, description="Seconds before what is unconfirmed is sent again.")
     in_flight: int = Field(500, ge=1, le=10_000, description="How many observations may be unconfirmed by the broker.")
     delivery: str = Field(
         "stored",
@@ -241,8 +246,8 @@ class OutboxSettings(Section):
 class ForwardSettings(Section):
     """How observations go from the broker to the store."""
 
-    batch_rows: int = Field(500, ge=1, le=10_000, description="Commit at the latest after so many observations …")
-    batch_s: float = Field(0.2, ge=0.01, le=60, description="… or so many seconds.")
+    batch_rows: int = Field(500, ge=1, le=10_000, description="Commit after this many observations at the latest …")
+    batch_s: float = Field(0.2, ge=0.01, le=60, description="… or after this many seconds.")
     group: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
@@ -251,7 +256,7 @@ class ForwardSettings(Section):
     sources: str = Field(
         "",
         pattern=f"^$|^{SOURCE_NAME}(,{SOURCE_NAME})*$",
-        description="Forward these sources alone, separated by commas; default: all.",
+        description="Forward only these sources, separated by commas; default: all.",
     )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Serve /metrics (Prometheus) and /health on this port of 127.0.0.1."
@@ -264,7 +269,7 @@ class StoreSettings(Section):
     url: SecretStr | None = Field(
         None, description="An URL, such as sqlite:////var/lib/mien/mien.db; default: mien.db in `home`."
     )
-    keep_raw_days: int = Field(30, ge=1, le=36500, description="Raw rows are kept so long; rollups for good.")
+    keep_raw_days: int = Field(30, ge=1, le=36500, description="Days that raw rows are kept; rollups stay for good.")
 
 
 class DashboardSettings(Section):
@@ -277,14 +282,14 @@ class DashboardSettings(Section):
         False,
         description="Ask for a login on this machine too; from other machines one is always needed (`mien access`).",
     )
-    login_hours: float = Field(12.0, gt=0, le=87_600, description="A login lasts so long.")
+    login_hours: float = Field(12.0, gt=0, le=87_600, description="Hours that a login lasts.")
     tls_cert: Path | None = Field(None, description="Serve HTTPS: the certificate and its chain, PEM.")
     tls_key: Path | None = Field(None, description="The private key of `tls_cert`, where that file lacks it.")
     media: Path | None = Field(
         None, description="Videos, tables and photos in this folder can be chosen on the page Reports; default: none."
     )
     upload_mb: int = Field(
-        2048, ge=1, le=1_000_000, description="Files that wait to be reported on may have so many MiB together."
+        2048, ge=1, le=1_000_000, description="The most MiB that files waiting for a report may have together."
     )
     requests_per_s: float = Field(
         100.0, gt=0, le=1e6, description="One caller may ask the API so often in a second; five times as often at once."

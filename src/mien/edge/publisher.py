@@ -59,7 +59,7 @@ DELAYS_KEPT = 1000
 
 
 class Sent(NamedTuple):
-    """When a row was last sent: its place in the queue, its number among all that were sent, the monotonic clock in seconds."""
+    """When a row was last sent: its place in the queue, its number among all sent, the monotonic clock in seconds."""
 
     n: int
     turn: int
