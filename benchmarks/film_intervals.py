@@ -2,14 +2,14 @@
 
     python benchmarks/film_intervals.py --runs 400 --seed 1
 
-Films are simulated whose happiness wanders (an autoregression, put between 0 and 1) with a known mean. A film may be too
-short to say; then it has no interval. The truth is the mean that all such films have.
+Films are simulated whose happiness wanders (an autoregression, put between 0 and 1) with a known mean. A film may be
+too short to say; then it has no interval. The truth is the mean that all such films have.
 """
 
 from __future__ import annotations
 
 import argparse
-from datetime import date
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -62,7 +62,9 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=400, help="films of each kind")
     options.add_argument("--seed", type=int, default=1)
     asked = options.parse_args()
-    print(f"{date.today()}, {asked.runs} films each, seed {asked.seed}: share told, and share of these that hold")
+    print(
+        f"{datetime.now().astimezone():%Y-%m-%d}, {asked.runs} films each, seed {asked.seed}: share told, and share of these that hold"
+    )
     print("minutes".ljust(8), *(f"{slow:>12.0f} s" for slow in SLOW_S))
     for minutes in MINUTES:
         cells = [coverage(minutes, slow, asked.runs, asked.seed) for slow in SLOW_S]
