@@ -62,9 +62,8 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=400, help="films of each kind")
     options.add_argument("--seed", type=int, default=1)
     asked = options.parse_args()
-    print(
-        f"{datetime.now().astimezone():%Y-%m-%d}, {asked.runs} films each, seed {asked.seed}: share told, and share of these that hold"
-    )
+    print(f"{datetime.now().astimezone():%Y-%m-%d}, {asked.runs} films each, seed {asked.seed}")
+    print("of each kind, how many get an interval, and how many of these intervals hold the truth")
     print("minutes".ljust(8), *(f"{slow:>12.0f} s" for slow in SLOW_S))
     for minutes in MINUTES:
         cells = [coverage(minutes, slow, asked.runs, asked.seed) for slow in SLOW_S]
