@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from pydantic import (
 )
 
 from mien.errors import ConfigError
+from mien.masking import without_password
 from mien.observation import Emotion
 
 if sys.version_info >= (3, 11):
@@ -49,7 +49,6 @@ __all__ = [
     "effective",
     "fields",
     "load",
-    "without_password",
 ]
 
 Preview = Literal["off", "blurred", "plain"]
@@ -145,10 +144,6 @@ class AlertSettings(Section):
 
 TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSettings}
 """Settings that are lists of tables, [[source]] and [[alert]]."""
-
-PLAIN_HOST = r"(\[[^\]/]*\]|[^/@:?]*)(:\d*)?([/?]|$)"
-IN_QUERY = r"(?i)([?&](?:pass|passwd|password|pwd|token|key|secret)=)[^&#\s]*"
-IN_URL = IN_QUERY.replace("[?&]", "[?&;/_]")  # cameras have it in the path, too
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -405,14 +400,6 @@ def effective(settings: Settings) -> str:
         for one in getattr(settings, name):
             lines += ["", f"[[{name}]]", *(_line(key, getattr(one, key)) for key in model.model_fields)]
     return "\n".join(lines) + "\n"
-
-
-def without_password(url: str) -> str:
-    """Return the URL with asterisks in the place of its user and password, also where they were not encoded."""
-    scheme, there, rest = url.partition("://")
-    if "@" in rest and not re.match(PLAIN_HOST, rest):
-        rest = f"***@{rest.rpartition('@')[2]}"
-    return scheme + there + re.sub(IN_URL if there else IN_QUERY, r"\1***", rest)
 
 
 def _line(name: str, value: Any) -> str:

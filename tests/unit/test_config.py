@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mien.config import Settings, SourceSettings, effective, fields, load, without_password
+from mien.config import Settings, SourceSettings, effective, fields, load
 from mien.errors import ConfigError
+from mien.masking import without_password
 
 pytestmark = pytest.mark.usefixtures("nothing_set")
 

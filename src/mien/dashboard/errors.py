@@ -6,7 +6,8 @@ Exceptions go in, also those of wrong parameters, unknown paths and our own mist
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
-__all__ = ["ApiError", "answer_errors", "error_response"]
+__all__ = ["ApiError", "answer_errors", "error_response", "told_to"]
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,13 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     safe = message.encode("utf-8", "replace").decode("utf-8")  # what came may hold halves of characters
     body = {"error": {"code": CODES.get(status, "invalid"), "message": safe[:1000]}}
     return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def told_to(scope: MutableMapping[str, Any], error: Exception) -> str:
+    """Return what an error says to who asks: where the store is, is told to admins alone."""
+    if isinstance(error, StoreError) and getattr(scope.get("mien.who"), "role", None) != "admin":
+        return error.public
+    return str(error)
 
 
 def answer_errors(api: FastAPI) -> None:
@@ -81,8 +89,8 @@ async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
     return error_response(422, f"{'the body' if place == 'body' else 'parameter'} {name}: {problem['msg']}")
 
 
-async def _on_store_error(_request: Request, error: Exception) -> JSONResponse:
-    return error_response(503, str(error), {"retry-after": "1"})
+async def _on_store_error(request: Request, error: Exception) -> JSONResponse:
+    return error_response(503, told_to(request.scope, error), {"retry-after": "1"})
 
 
 async def _on_input_error(_request: Request, error: Exception) -> JSONResponse:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from mien.config import checked
-from mien.errors import MienError, PartialError
+from mien.errors import MienError, PartialError, StoreError
 from mien.observation import Emotion
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.audience.report import AudienceRequest, report_audience
@@ -120,6 +120,9 @@ def main() -> None:
         ended = _made(order, job)
     except PartialError as error:
         ended = Event(ended="stopped", message=str(error))
+    except StoreError as error:
+        log.warning("a report failed: %s", error)  # whoever asked for it may not be told where the store is
+        ended = Event(ended="failed", message=error.public)
     except MienError as error:
         ended = Event(ended="failed", message=str(error))
     except Exception:  # of a library, over a hostile file: whoever waits must hear that it ended

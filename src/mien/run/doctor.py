@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from mien.config import Settings, without_password
+from mien.config import Settings
 from mien.errors import MienError
+from mien.masking import without_password
 
 __all__ = ["Finding", "diagnose"]
 
@@ -116,14 +117,12 @@ def _ports(settings: Settings) -> Result:
 
 
 def _store(settings: Settings) -> Result:
-    from sqlalchemy.engine import make_url
-
     from mien.stores.base import open_store
 
     store = open_store(settings.store_url)
     count = len(store.sources())
     store.close()
-    return "ok", f"{make_url(settings.store_url).render_as_string(hide_password=True)}, {count} sources"
+    return "ok", f"{without_password(settings.store_url)}, {count} sources"
 
 
 def _camera(_: Settings) -> Result:

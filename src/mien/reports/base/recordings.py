@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mien.charts.svg import clock
-from mien.config import Settings, without_password
+from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
+from mien.masking import without_password
 from mien.observation import EMOTIONS, Observation, decode
 from mien.reports.base.job import Job
 from mien.reports.base.video_cache import analysed
@@ -204,7 +205,6 @@ def _from_video(path: str, fps: float, settings: Settings, job: Job) -> Recordin
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
-    where = without_password(str(inputs.store))
     with closing(open_store(str(inputs.store), read_only=True)) as store:
         known = [one.source for one in store.sources()]
         if wrong := [source for source in inputs.sources if source not in known]:
@@ -221,9 +221,9 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
                     first = first or one.time
                     collected[one.source].add(one, (one.time - first).total_seconds())
             read += len(page)
-            job.tell(f"reading {where}", read)
+            job.tell("reading the store", read)
     if not collected:
-        raise InputError(f"the store {where} has no raw observations of that period")
+        raise InputError("the store has no raw observations of that period")
     for source, rows in sorted(collected.items()):
         yield Recording(source, None, rows.table(), None, first)
 
