@@ -27,7 +27,7 @@ PLAIN_NAMES = frozenset({"sslkey", "sslcertmode", "hotkey", "monkey"})
 PORTS = frozenset({"80", "443", "554", "322", "1935", "5432", "8080", "8443", "8554", "8883", "1883"})
 
 NAME = r"[A-Za-z0-9_.%+-]{1,64}"
-PARAMETER = re.compile(rf"(^|[?&;/#])({NAME})=", re.ASCII)
+PARAMETER = re.compile(rf"([?&;/#])({NAME})=", re.ASCII)
 NEXT = re.compile(rf"[&;]{NAME}=", re.ASCII)
 IN_PATH = re.compile(r"(^|[/_])([A-Za-z]{1,32})=", re.ASCII)
 KEYWORD = re.compile(rf"(^|[\s,;(\[\"'])({NAME})(\s*=\s*)('(?:[^'\\]|\\.|'')*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|\S+)", re.ASCII)
@@ -148,17 +148,21 @@ def _is_secret(name: str) -> bool:
 def _secrets(url: str) -> set[str]:
     """Return what must not be seen of an address, as it stands there and decoded, in one piece and in its parts."""
     secrets: set[str] = set()
-    rest = url.partition("://")[2]
-    if "@" in rest and not _begins_with_host(rest):
-        entry = rest.rpartition("@")[0]
-        secrets |= {entry, entry.partition(":")[2]}
-    for found in PARAMETER.finditer(url):
-        if _is_secret(found[2]):
-            following = NEXT.search(url, found.end())
-            secrets.add(url[found.end() : following.start() if following else len(url)])
-    for found in KEYWORD.finditer(url):
-        if _is_secret(found[2]):
-            secrets |= {found[4], found[4].strip("'\"")}
-    secrets |= {unquote(secret) for secret in secrets}
-    secrets |= {part for secret in secrets for part in re.split(r"[@/:?&#]", secret) if len(part) > SHORTEST}
+    for _ in range(MOST_DECODED):
+        secrets |= _taken_out(url, _masked(url))
+        url = unquote(url)
+    secrets |= {unquote(secret) for secret in secrets} | {secret.strip("'\"") for secret in secrets}
+    secrets |= {part for secret in secrets for part in re.split(r"[@/:?&#_'\"\s]", secret) if len(part) > SHORTEST}
     return {secret for secret in secrets if len(secret) >= SHORTEST}
+
+
+def _taken_out(text: str, masked: str) -> set[str]:
+    """Return what stood where a masked text has asterisks."""
+    before, *pieces = masked.split(MASK)
+    taken: set[str] = set()
+    at = len(before)
+    for number, piece in enumerate(pieces, 1):
+        end = len(text) - len(piece) if number == len(pieces) else text.find(piece, at)
+        taken.add(text[at:end])
+        at = end + len(piece)
+    return taken
