@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from mien.config import Settings
 from mien.errors import MienError
 from mien.masking import without_password
+from mien.observation import new_id
 
 __all__ = ["Finding", "diagnose"]
 
@@ -95,7 +96,7 @@ def _broker(settings: Settings) -> Result:
     if settings.broker.host is None and not (settings.home / "broker.json").exists():
         return "ok", f"built in: {server_program().name} is there"
     address = find_broker(settings)
-    Connection(address, f"mien-doctor-{os.getpid()}").close()
+    Connection(address, f"mien-doctor-{new_id()}").close()
     return "ok", f"{address} answers{' with TLS' if address.tls else ''} and lets this user in"
 
 
