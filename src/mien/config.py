@@ -276,6 +276,9 @@ class DashboardSettings(Section):
     upload_mb: int = Field(
         2048, ge=1, le=1_000_000, description="Files that wait to be reported on may have so many MiB together."
     )
+    report_mb: int = Field(
+        4096, ge=512, le=1_000_000, description="A report's process, or the demo's, may have so many MiB of memory."
+    )
     requests_per_s: float = Field(
         100.0, gt=0, le=1e6, description="One caller may ask the API so often in a second; five times as often at once."
     )

@@ -22,8 +22,9 @@ from mien.charts.svg import clock
 from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
 from mien.masking import without_password
-from mien.observation import EMOTIONS, Observation, decode
+from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode
 from mien.reports.base.job import Job
+from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
 from mien.stores.base import open_store
 
@@ -40,6 +41,13 @@ VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts
 
 NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
 """A table without these columns cannot be reported on."""
+
+READ = frozenset(
+    {*NEEDED, *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence")}
+)
+
+LONGEST_LINE = 2 * MAX_PAYLOAD
+"""So many bytes of a line are read at once; no observation is longer."""
 
 WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
 
@@ -237,10 +245,10 @@ def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:
 
 def _from_lines(path: Path) -> list[Recording]:
     collected: dict[tuple[str, str], _Rows] = defaultdict(_Rows)
-    wrong = 0
+    wrong = rows = 0
     try:
         with path.open("rb") as file:
-            for line in file:
+            while line := file.readline(LONGEST_LINE):
                 try:
                     one = decode(line)
                 except (ValueError, msgspec.MsgspecError):
@@ -248,6 +256,9 @@ def _from_lines(path: Path) -> list[Recording]:
                     continue
                 if one.offset_s is not None:
                     collected[one.source, one.session].add(one, one.offset_s)
+                    rows += max(1, len(one.faces))
+                    if rows > MAX_ROWS:
+                        raise too_many(path)
     except OSError as error:
         raise InputError(f"cannot read table '{path}': {(error.strerror or str(error)).lower()}") from error
     if not collected:
@@ -265,11 +276,7 @@ def _from_lines(path: Path) -> list[Recording]:
 def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
     import polars as pl
 
-    try:
-        csv = path.suffix.lower() == ".csv"
-        table = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True) if csv else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"cannot read table '{path}': {str(error).splitlines()[0]}") from error
+    table = read_table(path, READ)
     if missing := [name for name in NEEDED if name not in table.columns]:
         raise InputError(f"cannot report on '{path}': a table of `mien analyze` was expected, it lacks {missing[0]}")
     if table["offset_s"].null_count() == len(table):
