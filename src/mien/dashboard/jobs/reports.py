@@ -132,7 +132,6 @@ class Making:
 
     def add(self, made: Made, order: Order) -> Made:
         """Make a report when those before it are done."""
-        order = msgspec.structs.replace(order, memory_mb=self.settings.dashboard.report_mb)
         with self._changed:
             self._all()[made.key] = made
             self._orders.append((made.key, order))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mien.errors import InputError
 from mien.reports.base.parquet_size import rows_and_bytes
+from mien.table import TEXT, unguarded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,7 +81,9 @@ def _read_csv(path: Path, columns: Collection[str]) -> pl.DataFrame:
         _check_rows(path, rows)
     names = pl.read_csv(path, n_rows=0).columns
     chosen = [name for name in names if name in columns]
-    return pl.read_csv(path, columns=chosen, infer_schema_length=None, try_parse_dates=True)
+    text = {name: pl.String for name in chosen if name in TEXT}  # also where all of it looks like numbers or dates
+    table = pl.read_csv(path, columns=chosen, schema_overrides=text, infer_schema_length=None, try_parse_dates=True)
+    return unguarded(table)
 
 
 def _check_rows(path: Path, rows: int) -> None:
