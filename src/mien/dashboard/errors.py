@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Mount
 
 from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
@@ -27,6 +28,8 @@ CODES = {
     501: "not_installed", 503: "store_unavailable",
 }  # fmt: skip
 """The code that an answer of each status has."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class ApiError(HTTPException):
@@ -77,9 +80,21 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         return error_response(404, f"there is no {request.url.path}: see /api/v1/openapi.json")
     if error.status_code == 405:
-        allowed = headers.get("Allow", "GET")
-        return error_response(405, f"{request.url.path} knows no {request.method}: use {allowed}", headers)
+        allowed = _methods(request) or headers.get("Allow", "GET")
+        told = f"{request.url.path} knows no {request.method}: use {allowed}"
+        return error_response(405, told, {**headers, "Allow": allowed})
     return error_response(error.status_code, str(error.detail), headers)
+
+
+def _methods(request: Request) -> str:
+    """Return all methods that a path knows; the router's own answer names those of its first route alone."""
+    routes = [route for route in request.scope["app"].router.routes if not isinstance(route, Mount)]
+
+    def knows(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return ", ".join(method for method in METHODS if knows(method))
 
 
 async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
