@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from mien.config import without_password
 from mien.errors import InputError, UsageError
 from mien.media.selection import parse_seconds
 from mien.reports.base.csv_lists import read_list
@@ -78,8 +77,8 @@ def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]
         found = store.markers(began, until, [one.name for one in recordings], MAX_EVENTS)
     if not found:
         raise InputError(
-            f"the store {without_password(str(inputs.store))} has no markers of that period: add some on the "
-            "dashboard's page History, or give a file of events"
+            "the store has no markers of that period: add some on the dashboard's page History, or give "
+            "a file of events"
         )
     return [Event((one.time - began).total_seconds(), one.label) for one in found]
 

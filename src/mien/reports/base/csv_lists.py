@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mien.errors import InputError
 from mien.reports.base.transcripts import read_text
+from mien.table import read_cell
 
 __all__ = ["read_list"]
 
@@ -26,7 +27,7 @@ def read_list(path: Path, notes: list[str]) -> tuple[list[str], list[dict[str, s
     text = re.sub("\r\n?", "\n", read_text(path, notes))
     reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=text.partition("\n")[0].count))
     try:
-        head, *lines = [[" ".join(cell.split()) for cell in line] for line in reader if line] or [[]]
+        head, *lines = [[" ".join(read_cell(cell).split()) for cell in line] for line in reader if line] or [[]]
     except csv.Error as error:
         raise InputError(f"cannot read '{path}', line {reader.line_num}: {error}; a CSV was expected") from error
     names = [name.lower() for name in head]
