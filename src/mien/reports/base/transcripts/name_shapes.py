@@ -18,75 +18,69 @@ class Shape(enum.Enum):
     LABEL = "label"
 
 
-LABELS = frozenset(
-    # English
-    "note notes nb warning warnings caution attention important reminder question questions answer answers example "
-    "examples hint fact facts summary conclusion conclusions result results reason reasons problem problems solution "
-    "solutions update updates agenda todo to-do topic topics chapter section step definition disclaimer spoiler "
-    "p.s fyi btw tldr url website headline "
-    # German
-    "hinweis hinweise achtung warnung vorsicht wichtig anmerkung bemerkung notiz frage fragen antwort antworten "
-    "beispiel beispiele fazit ergebnis lösung zusammenfassung aufgabe thema kapitel abschnitt schritt punkt vorschlag "
-    # French, Spanish, Italian, Portuguese
-    "remarque avertissement exemple réponse résumé rappel chapitre étape nota aviso advertencia atención importante "
-    "pregunta respuesta ejemplo recordatorio resumen conclusión capítulo paso avviso attenzione domanda risposta "
-    "esempio promemoria riassunto capitolo observação cuidado atenção pergunta resposta exemplo lembrete resumo conclusão "
-    # Dutch, Polish, Turkish
-    "opmerking waarschuwing vraag antwoord voorbeeld uwaga ostrzeżenie pytanie odpowiedź przykład ważne uyarı dikkat "
-    "önemli soru cevap örnek "
-    # Russian, Ukrainian
-    "примечание внимание предупреждение важно вопрос ответ пример итог вывод замечание заметка напоминание примітка "
-    "увага попередження питання відповідь приклад важливо "
-    # Arabic, Persian, Hebrew
-    "ملاحظة ملحوظة تنبيه تحذير مهم انتباه سؤال السؤال جواب الجواب مثال خلاصة الخلاصة توجه نکته هشدار سوال پاسخ הערה "
-    "אזהרה שאלה תשובה דוגמה חשוב "
-    # Hindi
-    "नोट ध्यान चेतावनी सूचना महत्वपूर्ण प्रश्न सवाल उत्तर जवाब उदाहरण सारांश टिप्पणी "
-    # Chinese, Japanese, Korean
-    "注意 注 备注 備註 警告 提示 重要 问题 問題 回答 答案 例如 比如 例子 总结 總結 结论 結論 提醒 问 答 那么 所以 質問 答え 例 "
-    "例えば まとめ 注記 備考 重要事項 참고 주의 경고 중요 질문 대답 답변 예시 요약 결론 알림 메모".split()
-)
+_LABELS = """
+note notes nb warning warnings caution attention important reminder question questions answer answers example
+examples hint fact facts summary conclusion conclusions result results reason reasons problem problems solution
+solutions update updates agenda todo to-do topic topics chapter section step definition disclaimer spoiler p.s
+fyi btw tldr url website headline hinweis hinweise achtung warnung vorsicht wichtig anmerkung bemerkung notiz
+frage fragen antwort antworten beispiel beispiele fazit ergebnis lösung zusammenfassung aufgabe thema kapitel
+abschnitt schritt punkt vorschlag remarque avertissement exemple réponse résumé rappel chapitre étape nota aviso
+advertencia atención importante pregunta respuesta ejemplo recordatorio resumen conclusión capítulo paso avviso
+attenzione domanda risposta esempio promemoria riassunto capitolo observação cuidado atenção pergunta resposta
+exemplo lembrete resumo conclusão opmerking waarschuwing vraag antwoord voorbeeld uwaga ostrzeżenie pytanie
+odpowiedź przykład ważne uyarı dikkat önemli soru cevap örnek примечание внимание предупреждение важно вопрос
+ответ пример итог вывод замечание заметка напоминание примітка увага попередження питання відповідь приклад
+важливо ملاحظة ملحوظة تنبيه تحذير مهم انتباه سؤال السؤال جواب الجواب مثال خلاصة الخلاصة توجه نکته هشدار سوال
+پاسخ הערה אזהרה שאלה תשובה דוגמה חשוב नोट ध्यान चेतावनी सूचना महत्वपूर्ण प्रश्न सवाल उत्तर जवाब उदाहरण सारांश
+टिप्पणी 注意 注 备注 備註 警告 提示 重要 问题 問題 回答 答案 例如 比如 例子 总结 總結 结论 結論 提醒 问 答 那么 所以 質問 答え 例 例えば まとめ 注記 備考 重要事項 참고 주의 경고 중요
+질문 대답 답변 예시 요약 결론 알림 메모
+"""
+LABELS = frozenset(_LABELS.split())
 """Words that begin or end what stands before a colon in speech, and are part of nobody's name."""
 
-OPENERS = frozenset(
-    "action actions remember tip tips option options task tasks subject title part point item number verse score version "
-    "page figure table quote ps link links email phone date time duration location source sources breaking meaning "
-    "namely first firstly second secondly third thirdly finally lastly next then also again anyway basically actually "
-    "honestly well so and but or because however therefore yes no okay ok yeah right sure now today tomorrow yesterday "
-    "tonight thanks sorry please look listen see wait plus minus total overall edit grund tipp problem also und aber oder "
-    "ja nein genau erstens zweitens drittens zitat donc alors et mais oui non entonces pero sí quindi então не да нет так "
-    "и но например نعم لا مثلا हाँ नहीं 예 예를".split()
-)
+_OPENERS = """
+action actions remember tip tips option options task tasks subject title part point item number verse score
+version page figure table quote ps link links email phone date time duration location source sources breaking
+meaning namely first firstly second secondly third thirdly finally lastly next then also again anyway basically
+actually honestly well so and but or because however therefore yes no okay ok yeah right sure now today tomorrow
+yesterday tonight thanks sorry please look listen see wait plus minus total overall edit grund tipp problem also
+und aber oder ja nein genau erstens zweitens drittens zitat donc alors et mais oui non entonces pero sí quindi
+então не да нет так и но например نعم لا مثلا हाँ नहीं 예 예를
+"""
+OPENERS = frozenset(_OPENERS.split())
 """Words that are no name alone or before small words and numbers (`Part 2`), but may be in one (`Tip O'Neill`)."""
 
-FUNCTION = frozenset(
-    "the this that these those is are was were be been am i i'm we we're you you're they it it's he he's she she's my "
-    "your his her our their its what how why when where which who because if do does did will would can could should "
-    "have has had said says say think mean means let let's there here about not just very really to on by as an one "
-    "thing so but me him us them told asked "
-    "das ist sind war wir ihr sie ich mein dein was wie warum wenn weil nicht auch noch "
-    "les est sont nous vous ils elles je mon que qui quoi pourquoi comment parce ne pas "
-    "los las es son nosotros ellos yo mi qué cómo porque cuando".split()
-)
+_FUNCTION = """
+the this that these those is are was were be been am i i'm we we're you you're they it it's he he's she she's my
+your his her our their its what how why when where which who because if do does did will would can could should
+have has had said says say think mean means let let's there here about not just very really to on by as an one
+thing so but me him us them told asked das ist sind war wir ihr sie ich mein dein was wie warum wenn weil nicht
+auch noch les est sont nous vous ils elles je mon que qui quoi pourquoi comment parce ne pas los las es son
+nosotros ellos yo mi qué cómo porque cuando
+"""
+FUNCTION = frozenset(_FUNCTION.split())
 """Words of sentences; in small letters they are in nobody's name."""
 
-FIRST = frozenset(
-    "the this that these those what how why when where which because if i i'm i've we we're they it's let's my your our "
-    "their here there one das mein meine dein was wie warum wenn weil ich wir pourquoi comment parce mon notre porque "
-    "cómo qué cuando como это что как почему если потому я мы мой".split()
-)
+_FIRST = """
+the this that these those what how why when where which because if i i'm i've we we're they it's let's my your
+our their here there one das mein meine dein was wie warum wenn weil ich wir pourquoi comment parce mon notre
+porque cómo qué cuando como это что как почему если потому я мы мой
+"""
+FIRST = frozenset(_FIRST.split())
 """Words of sentences that are in no name's first place, also with a capital."""
 
-PARTICLES = frozenset(
-    "de del della di da do dos das du des la le van von vom der den ter ten te zu zum zur und y e bin ibn al el ben bat "
-    "abu st san af av for für fuer from of and the at in".split()
-)
+_PARTICLES = """
+de del della di da do dos das du des la le van von vom der den ter ten te zu zum zur und y e bin ibn al el ben
+bat abu st san af av for für fuer from of and the at in
+"""
+PARTICLES = frozenset(_PARTICLES.split())
 """Small words that names, titles and firms have inside."""
 
-ABBREVIATED = frozenset(
-    "prof dr mr mrs ms st sr jr ing dipl med phil rer nat habil hon rev capt lt col gen sgt sen rep gov mme mlle hr fr "
-    "frl srta sra inc ltd co corp univ mag bsc msc ph vs bzw nr no".split()
-)
+_ABBREVIATED = """
+prof dr mr mrs ms st sr jr ing dipl med phil rer nat habil hon rev capt lt col gen sgt sen rep gov mme mlle hr
+fr frl srta sra inc ltd co corp univ mag bsc msc ph vs bzw nr no
+"""
+ABBREVIATED = frozenset(_ABBREVIATED.split())
 HAN_SPEECH = re.compile(r"[的是说說我你您他她它这這吗嗎请請]|(?:です|ます|は|が|って|から)$|^(?:これ|それ|つまり)")
 PHONE = re.compile(r"\+?[\d\s().*•x×#/-]{5,30}")
 NUMBERED = re.compile(
@@ -98,7 +92,9 @@ ROOM_WORD = re.compile(
     r"\b(?:room|raum|saal|salle|sala|büro|boardroom|комната|кабинет|зал)\b|会议室|會議室|회의실|غرفة|قاعة|कमरा|कक्ष",
     re.IGNORECASE,
 )
-SHARED_WORD = re.compile(r"\b(?:office|lab|studio|floor|desk|table|tisch|group|gruppe|team|class|hall|zoom)\b", re.IGNORECASE)
+SHARED_WORD = re.compile(
+    r"\b(?:office|lab|studio|floor|desk|table|tisch|group|gruppe|team|class|hall|zoom)\b", re.IGNORECASE
+)
 
 
 def shape_of(words: str) -> Shape:
