@@ -256,7 +256,12 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
 
 def test_compressed_csv(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "fer2013.csv", rows())
-    for name, module in (("fer2013.csv.gz", gzip), ("FER2013.CSV.GZ", gzip), ("fer2013.csv.bz2", bz2), ("fer2013.csv.xz", lzma)):
+    for name, module in (
+        ("fer2013.csv.gz", gzip),
+        ("FER2013.CSV.GZ", gzip),
+        ("fer2013.csv.bz2", bz2),
+        ("fer2013.csv.xz", lzma),
+    ):
         (tmp_path / name).write_bytes(module.compress(path.read_bytes()))  # type: ignore[attr-defined]
         assert_all_there(load(tmp_path / name))
     whole = (tmp_path / "fer2013.csv.gz").read_bytes()
@@ -274,7 +279,7 @@ def test_csv_with_float_labels_names_in_other_letters_and_its_header_again(tmp_p
     own: list[list[object]] = [[f"{label}.0", pixels, other[str(usage)]] for label, pixels, usage in rows()]
     again = [*own[:3], ["Emotion", "PIXELS", "usage"], *own[3:]]
     assert_all_there(load(write_csv(tmp_path / "a.csv", again, "emotion,pixels,usage")))
-    with pytest.raises(InputError, match="line 2: expected an emotion from 0 to 6, found '0.5'"):
+    with pytest.raises(InputError, match=r"line 2: expected an emotion from 0 to 6, found '0.5'"):
         load(write_csv(tmp_path / "b.csv", [[0.5, *rows()[0][1:]]]))
 
 
@@ -295,7 +300,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted_where_that_is_asked_f
     assert "6 rows of" in caplog.text
     assert "the first: " in caplog.text
     assert "line 5: expected an emotion" in caplog.text
-    with pytest.raises(InputError, match="holds no faces of .*; 6 rows were left out, the first: .*line 2"):
+    with pytest.raises(InputError, match=r"holds no faces of .*; 6 rows were left out, the first: .*line 2"):
         load(write_csv(tmp_path / "junk.csv", junk), skip_bad=True)
     images = [{"bytes": picture(pixels, "webp")} for pixels in PIXELS[:5]] + [{"bytes": b"junk"}]
     assert len(load(write_parquet(tmp_path / "a.parquet", table(image=images)), skip_bad=True)) == 5
@@ -314,7 +319,7 @@ def test_files_without_usage_are_split_by_their_pictures(tmp_path: Path) -> None
     assert not {face.tobytes() for face in public.pixels} & {face.tobytes() for face in faces.split("Training").pixels}
     turned = load(write_csv(tmp_path / "b.csv", [*many[::-1]], "emotion,pixels"), ("PublicTest",), split=0.2)
     assert {face.tobytes() for face in turned.pixels} == {face.tobytes() for face in public.pixels}
-    with pytest.raises(InputError, match="tells itself what each face is for: leave --split 0.2 out"):
+    with pytest.raises(InputError, match=r"tells itself what each face is for: leave --split 0.2 out"):
         load(write_csv(tmp_path / "c.csv", rows()), split=0.2)
     for wrong in (0.0, 1.0, -0.1, float("nan")):
         with pytest.raises(InputError, match="over 0 and under 1"):
@@ -324,7 +329,9 @@ def test_files_without_usage_are_split_by_their_pictures(tmp_path: Path) -> None
 
 
 def test_folders_as_people_have_them(tmp_path: Path) -> None:
-    for index, (folder, pixels) in enumerate(zip(["0", "Disgust", "FEAR", "happy ", "Sadness", "6"], PIXELS, strict=True)):
+    for index, (folder, pixels) in enumerate(
+        zip(["0", "Disgust", "FEAR", "happy ", "Sadness", "6"], PIXELS, strict=True)
+    ):
         file = tmp_path / "Train" / folder / f"im{index}.png"
         file.parent.mkdir(parents=True)
         file.write_bytes(picture(pixels, "png"))
@@ -337,7 +344,7 @@ def test_folders_as_people_have_them(tmp_path: Path) -> None:
     faces = load(tmp_path)
     assert sorted(faces.labels[faces.usage == "Training"].tolist()) == LABELS
     assert faces.labels[faces.usage == "PublicTest"].tolist() == [3]
-    with pytest.raises(InputError, match="leave --split 0.1 out"):
+    with pytest.raises(InputError, match=r"leave --split 0.1 out"):
         load(tmp_path, split=0.1)
     (tmp_path / "Train" / "bored").mkdir()
     (tmp_path / "Train" / "0" / "odd.txt").write_text("no picture")

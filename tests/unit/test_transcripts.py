@@ -1,5 +1,7 @@
 """Transcripts of every form: each kind of input that people have, with its right times, names and words."""
 
+# ruff: noqa: E501, ISC004, W293 - a transcript is a line of a table here, and some have spaces at the ends of lines
+
 from __future__ import annotations
 
 import json
@@ -48,7 +50,10 @@ IN_A_CUE: dict[str, tuple[str, list[tuple[str | None, str]]]] = {
     "language": ("<lang en-GB>colour</lang> here", [(None, "colour here")]),
     "ruby": ("<ruby>漢<rt>kan</rt></ruby>", [(None, "漢kan")]),
     "positions": (r"{\an8}at the top {\i1}here{\i0}", [(None, "at the top here")]),
-    "entities": ("Q&amp;A &lt;v Ann&gt; AT&T &copyright R&D; 1 &lt; 2", [(None, "Q&A <v Ann> AT&T &copyright R&D; 1 < 2")]),
+    "entities": (
+        "Q&amp;A &lt;v Ann&gt; AT&T &copyright R&D; 1 &lt; 2",
+        [(None, "Q&A <v Ann> AT&T &copyright R&D; 1 < 2")],
+    ),
     "karaoke": ("one <00:00:01.000>two <00:00:02.500><c>three</c>", [(None, "one two three")]),
     "before a voice": ("I see. <v Ann>Yes", [(None, "I see."), ("Ann", "Yes")]),
     "after a voice": ("<v Ann>Yes</v> I see", [("Ann", "Yes I see")]),
@@ -263,7 +268,13 @@ NO_NAMES = [
 @pytest.mark.parametrize("words", NO_NAMES)
 def test_what_is_no_name_in_the_words_of_a_known_speaker(tmp_path: Path, words: str) -> None:
     transcript = read(tmp_path, "t.vtt", vtt("Ann: hello all", words, "Bob: hi", f"Ann: {words}", "go on"))
-    assert said(transcript) == [(0, "Ann", "hello all"), (5, "Ann", words), (10, "Bob", "hi"), (15, "Ann", words), (20, "Ann", "go on")]
+    assert said(transcript) == [
+        (0, "Ann", "hello all"),
+        (5, "Ann", words),
+        (10, "Bob", "hi"),
+        (15, "Ann", words),
+        (20, "Ann", "go on"),
+    ]
     alone = read(tmp_path, "alone.vtt", vtt(*(["plain words"] * 3), words, *(["plain words"] * 5)))
     assert {who for _, who, _ in said(alone)} == {None}
 
@@ -280,22 +291,32 @@ def test_what_is_no_name_after_one_in_a_voice_tag_or_a_heading(tmp_path: Path, w
 
 
 def test_a_name_with_a_colon_in_it(tmp_path: Path) -> None:
-    transcript = read(tmp_path, "t.vtt", vtt("Room 3: Ann: hello", "Bob: hi: all", "Room 3: Cy: yes", "会议室：张三：你好"))
+    transcript = read(
+        tmp_path, "t.vtt", vtt("Room 3: Ann: hello", "Bob: hi: all", "Room 3: Cy: yes", "会议室：张三：你好")
+    )
     assert [(who, text) for _, who, text in said(transcript)] == [
         ("Room 3: Ann", "hello"), ("Bob", "hi: all"), ("Room 3: Cy", "yes"), ("会议室: 张三", "你好")
     ]  # fmt: skip
     transcript = read(tmp_path, "t.vtt", vtt("Room 3: hello", "Bob: hi", "Room 3: well: yes"))
-    assert [(who, text) for _, who, text in said(transcript)] == [("Room 3", "hello"), ("Bob", "hi"), ("Room 3", "well: yes")]
+    assert [(who, text) for _, who, text in said(transcript)] == [
+        ("Room 3", "hello"),
+        ("Bob", "hi"),
+        ("Room 3", "well: yes"),
+    ]
 
 
 def test_marks_of_broadcast_captions(tmp_path: Path) -> None:
     transcript = read(
-        tmp_path, "t.vtt", vtt("&gt;&gt; ANN: Good evening.", "Here is the news.", ">> Thank you.", ">>BOB: Yes.", "- ANN: No.")
+        tmp_path,
+        "t.vtt",
+        vtt("&gt;&gt; ANN: Good evening.", "Here is the news.", ">> Thank you.", ">>BOB: Yes.", "- ANN: No."),
     )
     assert [(who, text) for _, who, text in said(transcript)] == [
         ("ANN", "Good evening."), ("ANN", "Here is the news."), (None, "Thank you."), ("BOB", "Yes."), ("ANN", "No.")
     ]  # fmt: skip
-    transcript = read(tmp_path, "t.vtt", vtt("[Ann]: hi", "[SPEAKER_01] yes", "(Bob Ray): no", "**Cy:** so", "**Dee**: and"))
+    transcript = read(
+        tmp_path, "t.vtt", vtt("[Ann]: hi", "[SPEAKER_01] yes", "(Bob Ray): no", "**Cy:** so", "**Dee**: and")
+    )
     assert [who for _, who, _ in said(transcript)] == ["Ann", "SPEAKER_01", "Bob Ray", "Cy", "Dee"]
 
 
@@ -317,8 +338,14 @@ def test_comments_styles_and_names_of_cues(tmp_path: Path) -> None:
         "intro part one\n00:01.000 --> 00:02.000\nAnn: hello\n\nNOTE\nAnn: a comment\n\nmiddle part\n"
         "00:03.000 --> 00:04.000\nNOTE to self\n\nlast part\n00:05.000 --> 00:06.000\nBob: STYLE\nREGION\n"
     )
-    assert said(read(tmp_path, "t.vtt", text)) == [(1, "Ann", "hello"), (3, "Ann", "NOTE to self"), (5, "Bob", "STYLE REGION")]
-    older = 'WEBVTT\n\n1 "Ann Lee" (12345)\n00:01.000 --> 00:02.000\nhello\n\n2 "Bob" (678)\n00:03.000 --> 00:04.000\nhi\n'
+    assert said(read(tmp_path, "t.vtt", text)) == [
+        (1, "Ann", "hello"),
+        (3, "Ann", "NOTE to self"),
+        (5, "Bob", "STYLE REGION"),
+    ]
+    older = (
+        'WEBVTT\n\n1 "Ann Lee" (12345)\n00:01.000 --> 00:02.000\nhello\n\n2 "Bob" (678)\n00:03.000 --> 00:04.000\nhi\n'
+    )
     assert said(read(tmp_path, "t.vtt", older)) == [(1, "Ann Lee", "hello"), (3, "Bob", "hi")]
 
 
@@ -572,7 +599,11 @@ def test_every_json(tmp_path: Path, case: str) -> None:
 
 
 def test_segments_without_a_time_keep_their_words(tmp_path: Path) -> None:
-    segments = [{"start": 1, "end": 2, "text": "one"}, {"start": None, "end": float("nan"), "text": "two"}, {"start": 9, "end": 10, "text": "three"}]
+    segments = [
+        {"start": 1, "end": 2, "text": "one"},
+        {"start": None, "end": float("nan"), "text": "two"},
+        {"start": 9, "end": 10, "text": "three"},
+    ]
     transcript = read(tmp_path, "t.json", json.dumps({"segments": segments}))
     assert said(transcript) == [(1, None, "one"), (2, None, "two"), (9, None, "three")]
     assert "1 segment has no time that can be read" in transcript.notes[0]
@@ -598,14 +629,32 @@ def test_what_is_not_known_is_said_with_its_first_line(tmp_path: Path, name: str
 
 
 def test_events_of_captions_keep_what_stands_before_a_colon(tmp_path: Path) -> None:
-    (tmp_path / "e.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nJoke: the dog\n\n2\n00:00:05,000 --> 00:00:06,000\nthe cat\n")
-    assert [(event.at, event.label) for event in read_events(tmp_path / "e.srt", [])] == [(1, "Joke: the dog"), (5, "the cat")]
+    (tmp_path / "e.srt").write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nJoke: the dog\n\n2\n00:00:05,000 --> 00:00:06,000\nthe cat\n"
+    )
+    assert [(event.at, event.label) for event in read_events(tmp_path / "e.srt", [])] == [
+        (1, "Joke: the dog"),
+        (5, "the cat"),
+    ]
 
 
 WORD = st.from_regex(r"\A[A-Za-zäéжلक김张0-9]{1,8}[,.!?:;)<>&-]?\Z")
 LINE = st.one_of(
     st.lists(WORD, min_size=1, max_size=8).map(" ".join),
-    st.sampled_from(["", " ", "\t", "NOTE that", "Ann: hi", "Room 3: Ann: yes", "7", "x < 5 and y > 3", "<v Ann>hi</v> so", "a --> b"]),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "\t",
+            "NOTE that",
+            "Ann: hi",
+            "Room 3: Ann: yes",
+            "7",
+            "x < 5 and y > 3",
+            "<v Ann>hi</v> so",
+            "a --> b",
+        ]
+    ),
 )
 TIME_LINE = st.one_of(
     st.tuples(st.integers(0, 400), st.integers(0, 400)).map(lambda t: f"{clock(t[0] / 4)} --> {clock(t[1] / 4)}"),
@@ -618,10 +667,16 @@ def tokens(text: str) -> list[str]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(TIME_LINE, st.lists(LINE, max_size=5)), min_size=1, max_size=8), st.sampled_from(["vtt", "srt"]))
-def test_words_in_are_words_out(tmp_path_factory: pytest.TempPathFactory, cues: list[tuple[str, list[str]]], kind: str) -> None:
+@given(
+    st.lists(st.tuples(TIME_LINE, st.lists(LINE, max_size=5)), min_size=1, max_size=8), st.sampled_from(["vtt", "srt"])
+)
+def test_words_in_are_words_out(
+    tmp_path_factory: pytest.TempPathFactory, cues: list[tuple[str, list[str]]], kind: str
+) -> None:
     """Every word of every cue is in an utterance, as speaker or text, but for markup and rolling captions."""
-    text = "".join(f"{n}\n{times}\n" + "".join(f"{line}\n" for line in lines) + "\n" for n, (times, lines) in enumerate(cues, 1))
+    text = "".join(
+        f"{n}\n{times}\n" + "".join(f"{line}\n" for line in lines) + "\n" for n, (times, lines) in enumerate(cues, 1)
+    )
     transcript = read(tmp_path_factory.mktemp("t"), f"t.{kind}", f"WEBVTT\n\n{text}" if kind == "vtt" else text)
     if any("captions roll" in note or "without words" in note for note in transcript.notes):
         return

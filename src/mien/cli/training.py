@@ -24,7 +24,9 @@ SkipBad = Annotated[
 ]
 Split = Annotated[
     float | None,
-    typer.Option(metavar="SHARE", help="Hold out so many as PublicTest, such as 0.1, where the data has no column usage."),
+    typer.Option(
+        metavar="SHARE", help="Hold out so many as PublicTest, such as 0.1, where the data has no column usage."
+    ),
 ]
 
 
@@ -76,8 +78,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="SPLIT",
-            help="Training, PublicTest or PrivateTest, which is for the final figure only; where the data has no column "
-            "usage, the share that is held out as PublicTest, such as 0.1.",
+            help="Training, PublicTest or PrivateTest, which is for the final figure only; where the data has no "
+            "column usage, the share that is held out as PublicTest, such as 0.1.",
         ),
     ] = "PublicTest",
     out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
@@ -120,7 +122,7 @@ def evaluate(
     if not chosen:
         return
     names = [name.strip() for name in labels.split(",")] if labels else None
-    scale = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
+    scale: dict[str, Any] = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
     report = evaluation.evaluate(
         chosen, data, split=usage, out=out, compare=compare, labels=names, input_range=input_range, **scale, **rows
     )

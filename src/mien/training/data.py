@@ -47,7 +47,7 @@ PARTS: dict[str, Usage | None] = {
 """What a folder of folders holds, by its name in small letters; of `test` the files' names say it."""
 NO_PICTURES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "__macosx"})
 """What systems leave in folders beside the pictures, as do names with a dot in front."""
-OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
+OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 HELD_OUT = 10  # every tenth Training image of a folder that has no PublicTest
 
 
@@ -113,7 +113,8 @@ def load(
         rows = _csv(path, split)
     else:
         raise InputError(
-            f"'{path}' is no data set that Mien knows: expected a .parquet, a .csv, a .csv.gz or a folder (unpack others)"
+            f"'{path}' is no data set that Mien knows: expected a .parquet, a .csv, a .csv.gz or a folder; "
+            "unpack others"
         )
     collected, bad = _collected(rows, usages, skip_bad=skip_bad)
     if bad:
@@ -141,7 +142,7 @@ def _collected(
             row = _checked(raw)
             if row.usage in usages:
                 collected.append((row.decode(), row.label, row.votes, row.usage))
-        except InputError as error:
+        except InputError as error:  # noqa: PERF203
             if not skip_bad:
                 raise InputError(f"{error} (--skip-bad leaves out rows that cannot be used)") from error
             bad.append(str(error))
@@ -289,7 +290,9 @@ def _check_split(path: Path, split: float | None, *, tells: bool, has: Collectio
 
 def _csv(path: Path, split: float | None) -> Iterator[Row | Bad]:
     try:
-        with OPENERS.get(path.suffix.lower(), open)(path, "rt", newline="", encoding="utf-8-sig", errors="replace") as file:
+        with OPENERS.get(path.suffix.lower(), open)(
+            path, "rt", newline="", encoding="utf-8-sig", errors="replace"
+        ) as file:
             yield from _csv_rows(csv.reader(file), path, split)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"'{path}' cannot be read ({str(error)[:200]}); copy or download it again") from error
@@ -331,7 +334,7 @@ def _next(reader: Any, path: Path) -> list[str] | Bad | None:
 
 
 def _folder(path: Path, split: float | None) -> Iterator[Row | Bad]:
-    """Kaggle's folder; without PublicTest in it, a share of `train` is held out, each tenth picture if none is asked."""
+    """Kaggle's folder; without PublicTest in it, a share of `train` is held out, else each tenth picture."""
     parts = {folder: folder.name.lower().replace("_", "") for folder in sorted(path.iterdir()) if folder.is_dir()}
     parts = {folder: name for folder, name in parts.items() if name in PARTS}
     if "Training" not in {PARTS[name] for name in parts.values()}:

@@ -71,7 +71,7 @@ def export(
         data: The data set; temperature and threshold are fitted on its PublicTest.
         out_dir: The folder to write to; made if need be.
         name: The model's name, which each observation carries; the second file's ends in `-ferplus`. None: the run's.
-        held_out: The share of faces that is PublicTest, for data that does not tell what each is for; None: as the run did.
+        held_out: The share of faces that is PublicTest, where the data does not tell; None: as the run did.
         skip_bad: Leave out rows of the data that cannot be used.
 
     Raises:

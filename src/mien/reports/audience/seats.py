@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mien.errors import InputError
 from mien.observation import EMOTIONS
 from mien.reports.base.csv_lists import Line, number, read_list
-from mien.reports.base.recordings import Recording
 from mien.reports.base.places import Place, faces_of
+from mien.reports.base.recordings import Recording
 
 if TYPE_CHECKING:
     import polars as pl
@@ -137,12 +137,12 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
     points = max(1, int(np.ceil(max(ends) / STEP_S)))
     shares = np.full((len(viewers), points, len(EMOTIONS)), np.nan, np.float32)
     empty = []
-    for number, seat in enumerate(viewers):
+    for row, seat in enumerate(viewers):
         here = _faces(by_name[seat.recording], seat)
         if not len(here):
             empty.append(seat.name)
             continue
-        shares[number] = _course(here, seat.offset, points)
+        shares[row] = _course(here, seat.offset, points)
     if empty:
         notes.append(f"No readable face was seen of {', '.join(empty[:5])}{' and others' if len(empty) > 5 else ''}.")
     return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares)

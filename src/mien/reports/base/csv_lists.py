@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import InputError
-from mien.reports.base.text_files import read_text
 from mien.media.selection import parse_seconds
+from mien.reports.base.text_files import read_text
 
 __all__ = ["Line", "number", "read_list", "seconds"]
 

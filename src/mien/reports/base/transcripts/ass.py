@@ -43,7 +43,7 @@ def ass_pieces(lines: Sequence[str], notes: list[str]) -> list[Piece]:
         pieces.append(Piece(begin, until, values.get("name", "").strip() or None, words))
     if unread:
         notes.append(
-            f"The times of {counted(unread, 'line', 'lines')} could not be read; the words were kept and laid behind the "
-            "line before."
+            f"The times of {counted(unread, 'line', 'lines')} could not be read; the words were kept and laid behind "
+            "the line before."
         )
     return pieces

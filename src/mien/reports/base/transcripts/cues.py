@@ -90,7 +90,11 @@ def _labels(lines: Sequence[str], timings: Sequence[Timing | None], *, is_vtt: b
     rising = sum(after == before + 1 for before, after in itertools.pairwise(values))
     is_numbered = 2 * len(numbers) >= cues and (above[:1] == numbers[:1] or 2 * rising >= cues - 1)
     labels = set(numbers) if is_numbered else set()
-    if is_numbered and numbers and NUMBER.fullmatch(last := next((line for line in reversed(lines) if line.strip()), "")):
+    if (
+        is_numbered
+        and numbers
+        and NUMBER.fullmatch(last := next((line for line in reversed(lines) if line.strip()), ""))
+    ):
         at = max(at for at, line in enumerate(lines) if line is last)
         if at not in labels and int(re.sub(r"\D", "", last)) == values[-1] + 1 and not lines[at - 1].strip():
             labels.add(at)  # of a cue that the file's end has cut off
@@ -146,8 +150,8 @@ def _with_times(cues: Sequence[_Cue], notes: list[str]) -> list[tuple[float, flo
         notes.append(f"{counted(negative, 'cue begins', 'cues begin')} before 0 s; they were taken from 0 s on.")
     if unread:
         notes.append(
-            f"The times of {counted(len(unread), 'cue', 'cues')} could not be read (the first in line {unread[0].line});"
-            f" the words were kept and laid behind the cue before."
+            f"The times of {counted(len(unread), 'cue', 'cues')} could not be read (the first in line "
+            f"{unread[0].line}); the words were kept and laid behind the cue before."
         )
     return timed
 

@@ -82,11 +82,16 @@ def _sentences(words: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         pause = end is not None and start is not None and start - end >= PAUSE_S
         if after is None or _speaker(after) != _speaker(word) or pause or (_text(word) or "").endswith((".", "?", "!")):
             spoken = " ".join(filter(None, map(_text, group)))
-            yield {"start": group[0].get("start"), "end": group[-1].get("end"), "text": spoken, "speaker": word.get("speaker")}
+            yield {
+                "start": group[0].get("start"),
+                "end": group[-1].get("end"),
+                "text": spoken,
+                "speaker": word.get("speaker"),
+            }
             group = []
 
 
-def _pieces(parts: Sequence[dict[str, Any]], notes: list[str], scale: float = 1.0) -> list[Piece]:
+def _pieces(parts: Any, notes: list[str], scale: float = 1.0) -> list[Piece]:
     pieces: list[Piece] = []
     untimed = 0
     if parts and all(len((_text(part) or "").split()) < 2 for part in parts) and len(parts) > 3:

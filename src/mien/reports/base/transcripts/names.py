@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mien.reports.base.parts import counted
@@ -21,7 +21,9 @@ MAX_NAME = 120
 COLON = re.compile(r"[:：﹕]")
 LEAD = re.compile(r"^(?:(?:>>+|»+|[-–—•]|\*(?=\s))\s*)+(?=\S)")
 TURN = re.compile(r"^(?:>>+|»+)")
-ADDRESS = frozenset({"http", "https", "ftp", "sftp", "mailto", "tel", "file", "data", "urn", "doi", "isbn", "rtsp", "ssh"})
+ADDRESS = frozenset(
+    {"http", "https", "ftp", "sftp", "mailto", "tel", "file", "data", "urn", "doi", "isbn", "rtsp", "ssh"}
+)
 SMILE = re.compile(r"['-]?[()\[\]DPp|/*]+(?=\s|$|[.,!?])")
 IN_BRACKETS = re.compile(r"^[\[(<]([^\[\]()<>]{1,120})[\])>]\s*[:：]\s*(.*)$")
 SPEAKER_TAG = re.compile(r"^\[((?:speaker|sprecher|locuteur|hablante)[ _-]?\w{1,4})\]\s*[:：]?\s*(.*)$", re.IGNORECASE)
@@ -106,7 +108,7 @@ def split_name(line: str) -> _Split | None:
         return None  # a time, a score, a verse
     if rest[:1] in ("/", "\\", ":", "=") or SMILE.match(rest) or name.casefold().strip() in ADDRESS:
         return None
-    name = name.strip().strip("\"“”„«»")
+    name = name.strip().strip('"“”„«»')
     return _Split(name, rest.strip()) if name else None
 
 

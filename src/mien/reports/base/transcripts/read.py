@@ -28,8 +28,8 @@ UNSEEN = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202
 """Characters that say how text is laid out, and show nothing themselves; names are compared without them."""
 
 FORMS = (
-    "WebVTT, SRT, SBV, ASS, JSON of Whisper or Deepgram, a Zoom chat or captions, or a text or .docx with times, such as "
-    "those of Teams, Google Meet and Otter"
+    "WebVTT, SRT, SBV, ASS, JSON of Whisper or Deepgram, a Zoom chat or captions, or a text or .docx with times, such "
+    "as those of Teams, Google Meet and Otter"
 )
 
 
@@ -95,8 +95,12 @@ def _form(path: Path, notes: list[str]) -> _Form:
     if not read.pieces and not heading_count(lines):
         first = next(line for line in lines if line.strip()).strip()
         shown = "".join(letter if letter.isprintable() else "?" for letter in first[:80])
-        what = "it is no valid JSON" if path.suffix.lower() == ".json" else "nothing in it has a time that is understood"
-        raise InputError(f"cannot read transcript '{path}': {what}, from the first line on ('{shown}'); expected {FORMS}")
+        what = (
+            "it is no valid JSON" if path.suffix.lower() == ".json" else "nothing in it has a time that is understood"
+        )
+        raise InputError(
+            f"cannot read transcript '{path}': {what}, from the first line on ('{shown}'); expected {FORMS}"
+        )
     if read.kind == "Zoom chat":
         notes.append("It is a chat: each line stands for the seconds after it was sent, 0.4 a word.")
     elif any(piece.end is None for piece in read.pieces):
@@ -128,9 +132,10 @@ def _of_json(path: Path, text: str, notes: list[str]) -> _Form | None:
         return None
     read = json_pieces(content, notes)
     if read is None:
-        keys = ", ".join(str(key)[:30] for key in list(content)[:8]) if isinstance(content, dict) else "no names"
+        names = [re.sub(r"[^ -~]", "?", str(key)[:30]) for key in list(content)[:8]] if isinstance(content, dict) else []
+        keys = ", ".join(names) if isinstance(content, dict) else "no names"
         raise InputError(
-            f"cannot read transcript '{path}': it is JSON with {re.sub(r'[^ -~]', '?', keys) or 'nothing in it'}, of which "
-            "no list of segments with texts and times is known; expected Whisper's (segments) or Deepgram's (results)"
+            f"cannot read transcript '{path}': it is JSON with {keys or 'nothing in it'}, of "
+            "which no list of segments with texts and times is known; expected Whisper's (segments) or Deepgram's (results)"
         )
     return _Form(read[0], read[1])

@@ -102,7 +102,11 @@ def _headings(lines: Sequence[str]) -> list[_Heading]:
     """Return the lines that give a time, all written in one way: the one of most, else of the first."""
     at_start = [bool(line) and (at == 0 or not lines[at - 1]) for at, line in enumerate(lines)]
     candidates = [
-        heading for at, line in enumerate(lines) if line for read in (_name_first, _time_first) if (heading := read(at, line))
+        heading
+        for at, line in enumerate(lines)
+        if line
+        for read in (_name_first, _time_first)
+        if (heading := read(at, line))
     ]
     again = Counter(heading.name for heading in candidates if heading.name)
     candidates = [
@@ -131,7 +135,7 @@ def _name_first(at: int, line: str) -> _Heading | None:
     if match := NAME_THEN_BRACKETS.match(line):
         return _of(at, f"name {match[2]}time", match.groups()[2:12], match[1], match[14].strip())
     if match := NAME_THEN_TIME.match(line):
-        wide = len(match[2]) > 1 and match[2].isspace() or match[2] == "\t"
+        wide = (len(match[2]) > 1 and match[2].isspace()) or match[2] == "\t"
         style = "name  time" if wide else "name time" if match[2].isspace() else f"name{match[2].strip()}time"
         return _of(at, style, match.groups()[2:12], match[1], "")
     if match := NAME_TIME_WORDS.match(line):
@@ -176,7 +180,7 @@ def _at_paragraphs(headings: list[_Heading], lines: Sequence[str], at_start: Seq
     return [heading for heading in headings if heading.line in begin or heading.name in names]
 
 
-def _not_run_back(headings: list[_Heading], again: Counter[str | None]) -> list[_Heading]:
+def _not_run_back(headings: list[_Heading], again: Counter[str]) -> list[_Heading]:
     """Leave out lines whose time runs back or too far ahead and whose name stands nowhere else."""
     ends: list[float] = []  # the longest row of times that do not run back: its last time, by its length
     best: list[int] = []
@@ -191,7 +195,7 @@ def _not_run_back(headings: list[_Heading], again: Counter[str | None]) -> list[
     while at_last is not None:
         kept.add(at_last)
         at_last = before[at_last]
-    return [heading for at, heading in enumerate(headings) if at in kept or again[heading.name] > 1]
+    return [heading for at, heading in enumerate(headings) if at in kept or again[heading.name or ""] > 1]
 
 
 def _decorations(lines: Sequence[str], headings: Sequence[_Heading]) -> set[int]:
@@ -206,18 +210,17 @@ def _decorations(lines: Sequence[str], headings: Sequence[_Heading]) -> set[int]
     names = {heading.name for heading in headings}
     for at, line in enumerate(lines):
         after = next((later for later in lines[at + 1 : at + 3] if later), "")
-        if SPELLED_ALONE.match(line) or RECORDER.match(line):
-            skipped.add(at)
-        elif line in names and SPELLED_ALONE.match(after):
-            skipped.add(at)
-        elif INITIALS.match(line) and line.isupper() and after in names:
+        if (
+            SPELLED_ALONE.match(line)
+            or RECORDER.match(line)
+            or (line in names and SPELLED_ALONE.match(after))
+            or (INITIALS.match(line) and line.isupper() and after in names)
+        ):
             skipped.add(at)
     return skipped
 
 
-def _with_names(
-    lines: Sequence[str], headings: list[_Heading], skipped: set[int]
-) -> tuple[list[_Heading], set[int]]:
+def _with_names(lines: Sequence[str], headings: list[_Heading], skipped: set[int]) -> tuple[list[_Heading], set[int]]:
     """Take the names from lines of their own above the times, or from behind them, where all are made so."""
     ends = [heading.line for heading in headings[1:]] + [len(lines)]
     bodies = [
@@ -251,7 +254,10 @@ def _alone(line: str) -> bool:
 
 def _is_chat(lines: Sequence[str]) -> bool:
     """Return whether lines are a chat's, as Zoom saves it: `From Ann to Everyone:`, or tabs around the name."""
-    sent = sum(bool(re.match(rf"^\s*{CLOCK}(?:\s+From\s.+:|\s*\t\s*[^\t]+:\s*(?:\t|$|\S))", line, re.IGNORECASE)) for line in lines)
+    sent = sum(
+        bool(re.match(rf"^\s*{CLOCK}(?:\s+From\s.+:|\s*\t\s*[^\t]+:\s*(?:\t|$|\S))", line, re.IGNORECASE))
+        for line in lines
+    )
     return 2 * sent > len(lines)
 
 
@@ -265,9 +271,7 @@ def _sent(heading: _Heading) -> _Heading:
     return heading._replace(name=name.strip(), rest=rest.strip()) if mark else heading
 
 
-def _note_left_out(
-    lines: Sequence[str], headings: Sequence[_Heading], skipped: set[int], notes: list[str]
-) -> None:
+def _note_left_out(lines: Sequence[str], headings: Sequence[_Heading], skipped: set[int], notes: list[str]) -> None:
     before = [line for at, line in enumerate(lines[: headings[0].line]) if line and at not in skipped]
     if words := word_count(" ".join(before)):
         were = counted(words, "word before the first time was", "words before the first time were")

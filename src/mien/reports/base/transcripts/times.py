@@ -101,12 +101,14 @@ def _with_arrow(line: str) -> Timing | None:
     text = bracketed[1] if bracketed else line
     trailing = bracketed[2].strip() if bracketed else ""
     text = unicodedata.normalize("NFKC", text.replace("\u066b", ".").replace("\u2236", ":")).strip()
-    left, right = (ARROW.split(text, maxsplit=1) + [""])[:2]
+    left, right = [*ARROW.split(text, maxsplit=1), ""][:2]
     first, second = cue_time(left), cue_time(right)
     if first and not first[1].strip() and second and not second[1][:1].strip():
         rest = second[1].strip()
         words = "" if SETTINGS.fullmatch(rest) else rest
-        return Timing(first[0], second[0], " ".join(filter(None, (words, trailing))), "brackets" if bracketed else "arrow")
+        return Timing(
+            first[0], second[0], " ".join(filter(None, (words, trailing))), "brackets" if bracketed else "arrow"
+        )
     broken = BROKEN.fullmatch(text)
     sides = f"{broken[1]} {broken[2]}".lower() if broken else ""
     if not broken or not (re.search(r"\d|nan", sides) or not any(sign.isalnum() for sign in sides)):
