@@ -291,8 +291,15 @@ def test_parquet_with_float_labels_and_names_in_other_letters(tmp_path: Path) ->
 def test_rows_that_cannot_be_used_are_left_out_and_counted_where_that_is_asked_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    junk: list[list[object]] = [["happy", text(PIXELS[0]), "Training"], [1, "1 2 3", "Training"], [1], [9, text(PIXELS[0]), "Training"],
-                                [1, text(PIXELS[0]), "elsewhere"], [1, "9" * 200_000, "Training"]]  # fmt: skip
+    face = text(PIXELS[0])
+    junk: list[list[object]] = [
+        ["happy", face, "Training"],
+        [1, "1 2 3", "Training"],
+        [1],
+        [9, face, "Training"],
+        [1, face, "elsewhere"],
+        [1, "9" * 200_000, "Training"],
+    ]
     path = write_csv(tmp_path / "fer2013.csv", [*rows()[:3], *junk, *rows()[3:]])
     with pytest.raises(InputError, match=r"line 5: expected an emotion .* found 'happy' \(--skip-bad"):
         load(path)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from mien.errors import InputError
 from mien.reports.audience.events import read_events
+from mien.reports.audience.seats import read_seats
+from mien.reports.base.places import read_places
 from mien.reports.base.transcripts import Transcript, read_transcript
 
 Said = list[tuple[float, str | None, str]]
@@ -636,6 +638,67 @@ def test_events_of_captions_keep_what_stands_before_a_colon(tmp_path: Path) -> N
         (1, "Joke: the dog"),
         (5, "the cat"),
     ]
+
+
+EXCEL = {
+    "semicolons and decimal commas": "time;label;duration\r\n0:10;Witz eins;2,5\r\n0:30,5;Witz, zwei;1,0\r\n",
+    "tabs": "time\tlabel\tduration\n0:10\tWitz eins\t2,5\n30,5\tWitz, zwei\t1\n",
+    "commas in quotes": 'time,label,duration\n0:10,Witz eins,"2,5"\n"30,5","Witz, zwei",1.0\n',
+    "what Excel writes above": "sep=;\ntime;label;duration\n0:10;Witz eins;2,5\n30,5;Witz, zwei;1,0\n",
+    "empty lines": "time;label;duration\n;;\n\n0:10;Witz eins;2,5\n;;\n30,5;Witz, zwei;1\n",
+}
+
+
+@pytest.mark.parametrize("case", EXCEL)
+def test_events_as_spreadsheets_save_them(tmp_path: Path, case: str) -> None:
+    (tmp_path / "e.csv").write_bytes(EXCEL[case].encode("cp1252"))
+    notes: list[str] = []
+    events = [(event.at, event.label, event.duration) for event in read_events(tmp_path / "e.csv", notes)]
+    assert events == [(10, "Witz eins", 2.5), (30.5, "Witz, zwei", 1)]
+    assert not notes
+
+
+def test_places_and_seats_with_decimal_commas(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(
+        "speaker;track;x;y;width;height;from;to\r\nAnn;;0,0;0,25;0,5;0,5;1:00,5;\r\nBob;3,0;;;;;;9,5\r\n"
+    )
+    ann, bob = read_places(tmp_path / "s.csv")
+    assert (ann.tile, ann.since) == ((0, 0.25, 0.5, 0.5), 60.5)
+    assert (bob.track, bob.until) == (3, 9.5)
+    (tmp_path / "z.csv").write_text("recording;group;offset;seat;x;y;width;height\nhall;a;-1 234,5;left;0,5;0;0,5;1\n")
+    (seat,) = read_seats(tmp_path / "z.csv")
+    assert (seat.offset, seat.tile) == (-1234.5, (0.5, 0, 0.5, 1))
+
+
+@pytest.mark.parametrize(
+    ("read_from", "content", "message"),
+    [
+        (
+            lambda path: read_events(path, []),
+            "time;label\nsoon;x\nlater;y\n",
+            "none of its 2 lines can be read \\(line 2: 'soon' is no time",
+        ),
+        (
+            lambda path: read_events(path, []),
+            "a;b\n1;2\n",
+            "columns time, label and duration was expected, but its first line has a, b",
+        ),
+        (lambda path: read_events(path, []), "\n\n", "its first line has nothing"),
+        (
+            read_places,
+            "speaker;x;y;width;height\n\nAnn;0,5;0;half;1\n",
+            "line 3: 'half' is no number: expected one such as 2.5 or 2,5",
+        ),
+        (read_places, "speaker;track\nAnn;1,5\n", "line 2: a track is a whole number"),
+        (read_seats, "recording;offset\nhall;1,2,3\n", "line 2: '1,2,3' is no number"),
+    ],
+)
+def test_lists_that_cannot_be_read_say_where_and_why(
+    tmp_path: Path, read_from: Any, content: str, message: str
+) -> None:
+    (tmp_path / "l.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_from(tmp_path / "l.csv")
 
 
 WORD = st.from_regex(r"\A[A-Za-zäéжلक김张0-9]{1,8}[,.!?:;)<>&-]?\Z")

@@ -97,13 +97,14 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
         return given, [f"The transcript was moved by {given:+.1f} s, as asked."]
     if not transcript.utterances:
         return 0.0, []
-    clock = transcript.utterances[0].start if transcript.utterances[0].start > recording.seconds + REACH_S else 0.0
+    first = transcript.utterances[0].start
+    clock = first if first > recording.seconds + REACH_S else 0.0
     said = [replace(part, start=part.start - clock, end=part.end - clock) for part in transcript.utterances]
     notes = []
     if clock:
         notes.append(
-            f"The transcript begins at {clock:,.0f} s, long after the recording's end: it has the time of day. Its first "
-            "words were laid to the recording's beginning; --offset gives another place."
+            f"The transcript begins at {clock:,.0f} s, long after the recording's end: it has the time of day. Its "
+            "first words were laid to the recording's beginning; --offset gives another place."
         )
     if recording.medium is None or str(recording.medium) == "demo":
         return -clock, [
@@ -121,8 +122,10 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
     moved = found.seconds - clock
     return moved, [
         *notes,
-        f"The transcript was moved by {moved:+.1f} s, which fits the sound best (correlation {found.agreement:.2f}); "
-        "--offset gives another.",
+        (
+            f"The transcript was moved by {moved:+.1f} s, which fits the sound best (correlation "
+            f"{found.agreement:.2f}); --offset gives another."
+        ),
     ]
 
 
