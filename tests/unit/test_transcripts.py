@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +250,8 @@ NO_NAMES = [
     "First: we eat. Second: we sleep",
     "ratio 1:2: that is it",
     "P.S.: bring cake",
+    "Breaking News: a fire",
+    "www.example.org: look there",
     "Tomorrow: the sea",
     "Hinweis: das ist wichtig",
     "Meine Frage: warum?",
@@ -506,6 +510,10 @@ FORMS: dict[str, tuple[str, str, str, Said]] = {
         "t.txt", "Ann Lee 0 Minuten 3 Sekunden\nHallo\nBob 1 Stunde 0 Minuten 6 Sekunden\nJa\n", "a text with speakers and times",
         [(3, "Ann Lee", "Hallo"), (3606, "Bob", "Ja")],
     ),
+    "Teams as copied, one turn": (
+        "t.txt", "Lee, Ann\n0 Minuten 3 Sekunden0:03\nLee, Ann 0 Minuten 3 Sekunden\nHallo.\n", "a text with speakers and times",
+        [(3, "Lee, Ann", "Hallo.")],
+    ),
     "YouTube's page": (
         "t.txt", "0:00\nhello all of you\n0:04\nand welcome\n1:02:03\nbye\n", "a text with times",
         [(0, None, "hello all of you"), (4, None, "and welcome"), (3723, None, "bye")],
@@ -699,6 +707,42 @@ def test_lists_that_cannot_be_read_say_where_and_why(
     (tmp_path / "l.csv").write_text(content)
     with pytest.raises(InputError, match=message):
         read_from(tmp_path / "l.csv")
+
+
+HOSTILE_LINES = {
+    "spaces": "Ann" + " " * 300_000 + "x",
+    "arrows": "-->" * 100_000,
+    "turns": ">" * 200_000,
+    "colons": "a:" * 150_000 + " b",
+    "settings": "00:01 --> 00:02 " + "a:b" * 50_000 + " c",
+    "brackets": "[" * 200_000,
+    "tags": "<v " * 100_000,
+    "entities": "&amp" * 80_000,
+    "digits": "1" * 300_000,
+    "times": "0:01 " * 80_000,
+    "name": "Ann " * 80_000 + "0:05",
+    "dots": "a." * 150_000 + ": b",
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_LINES)
+@pytest.mark.parametrize("frame", ["WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n{}\n", "Ann  0:05\n{}\n\n{}\n", "{}\n"])
+def test_no_line_takes_long(tmp_path: Path, case: str, frame: str) -> None:
+    (tmp_path / "t.txt").write_text(frame.replace("{}", HOSTILE_LINES[case]))
+    began = time.process_time()
+    with contextlib.suppress(InputError):
+        read_transcript(tmp_path / "t.txt")
+    assert time.process_time() - began < 5
+
+
+def test_many_lines_do_not_take_long(tmp_path: Path) -> None:
+    cues = "".join(f"{clock(n)} --> {clock(n + 1)}\nAnn: words number {n}\nand more\n\n" for n in range(20_000))
+    one_cue = "00:01.000 --> 00:02.000\n" + "word\n" * 50_000
+    texts = "".join(f"Ann Lee  {n // 60}:{n % 60:02d}\nwords of {n}\n\n" for n in range(20_000))
+    for content in (f"WEBVTT\n\n{cues}", f"WEBVTT\n\n{one_cue}\n{one_cue}\n{one_cue}", texts):
+        began = time.process_time()
+        assert read(tmp_path, "t.txt", content).utterances
+        assert time.process_time() - began < 20
 
 
 WORD = st.from_regex(r"\A[A-Za-zäéжلक김张0-9]{1,8}[,.!?:;)<>&-]?\Z")

@@ -20,7 +20,7 @@ __all__ = ["cue_pieces"]
 
 NUMBER = re.compile(r"\s*#?\d{1,7}[.)]?\s*")
 NUMBERED_NAME = re.compile(r'\s*\d+\s+"(.{1,120})"(?:\s+\(\d+\))?\s*')
-SPOKEN_BY = re.compile(r"<v(?:\.[^\s>]*)?(?:\s+([^>]*))?>|</v\s*>", re.IGNORECASE)
+SPOKEN_BY = re.compile(r"<v(?:\.[^\s<>]*)?(?:\s+([^<>]*))?>|</v\s*>", re.IGNORECASE)
 MARKUP = re.compile(
     r"</?(?:c|i|b|u|s|em|strong|ruby|rt|lang|span|font|p|div)(?:\.[^\s<>]*)?(?:\s+(?:[\w-]+=[^<>]*|[a-z]{2,3}(?:-\w+)*))?\s*>"
     r"|</?v(?:\.[^\s<>]*)?>|<\d[\d:.,]{3,14}>|\{\\[^{}]*\}",
@@ -28,6 +28,9 @@ MARKUP = re.compile(
 )
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 ENTITY = re.compile(r"&(?:\w{2,31}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
+LINES_SHOWN = 8
+"""Captions show at most so many lines."""
+
 OVERLAPS_AT_LEAST = 0.6
 """Captions roll where in so many of two cues that follow each other the second repeats lines of the first."""
 
@@ -201,7 +204,8 @@ def _without_repeats(pieces: list[Piece], notes: list[str]) -> list[Piece]:
 def _overlap(before: Piece, shown: Sequence[str]) -> int:
     """Return with how many words a text repeats whole last lines of the piece before."""
     words = " ".join(before.lines).split()
-    for start in itertools.accumulate((len(line.split()) for line in before.lines[:-1]), initial=0):
+    starts = list(itertools.accumulate((len(line.split()) for line in before.lines[:-1]), initial=0))
+    for start in starts[:1] + starts[1:][-LINES_SHOWN:]:
         if list(shown[: len(words) - start]) == words[start:]:
             return len(words) - start
     return 0

@@ -19,7 +19,7 @@ class Shape(enum.Enum):
 
 
 _LABELS = """
-note notes nb warning warnings caution attention important reminder question questions answer answers example
+breaking note notes nb warning warnings caution attention important reminder question questions answer answers example
 examples hint fact facts summary conclusion conclusions result results reason reasons problem problems solution
 solutions update updates agenda todo to-do topic topics chapter section step definition disclaimer spoiler p.s
 fyi btw tldr url website headline hinweis hinweise achtung warnung vorsicht wichtig anmerkung bemerkung notiz
@@ -42,7 +42,7 @@ LABELS = frozenset(_LABELS.split())
 
 _OPENERS = """
 action actions remember tip tips option options task tasks subject title part point item number verse score
-version page figure table quote ps link links email phone date time duration location source sources breaking
+version page figure table quote ps link links email phone date time duration location source sources
 meaning namely first firstly second secondly third thirdly finally lastly next then also again anyway basically
 actually honestly well so and but or because however therefore yes no okay ok yeah right sure now today tomorrow
 yesterday tonight thanks sorry please look listen see wait plus minus total overall edit grund tipp problem also
@@ -111,6 +111,8 @@ def shape_of(words: str) -> Shape:
         return Shape.NAME
     if not any(letter.isalpha() or unicodedata.category(letter) == "So" for letter in words):
         return Shape.LABEL
+    if words.casefold().startswith("www."):
+        return Shape.SENTENCE
     outside = re.sub(r"[\[(][^\[\]()]*[\])]", " ", words)  # pronouns and firms stand in brackets
     parts = [part.strip(".,;!?'\"“”„«»") for part in outside.split()]
     bare = [part.casefold() for part in parts if part]

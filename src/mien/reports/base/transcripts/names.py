@@ -19,7 +19,7 @@ __all__ = ["named", "names_above", "split_name"]
 
 MAX_NAME = 120
 COLON = re.compile(r"[:：﹕]")
-LEAD = re.compile(r"^(?:(?:>>+|»+|[-–—•]|\*(?=\s))\s*)+(?=\S)")
+LEAD = re.compile(r"^[\s>»•–—-]+(?:\*\s+)?|^\*\s+")
 TURN = re.compile(r"^(?:>>+|»+)")
 ADDRESS = frozenset(
     {"http", "https", "ftp", "sftp", "mailto", "tel", "file", "data", "urn", "doi", "isbn", "rtsp", "ssh"}

@@ -132,7 +132,9 @@ def _of_json(path: Path, text: str, notes: list[str]) -> _Form | None:
         return None
     read = json_pieces(content, notes)
     if read is None:
-        names = [re.sub(r"[^ -~]", "?", str(key)[:30]) for key in list(content)[:8]] if isinstance(content, dict) else []
+        names = (
+            [re.sub(r"[^ -~]", "?", str(key)[:30]) for key in list(content)[:8]] if isinstance(content, dict) else []
+        )
         keys = ", ".join(names) if isinstance(content, dict) else "no names"
         raise InputError(
             f"cannot read transcript '{path}': it is JSON with {keys or 'nothing in it'}, of "

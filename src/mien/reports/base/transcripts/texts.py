@@ -33,6 +33,7 @@ SPELLED_ALONE = re.compile(rf"^{SPELLED}\s*(?:\d{{1,3}}(?::\d\d){{1,2}})?$", re.
 SENT = re.compile(r"^From\s+(.+?)(?:\s+to\s+.+?)?\s*:(?:\s+(.*)|)$", re.IGNORECASE)
 SENT_TO = re.compile(r"^(.+?)\s+to\s+(?:Everyone|Everybody|Alle|Tout le monde|Todos)\b.*?:\s*(.*)$", re.IGNORECASE)
 RECORDER = re.compile(r"^.{1,80} (?:started|stopped) transcription\.?$")
+SPELLED_HEADING = "name spelled"
 INITIALS = re.compile(r"^\w{1,3}$")
 
 
@@ -64,7 +65,7 @@ class _Heading(NamedTuple):
 
 def text_pieces(raw: Sequence[str], notes: list[str]) -> Text:
     """Return what is said in a text, and note what of it is left out; no pieces where nothing has a time."""
-    lines = [line.replace("**", "").strip() for line in raw]
+    lines = _plain(raw)
     headings = _headings(lines)
     if not headings:
         return Text("", [], until_next=False)
@@ -95,7 +96,12 @@ def text_pieces(raw: Sequence[str], notes: list[str]) -> Text:
 
 def heading_count(raw: Sequence[str]) -> int:
     """Return how many lines of a text give a time."""
-    return len(_headings([line.replace("**", "").strip() for line in raw]))
+    return len(_headings(_plain(raw)))
+
+
+def _plain(raw: Sequence[str]) -> list[str]:
+    """Return lines without Markdown's bold marks and without wide gaps, of which two spaces are left."""
+    return [re.sub(r"\s{3,}", "  ", line.strip()).replace("**", "").strip() for line in raw]
 
 
 def _headings(lines: Sequence[str]) -> list[_Heading]:
@@ -118,7 +124,8 @@ def _headings(lines: Sequence[str]) -> list[_Heading]:
     styles = Counter(heading.style for heading in candidates)
     if not styles:
         return []
-    style = max(styles, key=lambda name: (styles[name], -next(h.line for h in candidates if h.style == name)))
+    first = {heading.style: heading.line for heading in reversed(candidates)}
+    style = max(styles, key=lambda name: (styles[name], name == SPELLED_HEADING, -first[name]))
     alike = {style, "name  time"} if style == "name time" else {style}
     chosen = [heading for heading in candidates if heading.style in alike]
     if chosen[0].name is None:
@@ -129,7 +136,7 @@ def _headings(lines: Sequence[str]) -> list[_Heading]:
 def _name_first(at: int, line: str) -> _Heading | None:
     """Return the heading that a line is if it has a name and then a time."""
     if match := NAME_THEN_SPELLED.match(line):
-        return _Heading(at, "name spelled", spelled_s(match.groups()[1:4]), None, _clean(match[1]), "")
+        return _Heading(at, SPELLED_HEADING, spelled_s(match.groups()[1:4]), None, _clean(match[1]), "")
     if match := NAME_IN_BRACKETS.match(line):
         return _of(at, "[name] time", match.groups()[1:], match[1], "")
     if match := NAME_THEN_BRACKETS.match(line):
@@ -205,7 +212,7 @@ def _decorations(lines: Sequence[str], headings: Sequence[_Heading]) -> set[int]
         if (before.style, before.start, before.rest, after.rest) == ("time", after.start, "", "")
         and not any(lines[before.line + 1 : after.line])
     }  # fmt: skip
-    if headings[0].style != "name spelled":
+    if headings[0].style != SPELLED_HEADING:
         return skipped
     names = {heading.name for heading in headings}
     for at, line in enumerate(lines):

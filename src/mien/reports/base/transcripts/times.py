@@ -17,13 +17,13 @@ SECOND = r"(?:se[ckg](?:s|[ou]nd\w*)?|секунд\w*|秒|초)"
 SPELLED = rf"(?:(\d{{1,4}})\s*{HOUR},?\s*)?(\d{{1,3}})\s*{MINUTE},?\s*(\d{{1,2}})\s*{SECOND}"
 """A time in words, such as `0 minutes 3 seconds`: three groups, hours, minutes and seconds."""
 
-ARROW = re.compile(r"\s*(?:[-–—−=]\s?[-–—−=]?\s?(?:>|&gt;)|[→⟶➔➜])\s*")
+ARROW = re.compile(r"(?:[-–—−=]\s?[-–—−=]?\s?(?:>|&gt;)|[→⟶➔➜])")
 SIDE = re.compile(
     r"(-?)\s*(?:(\d{1,6})\s*:\s*)?(\d{1,4})\s*:\s*(\d{1,2})(?:\s*([.,:;])\s*(-?\d{1,9}))?(?![\d:])"
     r"|(-?)\s*(\d{1,6})\.(\d{2})\.(\d{2})(?:\s*([.,])\s*(-?\d{1,9}))?(?![\d:])"
 )
 SECONDS = re.compile(r"(-?\d{1,9}(?:\.\d{1,9})?)\s*s?(?![\w:.])")
-SETTINGS = re.compile(r"(?:[A-Za-z]\w*:\S+\s*)+")
+SETTINGS = re.compile(r"[A-Za-z]\w*:\S+(?:\s+[A-Za-z]\w*:\S+)*")
 BROKEN = re.compile(r"(\S{1,24}(?:\s\S{1,24})?)\s*-->\s*(\S{1,24})((?:\s+\S+)*)")
 FRAMES = 25
 """A second has so many frames, where a time ends in frames (`00:00:01:12`) and nothing tells how many."""
@@ -102,7 +102,7 @@ def _with_arrow(line: str) -> Timing | None:
     trailing = bracketed[2].strip() if bracketed else ""
     text = unicodedata.normalize("NFKC", text.replace("\u066b", ".").replace("\u2236", ":")).strip()
     left, right = [*ARROW.split(text, maxsplit=1), ""][:2]
-    first, second = cue_time(left), cue_time(right)
+    first, second = cue_time(left.strip()), cue_time(right.strip())
     if first and not first[1].strip() and second and not second[1][:1].strip():
         rest = second[1].strip()
         words = "" if SETTINGS.fullmatch(rest) else rest
