@@ -35,8 +35,8 @@ def inputs() -> Iterator[tuple[str, str, str, str]]:
         yield "times", "t.srt", f"1\n{line}\nhello all\n", "hello all"
         yield "times", "t.vtt", f"WEBVTT\n\n{line}\nhello all\n", "hello all"
     yield "rolling captions", "t.vtt", ROLLING, "hello everybody and welcome to this this talk"
-    for name, (file, content, _, said) in FORMS.items():
-        spoken = " ".join(text for _, _, text in said)
+    for name, (file, content, _, expected) in FORMS.items():
+        spoken = " ".join(text for _, _, text in expected)
         yield "SBV, ASS, Whisper's text" if name in CUES else "texts", file, content, spoken
 
 
@@ -61,13 +61,13 @@ def pysubs2(path: Path) -> str:
     return " ".join(event.plaintext for event in pysubs2.load(str(path)) if not event.is_comment)
 
 
-def right(read: Callable[[Path], str], path: Path, said: str) -> bool:
+def right(read: Callable[[Path], str], path: Path, expected: str) -> bool:
     """Return whether a reader gives exactly the words that are said; names of speakers may stand beside them."""
     try:
         words = re.findall(r"\w+", read(path))
     except Exception:  # noqa: BLE001 - whatever a reader ends with, it has not read the file
         return False
-    wanted = re.findall(r"\w+", said)
+    wanted = re.findall(r"\w+", expected)
     names = {"Ann", "Lee", "Bob", "Ray", "SPEAKER_01"}
     return [word for word in words if word not in names] == [word for word in wanted if word not in names]
 
@@ -76,10 +76,10 @@ def main() -> None:
     """Print how many inputs of each group each reader has right."""
     counts: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for group, name, content, said in inputs():
+        for group, name, content, expected in inputs():
             path = Path(folder) / name
             path.write_text(content, encoding="utf-8")
-            results = [right(read, path, said) for read in (ours, webvtt_py, pysubs2)]
+            results = [right(read, path, expected) for read in (ours, webvtt_py, pysubs2)]
             before = counts.setdefault(group, [0, 0, 0, 0])
             counts[group] = [a + b for a, b in zip(before, [1, *results], strict=True)]
     print(f"{'':<26}{'inputs':>8}{'mien':>8}{'webvtt-py':>12}{'pysubs2':>10}")

@@ -21,7 +21,7 @@ from mien.reports.audience.seats import read_seats
 from mien.reports.base.places import read_places
 from mien.reports.base.transcripts import Transcript, read_transcript
 
-Said = list[tuple[float, str | None, str]]
+Spoken = list[tuple[float, str | None, str]]
 
 
 def read(tmp_path: Path, name: str, content: str) -> Transcript:
@@ -29,7 +29,7 @@ def read(tmp_path: Path, name: str, content: str) -> Transcript:
     return read_transcript(tmp_path / name)
 
 
-def said(transcript: Transcript) -> Said:
+def spoken(transcript: Transcript) -> Spoken:
     return [(round(part.start, 3), part.speaker, part.text) for part in transcript.utterances]
 
 
@@ -87,7 +87,7 @@ def test_no_word_of_a_cue_is_lost(tmp_path: Path, case: str, form: str) -> None:
         stamps = re.split(r"(?m)^(?=\d\d:\d\d:\d\d,)", text)[1:]
         text = ("" if "without" in form else "\n").join(f"{n}\n{cue.rstrip()}\n" for n, cue in enumerate(stamps, 1))
     transcript = read(tmp_path, f"a.{form[:3]}", text)
-    assert [(who, words) for start, who, words in said(transcript) if start == 5] == expected
+    assert [(who, words) for start, who, words in spoken(transcript) if start == 5] == expected
     assert len(transcript.utterances) == len(expected) + 2
     assert transcript.kind == ("WebVTT" if form == "vtt" else "SRT")
 
@@ -208,7 +208,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_every_kind(tmp_path: Path, name: str, mark: str) -> None:
     transcript = read(tmp_path, "t.vtt", vtt(f"{name}{mark}good morning", f"Zoë{mark}yes", f"{name}{mark}so we begin"))
-    assert said(transcript) == [(0, name, "good morning"), (5, "Zoë", "yes"), (10, name, "so we begin")]
+    assert spoken(transcript) == [(0, name, "good morning"), (5, "Zoë", "yes"), (10, name, "so we begin")]
     assert not transcript.notes
 
 
@@ -216,7 +216,7 @@ def test_names_of_every_kind(tmp_path: Path, name: str, mark: str) -> None:
 def test_names_once_and_only_where_the_speaker_changes(tmp_path: Path, name: str) -> None:
     cues = ["Zoë: hello", "and so on", "and on", f"{name}: yes", "it is so", "Zoë: no", "not at all"]
     transcript = read(tmp_path, "t.vtt", vtt(*cues))
-    assert [who for _, who, _ in said(transcript)] == ["Zoë"] * 3 + [name] * 2 + ["Zoë"] * 2
+    assert [who for _, who, _ in spoken(transcript)] == ["Zoë"] * 3 + [name] * 2 + ["Zoë"] * 2
     assert "4 of 7 cues or lines name nobody" in " ".join(transcript.notes)
 
 
@@ -274,7 +274,7 @@ NO_NAMES = [
 @pytest.mark.parametrize("words", NO_NAMES)
 def test_what_is_no_name_in_the_words_of_a_known_speaker(tmp_path: Path, words: str) -> None:
     transcript = read(tmp_path, "t.vtt", vtt("Ann: hello all", words, "Bob: hi", f"Ann: {words}", "go on"))
-    assert said(transcript) == [
+    assert spoken(transcript) == [
         (0, "Ann", "hello all"),
         (5, "Ann", words),
         (10, "Bob", "hi"),
@@ -282,16 +282,16 @@ def test_what_is_no_name_in_the_words_of_a_known_speaker(tmp_path: Path, words: 
         (20, "Ann", "go on"),
     ]
     alone = read(tmp_path, "alone.vtt", vtt(*(["plain words"] * 3), words, *(["plain words"] * 5)))
-    assert {who for _, who, _ in said(alone)} == {None}
+    assert {who for _, who, _ in spoken(alone)} == {None}
 
 
 @pytest.mark.parametrize("words", NO_NAMES)
 def test_what_is_no_name_after_one_in_a_voice_tag_or_a_heading(tmp_path: Path, words: str) -> None:
     transcript = read(tmp_path, "t.vtt", vtt("<v Ann>hello all</v>", f"<v Ann>{words}</v>", "<v Bob>hi</v>"))
-    assert [(who, text) for _, who, text in said(transcript)] == [("Ann", "hello all"), ("Ann", words), ("Bob", "hi")]
+    assert [(who, text) for _, who, text in spoken(transcript)] == [("Ann", "hello all"), ("Ann", words), ("Bob", "hi")]
     text = f"Ann Lee  0:05\n{words}\n\nBob Ray  0:20\nhi\n\nAnn Lee  0:25\nhi\n{words}\n"
     transcript = read(tmp_path, "t.txt", text)
-    assert [(who, text) for _, who, text in said(transcript)] == [
+    assert [(who, text) for _, who, text in spoken(transcript)] == [
         ("Ann Lee", words), ("Bob Ray", "hi"), ("Ann Lee", "hi"), ("Ann Lee", words)
     ]  # fmt: skip
 
@@ -300,11 +300,11 @@ def test_a_name_with_a_colon_in_it(tmp_path: Path) -> None:
     transcript = read(
         tmp_path, "t.vtt", vtt("Room 3: Ann: hello", "Bob: hi: all", "Room 3: Cy: yes", "会议室：张三：你好")
     )
-    assert [(who, text) for _, who, text in said(transcript)] == [
+    assert [(who, text) for _, who, text in spoken(transcript)] == [
         ("Room 3: Ann", "hello"), ("Bob", "hi: all"), ("Room 3: Cy", "yes"), ("会议室: 张三", "你好")
     ]  # fmt: skip
     transcript = read(tmp_path, "t.vtt", vtt("Room 3: hello", "Bob: hi", "Room 3: well: yes"))
-    assert [(who, text) for _, who, text in said(transcript)] == [
+    assert [(who, text) for _, who, text in spoken(transcript)] == [
         ("Room 3", "hello"),
         ("Bob", "hi"),
         ("Room 3", "well: yes"),
@@ -317,25 +317,25 @@ def test_marks_of_broadcast_captions(tmp_path: Path) -> None:
         "t.vtt",
         vtt("&gt;&gt; ANN: Good evening.", "Here is the news.", ">> Thank you.", ">>BOB: Yes.", "- ANN: No."),
     )
-    assert [(who, text) for _, who, text in said(transcript)] == [
+    assert [(who, text) for _, who, text in spoken(transcript)] == [
         ("ANN", "Good evening."), ("ANN", "Here is the news."), (None, "Thank you."), ("BOB", "Yes."), ("ANN", "No.")
     ]  # fmt: skip
     transcript = read(
         tmp_path, "t.vtt", vtt("[Ann]: hi", "[SPEAKER_01] yes", "(Bob Ray): no", "**Cy:** so", "**Dee**: and")
     )
-    assert [who for _, who, _ in said(transcript)] == ["Ann", "SPEAKER_01", "Bob Ray", "Cy", "Dee"]
+    assert [who for _, who, _ in spoken(transcript)] == ["Ann", "SPEAKER_01", "Bob Ray", "Cy", "Dee"]
 
 
 def test_two_speakers_in_one_cue(tmp_path: Path) -> None:
     transcript = read(tmp_path, "t.vtt", vtt("Ann: hi\nthere\nBob: hello\nall", "Bob: yes\nNote: no name", "Ann: no"))
-    assert said(transcript) == [
+    assert spoken(transcript) == [
         (0, "Ann", "hi there"), (0, "Bob", "hello all"), (5, "Bob", "yes Note: no name"), (10, "Ann", "no")
     ]  # fmt: skip
 
 
 def test_questions_and_answers(tmp_path: Path) -> None:
     transcript = read(tmp_path, "t.vtt", vtt("Q: why?", "A: because", "Q: how?", "A: so"))
-    assert [who for _, who, _ in said(transcript)] == ["Q", "A", "Q", "A"]
+    assert [who for _, who, _ in spoken(transcript)] == ["Q", "A", "Q", "A"]
 
 
 def test_comments_styles_and_names_of_cues(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_comments_styles_and_names_of_cues(tmp_path: Path) -> None:
         "intro part one\n00:01.000 --> 00:02.000\nAnn: hello\n\nNOTE\nAnn: a comment\n\nmiddle part\n"
         "00:03.000 --> 00:04.000\nNOTE to self\n\nlast part\n00:05.000 --> 00:06.000\nBob: STYLE\nREGION\n"
     )
-    assert said(read(tmp_path, "t.vtt", text)) == [
+    assert spoken(read(tmp_path, "t.vtt", text)) == [
         (1, "Ann", "hello"),
         (3, "Ann", "NOTE to self"),
         (5, "Bob", "STYLE REGION"),
@@ -352,19 +352,19 @@ def test_comments_styles_and_names_of_cues(tmp_path: Path) -> None:
     older = (
         'WEBVTT\n\n1 "Ann Lee" (12345)\n00:01.000 --> 00:02.000\nhello\n\n2 "Bob" (678)\n00:03.000 --> 00:04.000\nhi\n'
     )
-    assert said(read(tmp_path, "t.vtt", older)) == [(1, "Ann Lee", "hello"), (3, "Bob", "hi")]
+    assert spoken(read(tmp_path, "t.vtt", older)) == [(1, "Ann Lee", "hello"), (3, "Bob", "hi")]
 
 
 def test_numbers_of_cues_are_no_words_and_numbers_that_are_said_are(tmp_path: Path) -> None:
     numbered = "1\n00:00:01,000 --> 00:00:02,000\nthe answer is\n42\n2\n00:00:03,000 --> 00:00:04,000\n7\n\n3\n"
-    assert said(read(tmp_path, "t.srt", numbered)) == [(1, None, "the answer is 42"), (3, None, "7")]
+    assert spoken(read(tmp_path, "t.srt", numbered)) == [(1, None, "the answer is 42"), (3, None, "7")]
     plain = "00:01.000 --> 00:02.000\nthe answer is\n42\n00:03.000 --> 00:04.000\n7\n"
-    assert said(read(tmp_path, "t.vtt", f"WEBVTT\n\n{plain}")) == [(1, None, "the answer is 42"), (3, None, "7")]
+    assert spoken(read(tmp_path, "t.vtt", f"WEBVTT\n\n{plain}")) == [(1, None, "the answer is 42"), (3, None, "7")]
 
 
 def test_words_before_the_first_time_are_counted(tmp_path: Path) -> None:
     transcript = read(tmp_path, "t.srt", "A title of four\n\n1\n00:00:01,000 --> 00:00:02,000\nhello\n")
-    assert said(transcript) == [(1, None, "hello")]
+    assert spoken(transcript) == [(1, None, "hello")]
     assert "4 words before the first time were left out: 'A title of four'." in transcript.notes
 
 
@@ -397,20 +397,20 @@ this<00:00:05.000><c> talk</c>
 def test_rolling_captions_are_said_once(tmp_path: Path) -> None:
     expected = [(0.16, None, "hello everybody and"), (2.399, None, "welcome to this"), (4.01, None, "this talk")]
     transcript = read(tmp_path, "t.vtt", ROLLING)
-    assert said(transcript) == expected
+    assert spoken(transcript) == expected
     assert "The captions roll: 12 words that are shown again" in " ".join(transcript.notes)
     plain = re.sub(r"<[^>]*>|align.*", "", ROLLING.partition("en\n\n")[2]).replace(".", ",")
-    assert [text for _, _, text in said(read(tmp_path, "t.srt", plain))] == [text for _, _, text in expected]
+    assert [text for _, _, text in spoken(read(tmp_path, "t.srt", plain))] == [text for _, _, text in expected]
     grows = vtt("hello", "hello all", "hello all of you", "hello all of you there")
-    assert [text for _, _, text in said(read(tmp_path, "t.vtt", grows))] == ["hello", "all", "of you", "there"]
+    assert [text for _, _, text in spoken(read(tmp_path, "t.vtt", grows))] == ["hello", "all", "of you", "there"]
 
 
 def test_what_is_said_again_is_no_rolling_caption(tmp_path: Path) -> None:
     cues = ["thank you", "thank you", "thank you", "yes", "yes", "yes indeed", "and so on", "we go"]
-    assert [text for _, _, text in said(read(tmp_path, "t.vtt", vtt(*cues)))] == cues
+    assert [text for _, _, text in spoken(read(tmp_path, "t.vtt", vtt(*cues)))] == cues
 
 
-FORMS: dict[str, tuple[str, str, str, Said]] = {
+FORMS: dict[str, tuple[str, str, str, Spoken]] = {
     "Whisper's text": (
         "t.txt", "[00:00.000 --> 00:04.000]  Hello everybody.\n[00:04.000 --> 00:09.000]  We begin now.\n", "Whisper's text",
         [(0, None, "Hello everybody."), (4, None, "We begin now.")],
@@ -549,7 +549,7 @@ def test_every_form(tmp_path: Path, case: str) -> None:
     name, content, kind, expected = FORMS[case]
     transcript = read(tmp_path, name, content)
     assert transcript.kind == kind
-    assert [(who, text) for _, who, text in said(transcript)] == [(who, text) for _, who, text in expected]
+    assert [(who, text) for _, who, text in spoken(transcript)] == [(who, text) for _, who, text in expected]
     for utterance, (start, _, _) in zip(transcript.utterances, expected, strict=True):
         assert start is None or utterance.start == pytest.approx(start)
         assert utterance.end > utterance.start
@@ -569,8 +569,8 @@ SENTENCES = [
     {"speaker": 0, "sentences": [{"text": "Hello all.", "start": 0.5, "end": 1.4}]},
     {"speaker": 1, "sentences": [{"text": "So", "start": 1.5, "end": 1.9}, {"text": "we", "start": 5.0, "end": 5.4}]},
 ]
-OF_WORDS: Said = [(0.5, "Speaker 0", "Hello all."), (1.5, "Speaker 1", "So"), (5, "Speaker 1", "we")]
-JSONS: dict[str, tuple[Any, Said]] = {
+OF_WORDS: Spoken = [(0.5, "Speaker 0", "Hello all."), (1.5, "Speaker 1", "So"), (5, "Speaker 1", "we")]
+JSONS: dict[str, tuple[Any, Spoken]] = {
     "Whisper": (WHISPER, [(0, None, "Hello all."), (4.5, "SPEAKER_01", "We begin.")]),
     "bare segments": (WHISPER["segments"], [(0, None, "Hello all."), (4.5, "SPEAKER_01", "We begin.")]),
     "whisper.cpp": (
@@ -603,7 +603,7 @@ JSONS: dict[str, tuple[Any, Said]] = {
 def test_every_json(tmp_path: Path, case: str) -> None:
     content, expected = JSONS[case]
     transcript = read(tmp_path, "t.json", json.dumps(content))
-    assert said(transcript) == expected
+    assert spoken(transcript) == expected
     assert "JSON" in transcript.kind
     assert not transcript.notes
 
@@ -615,7 +615,7 @@ def test_segments_without_a_time_keep_their_words(tmp_path: Path) -> None:
         {"start": 9, "end": 10, "text": "three"},
     ]
     transcript = read(tmp_path, "t.json", json.dumps({"segments": segments}))
-    assert said(transcript) == [(1, None, "one"), (2, None, "two"), (9, None, "three")]
+    assert spoken(transcript) == [(1, None, "one"), (2, None, "two"), (9, None, "three")]
     assert "1 segment has no time that can be read" in transcript.notes[0]
 
 
@@ -787,12 +787,12 @@ def test_words_in_are_words_out(
     transcript = read(tmp_path_factory.mktemp("t"), f"t.{kind}", f"WEBVTT\n\n{text}" if kind == "vtt" else text)
     if any("captions roll" in note or "without words" in note for note in transcript.notes):
         return
-    spoken = "\n".join(line.replace("<v ", " ").replace("</v>", " ") for _, lines in cues for line in lines)
-    comments = re.findall(r"(?m)^\s*\n(NOTE that(?:\n.+)*)", "\n" + spoken) if kind == "vtt" else []
+    wanted_text = "\n".join(line.replace("<v ", " ").replace("</v>", " ") for _, lines in cues for line in lines)
+    comments = re.findall(r"(?m)^\s*\n(NOTE that(?:\n.+)*)", "\n" + wanted_text) if kind == "vtt" else []
     if comments:
         return
     out = [word for part in transcript.utterances for word in tokens(part.text)]
-    wanted = tokens(spoken)
+    wanted = tokens(wanted_text)
     missing = [word for word in set(wanted) if wanted.count(word) > out.count(word)]
     names = {word for part in transcript.utterances for word in tokens(part.speaker or "")}
     assert not set(missing) - names

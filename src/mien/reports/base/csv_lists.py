@@ -45,13 +45,13 @@ def read_list(path: Path, notes: list[str]) -> tuple[list[str], list[Line]]:
         InputError: It cannot be read, or is no CSV.
     """
     text = re.sub("\r\n?", "\n", read_text(path, notes))
-    said = re.match(r"sep=(.)\n", text, re.IGNORECASE)
-    rest = text[said.end() :] if said else text
-    separator = said[1] if said else max(";\t,", key=rest.partition("\n")[0].count)
+    excel = re.match(r"sep=(.)\n", text, re.IGNORECASE)
+    rest = text[excel.end() :] if excel else text
+    separator = excel[1] if excel else max(";\t,", key=rest.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(rest), delimiter=separator)
     try:
         head, *lines = [
-            (reader.line_num + bool(said), [" ".join(cell.split()) for cell in row])
+            (reader.line_num + bool(excel), [" ".join(cell.split()) for cell in row])
             for row in reader
             if any(cell.strip() for cell in row)
         ] or [(0, [])]

@@ -99,7 +99,7 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
         return 0.0, []
     first = transcript.utterances[0].start
     clock = first if first > recording.seconds + REACH_S else 0.0
-    said = [replace(part, start=part.start - clock, end=part.end - clock) for part in transcript.utterances]
+    from_start = [replace(part, start=part.start - clock, end=part.end - clock) for part in transcript.utterances]
     notes = []
     if clock:
         notes.append(
@@ -111,7 +111,7 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
             *notes,
             "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset).",
         ]
-    found = find_offset(recording.medium, said)
+    found = find_offset(recording.medium, from_start)
     if found is None:
         return -clock, [
             *notes,

@@ -63,8 +63,8 @@ def _deepgram(results: dict[str, Any]) -> list[dict[str, Any]]:
             for sentence in _dicts(paragraph.get("sentences"))
         ]
         words = [word | own for word in _dicts(best.get("words"))]
-        said = [_text(part) or "" for part in words]
-        whole = word_count(" ".join(said)) <= word_count(" ".join(_text(part) or "" for part in sentences))
+        spoken = [_text(part) or "" for part in words]
+        whole = word_count(" ".join(spoken)) <= word_count(" ".join(_text(part) or "" for part in sentences))
         parts += sentences if sentences and whole else list(_sentences(words))
     return parts
 

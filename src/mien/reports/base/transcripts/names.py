@@ -60,23 +60,23 @@ def named(pieces: Sequence[Piece], notes: list[str]) -> list[Utterance]:
             current, spoke = piece.speaker, True
             utterances += _utterance(piece, current, piece.lines)
             continue
-        said: list[str] = []
+        words: list[str] = []
         fresh = False
         for at, (line, split) in enumerate(zip(piece.lines, parts, strict=True)):
             if split and split.name in names and (at == 0 or fresh or split.name in names.first):
-                utterances += _utterance(piece, current, said)
-                silent += not spoke and not any(said)
-                current, said, fresh, spoke = split.name, [split.rest], True, False
+                utterances += _utterance(piece, current, words)
+                silent += not spoke and not any(words)
+                current, words, fresh, spoke = split.name, [split.rest], True, False
                 if split.name in rooms and (inner := split_name(split.rest)):
-                    current, said = f"{split.name}: {inner.name}", [inner.rest]
+                    current, words = f"{split.name}: {inner.name}", [inner.rest]
             elif TURN.match(line):
-                utterances += _utterance(piece, current, said)
-                current, said = None, [TURN.sub("", line).strip()]
+                utterances += _utterance(piece, current, words)
+                current, words = None, [TURN.sub("", line).strip()]
             else:
-                said.append(line)
-            spoke = spoke or any(said)
-        carried += current is not None and not fresh and any(said)
-        utterances += _utterance(piece, current, said)
+                words.append(line)
+            spoke = spoke or any(words)
+        carried += current is not None and not fresh and any(words)
+        utterances += _utterance(piece, current, words)
     if silent + (not spoke):
         notes.append(f"{counted(silent + (not spoke), 'name stands', 'names stand')} without words.")
     if carried:

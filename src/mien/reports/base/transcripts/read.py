@@ -138,6 +138,7 @@ def _of_json(path: Path, text: str, notes: list[str]) -> _Form | None:
         keys = ", ".join(names) if isinstance(content, dict) else "no names"
         raise InputError(
             f"cannot read transcript '{path}': it is JSON with {keys or 'nothing in it'}, of "
-            "which no list of segments with texts and times is known; expected Whisper's (segments) or Deepgram's (results)"
+            "which no list of segments with texts and times is known; expected Whisper's (segments) or Deepgram's "
+            "(results)"
         )
     return _Form(read[0], read[1])
