@@ -10,32 +10,31 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
-
-from test_transcripts import FORMS, IN_A_CUE, ROLLING, TIMES, vtt
 
 from mien.reports.base.transcripts import read_transcript
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
+tests = import_module("test_transcripts")
 CUES = ("SBV", "ASS", "Whisper's text", "whisper.cpp's text")
 
 
 def inputs() -> Iterator[tuple[str, str, str, str]]:
     """Yield a group, a file's name, its content and the words that are said in it."""
-    for words, parts in IN_A_CUE.values():  # names within the words count for nobody and against nobody
+    for words, parts in tests.IN_A_CUE.values():  # names within the words count for nobody and against nobody
         spoken = " ".join(text for _, text in parts)
         yield (
             "words within cues",
             "t.vtt",
-            vtt("so it begins", words, "so it ends"),
+            tests.vtt("so it begins", words, "so it ends"),
             f"so it begins {spoken} so it ends",
         )
-    for line in TIMES:
+    for line in tests.TIMES:
         yield "times", "t.srt", f"1\n{line}\nhello all\n", "hello all"
         yield "times", "t.vtt", f"WEBVTT\n\n{line}\nhello all\n", "hello all"
-    yield "rolling captions", "t.vtt", ROLLING, "hello everybody and welcome to this this talk"
-    for name, (file, content, _, expected) in FORMS.items():
+    yield "rolling captions", "t.vtt", tests.ROLLING, "hello everybody and welcome to this this talk"
+    for name, (file, content, _, expected) in tests.FORMS.items():
         spoken = " ".join(text for _, _, text in expected)
         yield "SBV, ASS, Whisper's text" if name in CUES else "texts", file, content, spoken
 
@@ -47,7 +46,7 @@ def ours(path: Path) -> str:
 
 def webvtt_py(path: Path) -> str:
     """Return what webvtt-py reads."""
-    import webvtt
+    webvtt = import_module("webvtt")
 
     readers = {".srt": webvtt.from_srt, ".sbv": webvtt.from_sbv}
     captions = readers.get(path.suffix, webvtt.read)(str(path))
@@ -56,9 +55,8 @@ def webvtt_py(path: Path) -> str:
 
 def pysubs2(path: Path) -> str:
     """Return what pysubs2 reads."""
-    import pysubs2
-
-    return " ".join(event.plaintext for event in pysubs2.load(str(path)) if not event.is_comment)
+    library = import_module("pysubs2")
+    return " ".join(event.plaintext for event in library.load(str(path)) if not event.is_comment)
 
 
 def right(read: Callable[[Path], str], path: Path, expected: str) -> bool:
