@@ -357,7 +357,9 @@ def test_comments_styles_and_names_of_cues(tmp_path: Path) -> None:
 
 def test_numbers_of_cues_are_no_words_and_numbers_that_are_said_are(tmp_path: Path) -> None:
     numbered = "1\n00:00:01,000 --> 00:00:02,000\nthe answer is\n42\n2\n00:00:03,000 --> 00:00:04,000\n7\n\n3\n"
-    assert spoken(read(tmp_path, "t.srt", numbered)) == [(1, None, "the answer is 42"), (3, None, "7")]
+    transcript = read(tmp_path, "t.srt", numbered)
+    assert spoken(transcript) == [(1, None, "the answer is 42"), (3, None, "7")]
+    assert "It ends with the number of a cue that is not there (3): it may be cut off." in transcript.notes
     plain = "00:01.000 --> 00:02.000\nthe answer is\n42\n00:03.000 --> 00:04.000\n7\n"
     assert spoken(read(tmp_path, "t.vtt", f"WEBVTT\n\n{plain}")) == [(1, None, "the answer is 42"), (3, None, "7")]
 
@@ -773,7 +775,7 @@ def tokens(text: str) -> list[str]:
     return sorted(re.findall(r"\w+", text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(TIME_LINE, st.lists(LINE, max_size=5)), min_size=1, max_size=8), st.sampled_from(["vtt", "srt"])
 )
@@ -785,7 +787,7 @@ def test_words_in_are_words_out(
         f"{n}\n{times}\n" + "".join(f"{line}\n" for line in lines) + "\n" for n, (times, lines) in enumerate(cues, 1)
     )
     transcript = read(tmp_path_factory.mktemp("t"), f"t.{kind}", f"WEBVTT\n\n{text}" if kind == "vtt" else text)
-    if any("captions roll" in note or "without words" in note for note in transcript.notes):
+    if any("captions roll" in note or "without words" in note or "cut off" in note for note in transcript.notes):
         return
     wanted_text = "\n".join(line.replace("<v ", " ").replace("</v>", " ") for _, lines in cues for line in lines)
     comments = re.findall(r"(?m)^\s*\n(NOTE that(?:\n.+)*)", "\n" + wanted_text) if kind == "vtt" else []

@@ -78,6 +78,9 @@ def _cues(lines: Sequence[str], notes: list[str]) -> list[_Cue]:
             speaker = None
         elif line.strip() and at not in aside:
             (cues[-1].lines if cues else before).append(line.strip())
+    last = max((at for at, line in enumerate(lines) if line.strip()), default=-1)
+    if last in labels:
+        notes.append(f"It ends with the number of a cue that is not there ({lines[last].strip()}): it may be cut off.")
     if words := word_count(" ".join(before)):
         stand = counted(words, "word before the first time was", "words before the first time were")
         notes.append(f"{stand} left out: '{before[0][:60]}'.")
