@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mien.config import without_password
 from mien.errors import InputError
+from mien.masking import without_password
 from mien.media.base import Source
 from mien.observation import slug
 from mien.system.plugins import load_plugin, plugin_names

@@ -15,6 +15,7 @@ from mien.errors import InputError, MienError
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
 from mien.system.files import replacing
+from mien.table import guarded
 from mien.version import __version__
 
 __all__ = ["DataKind", "Report"]
@@ -86,7 +87,7 @@ class Report(Content):
                 written.append(file)
             for file, table in tables.items():
                 with replacing(file) as part:
-                    table.write_csv(part) if data == "csv" else table.write_parquet(part)
+                    guarded(table).write_csv(part) if data == "csv" else table.write_parquet(part)
                 written.append(file)
         except OSError as error:
             kind = InputError if not written else MienError
