@@ -18,14 +18,11 @@ import msgspec
 
 from mien.errors import ConfigError, MienError
 from mien.system.files import others_may_read, write_private
-from mien.system.locks import alone
+from mien.system.locks import PATIENCE_S, alone
 
 __all__ = ["Credentials", "client_id", "make", "read"]
 
 CLIENT_SECRET = re.compile(rb"[0-9a-f]{64}")
-
-LOCK_PATIENCE_S = 30.0
-"""How long another process may hold the lock, in seconds."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -83,7 +80,7 @@ def _client_secret(home: Path) -> bytes:
     with alone(
         home / "client-ids.lock",
         MienError(f"another process holds '{home / 'client-ids.lock'}': try again"),
-        LOCK_PATIENCE_S,
+        PATIENCE_S,
     ):
         try:
             secret = path.read_bytes()

@@ -11,7 +11,10 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from mien.errors import MienError
 
-__all__ = ["alone", "lock"]
+__all__ = ["PATIENCE_S", "alone", "lock"]
+
+PATIENCE_S = 30.0
+"""How long to wait for a lock that others hold for a moment only, in seconds."""
 
 
 def lock(path: Path, patience_s: float = 0.0) -> BaseFileLock:

@@ -21,7 +21,7 @@ import msgspec
 from mien.dashboard.security.roles import Caller, Role
 from mien.errors import ConfigError, MienError, UsageError
 from mien.system.files import others_may_read, write_private
-from mien.system.locks import alone
+from mien.system.locks import PATIENCE_S, alone
 
 __all__ = ["Access", "Entry", "entries", "make_token", "revoke", "set_password"]
 
@@ -34,9 +34,6 @@ LONGEST = 1024
 PREFIX = "mien_"
 SCRYPT = {"n": 2**15, "r": 8, "p": 3, "maxmem": 64 << 20, "dklen": 32}
 """32 MiB of memory and about a quarter of a second for each guess."""
-
-LOCK_PATIENCE_S = 30.0
-"""How long another process may take to change the accounts, in seconds."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -182,7 +179,7 @@ def _changed(home: Path) -> Iterator[dict[str, Entry]]:
     """Yield the entries by name and write what they are at the end; others wait meanwhile."""
     busy = MienError(f"another `mien access` holds '{home / 'access.lock'}': wait for it, or end it")
     try:
-        with alone(home / "access.lock", busy, LOCK_PATIENCE_S):
+        with alone(home / "access.lock", busy, PATIENCE_S):
             known = _read(_path(home))
             yield known
             write_private(_path(home), msgspec.json.format(msgspec.json.encode(list(known.values())), indent=1))
