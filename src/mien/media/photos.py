@@ -42,6 +42,10 @@ ENDINGS |= {".heic", ".heif", ".ppm", ".pgm"}
 """Which files of a folder are taken for photos."""
 
 
+CHAINS = frozenset({".mjpeg", ".mjpg"})
+"""Which files begin as a photo does, but are a chain of them: a video."""
+
+
 class Photos(Source):
     """A photo, or many; see `mien.media.open.Source`.
 
@@ -93,7 +97,9 @@ class Photos(Source):
 
 
 def is_photo(path: Path) -> bool:
-    """Return whether a file is a photo by its beginning or, failing that, by its ending; a GIF that moves is none."""
+    """Return whether a file is a photo by its beginning or, failing that, by its ending; one that moves is none."""
+    if path.suffix.lower() in CHAINS:
+        return False
     try:
         with path.open("rb") as file:
             kind = kind_of(file)
