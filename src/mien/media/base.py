@@ -72,7 +72,7 @@ class Source(Protocol):
         state: How a live source does at present: "ok"; "frozen" where it shows the same picture again and again; "away"
             where it gives none.
         problem: One line once iteration has met something that could not be read; what could be read was yielded.
-        notes: Lines on what was chosen or assumed where it could have been otherwise; more may come while it is iterated.
+        notes: Lines on what was chosen or assumed where it could have been otherwise; more may come while iterating.
     """
 
     name: str

@@ -217,10 +217,8 @@ def _chosen(container: Any, path: str, shown: str, number: int | None) -> tuple[
     if not others:
         return film, ()
     rest = "; ".join(_described(container, stream) for stream in others)
-    return film, (
-        f"'{shown}' holds {len(videos)} video streams: {_described(container, film)} was taken; there is also {rest} "
-        "(--stream takes another)",
-    )
+    taken = f"'{shown}' holds {len(videos)} video streams: {_described(container, film)} was taken"
+    return film, (f"{taken}; there is also {rest} (--stream takes another)",)
 
 
 def _is_picture(stream: Any) -> bool:

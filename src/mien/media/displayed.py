@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mien.media.containers import MAX_PIXELS
 from mien.media.base import Image
+from mien.media.containers import MAX_PIXELS
 
 __all__ = ["Converter", "aspects"]
 

@@ -22,10 +22,10 @@ import numpy as np
 
 from mien.config import without_password
 from mien.errors import InputError, MienError
-from mien.observation import now
+from mien.media.base import Frame, Image, Source
 from mien.media.containers import open_container, reason_of
 from mien.media.displayed import Converter, aspects
-from mien.media.base import Frame, Image, Source
+from mien.observation import now
 
 __all__ = ["Connection", "Live", "camera", "device_of", "is_file_behind", "stream"]
 

@@ -20,9 +20,10 @@ from mien.media.live import Connection
 __all__ = ["NOTICE", "screen"]
 
 NOTICE = (
-    "you are about to have the faces on this screen read. Everyone who is to be seen has to be told that, and in many "
-    "places has to agree, before it begins; who is not asked must not be read. At work and in education, reading "
-    "emotions is prohibited in the European Union (AI Act, article 5 (1) (f)), and consent does not lift that"
+    "In the European Union it is prohibited to use AI systems to infer the emotions of people at work and in "
+    "educational institutions, except for medical or safety reasons (AI Act, Regulation (EU) 2024/1689, Article "
+    "5(1)(f)). Consent does not lift this prohibition. Everyone who is to be seen has to be told that their faces are "
+    "read, and in many places has to agree: before the screen is read."
 )
 """What is said before a screen is read; reports on meetings say the same of a recording."""
 

@@ -1,7 +1,8 @@
 """Times in a video: what a file says of its frames' times goes in, offsets that only grow come out.
 
-`find` finds a time without decoding what lies before: a container and a time go in, a place comes out. The packets before it are counted, so that a frame keeps its number in the whole, but only those from a key frame on
-need to be decoded: counting takes a small part of the time that decoding does.
+`find` finds a time without decoding what lies before: a container and a time go in, a place comes out. The packets
+before it are counted, so that a frame keeps its number in the whole, but only those from a key frame on need to be
+decoded: counting takes a small part of the time that decoding does.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ AHEAD_S, FAR_AHEAD_S = 10.0, 3600.0
 class Clock:
     """Turns the times that a file gives into offsets that only grow.
 
-    Where the clock begins anew, as in files that were joined, the frame follows the one before it. A clock that ran over
-    at 33 bits goes on as it was: FFmpeg has seen to that.
+    Where the clock begins anew, as in files that were joined, the frame follows the one before it. A clock that ran
+    over at 33 bits goes on as it was: FFmpeg has seen to that.
 
     Args:
         begin_s: Which time of the file is the offset 0.

@@ -16,11 +16,11 @@ from typing import Any
 
 from mien.config import without_password
 from mien.errors import InputError
-from mien.observation import now
+from mien.media.base import Frame, Source
 from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_of
 from mien.media.displayed import Converter, aspects
 from mien.media.seeking import Clock, Place, begin_of, find
-from mien.media.base import Frame, Source
+from mien.observation import now
 
 __all__ = ["Video"]
 
@@ -91,10 +91,8 @@ class Video(Source):
             raise InputError(f"cannot read video '{self._shown}': none of its frames can be decoded; is it damaged?")
         if clock.restarts:
             times = "once" if clock.restarts == 1 else f"{clock.restarts:,} times"
-            self.notes += (
-                f"the clock of '{self._shown}' begins anew {times}, as in recordings that were joined: each part was "
-                "put right after the one before it",
-            )
+            joined = f"the clock of '{self._shown}' begins anew {times}, as in recordings that were joined"
+            self.notes += (f"{joined}: each part was put right after the one before it",)
             return
         # Some containers tell the length, some the time of the end.
         self._note_what_is_missing(index + 1, offset + step_s + max(0.0, clock.begin_s))

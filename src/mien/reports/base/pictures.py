@@ -112,7 +112,7 @@ def _frames(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
 
 
 def _by_walking(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
-    """Yield the frame shown at each time by looking at all of them: of a clip that is drawn, or a clock that restarts."""
+    """Yield the frame shown at each time by looking at all frames: of a drawn clip, or where a clock begins anew."""
     waiting, last = list(times), None
     with suppress(MienError), open_source(path) as source:
         for frame in source:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MienError
-from mien.reports.base.transcripts import Utterance
 from mien.media.containers import open_file
+from mien.reports.base.transcripts import Utterance
 
 __all__ = ["Offset", "find_offset", "loudness"]
 
