@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from mien.config import Settings, without_password
+from mien.config import NOWHERE, Settings, without_password
 from mien.errors import MienError
 
 __all__ = ["Finding", "diagnose"]
@@ -56,6 +56,11 @@ Result = tuple[Literal["ok", "note", "fail"], str]
 
 
 def _home(settings: Settings) -> Result:
+    if settings.home == NOWHERE:
+        return "note", (
+            "none, as this user has no home folder: analyze and report work without, for the others name one with "
+            "MIEN_HOME"
+        )
     home = settings.ensure_home()
     if os.name == "posix" and stat.S_IMODE(home.stat().st_mode) & 0o077:
         return "note", f"{home} can be read by others: chmod 700 '{home}'"
@@ -120,6 +125,8 @@ def _store(settings: Settings) -> Result:
 
     from mien.stores.base import open_store
 
+    if settings.home == NOWHERE and not settings.store.url:
+        return "note", "none: it lies in the state folder, which MIEN_HOME would name"
     store = open_store(settings.store_url)
     count = len(store.sources())
     store.close()

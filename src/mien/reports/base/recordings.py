@@ -21,6 +21,7 @@ import msgspec
 from mien.charts.svg import clock
 from mien.config import Settings, without_password
 from mien.errors import InputError, MissingExtraError
+from mien.media.folder import VIDEOS
 from mien.observation import EMOTIONS, Observation, decode
 from mien.reports.base.job import Job
 from mien.reports.base.video_cache import analysed
@@ -35,8 +36,6 @@ READABLE = 20
 """Faces whose longer side has fewer pixels are not read: the model abstains there, and so do reports."""
 
 TABLES = (".parquet", ".csv", ".jsonl")
-VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".mxf", ".flv", ".3gp")
-
 NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
 """A table without these columns cannot be reported on."""
 

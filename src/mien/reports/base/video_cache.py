@@ -8,6 +8,7 @@ are not kept.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Settings, without_password
-from mien.errors import InputError, MienError
+from mien.errors import ConfigError, InputError, MienError
 from mien.media.base import Frame, Source, Wrapper
 from mien.media.open import open_source
 from mien.media.selection import selected
@@ -30,7 +31,9 @@ from mien.observation import Observation
 from mien.reports.base.job import Job
 from mien.vision.pipeline import Pipeline, shared_models
 
-__all__ = ["Seen", "analysed", "content_key"]
+__all__ = ["Seen", "analysed", "content_key", "kept_folder"]
+
+log = logging.getLogger(__name__)
 
 KEPT_BYTES = 2 << 30
 """So much of what was analysed is kept, the newest."""
@@ -38,7 +41,7 @@ KEPT_BYTES = 2 << 30
 EDGE = 1 << 20
 """So many bytes at the beginning, in the middle and at the end of a file, with its size, tell it from others."""
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,11 @@ class _End(msgspec.Struct):
 
     Attributes:
         problem: One line where it could be read in part only.
+        notes: Lines on what was chosen or assumed.
     """
 
     problem: str | None
+    notes: tuple[str, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -72,7 +77,7 @@ _end = msgspec.json.Decoder(_End)
 
 
 def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Seen | str]:
-    """Yield what the frames of a video show, and at the end, as text, what of it could not be read.
+    """Yield what the frames of a video show, and at the end, as text, what was chosen and what could not be read.
 
     Args:
         path: A video, or `demo`.
@@ -96,8 +101,8 @@ def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Se
             if isinstance(line, Seen):
                 last = line.observation.offset_s or 0.0
                 yield line
-            elif line.problem:
-                yield line.problem
+            else:
+                yield from (*line.notes, *([line.problem] if line.problem else []))
         if not kept.complete:
             yield from _analyse(source, path, settings, fps, last, kept, job)
 
@@ -124,9 +129,8 @@ def _analyse(
             seen = Seen(pipeline.observe(frame), round(change, 2), round(at, 6))
             kept.add(seen)
             yield seen
-        kept.end(chosen.problem)
-    if chosen.problem:
-        yield chosen.problem
+        kept.end(chosen.problem, chosen.notes)
+    yield from (*chosen.notes, *([chosen.problem] if chosen.problem else []))
 
 
 class _Metered(Wrapper):
@@ -162,12 +166,11 @@ class _Kept:
     """The file that holds what was analysed of a video."""
 
     def __init__(self, path: str, settings: Settings, fps: float) -> None:
-        folder = settings.ensure_home() / "reports"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = kept_folder(settings)
         _, classifier = shared_models(model_store.in_use(settings))
         how = f"{VERSION} {classifier.model_id} {settings.vision!r} {fps}"
         key = hashlib.sha256(f"{content_key(path)} {how}".encode()).hexdigest()[:32]
-        self.path = folder / f"{key}.jsonl"
+        self.path = folder / f"{key}.jsonl" if folder else None
         self.complete = False
         self._file: Any = None
 
@@ -176,7 +179,7 @@ class _Kept:
 
         Where two processes have written what they saw of the same video, each frame counts once.
         """
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
         good, last, broken = 0, -math.inf, False
         with self.path.open("rb") as file:
@@ -204,10 +207,12 @@ class _Kept:
     def add(self, seen: Seen) -> None:
         self._write(_encode((seen.observation, seen.change, seen.change_s)))
 
-    def end(self, problem: str | None) -> None:
-        self._write(_encode(_End(problem)))
+    def end(self, problem: str | None, notes: tuple[str, ...]) -> None:
+        self._write(_encode(_End(problem, notes)))
 
     def _write(self, line: bytes) -> None:
+        if self._file is None:
+            return
         try:
             self._file.write(line + b"\n")
             self._file.flush()
@@ -215,11 +220,25 @@ class _Kept:
             raise MienError(f"cannot keep what was analysed in '{self.path}': {error.strerror}") from error
 
     def __enter__(self) -> None:
+        if self.path is None:
+            return
         _make_room(self.path.parent)
         self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def kept_folder(settings: Settings) -> Path | None:
+    """Return where what was analysed is kept for other reports; None where there is no state folder: a line says so."""
+    try:
+        folder = settings.ensure_home() / "reports"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except (ConfigError, OSError) as error:
+        log.warning("what is analysed is not kept for other reports: %s", error)
+        return None
+    return folder
 
 
 def content_key(path: str) -> str:
