@@ -238,7 +238,7 @@ def _is_raw(file: IO[bytes]) -> bool:
         file.seek(0)
 
 
-def _preview(file: IO[bytes], name: str) -> Decoded:
+def _preview(file: Any, name: str) -> Decoded:
     """Return the preview in a camera's raw photo, upright."""
     try:
         import rawpy
@@ -253,11 +253,13 @@ def _preview(file: IO[bytes], name: str) -> Decoded:
         raise InputError(
             f"cannot read {name}: no preview was found in it ({reason or type(error).__name__})"
         ) from error
+    data: Any = preview.data
     with _errors("JPEG", name), _quiet():
+        photo: Pillow.Image
         if preview.format == rawpy.ThumbFormat.JPEG:
-            photo = Pillow.open(io.BytesIO(preview.data), formats=["JPEG"])
+            photo = Pillow.open(io.BytesIO(data), formats=["JPEG"])
         else:
-            photo = Pillow.fromarray(np.ascontiguousarray(preview.data))
+            photo = Pillow.fromarray(np.ascontiguousarray(data))
         told = photo.getexif().get(ORIENTATION)
         image, time = _upright(photo, name)
     lies = (image.shape[1] >= image.shape[0]) == wide

@@ -94,7 +94,7 @@ def contents_of(folder: Path) -> Contents:
             else:
                 (contents.videos if ending in VIDEOS else contents.others).append(file)
     for files in contents[:4]:
-        files.sort()  # type: ignore[attr-defined]
+        files.sort()
     return contents
 
 

@@ -34,6 +34,12 @@ FORM = (
     "expected screen:, screen: and the number of one, or screen:x,y,width,height in pixels, such as screen:0,0,1280,720"
 )
 
+HINTS = {
+    "linux": "; it takes a screen of X11 that DISPLAY names: under Wayland choose a session 'on Xorg'",
+    "darwin": "; allow it in System Settings, Privacy & Security, Screen Recording",
+}
+"""What to do where a system shows programs no screen."""
+
 log = logging.getLogger(__name__)
 
 
@@ -99,8 +105,4 @@ def _check(spec: str, area: dict[str, int], whole: dict[str, int]) -> None:
 
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split()).rstrip(".").lower() or type(error).__name__
-    if sys.platform == "linux":
-        return f"{text}; it takes a screen of X11 that DISPLAY names: under Wayland choose a session 'on Xorg'"
-    if sys.platform == "darwin":
-        return f"{text}; allow it in System Settings, Privacy & Security, Screen Recording"
-    return text
+    return f"{text}{HINTS.get(sys.platform, '')}"
