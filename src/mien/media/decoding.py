@@ -68,8 +68,8 @@ UNREADABLE = (
 )
 """What Pillow's decoders raise over damaged files."""
 
-MAX_MISSING = 64 << 20
-"""A picture of which more bytes are missing is not read."""
+MAX_MISSING, LEAST = 64 << 20, 9
+"""A picture of which more bytes, or so many times as many as are there, are missing is not read."""
 
 Note = Callable[[str], None]
 """Takes a line on a photo that was read in part."""
@@ -144,8 +144,8 @@ def _decode(file: IO[bytes], name: str, note: Note | None, *, raw: bool = False)
         try:
             with _errors(str(kind), name):
                 decoded, pages = _page(file, str(kind), page, name)
-        except InputError:
-            rest = _cut(file, str(kind), page)
+        except InputError as error:
+            rest = _cut(file, str(kind), page, str(error))
             if rest is None:
                 raise
             decoded = rest
@@ -185,7 +185,7 @@ def _errors(kind: str, name: str) -> Iterator[None]:
         raise InputError(f"cannot read {name}: {reason[0].lower()}{reason[1:200]}") from error
 
 
-def _cut(file: IO[bytes], kind: str, page: int) -> Decoded | None:
+def _cut(file: IO[bytes], kind: str, page: int, problem: str) -> Decoded | None:
     """Return what there is of a picture whose end is missing; None: its end is there, or there is nothing of it."""
     file.seek(0, io.SEEK_END)
     length = file.tell()
@@ -194,12 +194,12 @@ def _cut(file: IO[bytes], kind: str, page: int) -> Decoded | None:
     file.seek(max(0, length - 1024))
     ends = file.read()
     file.seek(0)
-    missing = 0
+    missing = int.from_bytes(begins[4:8], "little") + 8 - length if kind == "WEBP" else 0
     if kind == "WEBP":
-        missing = int.from_bytes(begins[4:8], "little") + 8 - length
-    elif kind not in ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF") or (kind == "PNG" and b"IEND" in ends):
-        return None
-    if not (0 < missing <= MAX_MISSING if kind == "WEBP" else True):
+        is_cut = 0 < missing <= min(MAX_MISSING, LEAST * length)
+    else:
+        is_cut = b"IEND" not in ends if kind == "PNG" else "truncated" in problem
+    if not is_cut:
         return None
     # Pillow's WebP takes only what is whole; what comes after the cut is then read as if nothing moved any more.
     whole = io.BytesIO(file.read() + bytes(missing)) if kind == "WEBP" else file
@@ -227,10 +227,10 @@ def _upright(photo: Any, name: str) -> Decoded:
 def _is_raw(file: IO[bytes]) -> bool:
     """Return whether a TIFF is a camera's raw photo: its first picture is small, the sensor's lies deeper."""
     try:
-        header = file.read(8)
-        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-        file.seek(directory.next)
-        directory.load(file)
+        with _quiet():
+            directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+            file.seek(directory.next)
+            directory.load(file)
         return DNG_VERSION in directory or (directory.get(SUBFILE) == 1 and SUB_IFDS in directory)
     except UNREADABLE:
         return False
@@ -271,7 +271,7 @@ def _preview(file: Any, name: str) -> Decoded:
 def _exif_of(file: IO[bytes]) -> Pillow.Exif:
     """Return the EXIF data of a file that is built as TIFF is."""
     exif = Pillow.Exif()
-    with contextlib.suppress(*UNREADABLE):
+    with contextlib.suppress(*UNREADABLE), _quiet():
         file.seek(0)
         exif.load_from_fp(file)
     return exif
