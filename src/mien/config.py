@@ -30,7 +30,7 @@ from pydantic import (
 )
 
 from mien.errors import ConfigError
-from mien.observation import Emotion
+from mien.observation import Emotion, as_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -429,7 +429,11 @@ def effective(settings: Settings) -> str:
 
 
 def without_password(url: str) -> str:
-    """Return the URL with asterisks in the place of its user and password, also where they were not encoded."""
+    """Return a URL or path with asterisks in the place of a user and password, also where they were not encoded.
+
+    It can be written anywhere: bytes of a name that are no UTF-8 are replaced.
+    """
+    url = as_text(url)
     scheme, there, rest = url.partition("://")
     if "@" in rest and not re.match(PLAIN_HOST, rest):
         rest = f"***@{rest.rpartition('@')[2]}"

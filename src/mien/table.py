@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from mien.errors import InputError, MienError, MissingExtraError
-from mien.observation import EMOTIONS, Observation, encode
+from mien.observation import EMOTIONS, Observation, as_text, encode
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["COLUMNS", "TableWriter", "as_text", "rows", "to_pandas", "to_polars"]
+__all__ = ["COLUMNS", "TableWriter", "rows", "to_pandas", "to_polars"]
 
 COLUMNS = (
     *("file", "source", "session", "seq", "frame", "offset_s", "time", "frame_width", "frame_height"),
@@ -52,11 +52,6 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
         yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last)
     if not of.faces:
         yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
-
-
-def as_text(file: Path | str) -> str:
-    """Return a file's name as text that can be written anywhere; of a byte that is no UTF-8 the number stands there."""
-    return str(file).encode(errors="backslashreplace").decode()
 
 
 def to_polars(records: Iterable[tuple[Observation, Path | str]]) -> Any:

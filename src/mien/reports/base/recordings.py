@@ -22,7 +22,7 @@ from mien.charts.svg import clock
 from mien.config import Settings, without_password
 from mien.errors import InputError, MissingExtraError
 from mien.media.folder import VIDEOS
-from mien.observation import EMOTIONS, Observation, decode
+from mien.observation import EMOTIONS, Observation, as_text, decode
 from mien.reports.base.job import Job
 from mien.reports.base.video_cache import analysed
 from mien.stores.base import open_store
@@ -199,7 +199,7 @@ def _from_video(path: str, fps: float, settings: Settings, job: Job) -> Recordin
         changes.append((seen.change_s, seen.change))
         began = began or (seen.observation.time if path == "demo" else None)
     changed = pl.DataFrame(changes, schema={"at": pl.Float64, "change": pl.Float64}, orient="row")
-    return Recording(Path(path).stem, Path(path), rows.table(), changed, began, notes)
+    return Recording(as_text(Path(path).stem), Path(path), rows.table(), changed, began, notes)
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mien.errors import InputError, MienError
+from mien.observation import as_text
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
 from mien.version import __version__
@@ -81,7 +82,7 @@ class Report(Content):
         try:
             for file, content in contents.items():
                 part = file.with_name(f".{file.name}.part")
-                part.write_bytes(content.encode() if isinstance(content, str) else content)
+                part.write_bytes(as_text(content).encode() if isinstance(content, str) else content)
                 part.replace(file)
                 written.append(file)
             for file, table in tables.items():
