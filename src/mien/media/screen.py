@@ -71,7 +71,7 @@ def _grab(spec: str, number: int, part: dict[str, int] | None) -> Connection:
     import mss
 
     try:
-        with mss.mss() as capture:
+        with mss.MSS() as capture:
             area = part or _screen(spec, number, capture.monitors)
             _check(spec, area, capture.monitors[0])
             due = clock.monotonic()
