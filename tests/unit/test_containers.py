@@ -294,6 +294,25 @@ def test_reports_see_joined_parts_whole(tmp_path: Path) -> None:
     assert levels == pytest.approx([50, 50, 50], abs=6)
 
 
+def test_a_report_looks_at_the_stream_that_was_asked_for(tmp_path: Path) -> None:
+    dark, bright = [np.full((48, 64, 3), level, np.uint8) for level in (20, 200)]
+    tracks: list[Track] = [("libx264", [dark] * 50, 40, 1), ("libx264", [bright] * 50, 40, 0)]
+    path, settings = write_tracks(tmp_path / "two.mkv", tracks), Settings(home=tmp_path / "home")
+    for stream, level in ((None, 20), (1, 200), (0, 20)):
+        (recording,) = read_recordings(Inputs((str(path),), stream=stream), settings, Job())
+        assert any("2 video streams" in note for note in recording.notes) == (stream is None)
+        (jpeg,) = moments(recording, [1.0], settings, Job(), blur=False).values()
+        assert np.asarray(Pillow.open(io.BytesIO(jpeg)).convert("L")).mean() == pytest.approx(level, abs=6)
+
+
+def test_a_report_takes_the_rate_that_was_asked_for(tmp_path: Path) -> None:
+    path, settings = raw_video(tmp_path / "raw.h264", 30), Settings(home=tmp_path / "home")
+    for rate, seconds in ((None, 2.0), (10.0, 6.0)):
+        (recording,) = read_recordings(Inputs((str(path),), fps_in=rate), settings, Job())
+        assert recording.seconds == pytest.approx(seconds, abs=0.25)
+        assert len(moments(recording, [1.0], settings, Job(), blur=False)) == 1
+
+
 def test_the_sound_of_joined_parts_stays_with_their_picture(tmp_path: Path) -> None:
     silent = write_video(tmp_path / "silent.mp4", grey_levels(75), range(0, 3000, 40))
     loud = add_beep(tmp_path / "loud.ts", silent, 1.0, 1.2, "aac")

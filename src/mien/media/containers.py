@@ -126,11 +126,11 @@ def open_file(path: str, *, timeout_s: float = 10.0, options: dict[str, str] | N
         raise InputError(f"cannot open video '{shown}': {reason}") from error
 
 
-def restarts(path: str) -> bool:
+def restarts(path: str, stream: int | None = None) -> bool:
     """Return whether a video's clock begins anew somewhere; all of the file is read for that, but nothing decoded."""
     import av
 
-    opened = open_container(path)
+    opened = open_container(path, stream=stream)
     with opened.container, contextlib.suppress(av.FFmpegError, ValueError):
         clock = Clock(0.0, 0.0, may_restart=opened.may_restart)
         for packet in opened.container.demux(opened.stream):

@@ -53,7 +53,7 @@ def moments(
     if recording.medium is None or not times:
         return taken
     wanted = sorted(set(times))
-    for at, image in job.follow("taking pictures", _frames(str(recording.medium), wanted), len(wanted)):
+    for at, image in job.follow("taking pictures", _frames(str(recording.medium), wanted, recording.how), len(wanted)):
         picture = hidden(image, _near(recording.faces, at), settings) if blur else image
         taken[at] = to_jpeg(picture)
     return taken
@@ -90,17 +90,17 @@ def _near(faces: pl.DataFrame, at: float) -> list[tuple[int, int, int, int]]:
     return list(near.select("x", "y", "width", "height").iter_rows())
 
 
-def _frames(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
+def _frames(path: str, times: Sequence[float], how: dict[str, Any]) -> Iterator[tuple[float, Image]]:
     """Yield the frame shown at each time; times must grow."""
     try:
-        opened = None if path == "demo" else open_container(path)
+        opened = None if path == "demo" else open_container(path, **how)
     except MienError:
         return
     if opened is None:
-        yield from _by_walking(path, times)
+        yield from _by_walking(path, times, how)
         return
     with opened.container:
-        sought = opened.timed and not (opened.may_restart and restarts(path))
+        sought = opened.timed and not (opened.may_restart and restarts(path, how.get("stream")))
         if sought:
             convert, aspect = Converter(), aspects(opened.stream)
             begin = begin_of(opened.container, _first(opened.container, opened.stream))
@@ -108,13 +108,13 @@ def _frames(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
                 if (frame := _seek(opened.container, opened.stream, begin + at)) is not None:
                     yield at, convert(frame, aspect())
     if not sought:
-        yield from _by_walking(path, times)
+        yield from _by_walking(path, times, how)
 
 
-def _by_walking(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
+def _by_walking(path: str, times: Sequence[float], how: dict[str, Any]) -> Iterator[tuple[float, Image]]:
     """Yield the frame shown at each time by looking at all frames: of a drawn clip, or where a clock begins anew."""
     waiting, last = list(times), None
-    with suppress(MienError), open_source(path) as source:
+    with suppress(MienError), open_source(path, **how) as source:
         for frame in source:
             while waiting and (frame.offset_s or 0.0) > waiting[0] + 1e-3:
                 yield waiting.pop(0), (last or frame).image

@@ -76,7 +76,9 @@ _line = msgspec.json.Decoder(tuple[Observation, float, float])
 _end = msgspec.json.Decoder(_End)
 
 
-def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Seen | str]:
+def analysed(
+    path: str, settings: Settings, fps: float, job: Job, *, stream: int | None = None, fps_in: float | None = None
+) -> Iterator[Seen | str]:
     """Yield what the frames of a video show, and at the end, as text, what was chosen and what could not be read.
 
     Args:
@@ -84,18 +86,20 @@ def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Se
         settings: The effective settings.
         fps: Look at so many frames of a second.
         job: Hears how far it is.
+        stream: The number of the video stream to look at; None: the film's.
+        fps_in: How many frames a second a file has that doesn't say when they are shown.
 
     Raises:
         InputError: It is no video, or it is live.
         PartialError: The job was stopped.
     """
-    source, shown = open_source(path), without_password(path)
+    source, shown = open_source(path, stream=stream, fps_in=fps_in), without_password(path)
     with source:
         if source.live:
             raise InputError(f"cannot report on '{shown}': it is live and has no end; report on a store that it fills")
         if "://" in path:
             raise InputError(f"cannot report on '{shown}': a file was expected; download it first")
-        kept = _Kept(path, settings, fps)
+        kept = _Kept(path, settings, f"{fps}" if stream is None and fps_in is None else f"{fps} {stream} {fps_in}")
         last = -math.inf
         for line in kept.read():
             if isinstance(line, Seen):
@@ -165,10 +169,10 @@ class _Metered(Wrapper):
 class _Kept:
     """The file that holds what was analysed of a video."""
 
-    def __init__(self, path: str, settings: Settings, fps: float) -> None:
+    def __init__(self, path: str, settings: Settings, looked: str) -> None:
         folder = kept_folder(settings)
         _, classifier = shared_models(model_store.in_use(settings))
-        how = f"{VERSION} {classifier.model_id} {settings.vision!r} {fps}"
+        how = f"{VERSION} {classifier.model_id} {settings.vision!r} {looked}"
         key = hashlib.sha256(f"{content_key(path)} {how}".encode()).hexdigest()[:32]
         self.path = folder / f"{key}.jsonl" if folder else None
         self.complete = False
