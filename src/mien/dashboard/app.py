@@ -25,7 +25,7 @@ from mien.dashboard.data.queries import Queries, store_url
 from mien.dashboard.errors import answer_errors, error_response
 from mien.dashboard.pages import STATIC, Diagnose, add_pages
 from mien.dashboard.security.guard import Guard
-from mien.dashboard.security.http_limits import bounded
+from mien.dashboard.security.http_limits import WithoutCancelled, bounded
 from mien.dashboard.security.login import Login
 from mien.dashboard.security.sessions import Sessions
 from mien.dashboard.security.startup_checks import checked_access, tls_options
@@ -110,6 +110,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     )  # fmt: skip
     for name in ("uvicorn.error", "nicegui"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(WithoutCancelled())
     listener.start()
     try:
         asyncio.run(Server(config, stop, lambda: ready(address)).serve(sockets=[listening]))

@@ -15,8 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mien.config import without_password
 from mien.errors import InputError, MienError
+from mien.masking import without_password
 from mien.media.seeking import Clock
 
 __all__ = ["MAX_PIXELS", "Opened", "length_of", "open_container", "open_file", "reason_of", "restarts"]

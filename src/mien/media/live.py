@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import without_password
 from mien.errors import InputError, MienError
+from mien.masking import without_password
 from mien.media.base import Frame, Image, Source
 from mien.media.containers import open_container, reason_of
 from mien.media.displayed import Converter, aspects

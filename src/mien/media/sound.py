@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mien.config import without_password
 from mien.errors import MienError
+from mien.masking import without_password
 from mien.media.containers import Opened, open_container
 from mien.media.seeking import Clock, begin_of
 

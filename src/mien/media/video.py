@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from mien.config import without_password
 from mien.errors import InputError
+from mien.masking import without_password
 from mien.media.base import Frame, Source
 from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_of
 from mien.media.displayed import Converter, aspects
