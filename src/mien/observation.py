@@ -12,7 +12,6 @@ import re
 import time as clock
 import unicodedata
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, overload
 
 import msgspec
@@ -27,7 +26,6 @@ __all__ = [
     "Probabilities",
     "Stored",
     "TopicKind",
-    "as_text",
     "decode",
     "encode",
     "new_id",
@@ -197,11 +195,6 @@ def new_id() -> str:
 def now() -> datetime:
     """Return the present time in UTC."""
     return datetime.now(timezone.utc)
-
-
-def as_text(file: Path | str) -> str:
-    """Return a file's name as text that can be written anywhere; for a byte that is no UTF-8 a mark (U+FFFD) stands."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", str(file))
 
 
 def slug(name: str) -> str:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from mien.errors import InputError, MienError, MissingExtraError
-from mien.observation import EMOTIONS, Observation, as_text, encode
+from mien.masking import as_text
+from mien.observation import EMOTIONS, Observation, encode
 
 if TYPE_CHECKING:
     import polars as pl

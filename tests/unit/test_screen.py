@@ -28,7 +28,7 @@ def display() -> Iterator[str]:
         pytest.skip("Xvfb or mss is not installed")
     told, tell = os.pipe()
     server = subprocess.Popen(
-        [program, "-displayfd", str(tell), "-screen", "0", "320x240x24", "-nolisten", "tcp"],
+        [program, "-displayfd", str(tell), "-screen", "0", "320x240x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=[tell],
         stderr=subprocess.DEVNULL,
     )

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mien.observation import EMOTIONS, Observation, as_text
+from mien.masking import as_text
+from mien.observation import EMOTIONS, Observation
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -21,9 +21,9 @@ import msgspec
 from mien.charts.svg import clock
 from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
-from mien.masking import without_password
+from mien.masking import as_text, without_password
 from mien.media.folder import VIDEOS
-from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, as_text, decode
+from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed

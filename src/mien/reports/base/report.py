@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mien.errors import InputError, MienError
-from mien.observation import as_text
+from mien.masking import as_text
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
 from mien.table import guarded
