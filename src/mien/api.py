@@ -97,6 +97,8 @@ class Analyzer:
         fps: float | None = None,
         start: float = 0.0,
         end: float | None = None,
+        stream: int | None = None,
+        fps_in: float | None = None,
     ) -> Analysis:
         """Return what each frame of a video shows, once all of it has been looked at.
 
@@ -106,6 +108,8 @@ class Analyzer:
             fps: Look at most at so many frames a second.
             start: Begin at this time, in seconds.
             end: Stop before this time, in seconds.
+            stream: The number of the stream to look at, as ffprobe counts them; None: the film's.
+            fps_in: How many frames a second a file has that doesn't say when they are shown, such as raw H.264.
 
         Raises:
             InputError: It cannot be read at all, or has no end. Where it can be read in part, a warning says so and
@@ -113,7 +117,7 @@ class Analyzer:
             UsageError: A number is out of range.
         """
         shown = without_password(str(path))
-        source = open_source(str(path))
+        source = open_source(str(path), stream=stream, fps_in=fps_in)
         with source:
             if source.live:
                 raise InputError(
@@ -123,7 +127,7 @@ class Analyzer:
             chosen = selected(source, every=every, fps=fps, start=start, end=end)
             for _, observation in observe_all(self._pipeline(source), chosen):
                 analysis._add(observation)  # noqa: SLF001 - nobody else may
-            analysis.problem = chosen.problem
+            analysis.problem, analysis.notes = chosen.problem, chosen.notes
         if analysis.problem:
             warnings.warn(f"{analysis.problem}; what could be read was analysed", stacklevel=2)
         return analysis
@@ -150,11 +154,13 @@ class Analysis:
     Attributes:
         path: What was analysed.
         problem: One line where it could be read in part only.
+        notes: Lines on what was chosen or assumed, such as one of several streams.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.problem: str | None = None
+        self.notes: tuple[str, ...] = ()
         self._count = 0
         self._lines = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._lines.close)
@@ -216,7 +222,14 @@ def analyze(picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
 
 
 def analyze_video(
-    path: str | Path, *, every: int = 1, fps: float | None = None, start: float = 0.0, end: float | None = None
+    path: str | Path,
+    *,
+    every: int = 1,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    stream: int | None = None,
+    fps_in: float | None = None,
 ) -> Analysis:
     """Return what each frame of a video shows, once all of it has been looked at; see `Analyzer.analyze_video`.
 
@@ -226,7 +239,7 @@ def analyze_video(
     >>> [len(observation.faces) for observation in analysis]
     [1, 1, 1, 1, 1, 1]
     """
-    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end)
+    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end, stream=stream, fps_in=fps_in)
 
 
 def watch(source: str | Path, *, name: str | None = None) -> Iterator[Observation]:

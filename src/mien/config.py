@@ -38,6 +38,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "NOWHERE",
     "TABLES",
     "AlertSettings",
     "Preview",
@@ -149,6 +150,9 @@ class AlertSettings(Section):
 
 TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSettings}
 """Settings that are lists of tables, [[source]] and [[alert]]."""
+
+NOWHERE = Path("/nonexistent/mien")
+"""The state folder of a user without a home folder: nothing is there, and nothing is ever made there."""
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -298,9 +302,7 @@ class Settings(Section):
     """Every setting of Mien."""
 
     home: Path = Field(
-        default_factory=lambda: Path(
-            os.environ.get("MIEN_HOME") or platformdirs.user_data_dir("mien", appauthor=False)
-        ),
+        default_factory=lambda: _usual_home(),  # defined below
         description="The folder that holds the outbox, the store and the broker's state.",
     )
     broker: BrokerSettings = BrokerSettings()
@@ -333,15 +335,24 @@ class Settings(Section):
 
     @property
     def store_url(self) -> str:
-        """The store's URL: the one set, or SQLite's `mien.db` in the state folder."""
-        return self.store.url.get_secret_value() if self.store.url else f"sqlite:///{self.home.absolute() / 'mien.db'}"
+        """The store's URL: the one set, or SQLite's `mien.db` in the state folder.
+
+        Raises:
+            ConfigError: None is set, and there is no state folder.
+        """
+        if self.store.url:
+            return self.store.url.get_secret_value()
+        home = self.ensure_home() if self.home == NOWHERE else self.home.absolute()
+        return f"sqlite:///{home / 'mien.db'}"
 
     def ensure_home(self) -> Path:
         """Return the state folder, made if need be, open to its owner alone.
 
         Raises:
-            ConfigError: It cannot be made or written.
+            ConfigError: It cannot be made or written, or this user has no home folder and none was named.
         """
+        if self.home == NOWHERE:
+            raise ConfigError("there is no state folder, as this user has no home folder: name one with MIEN_HOME")
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(self.home, os.W_OK | os.X_OK):
@@ -351,6 +362,17 @@ class Settings(Section):
                 f"cannot write the state folder '{self.home}' ({error.strerror or error}): name another with MIEN_HOME"
             ) from error
         return self.home
+
+
+def _usual_home() -> Path:
+    """Return the state folder where none was named."""
+    if named := os.environ.get("MIEN_HOME"):
+        return Path(named)
+    try:
+        usual = Path(platformdirs.user_data_dir("mien", appauthor=False))
+    except RuntimeError:  # no HOME, and a user that the system doesn't know, as in containers
+        return NOWHERE
+    return usual if usual.is_absolute() else NOWHERE
 
 
 def load(flags: dict[str, Any] | None = None, file: Path | None = None) -> Settings:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from mien.errors import InputError, MienError, MissingExtraError
+from mien.masking import as_text
 from mien.observation import EMOTIONS, Observation, encode
 from mien.system.files import part_of, replacing
 
@@ -31,7 +32,6 @@ __all__ = [
     "COLUMNS",
     "TEXT",
     "TableWriter",
-    "as_text",
     "cells",
     "guarded",
     "read_cell",
@@ -76,11 +76,6 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
         yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last)
     if not of.faces:
         yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
-
-
-def as_text(file: Path | str) -> str:
-    """Return a file's name as text that can be written anywhere; of a byte that is no UTF-8 the number stands there."""
-    return str(file).encode(errors="backslashreplace").decode()
 
 
 def cells(row: Iterable[Any]) -> list[Any]:

@@ -41,6 +41,12 @@ AtLeast = Annotated[
     int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
 ]
 Fps = Annotated[float, typer.Option(min=0.2, max=60, help="How many frames of each second of a video are looked at.")]
+Stream = Annotated[
+    int | None, typer.Option(metavar="N", help="Take this stream of videos, as ffprobe counts [default: the film]")
+]
+FpsIn = Annotated[
+    float | None, typer.Option(metavar="RATE", help="Frames a second of videos without times, such as raw .h264.")
+]
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
 ]
@@ -67,6 +73,8 @@ def film(
     k: AtLeast = 3,
     data: Data = "parquet",
     fps: Fps = 5.0,
+    stream: Stream = None,
+    fps_in: FpsIn = None,
     store: Store = None,
     source: Sources = None,
     since: Since = None,
@@ -77,7 +85,7 @@ def film(
     from mien.reports.film.report import FilmRequest, report_film
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
     request = FilmRequest(inputs, moments, blur, k if anonymous else None)
     _run(lambda job: report_film(request, settings, job), output, data)
 
@@ -101,6 +109,8 @@ def meeting(
     k: AtLeast = 3,
     data: Data = "parquet",
     fps: Fps = 5.0,
+    stream: Stream = None,
+    fps_in: FpsIn = None,
     store: Store = None,
     source: Sources = None,
     since: Since = None,
@@ -111,7 +121,7 @@ def meeting(
     from mien.reports.meeting.report import MeetingRequest, report_meeting
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
     request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, k if anonymous else None)
     _run(lambda job: report_meeting(request, settings, job), output, data)
 
@@ -137,6 +147,8 @@ def audience(
     k: AtLeast = 3,
     data: Data = "parquet",
     fps: Fps = 10.0,
+    stream: Stream = None,
+    fps_in: FpsIn = None,
     store: Store = None,
     source: Sources = None,
     since: Since = None,
@@ -147,7 +159,7 @@ def audience(
     from mien.reports.audience.report import AudienceRequest, report_audience
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
     marked = str(events) == "markers"
     request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
     _run(lambda job: report_audience(request, settings, job), output, data)
@@ -186,6 +198,8 @@ def _inputs(
     sources: list[str] | None,
     since: str | None,
     until: str | None,
+    stream: int | None,
+    fps_in: float | None,
 ) -> Inputs:
     from mien.reports.base.recordings import Inputs
 
@@ -203,6 +217,8 @@ def _inputs(
         time_of(since, "--from") if since else None,
         time_of(until, "--to") if until else None,
         fps,
+        stream=stream,
+        fps_in=fps_in,
     )
 
 

@@ -33,7 +33,7 @@ def up(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A camera's number, a video, a stream's URL, or 'demo' "
+            help="A camera's number, a video, a stream's URL, 'screen:', or 'demo' "
             "[default: the sources in mien.toml, or camera 0, or demo]"
         ),
     ] = None,
@@ -59,7 +59,7 @@ def watch(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Cameras' numbers, videos, streams' URLs, 'demo', names of sources in mien.toml "
+            help="Cameras' numbers, videos, streams' URLs, 'screen:', 'demo', names of sources in mien.toml "
             "[default: all sources in mien.toml]"
         ),
     ] = None,

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mien.masking import as_text
 from mien.observation import EMOTIONS, Observation
-from mien.table import as_text
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -17,7 +17,7 @@ from nicegui import ui
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from mien.config import Settings
+from mien.config import NOWHERE, Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
 from mien.dashboard.data.listener import Listener
@@ -83,6 +83,8 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         MienError: The port is in use, or the address is not this machine's.
         ConfigError: Other machines may come, but nobody has access; or the certificate cannot be used.
     """
+    if settings.home == NOWHERE:
+        settings.ensure_home()
     host = settings.dashboard.host
     tls = tls_options(settings)
     access = checked_access(settings)

@@ -168,6 +168,8 @@ class _Watcher:
     def start(self, callback: FrameCallback | None) -> None:
         self._callback = callback
         log.info("watching '%s'%s", self.name, ", in a loop" if self._loops else "")
+        for line in self._source.notes:
+            log.info("%s", line)
         if self._preview:
             log.info("'%s' sends a %s picture each second (watch.preview)", self.name, self._preview.kind)
         self._thread.start()
@@ -218,6 +220,7 @@ class _Watcher:
             smoothing_s=self._settings.vision.smoothing_s,
         )
         with self._source as source:
+            noted = len(source.notes)
             chosen = masked(limited(source, lambda: self._remote.fps), self._mask)
             self._player = performed(chosen) if self._loops else paced(chosen)
             for frame in self._player:
@@ -241,6 +244,8 @@ class _Watcher:
                 self._shown.extend(face.probabilities for face in observation.faces)
                 if self._callback is not None:
                     self._callback(frame, observation)
+            for line in source.notes[noted:]:
+                log.info("%s", line)
             if not self._stopping.is_set():
                 raise_problem(source, f"the {self._frames} frames before were analysed")
 

@@ -72,12 +72,14 @@ class Source(Protocol):
         state: How a live source does at present: "ok"; "frozen" where it shows the same picture again and again; "away"
             where it gives none.
         problem: One line once iteration has met something that could not be read; what could be read was yielded.
+        notes: Lines on what was chosen or assumed where it could have been otherwise; more may come while iterating.
     """
 
     name: str
     live: bool
     dropped: int
     problem: str | None
+    notes: tuple[str, ...] = ()
     expected: int | None = None
     state: str = "ok"
 
@@ -132,6 +134,11 @@ class Wrapper(Source):
             self.dropped = self.source.dropped
             yield frame
         self.problem = self.source.problem
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the other has to say of what it chose."""
+        return self.source.notes
 
     @property
     def state(self) -> str:  # type: ignore[override]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mien.errors import InputError, MienError
+from mien.masking import as_text
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
 from mien.system.files import replacing
@@ -83,7 +84,7 @@ class Report(Content):
         try:
             for file, content in contents.items():
                 with replacing(file) as part:
-                    part.write_bytes(content.encode() if isinstance(content, str) else content)
+                    part.write_bytes(as_text(content).encode() if isinstance(content, str) else content)
                 written.append(file)
             for file, table in tables.items():
                 with replacing(file) as part:
