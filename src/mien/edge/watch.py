@@ -23,7 +23,7 @@ from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
 from mien.edge.waiting import WaitingSources
 from mien.errors import InputError, MienError, UsageError
-from mien.media.base import Frame, Source, limited, paced, performed, raise_problem
+from mien.media.base import Frame, Source, limited, notes_of, paced, performed, raise_problem
 from mien.media.open import open_source
 from mien.media.selection import masked
 from mien.mqtt.messages import Stats
@@ -168,7 +168,7 @@ class _Watcher:
     def start(self, callback: FrameCallback | None) -> None:
         self._callback = callback
         log.info("watching '%s'%s", self.name, ", in a loop" if self._loops else "")
-        for line in self._source.notes:
+        for line in notes_of(self._source):
             log.info("%s", line)
         if self._preview:
             log.info("'%s' sends a %s picture each second (watch.preview)", self.name, self._preview.kind)
@@ -220,7 +220,7 @@ class _Watcher:
             smoothing_s=self._settings.vision.smoothing_s,
         )
         with self._source as source:
-            noted = len(source.notes)
+            noted = len(notes_of(source))
             chosen = masked(limited(source, lambda: self._remote.fps), self._mask)
             self._player = performed(chosen) if self._loops else paced(chosen)
             for frame in self._player:
@@ -244,7 +244,7 @@ class _Watcher:
                 self._shown.extend(face.probabilities for face in observation.faces)
                 if self._callback is not None:
                     self._callback(frame, observation)
-            for line in source.notes[noted:]:
+            for line in notes_of(source)[noted:]:
                 log.info("%s", line)
             if not self._stopping.is_set():
                 raise_problem(source, f"the {self._frames} frames before were analysed")

@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Wrapper",
     "limited",
+    "notes_of",
     "paced",
     "performed",
     "raise_problem",
@@ -119,6 +120,11 @@ def raise_problem(source: Source, kept: str) -> None:
         raise PartialError(f"{source.problem}; {kept}")
 
 
+def notes_of(source: Source) -> tuple[str, ...]:
+    """Return what a source has to note; one of another package may know of no notes."""
+    return getattr(source, "notes", ())
+
+
 class Wrapper(Source):
     """A source that hands on the frames of another; what it does with them, its `__iter__` says."""
 
@@ -138,7 +144,7 @@ class Wrapper(Source):
     @property
     def notes(self) -> tuple[str, ...]:  # type: ignore[override]
         """What the other has to say of what it chose."""
-        return self.source.notes
+        return notes_of(self.source)
 
     @property
     def state(self) -> str:  # type: ignore[override]
