@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mien.silence import silence
+
 if TYPE_CHECKING:
     from mien.api import Analysis, Analyzer, analyze, analyze_video, watch
     from mien.observation import EMOTIONS, Face, Observation
@@ -30,6 +32,8 @@ __all__ = [
     "watch",
 ]
 
+
+silence()  # before any other package is imported: some report to their makers from then on
 
 _HOMES = {
     "Analysis": "mien.api",
