@@ -15,7 +15,7 @@ import mien
 
 SRC = Path(mien.__file__).parent
 FLOORS = [
-    {"version", "errors", "masking"},
+    {"version", "errors", "masking", "silence"},
     {"observation"},
     {"config", "system", "table", "charts", "stores"},
     {"media", "models", "mqtt"},

@@ -32,7 +32,6 @@ __all__ = [
     "watch",
 ]
 
-
 silence()  # before any other package is imported: some report to their makers from then on
 
 _HOMES = {

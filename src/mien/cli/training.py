@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mien.errors import InputError, MissingExtraError
+from mien.errors import InputError, MienError, MissingExtraError
+from mien.silence import caches_in
 from mien.system.logs import log_as
 
 __all__ = ["app"]
@@ -24,6 +25,7 @@ Usage = Literal["Training", "PublicTest", "PrivateTest"]
 
 @app.command(epilog="Example: mien train --data fer2013.parquet --out runs/first")
 def train(
+    context: typer.Context,
     data: Annotated[str | None, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")] = None,
     out: Annotated[str | None, typer.Option(help="The run's folder, also as s3://bucket/run.")] = None,
     config: Annotated[
@@ -44,6 +46,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
 ) -> None:
     """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
+    _keep_caches(context)
     with _extra("mien train", "train"):
         from mien.training.config import read, validated
         from mien.training.train import train as run
@@ -58,6 +61,7 @@ def train(
 
 @app.command(epilog="Example: mien evaluate fer2013 --data fer2013.parquet --out report/")
 def evaluate(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
     model: Annotated[
         str | None, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")
@@ -86,6 +90,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Say how good a model is, with figures, plots and a page that hides nothing."""
+    _keep_caches(context)
     with _extra("mien evaluate", "train"):
         from mien.training import audit as audits
         from mien.training import evaluate as evaluation
@@ -111,6 +116,7 @@ def evaluate(
 
 @app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
 def export(
+    context: typer.Context,
     checkpoint: Annotated[
         list[str], typer.Argument(help="A .ckpt that `mien train` wrote; of several of one make the mean.")
     ],
@@ -122,6 +128,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
+    _keep_caches(context)
     with _extra("mien export", "train"):
         from mien.training.export import export as write
         from mien.training.quantise import NotKeptError, quantise
@@ -139,6 +146,15 @@ def export(
         typer.echo(
             f"{variant.path}: {-100 * variant.loss:+.2f} points on PublicTest, {variant.speedup:.1f} times as fast"
         )
+
+
+def _keep_caches(context: typer.Context) -> None:
+    """Have what is about to be imported keep its caches in the state folder, where there can be one."""
+    from mien.config import load
+
+    settings = load({}, context.find_root().params.get("config"))
+    with contextlib.suppress(MienError):
+        caches_in(settings.ensure_home() / "caches")
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
