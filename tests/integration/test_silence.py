@@ -115,9 +115,10 @@ def test_the_python_api_leaves_nothing(place: Tracing) -> None:
 def test_everything_on_this_machine_leaves_nothing(place: Tracing) -> None:
     """Broker, watch, forward and dashboard; and a report that the dashboard's own worker makes."""
     port = unused_port()
-    with up(place, "up", "demo", "--port", str(port)) as output, httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", timeout=30
-    ) as client:
+    with (
+        up(place, "up", "demo", "--port", str(port)) as output,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
         wait_for(lambda: client.get("/api/v1/health").status_code == 200, output)
         wait_for(lambda: client.get("/api/v1/sources").json(), output)
         film = client.post(

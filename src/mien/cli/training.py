@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mien.cli.common import session
 from mien.errors import InputError, MienError, MissingExtraError
 from mien.silence import caches_in
 from mien.system.logs import log_as
@@ -25,7 +26,6 @@ Usage = Literal["Training", "PublicTest", "PrivateTest"]
 
 @app.command(epilog="Example: mien train --data fer2013.parquet --out runs/first")
 def train(
-    context: typer.Context,
     data: Annotated[str | None, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")] = None,
     out: Annotated[str | None, typer.Option(help="The run's folder, also as s3://bucket/run.")] = None,
     config: Annotated[
@@ -46,7 +46,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
 ) -> None:
     """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
-    _keep_caches(context)
+    _keep_caches()
     with _extra("mien train", "train"):
         from mien.training.config import read, validated
         from mien.training.train import train as run
@@ -61,7 +61,6 @@ def train(
 
 @app.command(epilog="Example: mien evaluate fer2013 --data fer2013.parquet --out report/")
 def evaluate(
-    context: typer.Context,
     data: Annotated[Path, typer.Option(help="FER-2013: a .parquet, Kaggle's .csv, or a folder.")],
     model: Annotated[
         str | None, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")
@@ -90,7 +89,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Say how good a model is, with figures, plots and a page that hides nothing."""
-    _keep_caches(context)
+    _keep_caches()
     with _extra("mien evaluate", "train"):
         from mien.training import audit as audits
         from mien.training import evaluate as evaluation
@@ -116,7 +115,6 @@ def evaluate(
 
 @app.command(epilog="Example: mien export runs/first/029.ckpt --data fer2013.parquet --out models/")
 def export(
-    context: typer.Context,
     checkpoint: Annotated[
         list[str], typer.Argument(help="A .ckpt that `mien train` wrote; of several of one make the mean.")
     ],
@@ -128,7 +126,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
-    _keep_caches(context)
+    _keep_caches()
     with _extra("mien export", "train"):
         from mien.training.export import export as write
         from mien.training.quantise import NotKeptError, quantise
@@ -148,11 +146,11 @@ def export(
         )
 
 
-def _keep_caches(context: typer.Context) -> None:
+def _keep_caches() -> None:
     """Have what is about to be imported keep its caches in the state folder, where there can be one."""
     from mien.config import load
 
-    settings = load({}, context.find_root().params.get("config"))
+    settings = load({}, session.config)
     with contextlib.suppress(MienError):
         caches_in(settings.ensure_home() / "caches")
 
