@@ -1,4 +1,4 @@
-"""Commands under `strace`, with an empty home: what they sent beyond this machine, where they listened, what they wrote."""
+"""Commands under `strace` with an empty home: what they sent beyond this machine, where they listened and wrote."""
 
 from __future__ import annotations
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mien.silence import silence
-
 if TYPE_CHECKING:
     from mien.api import Analysis, Analyzer, analyze, analyze_video, watch
     from mien.observation import EMOTIONS, Face, Observation
@@ -32,7 +30,7 @@ __all__ = [
     "watch",
 ]
 
-silence()  # before any other package is imported: some report to their makers from then on
+import_module("mien.silence").silence()  # before other packages: some report to their makers once they are imported
 
 _HOMES = {
     "Analysis": "mien.api",

@@ -1,4 +1,4 @@
-"""What keeps the packages that Mien stands on from sending anything: environment variables, set before they are imported.
+"""What keeps the packages that Mien stands on from sending anything: variables that are set before they are imported.
 
 `import mien`, which every other way into Mien goes through, calls `silence()`. Child processes inherit the variables,
 and the images and units in `deploy/` name them too.
@@ -19,7 +19,7 @@ SILENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",  # what fsspec loads for hf:// addresses
     "DO_NOT_TRACK": "1",  # the word that many other packages understand
 }
-"""Variables by which packages are told not to report to their makers. They hold whatever the environment said before."""
+"""Variables by which packages are told not to report to their makers, whatever the environment said before."""
 
 UNASKED = {"FASTAPI_OTEL_AUTO_CONFIGURE": "false"}
 """The same for what goes where you say yourself, and so only until you do: FastAPI's traces to an OTLP endpoint."""

@@ -224,9 +224,7 @@ def _together(meeting: str, accelerator: str) -> Iterator[None]:
         os.environ.setdefault("NCCL_SOCKET_IFNAME", loopback)
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     backend = "nccl" if accelerator != "cpu" and torch.cuda.is_available() else "gloo"
-    torch.distributed.init_process_group(
-        backend, store=torch.distributed.FileStore(meeting, size), rank=rank, world_size=size
-    )
+    torch.distributed.init_process_group(backend, f"file://{meeting}", rank=rank, world_size=size)
     try:
         yield
     finally:
