@@ -82,7 +82,7 @@ class Tracing:
         done = subprocess.run(
             self.command(*stopped, sys.executable, *words), cwd=self.out, env=self.environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-            timeout=200,
+            timeout=600,
         )  # fmt: skip
         return self.read(done.returncode, done.stdout)
 
