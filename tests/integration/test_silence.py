@@ -36,7 +36,7 @@ assert mien.analyze_video("film.mp4", every=5)
 """
 TRAINING = """
 from mien.cli.app import app  # the processes of a training meet, and this one, which loads torch once, evaluates
-app("train --config network.toml --data faces.csv --out run --devices 2 --accelerator cpu".split(), standalone_mode=False)
+app("train --config network.toml --data faces.csv --out run --devices 2".split(), standalone_mode=False)
 app("evaluate fer2013 --data faces.csv --out report".split(), standalone_mode=False)
 """
 TRAINS = all(importlib.util.find_spec(name) for name in ("torch", "lightning"))
