@@ -34,6 +34,7 @@ Diagnose = Callable[[Settings], Iterable[tuple[str, str, str]]]
 
 LINES = 40
 TAIL = 16_384
+PREVIEWS = ("off", "blurred", "plain")
 SIGNS = {"ok": "✓", "note": "!", "fail": "✕"}
 
 
@@ -150,7 +151,7 @@ def _sources(states: Sequence[SourceState], look: Look, now: datetime) -> str:
             _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
             stretch(stats.uptime_s) if stats.uptime_s else "–",
             moment(state.last, look.zone, now) if state.last else "never", amount(state.frames),
-            text(stats.model or "–"),
+            stats.preview if stats.preview in PREVIEWS else "–", text(stats.model or "–"),
         )  # fmt: skip
         word = "online" if state.online else "offline"
         said = f'<span class="state {word}"><i aria-hidden="true"></i>{word}</span>'
@@ -160,7 +161,7 @@ def _sources(states: Sequence[SourceState], look: Look, now: datetime) -> str:
         )
     heads = (
         "Source", "State", "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen",
-        "Stored", "Model",
+        "Stored", "Preview", "Model",
     )  # fmt: skip
     head = "".join(f'<th scope="col"{" class=word" if word == "State" else ""}>{word}</th>' for word in heads)
     empty = f'<tr><td colspan="{len(heads)}">No source yet.</td></tr>'
