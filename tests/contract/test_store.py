@@ -19,7 +19,7 @@ import pytest
 
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
-from mien.stores.base import Marker, Store, Summary, open_store
+from mien.stores.base import Marker, Store, Sums, open_store
 from mien.stores.tables import SCHEMA
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
@@ -147,19 +147,21 @@ def test_sums_are_those_of_the_raw_rows(store: Store, url: str) -> None:
         summary = store.summary(start, end, sources)
         assert summary.frames == len(inside)
         assert summary.faces == sum(len(one.faces) for one in inside)
-        assert summary.abstained == sum(face.emotion is None for one in inside for face in one.faces)
-        assert summary.counts[3] == summary.faces - summary.abstained
+        assert summary.unclear == sum(face.emotion is None for one in inside for face in one.faces)
+        assert summary.counts["happy"] == summary.faces - summary.unclear
         total = sum(face.probabilities.happy for one in inside for face in one.faces)
-        assert summary.sums[3] == pytest.approx(total)
+        assert summary.probabilities["happy"] == pytest.approx(total)
         for bucket in ("minute", "hour", "day"):
             line = store.timeline(NOON - timedelta(days=1), NOON + timedelta(days=60), bucket, sources)
             assert [one.start for one in line] == sorted({one.start for one in line})
-            assert sum(one.frames for one in line) == sum(sources is None or one.source in sources for one in given)
+            assert sum(one.sums.frames for one in line) == sum(
+                sources is None or one.source in sources for one in given
+            )
 
 
 def test_happiness_of_nothing_is_none(store: Store) -> None:
     empty = store.summary(NOON, NOON + timedelta(days=400))
-    assert empty == Summary(0, 0, 0, (0,) * 7, (0.0,) * 7)
+    assert empty == Sums(0, 0, 0, dict.fromkeys(EMOTIONS, 0), dict.fromkeys(EMOTIONS, 0.0))
     assert empty.happiness is None
     assert store.sources() == store.recent(NOON) == store.timeline(NOON, NOON, "day") == []
 
@@ -189,7 +191,8 @@ def figures(store: Store) -> list[object]:
     """All that a store says of itself in figures."""
     start, end = NOON - timedelta(days=1), NOON + timedelta(days=60)
     lines = [store.timeline(start, end, bucket, [source]) for bucket in ("minute", "hour", "day") for source in "ab"]
-    return [[(*one[:5], [round(value, 6) for value in one.sums]) for one in line] for line in lines]
+    rows = [[(bucket.start, bucket.sums.row()) for bucket in line] for line in lines]
+    return [[(start, {name: round(row[name], 6) for name in row}) for start, row in line] for line in rows]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -222,12 +225,12 @@ def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
     times = [NOON + timedelta(seconds=at) for at in (0.0, 0.4, 0.999999, 1.0, 7.5, 65.0)]
     store.add([observation(at, n, "ab"[n % 2], faces=n % 3) for n, at in enumerate(times)])
     line = store.timeline(NOON, NOON + timedelta(seconds=60), "second")
-    assert [(one.start.second, one.frames, one.faces, one.abstained) for one in line] == [
+    assert [(one.start.second, one.sums.frames, one.sums.faces, one.sums.unclear) for one in line] == [
         (0, 3, 3, 1), (1, 1, 0, 0), (7, 1, 1, 0),
     ]  # fmt: skip
-    assert line[0].counts[3] == 2
-    assert line[0].sums[3] == pytest.approx(0.9 + 0.9 + 0.2)
-    assert line[1].sums == (0.0,) * 7
+    assert line[0].sums.counts["happy"] == 2
+    assert line[0].sums.probabilities["happy"] == pytest.approx(0.9 + 0.9 + 0.2)
+    assert line[1].sums == Sums(frames=1)
     late = store.timeline(NOON + timedelta(seconds=0.2), NOON + timedelta(seconds=65.1), "second", ["b"])
     assert [(one.start - NOON).total_seconds() for one in late] == [1.0, 65.0]
     store.prune(NOON + timedelta(minutes=1))
@@ -241,12 +244,16 @@ def test_erasing_what_was_pruned_takes_whole_minutes(store: Store) -> None:
     assert store.pruned_before() == NOON + timedelta(minutes=5)
     assert store.erase("lobby", NOON + timedelta(seconds=90), NOON + timedelta(minutes=7, seconds=30)) == 5
     line = store.timeline(NOON, NOON + timedelta(hours=1), "minute")
-    assert [(one.start.minute, one.frames, one.faces) for one in line] == [(0, 2, 4), (7, 1, 2), (8, 2, 4), (9, 2, 4)]
+    assert [(one.start.minute, one.sums.frames, one.sums.faces) for one in line] == [
+        (0, 2, 4),
+        (7, 1, 2),
+        (8, 2, 4),
+        (9, 2, 4),
+    ]
     (hour,) = store.timeline(NOON, NOON + timedelta(hours=1), "hour")
     (day,) = store.timeline(NOON - timedelta(hours=12), NOON + timedelta(hours=1), "day")
-    assert hour[1:4] == day[1:4]
-    assert hour.sums == pytest.approx(day.sums), "the order in which a store adds is its own"
-    assert (hour.frames, hour.faces) == (7, 14)
+    assert hour.sums.row() == pytest.approx(day.sums.row()), "the order in which a store adds is its own"
+    assert (hour.sums.frames, hour.sums.faces) == (7, 14)
     assert store.sources() == [("lobby", NOON, NOON + timedelta(seconds=570), 7)]
 
 

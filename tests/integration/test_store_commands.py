@@ -176,8 +176,8 @@ def test_copy_brings_all_and_goes_on_where_it_was(run: Run, store: Store, tmp_pa
     for bucket in ("minute", "hour", "day"):
         start = NOON - timedelta(days=1)
         for one, two in zip(store.timeline(start, NEXT, bucket), other.timeline(start, NEXT, bucket), strict=True):
-            assert one[:5] == two[:5]
-            assert one.sums == pytest.approx(two.sums)
+            assert one.start == two.start
+            assert one.sums.row() == pytest.approx(two.sums.row())
     assert other.sources()[0].frames == store.sources()[0].frames == 2600
     other.close()
 
@@ -191,7 +191,7 @@ def test_copy_of_a_copy_has_all_sums_and_brings_back_nothing_erased(store: Store
     third.erase("cam", NOON + timedelta(seconds=90), NOON + timedelta(minutes=5, seconds=30))
     assert copy(second, third)[:3] == (27, 9, 1)
     line = third.timeline(NOON, NEXT, "minute")
-    assert [(one.start.minute, one.frames) for one in line] == [(0, 6), (5, 3), (6, 6), (7, 6), (8, 6), (9, 6)]
+    assert [(one.start.minute, one.sums.frames) for one in line] == [(0, 6), (5, 3), (6, 6), (7, 6), (8, 6), (9, 6)]
     assert copy(second, third)[:3] == (0, 36, 0)
     assert third.summary(NOON, NEXT).frames == 33
     second.close()

@@ -6,18 +6,44 @@ again. Readers (`dashboard`, `reports`) see stores through this module alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from mien.errors import StoreError
-from mien.observation import Observation
+from mien.observation import EMOTIONS, Emotion, Observation
 from mien.system.plugins import load_plugin, plugin_names
 
-__all__ = ["BUCKETS", "Bucket", "DeadLetter", "Marker", "SourceInfo", "Store", "Summary", "open_store", "utc"]
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    from typing_extensions import Self
+
+__all__ = [
+    "BUCKETS",
+    "SUM_COLUMNS",
+    "Bucket",
+    "DeadLetter",
+    "Marker",
+    "SourceInfo",
+    "Store",
+    "Sums",
+    "open_store",
+    "utc",
+]
 
 BUCKETS = {"minute": 60, "hour": 3600, "day": 86400}
 """The rollups and their length in seconds; days are those of UTC."""
+
+
+SUM_COLUMNS = (
+    *("frames", "faces", "abstained"),
+    *(f"count_{emotion}" for emotion in EMOTIONS),
+    *(f"sum_{emotion}" for emotion in EMOTIONS),
+)
+"""The columns in which tables keep `Sums`."""
 
 
 class SourceInfo(NamedTuple):
@@ -36,39 +62,94 @@ class SourceInfo(NamedTuple):
     frames: int
 
 
+@dataclass(slots=True)
+class Sums:
+    """What was seen, added up: of a stretch of time, a period, a table.
+
+    Attributes:
+        frames: Analysed frames.
+        faces: Faces in them, the unclear ones included.
+        unclear: Faces of which no emotion was named.
+        counts: Faces by the emotion named.
+        probabilities: The sum of the probability over all faces, by emotion.
+    """
+
+    frames: int = 0
+    faces: int = 0
+    unclear: int = 0
+    counts: dict[Emotion, int] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0))
+    probabilities: dict[Emotion, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
+
+    @classmethod
+    def of_row(cls, row: Any) -> Sums:
+        """Return the sums that a row of SUM_COLUMNS holds, asked for by name; what is None is 0."""
+        return cls(
+            int(row["frames"] or 0),
+            int(row["faces"] or 0),
+            int(row["abstained"] or 0),
+            {emotion: int(row[f"count_{emotion}"] or 0) for emotion in EMOTIONS},
+            {emotion: float(row[f"sum_{emotion}"] or 0) for emotion in EMOTIONS},
+        )
+
+    def row(self) -> dict[str, int | float]:
+        """Return the sums by SUM_COLUMNS."""
+        return {
+            "frames": self.frames,
+            "faces": self.faces,
+            "abstained": self.unclear,
+            **{f"count_{emotion}": count for emotion, count in self.counts.items()},
+            **{f"sum_{emotion}": total for emotion, total in self.probabilities.items()},
+        }
+
+    def count(self, observation: Observation) -> None:
+        """Add what an observation shows."""
+        self.frames += 1
+        self.faces += len(observation.faces)
+        probabilities = self.probabilities
+        for face in observation.faces:
+            if face.emotion is None:
+                self.unclear += 1
+            else:
+                self.counts[face.emotion] += 1
+            for emotion in EMOTIONS:
+                probabilities[emotion] += getattr(face.probabilities, emotion)
+
+    def __iadd__(self, other: Sums) -> Self:
+        self.frames += other.frames
+        self.faces += other.faces
+        self.unclear += other.unclear
+        for emotion in EMOTIONS:
+            self.counts[emotion] += other.counts[emotion]
+            self.probabilities[emotion] += other.probabilities[emotion]
+        return self
+
+    def share(self, emotion: Emotion) -> float | None:
+        """Return 100 x the mean probability of an emotion over the faces; None without faces."""
+        return 100 * self.probabilities[emotion] / self.faces if self.faces else None
+
+    @property
+    def happiness(self) -> float | None:
+        """The happiness index: the share of happy; None without faces."""
+        return self.share("happy")
+
+    @property
+    def strongest(self) -> Emotion | None:
+        """The emotion with the highest share; None without faces."""
+        if not self.faces:
+            return None
+        return max(EMOTIONS, key=lambda emotion: self.probabilities[emotion])
+
+
 class Bucket(NamedTuple):
     """What one stretch of time showed, over the sources asked for.
 
     Attributes:
         start: Its beginning, UTC.
-        frames: Analysed frames.
-        faces: Faces in them, abstentions included.
-        abstained: Faces of which no emotion was named.
-        counts: Faces per emotion named, in EMOTIONS order, 7 numbers.
-        sums: Sum of the probability per emotion over all faces, in EMOTIONS order, 7 numbers.
+        sums: What was seen in it.
     """
 
     start: datetime
-    frames: int
-    faces: int
-    abstained: int
-    counts: tuple[int, ...]
-    sums: tuple[float, ...]
-
-
-class Summary(NamedTuple):
-    """What a whole period showed; the fields are those of `Bucket`."""
-
-    frames: int
-    faces: int
-    abstained: int
-    counts: tuple[int, ...]
-    sums: tuple[float, ...]
-
-    @property
-    def happiness(self) -> float | None:
-        """100 x the mean probability of happy over the faces in view; None without faces."""
-        return 100 * self.sums[3] / self.faces if self.faces else None
+    sums: Sums
 
 
 class DeadLetter(NamedTuple):
@@ -144,7 +225,7 @@ class Store(Protocol):
         They are 'minute', 'hour', 'day', which are kept, or 'second', counted from the raw rows that are there.
         """
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
         """Return the sum of the minutes that begin in [start, end)."""
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:

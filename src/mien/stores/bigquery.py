@@ -18,8 +18,7 @@ from mien.errors import MissingExtraError, StoreError
 from mien.masking import without_password
 from mien.observation import Observation
 from mien.stores import rows
-from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
-from mien.stores.rollups import FIGURES
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, DeadLetter, Marker, SourceInfo, Sums
 
 try:
     from google.api_core.exceptions import NotFound
@@ -132,13 +131,13 @@ class BigQueryStore:
             "GROUP BY 1 ORDER BY 1",
             **values,
         )
-        return [Bucket(row.start, *sql.figures(row)) for row in found]
+        return [Bucket(row.start, Sums.of_row(row)) for row in found]
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
         """Return the sum of the minutes that begin in [start, end)."""
         query, values = self._minutes(_ceil(start, 60), _ceil(end, 60), sources)
         (row,) = self._dataset.read(f"SELECT {sql.sums()} FROM ({query})", **values)
-        return Summary(*sql.figures(row))
+        return Sums.of_row(row)
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
@@ -294,7 +293,7 @@ class BigQueryStore:
         raw = sql.unique(self._name, "o.time >= @old AND o.time < @mark")
         ((gone,),) = self._dataset.read(f"SELECT COUNT(*) FROM ({raw})", **period)
         if gone:
-            names = ["start", "source", "first", "last", *FIGURES]
+            names = ["start", "source", "first", "last", *SUM_COLUMNS]
             self._dataset.write(
                 f"MERGE {self._dataset.table('past_minutes')} AS t USING ({sql.counted(raw)}) AS s "
                 "ON t.origin = 'pruned' AND t.start = s.start AND t.source = s.source "

@@ -8,7 +8,6 @@ minutes whose raw rows are gone are they kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,14 +15,12 @@ from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 
 from mien.observation import EMOTIONS, Face, Observation, Probabilities
 from mien.stores import rows
-from mien.stores.base import Bucket
-from mien.stores.rollups import FIGURES
+from mien.stores.base import SUM_COLUMNS, Bucket
 
 __all__ = [
     "COLUMNS",
     "SCHEMA",
     "counted",
-    "figures",
     "from_row",
     "mark",
     "minute_row",
@@ -63,7 +60,7 @@ COLUMNS = {
         SchemaField("source", "STRING", "REQUIRED"),
         SchemaField("first", "TIMESTAMP", "REQUIRED"),
         SchemaField("last", "TIMESTAMP", "REQUIRED"),
-        *(SchemaField(name, "FLOAT" if name.startswith("sum_") else "INTEGER", "REQUIRED") for name in FIGURES),
+        *(SchemaField(name, "FLOAT" if name.startswith("sum_") else "INTEGER", "REQUIRED") for name in SUM_COLUMNS),
     ],
     "erased": [
         SchemaField("source", "STRING", "REQUIRED"),
@@ -133,7 +130,7 @@ def unique(dataset: str, where: str = "TRUE") -> str:
 
 def minutes(dataset: str, where: str = "TRUE", past: str = "TRUE") -> str:
     """Return the SQL for the figures of minutes by source; `past` is `where` for the rows `m` of past minutes."""
-    names = ", ".join(["start", "source", "first", "last", *FIGURES])
+    names = ", ".join(["start", "source", "first", "last", *SUM_COLUMNS])
     return (
         f"{counted(unique(dataset, where))} UNION ALL "
         f"SELECT {names} FROM `{dataset}.past_minutes` AS m "
@@ -156,7 +153,7 @@ def counted(rows: str, unit: str = "MINUTE") -> str:
 
 def sums() -> str:
     """Return the SQL that adds up the figures of rows."""
-    return ", ".join(f"SUM({name}) AS {name}" for name in FIGURES)
+    return ", ".join(f"SUM({name}) AS {name}" for name in SUM_COLUMNS)
 
 
 def mark(dataset: str) -> str:
@@ -176,21 +173,12 @@ def from_row(row: Any) -> Observation:
     return Observation(**(values | {"faces": [_face(face) for face in row["faces"]]}))
 
 
-def minute_row(source: str, one: Bucket) -> dict[str, Any]:
+def minute_row(source: str, minute: Bucket) -> dict[str, Any]:
     """Return the row of a minute that was copied from another store."""
-    start = rows.to_microseconds(one.start)
-    numbers = [one.frames, one.faces, one.abstained, *one.counts, *one.sums]
-    last = rows.to_microseconds(one.start + timedelta(minutes=1)) - 1
+    start = rows.to_microseconds(minute.start)
+    last = rows.to_microseconds(minute.start + timedelta(minutes=1)) - 1
     keys = {"origin": "copied", "start": start, "source": source, "first": start, "last": last}
-    return keys | dict(zip(FIGURES, numbers, strict=True))
-
-
-def figures(row: Any) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:
-    """Return a row's frames, faces, abstained, counts and sums; what there is nothing of is 0."""
-    numbers: Sequence[Any] = [row[name] or 0 for name in FIGURES]
-    n = len(EMOTIONS)
-    counts, shares = tuple(map(int, numbers[3 : 3 + n])), tuple(map(float, numbers[3 + n :]))
-    return int(numbers[0]), int(numbers[1]), int(numbers[2]), counts, shares
+    return keys | minute.sums.row()
 
 
 def _face_row(face: Face) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import msgspec
 from mien.observation import EMOTIONS, Face, Observation, Probabilities
 
 __all__ = [
-    "count",
     "cut",
     "face",
     "face_row",
@@ -27,7 +26,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
 LETTER_BYTES = 64 << 10
-PLACES: dict[str | None, int] = {None: 2, **{emotion: n for n, emotion in enumerate(EMOTIONS, 3)}}
 
 
 def to_microseconds(time: datetime) -> int:
@@ -127,16 +125,6 @@ def observation(row: Any, found: list[Face]) -> Observation:
         elapsed_ms=row.elapsed_ms,
         faces=found,
     )
-
-
-def count(one: Observation, figures: list[float]) -> None:
-    """Add an observation to a rollup's figures: frames, faces, abstained, 7 counts, 7 sums."""
-    figures[0] += 1
-    for face in one.faces:
-        figures[1] += 1
-        figures[PLACES[face.emotion]] += 1
-        for place, probability in enumerate(msgspec.structs.astuple(face.probabilities), 3 + len(EMOTIONS)):
-            figures[place] += probability
 
 
 def _text(value: bytes) -> str:

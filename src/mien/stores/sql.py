@@ -17,14 +17,13 @@ from sqlalchemy import exc
 
 from mien.errors import StoreError
 from mien.masking import without_password, without_secrets
-from mien.observation import EMOTIONS, Face, Observation
+from mien.observation import Face, Observation
 from mien.stores import dead_letters as dead
 from mien.stores import markers as marks
 from mien.stores import rollups as sums
 from mien.stores import rows
-from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, DeadLetter, Marker, SourceInfo, Sums
 from mien.stores.engine import advice_for, bytes_of, cause_of, open_engine
-from mien.stores.rollups import FIGURES
 from mien.stores.tables import (
     MIGRATIONS,
     SCHEMA,
@@ -124,7 +123,7 @@ class SqlStore:
         if bucket == "second":
             with self._read() as connection:
                 seconds = sums.of_seconds(connection, first, last, sources)
-            return [Bucket(rows.to_time(at), *_figures(figures)) for at, figures in seconds]
+            return [Bucket(rows.to_time(at), total) for at, total in seconds]
         if bucket not in BUCKETS:
             raise ValueError(f"no bucket '{bucket}': expected one of second, {', '.join(BUCKETS)}")
         query = (
@@ -134,17 +133,17 @@ class SqlStore:
             .order_by(rollups.c.start)
         )
         with self._read() as connection:
-            found = connection.execute(query).all()
-        return [Bucket(rows.to_time(row[0]), *_figures(row[1:])) for row in found]
+            found = connection.execute(query).mappings().all()
+        return [Bucket(rows.to_time(row["start"]), Sums.of_row(row)) for row in found]
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
         """Return the sum of the minutes that begin in [start, end), days and hours read whole where they fit."""
-        sums: list[float] = [0] * len(FIGURES)
+        total = Sums()
         with self._read() as connection:
             for seconds, first, last in _pieces(rows.to_microseconds(start), rows.to_microseconds(end)):
                 query = sa.select(*_totals()).where(*_span(seconds, first, last), *_of(rollups, sources))
-                sums = [one + (other or 0) for one, other in zip(sums, connection.execute(query).one(), strict=True)]
-        return Summary(*_figures(sums))
+                total += Sums.of_row(connection.execute(query).mappings().one())
+        return total
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
@@ -363,7 +362,7 @@ def _chunks(ids: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def _totals() -> list[Any]:
-    return [sa.func.sum(rollups.c[name]) for name in FIGURES]
+    return [sa.func.sum(rollups.c[name]).label(name) for name in SUM_COLUMNS]
 
 
 def _span(seconds: int, start: int, end: int) -> tuple[Any, ...]:
@@ -377,12 +376,6 @@ def _of(table: sa.Table, names: Sequence[str] | None) -> tuple[Any, ...]:
 def _behind(time: datetime, key: str) -> sa.ColumnElement[bool]:
     last = sa.tuple_(sa.literal(rows.to_microseconds(time)), sa.literal(rows.to_bytes(key)))
     return sa.tuple_(frames.c.time, frames.c.id) > last
-
-
-def _figures(row: Sequence[Any]) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:
-    n = len(EMOTIONS)
-    counts = tuple(int(value) for value in row[3 : 3 + n])
-    return int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[3 + n :])
 
 
 def _pieces(start: int, end: int, lengths: tuple[int, ...] = (86400, 3600, 60)) -> Iterator[tuple[int, int, int]]:

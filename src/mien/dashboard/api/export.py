@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response, StreamingResponse
 
-from mien.dashboard.api.figures import summed, window_of
+from mien.dashboard.api.figures import window_of
 from mien.dashboard.api.parameters import From, Sources, To, period
 from mien.dashboard.api.schemas import refusals
 from mien.dashboard.data.queries import Queries, Timeline
@@ -25,6 +25,7 @@ from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import needs
 from mien.errors import MissingExtraError
 from mien.observation import EMOTIONS, Observation
+from mien.stores.base import Sums
 from mien.table import COLUMNS, TableWriter, cells, rows, to_polars
 
 __all__ = ["Exports", "exporting"]
@@ -164,11 +165,12 @@ def _timeline_parquet(line: Timeline) -> bytes:
 
 def _timeline_rows(line: Timeline) -> Iterator[tuple[Any, ...]]:
     for index, row in enumerate(line.rows):
-        total = summed(row)
+        total = Sums.of_row(row)
         if total.frames:
             start = line.window.start + timedelta(seconds=index * line.window.width)
-            shares = [100 * value / total.faces if total.faces else None for value in total.sums]
-            yield start, line.window.width, *total[:3], total.happiness, *total.counts, *shares
+            shares = [total.share(emotion) for emotion in EMOTIONS]
+            seen = total.frames, total.faces, total.unclear, total.happiness
+            yield start, line.window.width, *seen, *total.counts.values(), *shares
 
 
 def _csv_lines(lines: Iterable[Iterable[Any]]) -> bytes:

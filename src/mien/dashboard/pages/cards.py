@@ -15,8 +15,8 @@ from mien.dashboard.data.listener import Picture
 from mien.dashboard.data.queries import SourceState
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.wording import amount, counted, moment
-from mien.observation import EMOTIONS, Emotion, Face, Observation
-from mien.stores.base import Summary
+from mien.observation import Emotion, Face, Observation
+from mien.stores.base import Sums
 
 __all__ = [
     "dot",
@@ -53,15 +53,13 @@ def palette() -> str:
     return ":root{" + "".join(f"--{emotion}:{color};" for emotion, color in COLOURS.items()) + "}"
 
 
-def strongest(total: Summary) -> tuple[Emotion, float] | None:
+def strongest(total: Sums) -> tuple[Emotion, float] | None:
     """Return the emotion with the highest mean probability, and that in percent; None without a face."""
-    if not total.faces:
-        return None
-    index = max(range(len(EMOTIONS)), key=lambda place: total.sums[place])
-    return EMOTIONS[index], 100 * total.sums[index] / total.faces
+    emotion = total.strongest
+    return (emotion, total.share(emotion) or 0.0) if emotion else None
 
 
-def headline(states: Sequence[SourceState], minute: Summary) -> str:
+def headline(states: Sequence[SourceState], minute: Sums) -> str:
     """Return what is so right now, over all sources shown.
 
     Args:
@@ -85,7 +83,7 @@ def headline(states: Sequence[SourceState], minute: Summary) -> str:
     )  # fmt: skip
 
 
-def figures(total: Summary, other: Summary | None) -> str:
+def figures(total: Sums, other: Sums | None) -> str:
     """Return the figures of a period.
 
     Args:
@@ -99,7 +97,7 @@ def figures(total: Summary, other: Summary | None) -> str:
     return "".join(
         (
             _figure("Happiness index", "–" if happiness is None else f"{happiness:.0f}", "of 100",
-                    _change(happiness, other and other.happiness, "{:.0f}", "points")
+                    _change(happiness, other.happiness if other else None, "{:.0f}", "points")
                     or _meter(happiness, "no face in this period"), WHY),
             _figure(
                 "Most shown", *((top[0].capitalize(), f"{top[1]:.0f}\u202f%") if top else ("–", "")),
@@ -114,7 +112,7 @@ def figures(total: Summary, other: Summary | None) -> str:
     )  # fmt: skip
 
 
-def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[Emotion] = ()) -> str:
+def share_list(total: Sums, other: Sums | None = None, emotions: Sequence[Emotion] = ()) -> str:
     """Return the share of each emotion as a list of bars.
 
     Args:
@@ -124,12 +122,11 @@ def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[
     """
     rows = []
     for emotion in SHOWN:
-        index = EMOTIONS.index(emotion)
-        share = 100 * total.sums[index] / total.faces if total.faces else 0.0
-        count = f"{amount(total.counts[index])} named"
+        share = total.share(emotion) or 0.0
+        count = f"{amount(total.counts[emotion])} named"
         second = ""
         if other is not None:
-            rival = 100 * other.sums[index] / other.faces if other.faces else 0.0
+            rival = other.share(emotion) or 0.0
             count = f"{signed(share - rival)} points" if total.faces and other.faces else "nothing to compare"
             second = _bar(emotion, rival, "track thin")
         faint = "" if not emotions or emotion in emotions else ' class="faint"'
@@ -138,7 +135,7 @@ def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[
             f'<span class="value">{share:.1f}\u202f%</span><span class="count">{count}</span>'
             f"{_bar(emotion, share, 'track')}{second}</li>"
         )
-    left = f"{counted(total.abstained, 'face', 'faces')} too unclear to name" if total.abstained else ""
+    left = f"{counted(total.unclear, 'face', 'faces')} too unclear to name" if total.unclear else ""
     return f'<ul class="shares">{"".join(rows)}</ul><p class="fine">{left}</p>'
 
 
@@ -174,13 +171,13 @@ def source_now(state: SourceState) -> str:
     faces = state.newest.faces
     if not faces:
         return '<p class="most none">No face in view</p><p class="many">0 faces</p>'
-    means = [sum(getattr(face.probabilities, emotion) for face in faces) / len(faces) for emotion in EMOTIONS]
-    index = max(range(len(EMOTIONS)), key=lambda place: means[place])
-    if all(face.emotion is None for face in faces):
+    total = Sums()
+    total.count(state.newest)
+    top = strongest(total)
+    if top is None or total.unclear == total.faces:
         most = '<p class="most none">Unclear</p>'
     else:
-        share = f"<small>{100 * means[index]:.0f}\u202f%</small>"
-        most = f'<p class="most">{dot(EMOTIONS[index])}{EMOTIONS[index].capitalize()} {share}</p>'
+        most = f'<p class="most">{dot(top[0])}{top[0].capitalize()} <small>{top[1]:.0f}\u202f%</small></p>'
     return f'{most}<p class="many">{counted(len(faces), "face", "faces")}</p>'
 
 
@@ -251,11 +248,11 @@ def none(states: Sequence[SourceState], zone: tzinfo, now: datetime) -> str:
     return f"<p><b>No frame in this period</b><br>{seen}</p>"
 
 
-def in_words(total: Summary, period: str) -> str:
+def in_words(total: Sums, period: str) -> str:
     """Return the chart's content as a sentence, for those who do not see it."""
     if not total.faces:
         return f"Emotions over time, {period}: no face"
-    parts = ", ".join(f"{emotion} {100 * total.sums[EMOTIONS.index(emotion)] / total.faces:.0f} %" for emotion in SHOWN)
+    parts = ", ".join(f"{emotion} {total.share(emotion):.0f} %" for emotion in SHOWN)
     return f"Emotions over time, {period}. On average {parts}"
 
 
@@ -326,7 +323,7 @@ def _change(value: float | None, other: float | None, form: str, unit: str) -> s
     return f"{'▲' if value > other else '▼'} {change} {unit} against {against}"
 
 
-def _rival_top(other: Summary | None) -> str:
+def _rival_top(other: Sums | None) -> str:
     top = strongest(other) if other else None
     return f"{dot(top[0])}against {top[0].capitalize()} {top[1]:.0f}\u202f%" if top else ""
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 
-import numpy as np
-
 from mien.dashboard.data.periods import Window
 from mien.dashboard.data.queries import Timeline
+from mien.dashboard.data.second_sums import summed
 from mien.dashboard.data.timelines import HOURS_S
 from mien.dashboard.pages.cards import dot, signed, text
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.wording import amount
-from mien.observation import EMOTIONS, Emotion
-from mien.stores.base import Bucket, Marker, Summary
+from mien.stores.base import Bucket, Marker, Sums
 
 __all__ = ["busiest", "comparison", "marker_list", "numbers"]
 
@@ -31,13 +29,11 @@ def numbers(timeline: Timeline, zone: tzinfo) -> str:
     """Return a period as a table, newest first, without the stretches in which there was no frame."""
     window, rows = timeline
     step = -(-window.points // ROWS)
-    padded = np.zeros((-(-window.points // step) * step, rows.shape[1]))
-    padded[: len(rows)] = rows
-    sums = padded.reshape(-1, step, rows.shape[1]).sum(axis=1)
+    sums = [summed(rows[at : at + step]) for at in range(0, len(rows), step)]
     shown = window._replace(width=window.width * step)
     clock = shown.clock(zone)
     named = [start.astimezone(zone).strftime(clock) for start in shown.starts]
-    lines = [_line(name, row) for name, row in zip(named, sums, strict=True) if row[0]]
+    lines = [_line(name, total) for name, total in zip(named, sums, strict=True) if total.frames]
     head = "".join(f'<th scope="col">{dot(emotion)}{emotion.capitalize()}</th>' for emotion in SHOWN)
     return (
         f"<caption>Each row: {_length(shown.width)} from the time named. Emotions: mean probability over the "
@@ -49,11 +45,11 @@ def numbers(timeline: Timeline, zone: tzinfo) -> str:
 def busiest(hours: Sequence[Bucket], window: Window, zone: tzinfo) -> str:
     """Return how many faces a frame showed on average in each hour: of the day, and over longer periods of the week."""
     sums: dict[tuple[int, int], list[int]] = {}
-    for one in hours:
-        local = (one.start + timedelta(minutes=30)).astimezone(zone)  # an hour of UTC may straddle two of the viewer's
+    for hour in hours:
+        local = (hour.start + timedelta(minutes=30)).astimezone(zone)  # an hour of UTC may straddle two of the viewer's
         cell = sums.setdefault((local.weekday(), local.hour), [0, 0])
-        cell[0] += one.faces
-        cell[1] += one.frames
+        cell[0] += hour.sums.faces
+        cell[1] += hour.sums.frames
     means = {place: faces / frames for place, (faces, frames) in sums.items() if frames}
     if not means:
         return '<p class="fine">No frame in this period.</p>'
@@ -76,7 +72,7 @@ def busiest(hours: Sequence[Bucket], window: Window, zone: tzinfo) -> str:
     )
 
 
-def comparison(total: Summary, other: Summary, names: tuple[str, str]) -> str:
+def comparison(total: Sums, other: Sums, names: tuple[str, str]) -> str:
     """Return two periods, or two sources, side by side.
 
     Args:
@@ -90,7 +86,7 @@ def comparison(total: Summary, other: Summary, names: tuple[str, str]) -> str:
         _pair("Faces a frame", _ratio(total.faces, total.frames), _ratio(other.faces, other.frames), "{:.2f}"),
         _pair("Happiness index", total.happiness, other.happiness, "{:.1f}"),
         *(
-            _pair(f"{dot(emotion)}{emotion.capitalize()}, %", _share(total, emotion), _share(other, emotion), "{:.1f}")
+            _pair(f"{dot(emotion)}{emotion.capitalize()}, %", total.share(emotion), other.share(emotion), "{:.1f}")
             for emotion in SHOWN
         ),
     ]
@@ -113,12 +109,9 @@ def marker_list(markers: Sequence[Marker], zone: tzinfo) -> str:
     )
 
 
-def _line(name: str, row: np.ndarray) -> str:
-    shares = "".join(
-        f"<td>{100 * row[10 + EMOTIONS.index(emotion)] / row[1]:.1f}</td>" if row[1] else "<td>–</td>"
-        for emotion in SHOWN
-    )
-    return f'<tr><th scope="row">{name}</th><td>{row[0]:,.0f}</td><td>{row[1]:,.0f}</td>{shares}</tr>'
+def _line(name: str, total: Sums) -> str:
+    shares = "".join(f"<td>{'–' if (share := total.share(name)) is None else f'{share:.1f}'}</td>" for name in SHOWN)
+    return f'<tr><th scope="row">{name}</th><td>{total.frames:,}</td><td>{total.faces:,}</td>{shares}</tr>'
 
 
 def _cell(mean: float | None, top: float, day: int, hour: int) -> str:
@@ -134,10 +127,6 @@ def _pair(title: str, value: float | None, other: float | None, form: str) -> st
     cells = "".join(f"<td>{'–' if one is None else form.format(one)}</td>" for one in (value, other))
     change = "–" if value is None or other is None else signed(value - other, form.replace("{:", "{:+"))
     return f'<tr><th scope="row">{title}</th>{cells}<td>{change}</td></tr>'
-
-
-def _share(total: Summary, emotion: Emotion) -> float | None:
-    return _ratio(100 * total.sums[EMOTIONS.index(emotion)], total.faces)
 
 
 def _ratio(part: float, whole: float) -> float | None:
