@@ -46,7 +46,7 @@ def test_a_row_that_comes_twice_counts_once_wherever_it_is_read(dataset: Dataset
     for view, expected in {"frames": 3, "faces": 6, "rollups_minute": 3, "rollups_hour": 1, "rollups_day": 1}.items():
         assert next(dataset.read(f"SELECT COUNT(*) FROM {dataset.table(view)}"))[0] == expected, view
     (hour,) = dataset.read(f"SELECT * FROM {dataset.table('rollups_hour')}")
-    assert (hour.start, hour.source, hour.frames, hour.faces, hour.abstained, hour.count_happy) == (
+    assert (hour.start, hour.source, hour.frames, hour.faces, hour.unclear, hour.count_happy) == (
         *(NOON, "lobby", 3, 6, 3, 3),
     )
     with closing(open_store("bigquery://test-project/contract")) as store:

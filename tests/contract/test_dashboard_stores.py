@@ -33,7 +33,7 @@ def test_the_same_page_and_api_over_every_store(url: str, tmp_path: Path) -> Non
     with serving(tmp_path, url) as client:
         assert [(one["source"], one["frames"]) for one in client.get("/v1/sources").json()] == [("a", 15), ("b", 15)]
         total = client.get("/v1/summary", params=asked).json()
-        assert (total["frames"], total["faces"], total["abstained"]) == (30, 30, 10)
+        assert (total["frames"], total["faces"], total["unclear"]) == (30, 30, 10)
         line = client.get("/v1/timeline", params=asked).json()
         assert [point["frames"] for point in line["points"]] == [3] * 10
         short = asked | {"to": (NOON + timedelta(minutes=3)).isoformat(), "source": "a"}

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from mien.errors import StoreError
-from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities, new_id
 from mien.stores.base import Marker, Store, Sums, open_store
 from mien.stores.tables import SCHEMA
 
@@ -35,6 +35,15 @@ def face(emotion: str | None = "happy", happy: float = 0.9) -> Face:
 def observation(at: datetime | None = NOON, seq: int = 0, source: str = "lobby", faces: int = 1) -> Observation:
     found = [face() if n % 2 == 0 else face(None, 0.2) for n in range(faces)]
     return Observation(new_id(), source, SESSION, seq, at, 12.48, 374, 1280, 720, "mien-1@3f9c2a1b", 7.9, found)
+
+
+def fill(store: Store, given: list[Observation]) -> None:
+    """Add observations as they would have come: each minute of them when it was over."""
+    minutes = {one.time.replace(second=0, microsecond=0) for one in given if one.time}
+    for minute in sorted(minutes):
+        end = minute + timedelta(minutes=1)
+        some = [one for one in given if one.time and minute <= one.time < end]
+        store.add(some, arrived=max(one.time for one in some if one.time))
 
 
 def marker(n: int = 0, source: str | None = None, label: str = "the show begins") -> Marker:
@@ -178,13 +187,84 @@ def test_a_bucket_begins_on_its_boundary(store: Store) -> None:
 
 def test_pruned_rows_stay_away_and_stay_counted(store: Store) -> None:
     given = [observation(NOON + timedelta(hours=n), n, faces=2) for n in range(10)]
-    store.add(given)
+    fill(store, given)
     assert store.prune(NOON + timedelta(hours=4)) == 4
     assert store.prune(NOON + timedelta(hours=1)) == 0
     assert store.add(given) == 0
-    assert store.add([observation(NOON + timedelta(hours=3))]) == 0, "older than the mark"
     assert store.recent(NOON) == given[4:]
     assert store.summary(NOON, NOON + timedelta(days=1)).faces == 20
+    assert store.arrivals() == []
+
+
+def test_what_comes_late_is_stored_once_and_stays_for_its_time(store: Store) -> None:
+    """An edge that was offline for long, or whose clock is behind: what it sends is new, however old its time is."""
+    given = [observation(NOON + timedelta(seconds=10 * n), n, faces=2) for n in range(6)]
+    fill(store, given[:4])
+    assert store.prune(NOON + timedelta(days=20)) == 4
+    came = NOON + timedelta(days=60)
+    assert store.add(given, arrived=came) == 2, "those that were pruned are known"
+    assert store.add(given, arrived=came) == 0
+    ahead = observation(NOON + timedelta(days=30_000), 9, faces=1)
+    assert store.add([ahead], arrived=came) == 1, "a clock that is ahead by decades"
+    assert store.sources()[0].last <= datetime.now(timezone.utc), "nobody was seen in the future"
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).faces == 12
+    assert store.prune(came) == 0, "they are kept as long as what came in time"
+    assert store.recent(NOON) == [*given[4:], ahead]
+    assert store.prune(came + timedelta(days=1)) == 3
+    assert store.add([*given, ahead], arrived=came + timedelta(days=1)) == 0
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).faces == 12
+    assert store.sources()[0].frames == 7
+    assert store.arrivals() == [("lobby", 2, 0)]
+
+
+def test_what_is_refused_is_counted_once(store: Store) -> None:
+    given = [observation(NOON + timedelta(seconds=n), n) for n in range(4)]
+    assert store.add(given[:1]) == 1
+    assert store.erase("lobby", NOON, NOON + timedelta(minutes=1)) == 1
+    for _ in range(2):
+        assert store.add(given) == 0
+    assert store.arrivals() == [("lobby", 0, 3)], "the first was stored, and is known"
+
+
+def test_rollups_of_old_days_are_forgotten(store: Store) -> None:
+    given = [observation(NOON + timedelta(hours=12 * n), n) for n in range(6)]
+    fill(store, given)
+    assert store.prune_rollups(NOON + timedelta(days=9)) == 0, "they have raw rows"
+    store.prune(NOON + timedelta(days=2))
+    assert store.prune_rollups(NOON + timedelta(days=9)) == 3
+    start, end = NOON - timedelta(days=9), NOON + timedelta(days=9)
+    for bucket in ("minute", "hour", "day"):
+        assert sum(one.sums.frames for one in store.timeline(start, end, bucket)) == 3
+    assert store.add(given) == 0, "but not that they were here"
+
+
+def test_a_face_counts_for_the_time_that_it_was_seen(store: Store) -> None:
+    fast = [
+        msgspec.structs.replace(observation(NOON + timedelta(seconds=n / 10), n, "a"), span_s=0.1) for n in range(20)
+    ]
+    slow = [
+        msgspec.structs.replace(observation(NOON + timedelta(seconds=n), n, "b"), span_s=1.0, faces=[face(None, 0.2)])
+        for n in range(2)
+    ]
+    store.add([*fast, *slow])
+    total = store.summary(NOON, NOON + timedelta(minutes=1))
+    assert (total.faces, total.untimed, total.face_seconds) == (22, 0, pytest.approx(4.0))
+    assert total.happiness == pytest.approx(100 * (2 * 0.9 + 2 * 0.2) / 4)
+    seconds = store.timeline(NOON, NOON + timedelta(minutes=1), "second")
+    assert sum(one.sums.seconds["happy"] for one in seconds) == pytest.approx(total.seconds["happy"])
+    store.add([observation(NOON + timedelta(seconds=30), 30, "a")])
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).untimed == 1
+
+
+def test_what_else_is_known_of_a_face_comes_back(store: Store) -> None:
+    looks = [
+        msgspec.structs.replace(face(), read=False, pose=Pose(-30.5, None, 4.0), openness=Openness(0.9, None)),
+        msgspec.structs.replace(face(), openness=Openness(None, 0.0)),
+        face(),
+    ]
+    given = msgspec.structs.replace(observation(), faces=looks, span_s=0.25)
+    store.add([given])
+    assert store.recent(NOON) == [given]
 
 
 def figures(store: Store) -> list[object]:
@@ -216,14 +296,16 @@ def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_
     assert store.sources() == other.sources()
     assert [one for batch in store.observations(7) for one in batch] == sorted(kept, key=lambda one: (one.time, one.id))
     other.close()
-    assert store.add(given) == 0, "what was erased is refused"
+    assert store.add(given) == 0, "what was erased is known"
+    unseen = observation(start, 9999, "a")
+    assert store.add([unseen]) == 0, "what is of that time is refused"
     assert store.erase("a", start, end) == 0
     assert figures(store) == left
 
 
 def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
     times = [NOON + timedelta(seconds=at) for at in (0.0, 0.4, 0.999999, 1.0, 7.5, 65.0)]
-    store.add([observation(at, n, "ab"[n % 2], faces=n % 3) for n, at in enumerate(times)])
+    fill(store, [observation(at, n, "ab"[n % 2], faces=n % 3) for n, at in enumerate(times)])
     line = store.timeline(NOON, NOON + timedelta(seconds=60), "second")
     assert [(one.start.second, one.sums.frames, one.sums.faces, one.sums.unclear) for one in line] == [
         (0, 3, 3, 1), (1, 1, 0, 0), (7, 1, 1, 0),
@@ -239,7 +321,7 @@ def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
 
 def test_erasing_what_was_pruned_takes_whole_minutes(store: Store) -> None:
     given = [observation(NOON + timedelta(seconds=30 * n), n, faces=2) for n in range(20)]
-    store.add(given)
+    fill(store, given)
     store.prune(NOON + timedelta(minutes=5, seconds=10))
     assert store.pruned_before() == NOON + timedelta(minutes=5)
     assert store.erase("lobby", NOON + timedelta(seconds=90), NOON + timedelta(minutes=7, seconds=30)) == 5
@@ -353,7 +435,7 @@ def test_its_size_grows_with_what_it_holds(store: Store, url: str) -> None:
 
 def test_vacuuming_changes_nothing_else(store: Store) -> None:
     given = [observation(NOON + timedelta(hours=n), n) for n in range(10)]
-    store.add(given)
+    fill(store, given)
     store.prune(NOON + timedelta(hours=4))
     store.vacuum()
     assert store.recent(NOON) == given[4:]
@@ -528,18 +610,15 @@ class TestSqlite:
             open_store(url)
 
     def test_an_earlier_schema_is_brought_up_to_date(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from mien.stores import sql
+        from mien.stores import migrations, sql
 
         url = f"sqlite:///{tmp_path / 'mien.db'}"
         first = open_store(url)
         first.add([observation()])
         first.close()
         monkeypatch.setattr(sql, "SCHEMA", SCHEMA + 2)
-        monkeypatch.setattr(
-            sql,
-            "MIGRATIONS",
-            {SCHEMA + 1: ("ALTER TABLE sources ADD note TEXT",), SCHEMA + 2: ("UPDATE sources SET note=1",)},
-        )
+        for n, statement in enumerate(("ALTER TABLE sources ADD note TEXT", "UPDATE sources SET note=1"), SCHEMA + 1):
+            monkeypatch.setitem(migrations.STEPS, n, (statement,))
         store = open_store(url)
         assert len(store.recent(NOON)) == 1
         store.close()
@@ -554,23 +633,6 @@ class TestSqlite:
         assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 50
         for file in tmp_path.glob("mien.db*"):
             assert told.encode() not in file.read_bytes()
-
-    def test_the_first_version_is_brought_up_to_date(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path / 'mien.db'}"
-        open_store(url).close()
-        with sqlite3.connect(tmp_path / "mien.db") as raw:
-            raw.execute("DROP TABLE erased")
-            raw.execute("DROP TABLE markers")
-            raw.execute("UPDATE state SET value = 1 WHERE name = 'schema'")
-        raw.close()
-        with pytest.raises(StoreError, match="start `mien forward`, which upgrades it"):
-            open_store(url, read_only=True)
-        store = open_store(url)
-        store.add([observation()])
-        assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 1
-        assert store.add_markers([marker()]) == 1
-        assert store.markers(NOON, NOON + timedelta(seconds=1)) == [marker()]
-        store.close()
 
     def test_a_full_disk_is_told_and_survived(self, store: Store) -> None:
         with store._engine.connect() as connection:  # type: ignore[attr-defined]

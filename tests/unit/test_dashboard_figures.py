@@ -143,7 +143,7 @@ def test_a_ring_sums_per_second_and_forgets_what_is_older_than_it_keeps() -> Non
     ring.add(observe(NOW + timedelta(milliseconds=300), faces=2, emotion=None))
     ring.add(observe(NOW + timedelta(seconds=2), faces=0))
     rows = ring.rows(first, 4)
-    assert rows[["frames", "faces", "abstained"]].tolist() == [(2, 3, 2), (0, 0, 0), (1, 0, 0), (0, 0, 0)]
+    assert rows[["frames", "faces", "unclear"]].tolist() == [(2, 3, 2), (0, 0, 0), (1, 0, 0), (0, 0, 0)]
     assert rows["count_happy"][0] == 1
     assert rows["sum_happy"][0] == pytest.approx(2.7)
     ring.add(observe(NOW + timedelta(seconds=KEPT)))

@@ -58,7 +58,8 @@ def open_engine(url: str, read_only: bool) -> sa.Engine:
 def bytes_of(connection: sa.Connection, tables: Sequence[str]) -> int:
     """Return how many bytes tables take up on the disk, with their indexes; of SQLite its file and log as a whole."""
     if connection.dialect.name == "postgresql":
-        return int(sum(connection.scalar(sa.select(sa.func.pg_total_relation_size(name))) or 0 for name in tables))
+        query = sa.text("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(CAST(:name AS regclass))")
+        return int(sum(connection.scalar(query, {"name": name}) or 0 for name in tables))
     total = 0
     for path in (f"{connection.engine.url.database}", f"{connection.engine.url.database}-wal"):
         with suppress(OSError):  # there is no log just now

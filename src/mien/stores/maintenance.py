@@ -13,7 +13,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from mien.errors import StoreError, UsageError
-from mien.stores.base import Store
+from mien.stores.base import Bucket, Store, Sums
 from mien.system.files import part_of
 
 __all__ = ["Copied", "backup", "copy"]
@@ -22,6 +22,7 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=timezone.utc)
 END = datetime(2200, 1, 1, tzinfo=timezone.utc)
 MARKERS = 1_000_000
 LETTERS = 100
+NONE = Sums()
 
 
 class Copied(NamedTuple):
@@ -55,18 +56,31 @@ def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda 
     new = total = minutes = 0
     for day in origin.timeline(BEGINNING, END, "day"):
         until = day.start + timedelta(days=1)
-        # read ahead of the rows: so what is stored meanwhile never counts as a minute without rows
-        sums = [
-            (one.source, origin.timeline(day.start, until, "minute", [one.source]))
-            for one in origin.sources()
-            if one.first < until and one.last >= day.start
-        ]
+        # minutes go ahead of the rows: what came late into one that was pruned is added to it
+        minutes += sum(target.add_minutes(name, line) for name, line in _without_rows(origin, day.start, until))
         for batch in origin.observations(start=day.start, end=until):
             new += target.add(batch)
             total += len(batch)
             progress(len(batch))
-        minutes += sum(target.add_minutes(source, line) for source, line in sums)
     return Copied(new, total - new, minutes, _copy_letters(origin, target))
+
+
+def _without_rows(origin: Store, start: datetime, end: datetime) -> Iterator[tuple[str, list[Bucket]]]:
+    """Yield by source the minutes of [start, end) of which raw rows are missing, with the figures of what is missing."""
+    mark = origin.pruned_before()
+    if mark is None or mark <= start:
+        return
+    # read ahead of the rows: so what is stored meanwhile never counts as a minute without rows
+    lines = [(info.source, origin.timeline(start, end, "minute", [info.source])) for info in origin.sources()]
+    rows: dict[tuple[str, datetime], Sums] = {}
+    for batch in origin.observations(start=start, end=end):
+        for observation in batch:
+            if observation.time is not None:
+                minute = observation.time.replace(second=0, microsecond=0)
+                rows.setdefault((observation.source, minute), Sums()).count(observation)
+    for source, line in lines:
+        missing = [Bucket(at, sums.without(rows.get((source, at), NONE))) for at, sums in line]
+        yield source, [minute for minute in missing if minute.sums.frames > 0]
 
 
 def _copy_letters(origin: Store, target: Store) -> int:

@@ -12,12 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mien.observation import EMOTIONS, Observation
+from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Observation
 from mien.stores import rows
 from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, Sums
 from mien.stores.tables import erased, faces, frames, rollups, sources
 
-__all__ = ["MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds"]
+__all__ = ["MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds", "prune"]
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -36,7 +36,10 @@ def minute_of(time: int) -> int:
 
 
 def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> None:
-    """Add observations, each with its time in microseconds, to the sums and totals."""
+    """Add observations, each with its time in microseconds, to the sums and totals.
+
+    A source was never seen last after the present, whatever its clock says.
+    """
     seen: dict[str, list[int]] = {}
     minutes: dict[tuple[int, str], Sums] = {}
     for time, observation in new:
@@ -46,7 +49,9 @@ def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> N
             minutes[key] = Sums()
         minutes[key].count(observation)
     _add(connection, minutes)
-    _add_totals(connection, [(source, min(times), max(times), len(times)) for source, times in sorted(seen.items())])
+    present = rows.present()
+    totals = [(source, min(times), max(times), len(times)) for source, times in sorted(seen.items())]
+    _add_totals(connection, [(source, min(first, present), min(last, present), n) for source, first, last, n in totals])
 
 
 def add_minutes(connection: sa.Connection, source: str, minutes: Sequence[Bucket]) -> int:
@@ -62,19 +67,21 @@ def add_minutes(connection: sa.Connection, source: str, minutes: Sequence[Bucket
     if starts:
         _add(connection, {(start, source): sums for start, sums in starts.items()})
         total = sum(sums.frames for sums in starts.values())
-        _add_totals(connection, [(source, min(starts), max(starts) + MINUTE - 1, total)])
+        first, last = min(starts), min(max(starts) + MINUTE - 1, rows.present())
+        _add_totals(connection, [(source, min(first, last), last, total)])
     return len(starts)
 
 
-def erase(connection: sa.Connection, source: str, start: int, end: int, mark: int) -> None:
+def erase(connection: sa.Connection, source: str, start: int, end: int) -> None:
     """Take [start, end) out of a source's figures; its raw rows have been deleted.
+
+    Of a minute that is erased in part the rows that are left count; what of it was pruned goes with what is erased.
 
     Args:
         connection: In a transaction that writes.
         source: Its name.
         start: Microseconds since 1970.
         end: Microseconds since 1970.
-        mark: Raw rows of minutes before this time were pruned; such a minute goes whole if a part of it has to.
     """
     mine = (rollups.c.source == source, rollups.c.seconds == 60)
     first = minute_of(start)
@@ -82,7 +89,7 @@ def erase(connection: sa.Connection, source: str, start: int, end: int, mark: in
     before = connection.scalar(sa.select(sa.func.sum(rollups.c.frames)).where(*gone)) or 0
     connection.execute(sa.delete(rollups).where(*gone))
     for minute in sorted({first, minute_of(end)}):
-        if mark <= minute < end:
+        if minute < end:
             _count_again(connection, source, minute)
     after = connection.scalar(sa.select(sa.func.sum(rollups.c.frames)).where(*gone)) or 0
 
@@ -90,6 +97,15 @@ def erase(connection: sa.Connection, source: str, start: int, end: int, mark: in
         length = seconds * 1_000_000
         _sum_again(connection, source, seconds, start - start % length, end + -end % length)
     _narrow(connection, source, start, end, int(before - after))
+
+
+def prune(connection: sa.Connection, before: int) -> int:
+    """Delete the figures of whole days that ended before a time, and return of how many minutes those were."""
+    day = BUCKETS["day"] * SECOND
+    old = rollups.c.start < before - before % day
+    minutes = connection.scalar(sa.select(sa.func.count()).where(rollups.c.seconds == 60, old)) or 0
+    connection.execute(sa.delete(rollups).where(old))
+    return minutes
 
 
 def of_seconds(
@@ -111,8 +127,15 @@ def _of_faces() -> list[Any]:
     """Return what is counted of faces: all of SUM_COLUMNS but the frames."""
     named = [sa.func.count(sa.case((faces.c.emotion == name, 1))).label(f"count_{name}") for name in EMOTIONS]
     shares = [sa.func.coalesce(sa.func.sum(faces.c[name]), 0.0).label(f"sum_{name}") for name in EMOTIONS]
-    unclear = sa.func.count(sa.case((faces.c.emotion.is_(None), 1))).label("abstained")
-    return [sa.func.count().label("faces"), unclear, *named, *shares]
+    span = sa.func.coalesce(frames.c.span_s, UNTOLD_SPAN_S)
+    seconds = [sa.func.coalesce(sa.func.sum(faces.c[name] * span), 0.0).label(f"seconds_{name}") for name in EMOTIONS]
+    return [
+        sa.func.count().label("faces"),
+        sa.func.count(sa.case((faces.c.emotion.is_(None), 1))).label("unclear"),
+        sa.func.count(sa.case((frames.c.span_s.is_(None), 1))).label("untimed"),
+        sa.func.coalesce(sa.func.sum(span), 0.0).label("face_seconds"),
+        *(*named, *shares, *seconds),
+    ]
 
 
 def _add(connection: sa.Connection, minutes: dict[tuple[int, str], Sums]) -> None:
@@ -185,4 +208,5 @@ def _narrow(connection: sa.Connection, source: str, start: int, end: int, gone: 
         first = earliest if oldest is None else oldest
     if start <= last < end:
         last = latest + MINUTE - 1 if newest is None else newest
-    connection.execute(sa.update(sources).where(this).values(first=first, last=last, frames=sources.c.frames - gone))
+    seen = {"first": first, "last": min(last, rows.present()), "frames": sources.c.frames - gone}
+    connection.execute(sa.update(sources).where(this).values(seen))

@@ -38,7 +38,7 @@ FILES: dict[int | str, dict[str, Any]] = {
     **refusals(501),
 }
 TIMELINE = (
-    *("start", "width_s", "frames", "faces", "abstained", "happiness"),
+    *("start", "width_s", "frames", "faces", "unclear", "happiness"),
     *(f"count_{emotion}" for emotion in EMOTIONS),
     *(f"share_{emotion}" for emotion in EMOTIONS),
 )
@@ -157,7 +157,7 @@ def _timeline_parquet(line: Timeline) -> bytes:
     except ImportError as error:
         raise MissingExtraError("an export as Parquet", "analyze") from error
     kinds: dict[str, Any] = dict.fromkeys(TIMELINE, pl.Float64) | {"start": pl.Datetime("us", "UTC")}
-    kinds |= {name: pl.Int64 for name in TIMELINE if name.startswith(("count_", "width", "frames", "faces", "abst"))}
+    kinds |= {name: pl.Int64 for name in TIMELINE if name.startswith(("count_", "width", "frames", "faces", "unclear"))}
     made = io.BytesIO()
     pl.DataFrame(list(_timeline_rows(line)), schema=kinds, orient="row").write_parquet(made)
     return made.getvalue()

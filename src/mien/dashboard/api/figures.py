@@ -156,7 +156,7 @@ def _preview(state: SourceState) -> Preview | None:
 def figures(total: Sums) -> dict[str, Any]:
     """Return sums as the API tells them."""
     return {
-        "frames": total.frames, "faces": total.faces, "abstained": total.unclear, "happiness": total.happiness,
+        "frames": total.frames, "faces": total.faces, "unclear": total.unclear, "happiness": total.happiness,
         "counts": total.counts,
         "shares": {name: round(total.share(name) or 0.0, 3) for name in EMOTIONS} if total.faces else None,
     }  # fmt: skip

@@ -143,7 +143,7 @@ def _counts(
     rows = timeline.rows
     layers = [(emotion.capitalize(), COLOURS[emotion], rows[f"count_{emotion}"]) for emotion in drawn]
     if len(drawn) == len(SHOWN):
-        layers.append(("Unclear", UNCLEAR, rows["abstained"]))
+        layers.append(("Unclear", UNCLEAR, rows["unclear"]))
     stamps = [_local(start, zone) for start in [*starts, timeline.window.end]]
     bands = [
         {
