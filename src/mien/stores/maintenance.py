@@ -66,7 +66,7 @@ def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda 
 
 
 def _without_rows(origin: Store, start: datetime, end: datetime) -> Iterator[tuple[str, list[Bucket]]]:
-    """Yield by source the minutes of [start, end) of which raw rows are missing, with the figures of what is missing."""
+    """Yield by source the minutes of [start, end) that miss raw rows, with the figures of what is missing."""
     mark = origin.pruned_before()
     if mark is None or mark <= start:
         return

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Observation
+from mien.observation import EARLIEST_CLOCK, EMOTIONS, UNTOLD_SPAN_S, Observation
 from mien.stores import rows
 from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, Sums
 from mien.stores.tables import erased, faces, frames, rollups, sources
@@ -21,6 +21,7 @@ __all__ = ["MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
+EARLIEST_CLOCK_US = rows.to_microseconds(EARLIEST_CLOCK)
 KEYS = ("seconds", "start", "source")
 
 
@@ -35,10 +36,10 @@ def minute_of(time: int) -> int:
     return time - time % MINUTE
 
 
-def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> None:
+def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]], present: int) -> None:
     """Add observations, each with its time in microseconds, to the sums and totals.
 
-    A source was never seen last after the present, whatever its clock says.
+    A source was never seen last after the present, microseconds since 1970, whatever its clock says.
     """
     seen: dict[str, list[int]] = {}
     minutes: dict[tuple[int, str], Sums] = {}
@@ -49,9 +50,10 @@ def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> N
             minutes[key] = Sums()
         minutes[key].count(observation)
     _add(connection, minutes)
-    present = rows.present()
     totals = [(source, min(times), max(times), len(times)) for source, times in sorted(seen.items())]
-    _add_totals(connection, [(source, min(first, present), min(last, present), n) for source, first, last, n in totals])
+    if present >= EARLIEST_CLOCK_US:
+        totals = [(source, min(first, present), min(last, present), n) for source, first, last, n in totals]
+    _add_totals(connection, totals)
 
 
 def add_minutes(connection: sa.Connection, source: str, minutes: Sequence[Bucket]) -> int:

@@ -90,7 +90,7 @@ class SqlStore:
                 self._insert_rows(connection, frames, [row for row, _ in new])
                 found = [rows.face_row(row["id"], n, face) for row, one in new for n, face in enumerate(one.faces)]
                 self._insert_rows(connection, faces, found)
-                sums.grow(connection, [(row["time"], one) for row, one in new])
+                sums.grow(connection, [(row["time"], one) for row, one in new], came["arrived"])
         self._weeks |= weeks
         return len(new)
 
