@@ -17,7 +17,6 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 __all__ = [
-    "EARLIEST_CLOCK",
     "EMOTIONS",
     "MAX_PAYLOAD",
     "MAX_SPAN_S",
@@ -52,9 +51,6 @@ MAX_PAYLOAD = 1 << 20
 
 RECORD = 2
 """The form of the record that this version writes; 1 had no `span_s`, and of a face no `read`, `pose`, `openness`."""
-
-EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=timezone.utc)
-"""A clock that shows less is wrong: there was no Mien yet."""
 
 MAX_SPAN_S = 2.0
 """A frame stands for so many seconds at most, however long nothing was analysed before it."""

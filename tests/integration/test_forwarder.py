@@ -356,3 +356,18 @@ def test_what_is_refused_is_told(
     stopping.set()
     thread.join()
     edge.close()
+
+
+def test_says_which_records_it_reads(home: Settings, edge: Edge) -> None:
+    heard: list[tuple[str, bytes, bool]] = []
+    listener = Connection(
+        find_broker(home), "listener", on_message=lambda m: heard.append((m.topic, m.payload, m.retain))
+    )
+    edge.publish(b"online", "mien/cam/available")
+    listener.subscribe("mien/+/accepts")
+    wait_for(lambda: ("mien/cam/accepts", b'{"record":2}') in [one[:2] for one in heard])
+    late = Connection(find_broker(home), "late", on_message=lambda m: heard.append((m.topic, m.payload, m.retain)))
+    late.subscribe("mien/+/accepts")
+    wait_for(lambda: ("mien/cam/accepts", b'{"record":2}', True) in heard)
+    late.close()
+    listener.close()

@@ -17,6 +17,7 @@ import typer
 
 from mien.cli.common import settings_of, time_of
 from mien.errors import UsageError
+from mien.system.clock import FORWARDERS_CLOCK, SteadyClock
 from mien.system.logs import log_as
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def prune(
     before = datetime.now(timezone.utc) - _age(older_than)
     with _opened(_url(store)) as opened:
         pruned = opened.prune(before)
+    noted = settings_of().home / FORWARDERS_CLOCK
+    if store is None and noted.exists():  # whoever deletes by the machine's clock takes it for right
+        clock = SteadyClock(noted)
+        clock.set(datetime.now(timezone.utc))
+        clock.note()
     typer.echo(f"{pruned:,} raw observations from before {_shown(before)} deleted; their sums stay")
 
 

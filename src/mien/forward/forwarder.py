@@ -31,10 +31,10 @@ from mien.forward.replay import read
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import MAX_PACKET, Connection
 from mien.mqtt.credentials import client_id
-from mien.mqtt.messages import ONLINE, Stored, encode_message, split_topic, topic
-from mien.observation import Count, Id, Observation, decode_json, encode, is_source_name, new_id
+from mien.mqtt.messages import ONLINE, Accepts, Stored, encode_message, split_topic, topic
+from mien.observation import RECORD, Count, Id, Observation, decode_json, encode, is_source_name, new_id
 from mien.stores.base import Store, open_store
-from mien.system.clock import SteadyClock, is_synchronised
+from mien.system.clock import FORWARDERS_CLOCK, SteadyClock, is_synchronised
 from mien.system.locks import alone
 from mien.system.retry import Backoff
 
@@ -47,6 +47,7 @@ BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
 COUNT_EVERY_S = 60.0
 MAX_RANGES = 1000
+MAX_GREETED = 10_000
 
 
 class Forwarded(NamedTuple):
@@ -130,7 +131,8 @@ class _Forwarder:
             else f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
         )
         self._inbox = Inbox()
-        self._clock = SteadyClock(settings.home / "forward-clock.json")
+        self._greeted: set[str] = set()
+        self._clock = SteadyClock(settings.home / FORWARDERS_CLOCK)
         self._prune_at = self._count_at = 0.0
         self.stored = self.known = self.dead = self._dropped = self._late = self._refused = 0
         self._connected, self._store_works, self._committed_at, self._counted = False, True, 0.0, False
@@ -174,6 +176,7 @@ class _Forwarder:
 
     def _connect(self) -> Connection:
         holder: list[Connection] = []
+        self._greeted = set()
         connected = threading.Event()
 
         def take(message: Any) -> None:
@@ -303,12 +306,18 @@ class _Forwarder:
         return self._store.add(good, arrived=now) if self._clock.is_wrong else self._store.add(good)
 
     def _greet(self, message: Message, source: str) -> None:
-        """Tell a source that was online before us, whose messages the broker did not keep for us, to send again."""
+        """Tell a source which records are read here, and one that was online before us to send again.
+
+        What it published while nobody listened the broker did not keep for us.
+        """
         connection = message.connection
-        if not is_source_name(source):
+        if not is_source_name(source) or connection.lost.is_set():
             return
+        if source not in self._greeted and len(self._greeted) < MAX_GREETED:
+            self._greeted.add(source)
+            connection.publish(topic(self._prefix, source, "accepts"), encode_message(Accepts(RECORD)), retain=True)
         before_us = message.retained and message.payload == ONLINE
-        if before_us and not connection.resumed and not connection.lost.is_set():
+        if before_us and not connection.resumed:
             connection.publish(topic(self._prefix, source, "stored"), encode_message(Stored(new_id(), [])))
 
     def _prune(self) -> None:

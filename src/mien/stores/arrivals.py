@@ -43,7 +43,7 @@ def known(connection: sa.Connection, given: Iterable[tuple[bytes, int]]) -> set[
     return found
 
 
-def keep_rows(connection: sa.Connection, where: Sequence[Any], table: sa.Table = frames) -> None:
+def keep_rows(connection: sa.Connection, where: Sequence[Any], table: sa.TableClause = frames) -> None:
     """Take note of raw rows that are about to go."""
     turn = sa.func.row_number().over(partition_by=table.c.session, order_by=table.c.seq)
     runs = sa.select(table.c.session, table.c.seq, (table.c.seq - turn).label("run")).where(*where).subquery()

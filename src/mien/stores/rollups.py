@@ -12,10 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mien.observation import EARLIEST_CLOCK, EMOTIONS, UNTOLD_SPAN_S, Observation
+from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Observation
 from mien.stores import rows
 from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, Sums
 from mien.stores.tables import erased, faces, frames, rollups, sources
+from mien.system.clock import EARLIEST_CLOCK
 
 __all__ = ["MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds", "prune"]
 

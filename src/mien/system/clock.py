@@ -16,12 +16,17 @@ from pathlib import Path
 import msgspec
 
 from mien.errors import MienError
-from mien.observation import EARLIEST_CLOCK
 from mien.system.files import write_private
 
-__all__ = ["ClockWatch", "SteadyClock", "is_synchronised"]
+__all__ = ["EARLIEST_CLOCK", "FORWARDERS_CLOCK", "ClockWatch", "SteadyClock", "is_synchronised"]
 
 log = logging.getLogger(__name__)
+
+EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=timezone.utc)
+"""A clock that shows less is wrong: there was no Mien yet."""
+
+FORWARDERS_CLOCK = "forward-clock.json"
+"""The file in the state folder in which the forwarder notes how late it is."""
 
 STEP_S = 60.0
 """A clock that goes wrong by less is not talked about, in seconds."""
