@@ -20,6 +20,7 @@ import pytest
 from mien.errors import StoreError
 from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities, new_id
 from mien.stores.base import Marker, Store, Sums, open_store
+from mien.stores.maintenance import backup, restore
 from mien.stores.tables import SCHEMA
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
@@ -633,6 +634,67 @@ class TestSqlite:
         assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 50
         for file in tmp_path.glob("mien.db*"):
             assert told.encode() not in file.read_bytes()
+
+    @pytest.mark.parametrize("how", ["deleted", "replaced", "moved away"])
+    def test_nothing_is_written_to_a_file_that_is_there_no_more(self, store: Store, tmp_path: Path, how: str) -> None:
+        given = [observation(seq=n) for n in range(20)]
+        reader = open_store(f"sqlite:///{tmp_path / 'mien.db'}", read_only=True)
+        store.add(given[:10])
+        if how == "replaced":
+            other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+            other.add(given[5:8])
+            other.close()
+            (tmp_path / "other.db").replace(tmp_path / "mien.db")
+        elif how == "deleted":
+            (tmp_path / "mien.db").unlink()
+        else:
+            (tmp_path / "mien.db").rename(tmp_path / "away.db")
+        assert store.add(given[10:]) == 10, "it goes to the file that is there now"
+        here = {one.id for one in open_store(f"sqlite:///{tmp_path / 'mien.db'}", read_only=True).recent(NOON)}
+        assert here == {one.id for one in given[10:] + (given[5:8] if how == "replaced" else [])}
+        assert len(reader.recent(NOON)) == len(here), "who reads follows"
+        reader.close()
+
+    def test_a_commit_to_a_file_that_goes_meanwhile_is_none(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mien.stores import sql
+
+        path, grow = tmp_path / "mien.db", sql.sums.grow
+
+        def replaced(*arguments: object) -> None:
+            grow(*arguments)  # type: ignore[arg-type]
+            path.rename(tmp_path / "away.db")
+
+        monkeypatch.setattr(sql.sums, "grow", replaced)
+        with pytest.raises(StoreError, match="was deleted, or replaced"):
+            store.add([observation()])
+        monkeypatch.undo()
+        assert store.add([observation()]) == 1
+        assert len(open_store(f"sqlite:///{path}", read_only=True).recent(NOON)) == 1
+
+    def test_a_backup_is_restored_while_others_read_and_write(self, store: Store, tmp_path: Path) -> None:
+        url, saved = f"sqlite:///{tmp_path / 'mien.db'}", tmp_path / "saved.db"
+        given = [observation(seq=n, faces=2) for n in range(300)]
+        store.add(given[:200])
+        backup(url, saved)
+        store.add(given[200:])
+        reader = open_store(url, read_only=True)
+        assert len(reader.recent(NOON)) == 300
+        restore(url, saved)
+        assert len(reader.recent(NOON)) == len(store.recent(NOON)) == 200
+        assert store.add(given) == 100, "what an outbox still has comes again"
+        assert reader.summary(NOON, NOON + timedelta(minutes=1)).faces == 600
+        reader.close()
+        (tmp_path / "nonsense.db").write_bytes(b"x" * 5000)
+        for bad in (tmp_path / "nonsense.db", tmp_path / "nothing.db"):
+            with pytest.raises(StoreError, match=bad.name):
+                restore(url, bad)
+        with closing(sqlite3.connect(tmp_path / "empty.db")) as raw:
+            raw.execute("CREATE TABLE other (n INTEGER)")
+        with pytest.raises(StoreError, match="holds no store"):
+            restore(url, tmp_path / "empty.db")
+        assert len(store.recent(NOON)) == 300
 
     def test_a_full_disk_is_told_and_survived(self, store: Store) -> None:
         with store._engine.connect() as connection:  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from mien.stores import markers as marks
 from mien.stores import partitions, rows
 from mien.stores import rollups as sums
 from mien.stores.base import BUCKETS, SUM_COLUMNS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Sums
-from mien.stores.engine import advice_for, bytes_of, cause_of, open_engine
+from mien.stores.engine import advice_for, bytes_of, cause_of, end_log, file_of, log_bytes, open_engine
 from mien.stores.migrations import migrate
 from mien.stores.tables import (
     SCHEMA,
@@ -59,13 +59,8 @@ class SqlStore:
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._weeks: set[int] = set()
-        self._engine = open_engine(url, read_only)
-        self._url, self._name = url, without_password(url)
-        try:
-            self._check_schema() if read_only else self._migrate()
-        except BaseException:
-            self._engine.dispose()
-            raise
+        self._url, self._name, self._read_only = url, without_password(url), read_only
+        self._open()
 
     def add(self, observations: Sequence[Observation], *, arrived: datetime | None = None) -> int:
         """Commit what the store never had and return how many were new."""
@@ -300,6 +295,38 @@ class SqlStore:
         """Give the connections back."""
         self._engine.dispose()
 
+    def _open(self) -> None:
+        self._engine = open_engine(self._url, self._read_only)
+        self._file = file_of(self._engine)
+        try:
+            self._check_schema() if self._read_only else self._migrate()
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def _follow_file(self) -> None:
+        """Open the file that lies where the store's did, if that is another one now; make it if there is none."""
+        if file_of(self._engine) == self._file:
+            return
+        if self._read_only and log_bytes(self._engine):
+            return  # the other file's log lies beside this one; whoever writes takes it away
+        if not self._read_only:
+            end_log(self._engine)
+        self._engine.dispose()
+        self._open()
+
+    def _check_file(self) -> None:
+        """Refuse to have written to a file that lies there no more: nobody would find it again.
+
+        Raises:
+            StoreError: The file was deleted or replaced.
+        """
+        if file_of(self._engine) != self._file:
+            raise StoreError(
+                f"the store '{self._name}' was deleted, or replaced by another file, while it was open: what was about "
+                "to be written goes to the one that is there next; `mien store restore` replaces a store in use"
+            )
+
     def _insert_rows(self, connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
         if values:  # the statement as text: SQLAlchemy's handling of each row would take twice the database's time
             connection.exec_driver_sql(str(sa.insert(table).compile(dialect=self._engine.dialect)), values)
@@ -361,6 +388,7 @@ class SqlStore:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
+        self._follow_file()
         with (
             self._explained("write"),
             self._engine.connect().execution_options(mien_write=True) as connection,
@@ -369,9 +397,12 @@ class SqlStore:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6D69656E)))
             yield connection
+            self._check_file()
+        self._check_file()  # while it was committed
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
+        self._follow_file()
         with self._explained("read"), self._engine.connect() as connection, connection.begin():
             yield connection
 
