@@ -67,9 +67,6 @@ def copy(origin: Store, target: Store, progress: Callable[[int], None] = lambda 
 
 def _without_rows(origin: Store, start: datetime, end: datetime) -> Iterator[tuple[str, list[Bucket]]]:
     """Yield by source the minutes of [start, end) that miss raw rows, with the figures of what is missing."""
-    mark = origin.pruned_before()
-    if mark is None or mark <= start:
-        return
     # read ahead of the rows: so what is stored meanwhile never counts as a minute without rows
     lines = [(info.source, origin.timeline(start, end, "minute", [info.source])) for info in origin.sources()]
     rows: dict[tuple[str, datetime], Sums] = {}
