@@ -23,7 +23,7 @@ HEAD_BYTES = 1 << 16
 """So long it may be."""
 
 MOST_OF_ONE = 250
-"""So many connections an address may hold, WebSockets aside; this machine, where a proxy may be, any number."""
+"""So many connections an address may hold, each open page one; this machine, where a proxy may be, any number."""
 
 ANSWERS = {408: b"408 Request Timeout", 431: b"431 Request Header Fields Too Large"}
 
@@ -68,9 +68,8 @@ def bounded(head_s: float = HEAD_S, most: int = MOST_OF_ONE) -> type[asyncio.Pro
             self._met()
             super().on_headers_complete()
 
-        def handle_websocket_upgrade(self) -> None:
-            super().handle_websocket_upgrade()
-            self._release()
+        def _unsupported_upgrade_warning(self) -> None:
+            """Say nothing: there are no WebSockets here, and who asks for one is no business of the log."""
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._met()
