@@ -101,7 +101,7 @@ def test_a_page_that_is_open_loses_its_live_data_with_the_access(
     log_in(page, "vera")
     expect(page.locator("article.source, #figures .figure").first).to_be_visible()
     assert page.evaluate("location.pathname + location.search") == path
-    visited.errors.clear()  # the browser reports that the socket was closed, and the answers 401
+    visited.errors.clear()  # the browser reports the answers 401
 
 
 FOLLOW = """() => {

@@ -7,6 +7,7 @@ brought up to date on its own. What pages load (`asset`) is named with its conte
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -66,8 +67,18 @@ def file_of(name: str) -> Path:
     return Path(str(resources.files("plotly"))) / "package_data" / PLOTLY
 
 
+@cache
+def plotly_styles() -> tuple[str, ...]:
+    """Return the ids of style elements that Plotly's script makes unless the page has them: those of its maps.
+
+    They are filled as no policy without 'unsafe-inline' allows, and we draw no map.
+    """
+    script = file_of(PLOTLY).read_text(encoding="utf-8")
+    return tuple(sorted(set(re.findall(r'getElementById\("([0-9a-f]{64})"\)', script))))
+
+
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False, auto_reload=False,
 )  # fmt: skip
-TEMPLATES.globals |= {"asset": asset, "version": __version__}
+TEMPLATES.globals |= {"asset": asset, "plotly_styles": plotly_styles, "version": __version__}

@@ -65,11 +65,11 @@ class Card(NamedTuple):
 
 
 class Share(NamedTuple):
-    """An emotion's share of a period: in percent, with what is counted, and that of the period compared with."""
+    """An emotion's share of a period: in percent, with a word on it, and that of the period compared with."""
 
     emotion: Emotion
     percent: float
-    count: str
+    detail: str
     other: float | None
     faint: bool
 

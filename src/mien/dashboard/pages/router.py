@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from urllib.parse import parse_qs
 
@@ -124,7 +124,7 @@ def _look(query: str) -> Look:
     return Look(choice, zone_named(last.get("zone")))
 
 
-async def _packed(events: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _packed(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """Yield events as gzip packs them, each at once; with little memory, since every open page has a packer."""
     packer = zlib.compressobj(level=1, wbits=16 + 13, memLevel=6)
 
