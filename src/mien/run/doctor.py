@@ -17,7 +17,7 @@ from mien.errors import MienError
 
 __all__ = ["Finding", "diagnose"]
 
-EXTRAS = {"analyze": ("polars",), "dashboard": ("nicegui",), "train": ("torch", "lightning", "onnx")}
+EXTRAS = {"analyze": ("jinja2", "polars"), "dashboard": ("fastapi", "jinja2", "plotly", "uvicorn"), "train": ("torch", "lightning", "onnx")}
 FREE_MB = 500
 
 
