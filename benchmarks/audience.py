@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mien.observation import EMOTIONS
 from mien.reports.audience.events import Event
-from mien.reports.audience.reactions import _rises, _shape, react
+from mien.reports.audience.reactions import _rises, _shape, _windows, react
 from mien.reports.audience.seats import Watching
 from mien.reports.base.sign_flips import rising
 
@@ -133,7 +133,7 @@ def quick(viewers: int, runs: int, seed: int = 5000) -> dict[str, float]:
     false, found, late = [], [], []
     for run in range(runs):
         watched = audience(viewers, np.random.default_rng(seed + run))
-        rises = [_rises(watched.shares, STEP_S, event, 5.0, 10.0) for event in events()]
+        rises = [_rises(watched.shares, STEP_S, window) for window in _windows(events(), 5.0, 10.0)]
         curves = np.stack([rise[:, :, [HAPPY, SURPRISE]].transpose(0, 2, 1) for rise in rises], 1)
         there = np.isfinite(curves[:, :, 0])
         count = there.sum(0)

@@ -65,20 +65,32 @@ def film(page: Path, figures: Row) -> Iterator[Check]:
     films = defaultdict(list)
     for row in table(page, "faces"):
         films[row["film"]].append(row)
+    cut = defaultdict(list)
+    for row in table(page, "stretches"):
+        cut[row["film"]].append(row)
     for name, rows in films.items():
         fact = facts.get(name) or facts[""]
         times = sorted({row["at"] for row in rows})
         step = statistics.median(two - one for one, two in itertools.pairwise(times))
-        length = min(max((times[-1] + step) / 16, 5), 30)
+        length = cut[name][0]["seconds"] if cut[name] else 5.0
+        last = max(0, int((times[-1] + step) / length + 1e-9) - 1)
         stretches: dict[int, tuple[float, float]] = {}
         for row in rows:
             if row["readable"]:
-                total, count = stretches.get(int(row["at"] // length), (0.0, 0))
-                stretches[int(row["at"] // length)] = total + 100 * row["happy"], count + 1
-        if sum(count for _, count in stretches.values()) >= 20:
-            yield from _estimated(
-                f"happiness of {name}", list(stretches.values()), fact["value"], fact["low"], fact["high"]
-            )
+                at = min(last, int(row["at"] // length))
+                total, count = stretches.get(at, (0.0, 0))
+                stretches[at] = total + 100 * row["happy"], count + 1
+        units = [stretches[at] for at in sorted(stretches)]
+        total, count = sum(happy for happy, _ in units), sum(faces for _, faces in units)
+        if count >= 20:
+            for number, (unit, row) in enumerate(zip(units, cut[name], strict=True)):
+                yield f"stretch {number} of {name}", 100 * row["happy"], unit[0], 1e-6
+            widened = cut[name][0]["widened"]
+            even = [(happy - faces * total / count, faces) for happy, faces in units]
+            units = [(faces * total / count + (widened or 1) * away, faces) for away, faces in even]
+            if widened is None or widened > 2:
+                units = [(total, float(count))]
+            yield from _estimated(f"happiness of {name}", units, fact["value"], fact["low"], fact["high"])
         else:
             yield f"happiness of {name}", fact["value"], None, 0
 

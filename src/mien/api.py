@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mien.config import checked, without_password
+from mien.config import checked
 from mien.errors import InputError
+from mien.masking import without_password
 from mien.media.base import Source, raise_problem
 from mien.media.open import open_source
 from mien.media.photos import Colour, Photos, Picture, as_image

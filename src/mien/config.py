@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from pydantic import (
 )
 
 from mien.errors import ConfigError
+from mien.masking import without_password
 from mien.observation import Emotion
 
 if sys.version_info >= (3, 11):
@@ -49,7 +49,6 @@ __all__ = [
     "effective",
     "fields",
     "load",
-    "without_password",
 ]
 
 Preview = Literal["off", "blurred", "plain"]
@@ -145,10 +144,6 @@ class AlertSettings(Section):
 
 TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSettings}
 """Settings that are lists of tables, [[source]] and [[alert]]."""
-
-PLAIN_HOST = r"(\[[^\]/]*\]|[^/@:?]*)(:\d*)?([/?]|$)"
-IN_QUERY = r"(?i)([?&](?:pass|passwd|password|pwd|token|key|secret)=)[^&#\s]*"
-IN_URL = IN_QUERY.replace("[?&]", "[?&;/_]")  # cameras have it in the path, too
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -281,6 +276,9 @@ class DashboardSettings(Section):
     upload_mb: int = Field(
         2048, ge=1, le=1_000_000, description="Files that wait to be reported on may have so many MiB together."
     )
+    report_mb: int = Field(
+        4096, ge=512, le=1_000_000, description="A report's process, or the demo's, may have so many MiB of memory."
+    )
     requests_per_s: float = Field(
         100.0, gt=0, le=1e6, description="One caller may ask the API so often in a second; five times as often at once."
     )
@@ -405,14 +403,6 @@ def effective(settings: Settings) -> str:
         for one in getattr(settings, name):
             lines += ["", f"[[{name}]]", *(_line(key, getattr(one, key)) for key in model.model_fields)]
     return "\n".join(lines) + "\n"
-
-
-def without_password(url: str) -> str:
-    """Return the URL with asterisks in the place of its user and password, also where they were not encoded."""
-    scheme, there, rest = url.partition("://")
-    if "@" in rest and not re.match(PLAIN_HOST, rest):
-        rest = f"***@{rest.rpartition('@')[2]}"
-    return scheme + there + re.sub(IN_URL if there else IN_QUERY, r"\1***", rest)
 
 
 def _line(name: str, value: Any) -> str:

@@ -58,7 +58,13 @@ class BrokerError(MienError):
 
 
 class StoreError(MienError):
-    """A store that cannot be opened, read or written."""
+    """A store that cannot be opened, read or written.
+
+    Attributes:
+        public: The same for those who are not to know where the store is, such as viewers of the dashboard.
+    """
+
+    public = "the store cannot be read just now: its admin sees why on the page System"
 
 
 class MissingExtraError(MienError):

@@ -3,11 +3,15 @@
 As a table an observation is one row per face, and one row with nulls where it shows none. Rows go to disk as they
 come, beside the file that they are for, and take its place at the end; so memory stays bounded and no half-written
 file is ever taken for a whole one.
+
+Spreadsheets run what a cell of a CSV begins with = + - or @ for. In every CSV of Mien such text has an apostrophe
+before it, which Mien's own readers take away again; numbers stay as they are.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +23,22 @@ from mien.errors import InputError, MienError, MissingExtraError
 from mien.observation import EMOTIONS, Observation, encode
 
 if TYPE_CHECKING:
+    import polars as pl
     from typing_extensions import Self
 
-__all__ = ["COLUMNS", "TableWriter", "as_text", "rows", "to_pandas", "to_polars"]
+__all__ = [
+    "COLUMNS",
+    "TEXT",
+    "TableWriter",
+    "as_text",
+    "cells",
+    "guarded",
+    "read_cell",
+    "rows",
+    "to_pandas",
+    "to_polars",
+    "unguarded",
+]
 
 COLUMNS = (
     *("file", "source", "session", "seq", "frame", "offset_s", "time", "frame_width", "frame_height"),
@@ -32,8 +49,14 @@ COLUMNS = (
 """In the order in which files have them; pixels, seconds, UTC."""
 
 WHOLE = {"seq", "frame", "frame_width", "frame_height", "track", "x", "y", "width", "height"}
+TEXT = {"file", "source", "session", "emotion", "model", "id"}
 REAL = {"offset_s", "confidence", "elapsed_ms", *EMOTIONS}
 KINDS = (".csv", ".jsonl", ".parquet")
+
+RUNS = "^'*[=+\\-@\t\r\n＝＋－＠]"
+"""What a spreadsheet runs begins so; with apostrophes before it, so that one more can be told from those it had."""
+
+RUN_CELL = re.compile(RUNS)
 
 
 def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]]:
@@ -57,6 +80,33 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
 def as_text(file: Path | str) -> str:
     """Return a file's name as text that can be written anywhere; of a byte that is no UTF-8 the number stands there."""
     return str(file).encode(errors="backslashreplace").decode()
+
+
+def cells(row: Iterable[Any]) -> list[Any]:
+    """Return a row's values as the cells of a CSV: what a spreadsheet would run has an apostrophe before it."""
+    return [f"'{value}" if isinstance(value, str) and RUN_CELL.match(value) else value for value in row]
+
+
+def read_cell(cell: str) -> str:
+    """Return the text that a cell of a CSV was made of."""
+    return cell[1:] if cell.startswith("'") and RUN_CELL.match(cell) else cell
+
+
+def guarded(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table as it is written to a CSV: what a spreadsheet would run has an apostrophe before it."""
+    import polars as pl
+
+    text = pl.col(pl.String)
+    return table.with_columns(pl.when(text.str.contains(RUNS)).then(pl.lit("'") + text).otherwise(text).name.keep())
+
+
+def unguarded(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table that was written to a CSV."""
+    import polars as pl
+
+    text = pl.col(pl.String)
+    marked = text.str.starts_with("'") & text.str.contains(RUNS)
+    return table.with_columns(pl.when(marked).then(text.str.slice(1)).otherwise(text).name.keep())
 
 
 def to_polars(records: Iterable[tuple[Observation, Path | str]]) -> Any:
@@ -128,7 +178,8 @@ class TableWriter:
             if self.kind == ".jsonl":
                 self._file.write(encode(observation).decode() + "\n")
             else:
-                self._csv.writerows(rows(observation, file))
+                lines = rows(observation, file)
+                self._csv.writerows(lines if self.kind == ".parquet" else map(cells, lines))
         except OSError as error:
             raise MienError(f"cannot go on writing '{self.path}': {error.strerror}") from error
         self.count += 1

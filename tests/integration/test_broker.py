@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,67 @@ def test_queues_that_nobody_fetches_are_emptied_before_they_stop_everybody(
         thread.join()
 
 
+PHRASES = (
+    "resource limits exceeded",
+    "JetStream file resource limits exceeded for server",
+    "critical write error",
+    "JetStream stream '$G > $MQTT_msgs' critical write error: no space left on device",
+    "will be DISABLED",
+    "failed to store a msg",
+    "address already in use",
+    "Listening for MQTT clients on",
+)
+
+
+@pytest.mark.parametrize("newline", ["", "\n[1] 2026/01/01 00:00:00.000000 [ERR] ", "\r\n[FTL] "])
+def test_nothing_that_a_stranger_writes_into_its_log_restarts_it(broker: object, tmp_path: Path, newline: str) -> None:
+    address = find_broker(settings(tmp_path))
+    (first,) = server(tmp_path)
+    jetstream = tmp_path / "broker" / "jetstream"
+    for phrase in PHRASES:
+        words = newline + phrase
+        for username, client_id in ((words, "stranger"), ("stranger", words), (words, words)):
+            with pytest.raises(BrokerError):
+                Connection(address._replace(username=username, password="no" * 9), client_id)
+    known = Connection(address, "known")  # nor what somebody writes who may come in
+    known.publish(f"mien/{PHRASES[0]}/observations", PHRASES[3].encode())
+    known.close()
+    log = (tmp_path / "broker" / "nats.log").read_text()
+    assert "resource limits exceeded" in log  # so this would have been seen by who reads the log
+    time.sleep(3)
+    assert server(tmp_path) == [first]
+    assert jetstream.is_dir()
+
+
+def test_a_server_that_could_not_write_is_started_again(tmp_path: Path, free_port: int) -> None:
+    resource = pytest.importorskip("resource")
+    stopping, ready = threading.Event(), threading.Event()
+    home = settings(tmp_path, broker={"port": free_port})
+    thread = threading.Thread(target=run_broker, args=(home, stopping, lambda _: ready.set()))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        (first,) = server(tmp_path)
+        waiting = Connection(find_broker(home), "waiting", persistent=True)
+        waiting.subscribe("mien/+/observations")
+        waiting.close()
+        resource.prlimit(first, resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))  # as if the disk were full
+        edge = Connection(find_broker(home), "edge", in_flight=20)
+        for _ in range(20):
+            edge.publish("mien/cam/observations", bytes(10_000))
+        wait_for(lambda: server(tmp_path) not in ([], [first]))
+        edge.close()
+        wait_for(lambda: _connects(find_broker(home)))
+        acknowledged = threading.Event()
+        edge = Connection(find_broker(home), "edge", on_acknowledged=lambda _: acknowledged.set())
+        edge.publish("mien/cam/observations", b"hello")
+        assert acknowledged.wait(30)
+        edge.close()
+    finally:
+        stopping.set()
+        thread.join()
+
+
 def test_stops_cleanly(broker: Part, tmp_path: Path) -> None:
     broker.terminate()
     assert broker.end() == 0
@@ -174,7 +236,8 @@ def test_a_port_that_was_taken_since_it_was_found_free_is_left_to_its_owner(
             assert ready.wait(60)
             address = find_broker(settings(tmp_path))
             assert address.port > port
-            assert asked[:3] == [port, port, port + 1]
+            assert asked[0] == port
+            assert port + 1 in asked
             assert _connects(address)
         finally:
             stopping.set()

@@ -257,6 +257,24 @@ def test_beyond_this_machine_it_asks_for_a_login_over_https(home: Path, tmp_path
         assert browser.get("/api/v1/me").status_code == 401
 
 
+def test_a_login_whose_body_never_comes_does_not_hold_it_up_when_it_stops(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with dashboard(tmp_path) as address:
+        host, _, port = address.partition("://")[2].partition(":")
+        unfinished = []
+        for path in ("/login", "/api/v1/markers", "/api/v1/uploads?name=a.mp4"):
+            unfinished.append(socket.create_connection((host, int(port)), timeout=60))
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            unfinished[-1].sendall(f"{head}Content-Length: 100\r\n\r\nname=".encode())
+        time.sleep(1)
+    for connection in unfinished:
+        connection.close()
+    said = "".join(capfd.readouterr())
+    assert "Traceback" not in said
+    assert "ERROR" not in said
+
+
 def test_it_refuses_to_start_for_strangers(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mien", "dashboard", "--host", "0.0.0.0"],  # noqa: S104

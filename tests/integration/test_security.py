@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import threading
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import kill, observation, outbox_counts, settings, start, stop_all, stored_seqs, wait_for
+from parts import kill, observation, outbox_counts, settings, start, stop, stop_all, stored_seqs, wait_for
 
 from mien.config import Settings
 from mien.edge.fleet import listen, set_remotely
@@ -24,6 +26,7 @@ from mien.errors import BrokerError, ConfigError
 from mien.mqtt import credentials
 from mien.mqtt.broker import find_broker, run_broker
 from mien.mqtt.connection import Connection
+from mien.mqtt.credentials import client_id
 from mien.observation import Stored, encode, new_id
 from mien.run.doctor import diagnose
 from programs import program
@@ -85,8 +88,6 @@ def outside(
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -151,6 +152,41 @@ def test_a_source_delivers_with_its_own_rights_and_has_no_others(
     wait_for(lambda: "mien/lobby/stored" in heard)
     assert not [topic for topic in heard if topic.startswith("mien/door")]
     spy.close()
+
+
+@pytest.mark.mosquitto
+def test_who_has_the_password_of_a_source_ends_no_other_connection(
+    outside: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """A broker ends a connection when somebody else comes with its client id, so none may be guessed."""
+    edge, hub = tmp_path / "edge", tmp_path / "hub"
+    forwarder = start("forward", hub, **environment(outside("forwarder")))
+    camera = start("camera", edge, "lobby", 10_000, 20, **environment(outside("lobby")))
+    wait_for(lambda: stored_seqs(hub, "lobby"))
+    (tmp_path / "thief").mkdir()
+    thief = settings(tmp_path / "thief", broker=outside("door"))
+    ours = settings(hub, broker=outside("forwarder"))
+    place = f"{socket.gethostname()}:{hub.absolute()}:{ours.broker.prefix}::None"  # what a thief may know or guess
+    guesses = (
+        "mien-watch-lobby",
+        f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}",
+        client_id(tmp_path / "thief", "watch", "mien:lobby"),
+        client_id(tmp_path / "thief", "forward", place),
+    )
+    for _ in range(3):
+        for guess in guesses:
+            Connection(find_broker(thief), guess, persistent=True).close()
+    before = sum(map(len, stored_seqs(hub, "lobby").values()))
+    wait_for(lambda: sum(map(len, stored_seqs(hub, "lobby").values())) > before)
+    assert "is gone" not in (edge / "camera.log").read_text() + _said(hub)
+
+    stop(forwarder)  # what is published now waits for it, under the same client id
+    published = Connection(find_broker(settings(edge, broker=outside("door"))), "published")
+    published.publish("mien/door/observations", encode(observation("door", new_id(), 0)))
+    published.close()
+    start("forward", hub, **environment(outside("forwarder")))
+    wait_for(lambda: stored_seqs(hub, "door"))
+    stop(camera)
 
 
 @pytest.mark.mosquitto

@@ -14,14 +14,14 @@ from mien.config import checked
 from mien.errors import InputError
 from mien.reports.audience.events import Event, read_events
 from mien.reports.audience.groups import compared, courses
-from mien.reports.audience.reactions import react
+from mien.reports.audience.reactions import joined, react
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.audience.seats import Seat, Watching, read_seats, watching
 from mien.reports.base import bootstrap
 from mien.reports.base.recordings import Inputs
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from audience import HAPPY, HEIGHTS, audience, events
+from audience import HAPPY, HEIGHTS, audience, events, smoothed
 
 
 def test_intervals_hold_known_peaks() -> None:
@@ -53,8 +53,8 @@ def test_a_strong_reaction_is_found_where_it_is() -> None:
 
 def steady(viewers: int, groups: list[str] | None = None, rise: float = 0.3) -> Watching:
     """Everybody's happiness jumps by the same after 20 s, for four seconds."""
-    values = np.zeros((viewers, 160, 7), np.float32)
-    values[:, :, HAPPY] = 0.2 + 0.01 * np.random.default_rng(0).normal(size=(viewers, 160))
+    values = np.zeros((viewers, 320, 7), np.float32)
+    values[:, :, HAPPY] = 0.2 + 0.01 * np.random.default_rng(0).normal(size=(viewers, 320))
     values[:, 84:100, HAPPY] += rise
     return Watching([f"v{n}" for n in range(viewers)], groups or [""] * viewers, values)
 
@@ -160,3 +160,58 @@ def test_the_page_and_its_tables(tmp_path: Path) -> None:
         asked = AudienceRequest(request.inputs, request.events, seats, anonymous=anonymous)
         shown = report_audience(asked, settings)
         assert ("anna" in shown.html(), "seat-2" in shown.html(), "of" in shown.asked) == (named,) * 3
+
+
+def still(viewers: int, seconds: float, seed: int, spread: float = 0.15) -> Watching:
+    """Viewers whom nothing moves: slow noise around their level, and no more."""
+    rng = np.random.default_rng(seed)
+    keep = np.exp(-0.25 / 1.5)
+    noise = rng.normal(0, spread, (viewers, round(4 * seconds)))
+    for point in range(1, noise.shape[1]):
+        noise[:, point] = keep * noise[:, point - 1] + np.sqrt(1 - keep**2) * noise[:, point]
+    values = np.full((*noise.shape, 7), 0.01, np.float32)
+    values[:, :, HAPPY] = 0.4 + smoothed(noise)
+    return Watching([f"v{n}" for n in range(viewers)], [""] * viewers, values)
+
+
+def test_who_reacted_cannot_be_told_without_quiet_stretches() -> None:
+    close = [Event(20 + 15.0 * n, f"event {n}") for n in range(8)]
+    assert [reaction.reacted for reaction in react(still(12, 150, 1), close).each] == [None] * 8
+
+
+def test_where_nothing_happens_few_are_said_to_react() -> None:
+    hits = viewers = 0
+    for seed in range(3):
+        events = [Event(30 + 45.0 * n, f"event {n}", 2.0) for n in range(6)]
+        for reaction in react(still(16, 310, seed), events).each:
+            assert reaction.reacted is not None
+            if reaction.emotion == HAPPY:
+                hits, viewers = hits + reaction.reacted.hits, viewers + reaction.reacted.viewers
+    assert viewers >= 150
+    assert hits / viewers <= 0.09  # 5 % of the truth, by chance up to 9 % of so few
+
+
+def moved(at: float, rise: float = 0.4) -> Watching:
+    """Twelve viewers who smile from a second after a moment on, for four seconds."""
+    watched = still(12, 120, 4, 0.03)
+    first = round(4 * (at + 1))
+    watched.shares[:, first : first + 16, HAPPY] += rise
+    return watched
+
+
+@pytest.mark.parametrize("gap", [6.0, 8.0, 9.5])
+def test_a_reaction_belongs_to_the_event_that_it_follows(gap: float) -> None:
+    first, second = react(moved(40 + gap), [Event(40, "first"), Event(40 + gap, "second")]).each
+    assert (first.landed, second.landed) == (False, True)
+    assert (first.cut, first.window) == (True, gap)
+    first, second = react(moved(40), [Event(40, "first"), Event(40 + gap, "second")]).each
+    assert (first.landed, second.landed) == (True, False)
+    assert not second.cut
+
+
+def test_events_faster_than_a_reaction_are_judged_as_one() -> None:
+    close = [Event(40, "set-up"), Event(43, "punchline", 2), Event(47, "laughter"), Event(80, "other")]
+    assert joined(close) == [Event(40, "set-up + 1 more + laughter", 7.0), Event(80, "other")]
+    assert joined(close[:2]) == [Event(40, "set-up + punchline", 5.0)]
+    assert joined([Event(2.0 * n, f"cue {n}", 1.5) for n in range(30)])[0].duration <= 12, "not the whole of the film"
+    assert joined([]) == []

@@ -104,3 +104,22 @@ def test_a_configuration_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(MienError, match=r"cannot write '.*nats\.conf': Is a directory"):
         run_broker(settings(tmp_path), threading.Event())
     assert {path.name for path in (tmp_path / "broker").iterdir()} == {"nats.conf", "lock"}
+
+
+def test_a_client_id_stays_and_only_its_state_folder_makes_it(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    first = credentials.client_id(here, "watch", "lobby")
+    assert first == credentials.client_id(here, "watch", "lobby")
+    assert first.startswith("mien-watch-")
+    others = [(there, "watch", "lobby"), (here, "watch", "door"), (here, "forward", "lobby")]
+    assert len({first, *(credentials.client_id(*other) for other in others)}) == 4
+    secret = here / "client-ids.secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    for content in (b"", b"short", b"0" * 63 + b"\n"):
+        secret.write_bytes(content)
+        assert credentials.client_id(here, "watch", "lobby") != first
+    kept = credentials.client_id(here, "watch", "lobby")
+    secret.chmod(0o644)  # who could read it may have
+    assert credentials.client_id(here, "watch", "lobby") != kept

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.config import Settings, SourceSettings, effective, fields, load, without_password
+from mien.config import Settings, SourceSettings, effective, fields, load
 from mien.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("nothing_set")
@@ -97,23 +97,6 @@ def test_sources_are_listed_as_tables() -> None:
     assert [load().overridden(one).watch.preview for one in (hall, demo)] == ["blurred", "off"]
     assert "rtsp://***@cam/1" in effective(load())
     assert "hunter2" not in effective(load())
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("rtsp://joe:s3cret@cam:554/1", "rtsp://***@cam:554/1"),
-        ("rtsp://joe:s3/cr@et@cam/1", "rtsp://***@cam/1"),
-        ("rtsp://joe:s3?cret@cam", "rtsp://***@cam"),
-        ("http://cam/video?user=joe&pwd=s3cret&fps=5", "http://cam/video?user=joe&pwd=***&fps=5"),
-        ("rtsp://cam:554/user=joe_password=s3cret_channel=1.sdp", "rtsp://cam:554/user=joe_password=***"),
-        ("http://[fe80::1]:80/a@2x.mp4?TOKEN=s3cret", "http://[fe80::1]:80/a@2x.mp4?TOKEN=***"),
-        ("sqlite:////var/lib/a@b/mien.db", "sqlite:////var/lib/a@b/mien.db"),
-        ("film@home.mp4", "film@home.mp4"),
-    ],
-)
-def test_passwords_are_taken_out_of_urls(url: str, shown: str) -> None:
-    assert without_password(url) == shown
 
 
 def test_what_is_shown_can_be_read_back() -> None:

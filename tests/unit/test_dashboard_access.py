@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -556,3 +557,38 @@ def test_guessing_a_hash_takes_memory_and_time() -> None:
 
 def test_who_sits_at_the_machine_may_everything() -> None:
     assert (LOCAL.role, LOCAL.login) == ("admin", False)
+
+
+FORMS = (
+    "postgresql://keeper:hunter2@127.0.0.1:{port}/sensors?connect_timeout=2",
+    "postgresql://127.0.0.1:{port}/sensors?user=keeper&password=hunter2&connect_timeout=2",
+    "postgresql://127.0.0.1:{port}/sensors?user=keeper&%70assword=hunter2&sslpassword=hunter2",
+    "postgresql://keeper:hun@ter2hunter2@127.0.0.1:{port}x/sensors",
+    "sqlite:////nowhere/sensors/keeper.db?password=hunter2",
+    "keeper://sensors:hunter2@127.0.0.1/",
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_viewers_are_not_told_where_the_store_is_and_nobody_its_password(
+    form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with serving(tmp_path, form.format(port=port)) as client:
+        door = Door(tmp_path, client)
+        header = {role: {"authorization": f"Bearer {make_token(tmp_path, role, role)}"} for role in ROLES}
+        for path in ("health", "summary", "timeline", "observations", "markers", "export", "sources"):
+            for role in ROLES:
+                told = door.outside.get(f"/api/v1/{path}", headers=header[role]).text
+                assert "hunter2" not in told
+                hidden = role != "admin"
+                assert not hidden or not any(secret in told for secret in ("keeper", "sensors", str(port))), told
+        told = door.outside.get("/api/v1/health", headers=header["admin"]).json()
+        assert told["store"] is False
+        assert "an admin sees why" not in told["message"]
+        door.login.close()
+    assert "hunter2" not in caplog.text
+    logged = {record.getMessage() for record in caplog.records if record.name.endswith(".queries")}
+    count = sum(record.name.endswith(".queries") for record in caplog.records)
+    assert count == len(logged) > 0, "it is logged once, and not at each question"

@@ -164,6 +164,16 @@ def test_it_is_read_only(client: Client, method: str) -> None:
     assert answer.json()["error"]["code"] == "method_not_allowed"
 
 
+def test_a_method_that_a_path_does_not_know_is_told_all_that_it_knows(client: Client) -> None:
+    paths = client.get("/v1/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        known = {method.upper() for method in operations}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - known:
+            answer = client.request(method, path.replace("{key}", "0" * 32).replace("{source}", "lobby"))
+            assert answer.status_code == 405, (method, path)
+            assert set(answer.headers["allow"].split(", ")) == known, (method, path)
+
+
 def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
     document = client.get("/v1/openapi.json").json()
     assert set(document["paths"]) == {

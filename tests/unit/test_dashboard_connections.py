@@ -22,6 +22,11 @@ UPGRADE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 HEAD_S = 3.0
+BODY_S = 2.0
+
+
+gone: list[str] = []
+"""The paths of requests whose body never came whole."""
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -29,6 +34,14 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * HEAD_S)
+    if scope["method"] == "POST":
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                gone.append(scope["path"])
+                return
+            if not message.get("more_body"):
+                break
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -45,7 +58,7 @@ def connect() -> Iterator[Callable[[], socket.socket]]:
     config = uvicorn.Config(
         app,
         log_config=None,
-        http=bounded(HEAD_S, 3),
+        http=bounded(HEAD_S, 3, BODY_S),
         lifespan="off",
         timeout_keep_alive=60,
         ws="none",
@@ -149,3 +162,63 @@ def test_one_address_holds_so_many(connect: Callable[[], socket.socket], monkeyp
     end = time.monotonic() + 60
     while not answers(connect()):
         assert time.monotonic() < end
+
+
+def post(path: str, length: int) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def test_a_body_that_does_not_come_or_trickles_is_refused(connect: Callable[[], socket.socket]) -> None:
+    began = time.monotonic()
+    silent, slow = connect(), connect()
+    silent.sendall(post("/silent", 10))
+    slow.sendall(post("/trickle", 1000))
+    slow.settimeout(0.1)
+    answer = b""
+    while not answer and time.monotonic() - began < 60:
+        slow.sendall(b"x")
+        try:
+            answer = slow.recv(4096)
+        except TimeoutError:
+            continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert to_the_end(silent).startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - began >= BODY_S
+    end = time.monotonic() + 60
+    while not {"/silent", "/trickle"} <= set(gone):  # the application hears of it
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_body_that_comes_on_may_take_longer_and_the_next_has_its_own_time(
+    connect: Callable[[], socket.socket],
+) -> None:
+    steady = connect()
+    for _ in range(2):
+        began = time.monotonic()
+        steady.sendall(post("/steady", 20 * 4096))
+        for _ in range(20):
+            steady.sendall(b"x" * 4096)
+            time.sleep(1.5 * BODY_S / 20)
+        assert answered(steady)
+        assert time.monotonic() - began > BODY_S
+        steady.sendall(ASK)
+        assert answered(steady)
+
+
+def test_stopping_waits_for_no_body_and_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    config = uvicorn.Config(app, log_config=None, http=bounded(), lifespan="off", timeout_graceful_shutdown=60)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+        thread.start()
+        with socket.create_connection(listening.getsockname(), timeout=60) as unfinished:
+            unfinished.sendall(post("/unfinished", 10) + b"half")
+            while not server.server_state.tasks:
+                time.sleep(0.01)
+            began = time.monotonic()
+            server.should_exit = True
+            thread.join(60)
+            assert time.monotonic() - began < 30
+    assert "/unfinished" in gone
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -40,7 +40,7 @@ def processes(home: Path) -> list[str]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             files = [os.path.realpath(file) for file in (folder / "fd").iterdir()]  # also where one is just closed
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         except OSError:
             continue
         if int(folder.name) != os.getpid() and (str(home) in line or any(str(home) in file for file in files)):

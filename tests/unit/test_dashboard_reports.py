@@ -6,6 +6,7 @@ import asyncio
 import json
 import stat
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,7 +37,7 @@ from mien.dashboard.security.accounts import Access, make_token
 from mien.dashboard.security.guard import Guard
 from mien.dashboard.security.roles import ROLES
 from mien.media.demo import PORTRAIT
-from mien.observation import Face, Observation, Probabilities, new_id
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.base.job import Job
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.stores.base import Marker, open_store
@@ -462,3 +463,37 @@ def test_the_room_of_an_upload_is_free_again_where_the_state_folder_has_two_name
         uploads.drop((await uploads.take("events.csv", parts(), "ada")).key)
 
     asyncio.run(reported_on())
+
+
+def _bomb(path: Path, rows: int) -> bytes:
+    """Return a small file with so many rows of a table of `mien analyze`."""
+    numbers = {name: pl.repeat(0.1, rows, eager=True) for name in ("offset_s", *EMOTIONS)}
+    whole = {name: pl.repeat(5, rows, eager=True) for name in ("track", "x", "y", "width", "height")}
+    pl.DataFrame({**numbers, **whole, "emotion": pl.repeat("happy", rows, eager=True)}).write_parquet(path)
+    assert path.stat().st_size < 1 << 20
+    return path.read_bytes()
+
+
+def test_a_table_that_holds_too_much_is_refused_before_it_is_read(house: House, tmp_path: Path) -> None:
+    pl.DataFrame({"offset_s": pl.repeat(0.1, 5_000_001, eager=True)}).write_parquet(tmp_path / "bomb.parquet")
+    key = house.make(kind="film", files=[house.upload("bomb.parquet", (tmp_path / "bomb.parquet").read_bytes())])
+    told = house.wait(key)
+    assert told["state"] == "failed"
+    assert "it has 5,000,001 rows, at most 5,000,000 were expected" in told["message"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux alone")
+def test_a_report_that_takes_too_much_memory_ends_with_one_line(house: House, tmp_path: Path) -> None:
+    before = house.making.settings
+    dashboard = before.dashboard.model_copy(update={"report_mb": 512})
+    house.making.settings = before.model_copy(update={"dashboard": dashboard})
+    try:
+        content = _bomb(tmp_path / "large.parquet", 3_000_000)
+        told = house.wait(house.make(kind="film", files=[house.upload("large.parquet", content)]))
+    finally:
+        house.making.settings = before
+    assert told["state"] == "failed"
+    assert told["message"] == (
+        "the report takes more than the 512 MiB of memory that it may have: report on less at once, or set "
+        "dashboard.report_mb"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -19,12 +20,16 @@ from mien.media.demo import PORTRAIT
 from mien.media.shots import cuts
 from mien.observation import EMOTIONS
 from mien.reports.base import bootstrap
+from mien.reports.base.blocks import block_length
 from mien.reports.base.curve import curve
 from mien.reports.base.job import Job
 from mien.reports.base.people import people
 from mien.reports.base.recordings import Inputs
 from mien.reports.film.figures import look_at
 from mien.reports.film.report import FilmRequest, report_film
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import film_intervals
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_a_person_is_one_within_a_scene_only() -> None:
 
 def test_the_score_is_the_mean_over_readable_faces() -> None:
     def faces(at: float) -> list:
-        happy = 0.8 if at < 50 else 0.2
+        happy = 0.8 if at % 4 < 2 else 0.2
         return [(1, (100, 100, 80, 80), shares(happy=happy)), (2, (10, 10, 12, 12), shares(happy=1.0))]
 
     film = look_at(recording(np.arange(0, 100, 0.5), faces, changes=[0.0] * 200))
@@ -118,6 +123,35 @@ def test_the_score_is_the_mean_over_readable_faces() -> None:
     assert film.score.value[0] == pytest.approx(50)
     assert film.score.low[0] < 50 < film.score.high[0]
     assert (film.readable, film.small, film.on_screen) == (200, 200, 1.0)
+
+
+def test_a_film_that_changes_once_is_too_short_to_say() -> None:
+    film = look_at(
+        recording(np.arange(0, 100, 0.5), lambda at: [(1, (9, 9, 80, 80), shares(happy=0.8 if at < 50 else 0.2))])
+    )
+    assert film.score is not None
+    assert film.score.value[0] == pytest.approx(50)
+    assert np.isnan(film.score.low[0])
+
+
+@pytest.mark.parametrize(("minutes", "slow_s", "said"), [(10, 2, 0.95), (10, 12, 0.8), (90, 60, 0.9), (2, 60, 0.0)])
+def test_intervals_hold_the_truth_or_are_not_told(minutes: float, slow_s: float, said: float) -> None:
+    """The benchmark measures this at length; a short form of it must not be far off."""
+    told, held = film_intervals.coverage(minutes, slow_s, 60, seed=3)
+    assert told >= said if said else told <= 0.15
+    assert not said or held >= 0.88
+
+
+def test_block_lengths_are_those_of_arch() -> None:
+    arch = pytest.importorskip("arch.bootstrap")
+    for n in (60, 240, 1000):
+        for share in (0.3, 0.6, 0.9, 0.97):
+            rng = np.random.default_rng(n)
+            series = np.zeros(n)
+            for at in range(1, n):
+                series[at] = share * series[at - 1] + rng.normal()
+            expected = float(arch.optimal_block_length(series)["circular"].iloc[0])
+            assert block_length(series) == pytest.approx(max(1.0, expected), rel=0.05)
 
 
 def test_moments_are_found_where_they_are() -> None:
@@ -152,6 +186,7 @@ def test_a_clip_becomes_a_page_and_data_that_agree(clip: str, tmp_path: Path, se
     assert figures["facts"][0]["value"] == pytest.approx(100 * faces.filter("readable")["happy"].mean())
     assert {file.name for file in files} == {
         "film.html", "film.json", "film.faces.csv", "film.curve.csv", "film.people.csv", "film.moments.csv",
+        "film.stretches.csv",
     }  # fmt: skip
     for one in made.data:
         assert list(one.columns) == one.table.columns

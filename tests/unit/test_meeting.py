@@ -246,3 +246,18 @@ def test_what_it_was_made_of_is_never_written_over(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="made of it"):
         report_meeting(MeetingRequest(Inputs((str(table),)), transcript), settings).write(tmp_path / "call.html")
     assert table.read_bytes() == before
+
+
+def test_a_transcript_with_the_time_of_day_is_laid_to_the_recording(tmp_path: Path) -> None:
+    settings = checked({"home": tmp_path}, "the test")
+    table, transcript = tmp_path / "call.parquet", tmp_path / "call.txt"
+    made = recording(np.arange(0, 60, 0.25), lambda _: [(1, (9, 9, 90, 90), shares(happy=0.4))]).faces
+    made.with_columns(pl.col("at").alias("offset_s")).write_parquet(table)
+    transcript.write_text("[Ann Lee] 10:05:12\nHello all\n\n[Bob] 10:05:20\nHi\n")
+    report = report_meeting(MeetingRequest(Inputs((str(table),)), transcript), settings)
+    (utterances,) = [data.table for data in report.data if data.name == "utterances"]
+    assert utterances["start"].to_list() == [0, 8]
+    assert any("it has the time of day" in note for note in report.notes)
+    transcript.write_text("[1000:00:01.000 --> 1000:00:02.000] Hello\n")
+    said = [Utterance(3.6e6, 3.6e6 + 1, None, "Hello")]
+    assert find_offset(write_sound(tmp_path / "a.wav", [(1, 2)], 20), said) is None

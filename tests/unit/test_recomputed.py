@@ -47,7 +47,7 @@ def smiling(seed: int) -> Callable[[float], list[Any]]:
     rng = np.random.default_rng(seed)
 
     def faces(at: float) -> list[Any]:
-        happy = float(np.clip(0.5 + 0.3 * np.sin(at / 9 + seed) + rng.normal(0, 0.05), 0, 1))
+        happy = float(np.clip(0.5 + 0.3 * np.sin(at + seed) + rng.normal(0, 0.05), 0, 1))
         return [] if 40 < at < 47 else [(1, (60, 60, 90, 90), shares(happy=happy)), (2, (400, 60, 9, 9), shares())]
 
     return faces
@@ -62,9 +62,12 @@ def write(path: Path, faces: Callable[[float], list[Any]], seconds: float = 150)
 def test_the_films(tmp_path: Path, settings: Settings) -> None:
     films = [write(tmp_path / f"film-{seed}.parquet", smiling(seed)) for seed in (1, 2)]
     report_film(FilmRequest(Inputs(tuple(films))), settings).write(tmp_path / "films.html", "csv")
-    assert len(agreed(tmp_path / "films.html")) == 6
+    found = agreed(tmp_path / "films.html")
+    assert len([name for name in found if not name.startswith("stretch")]) == 6
     report_film(FilmRequest(Inputs((films[0],))), settings).write(tmp_path / "film.html")
-    assert len(agreed(tmp_path / "film.html")) == 3
+    assert {"happiness of film-1", "happiness of film-1, lower end", "stretch 0 of film-1"} <= set(
+        agreed(tmp_path / "film.html")
+    )
 
 
 def test_the_meeting(tmp_path: Path, settings: Settings) -> None:

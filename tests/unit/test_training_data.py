@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +242,7 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set that Mien knows"):
         load(tmp_path / "data.txt")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="has no column Usage, emotion, pixels"):
+    with pytest.raises(InputError, match="has no column emotion, pixels"):
         load(tmp_path / "other.csv")
     (tmp_path / "endless.csv").write_text("emotion," + "a" * (csv.field_size_limit() + 1))
     with pytest.raises(InputError, match=r"endless.csv', line 1: field larger than field limit"):
@@ -249,3 +252,109 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
         load(tmp_path / "nul.csv")
     with pytest.raises(InputError, match="holds no faces"):
         load(write_csv(tmp_path / "empty.csv", []))
+
+
+def test_compressed_csv(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "fer2013.csv", rows())
+    for name, module in (
+        ("fer2013.csv.gz", gzip),
+        ("FER2013.CSV.GZ", gzip),
+        ("fer2013.csv.bz2", bz2),
+        ("fer2013.csv.xz", lzma),
+    ):
+        (tmp_path / name).write_bytes(module.compress(path.read_bytes()))  # type: ignore[attr-defined]
+        assert_all_there(load(tmp_path / name))
+    whole = (tmp_path / "fer2013.csv.gz").read_bytes()
+    for broken in (whole[: len(whole) // 2], b"no gzip", whole[:200] + b"junk" + whole[204:]):
+        (tmp_path / "fer2013.csv.gz").write_bytes(broken)
+        with pytest.raises(InputError, match=r"fer2013.csv.gz'"):
+            load(tmp_path / "fer2013.csv.gz")
+    (tmp_path / "fer2013.tar.gz").write_bytes(whole)
+    with pytest.raises(InputError, match="unpack others"):
+        load(tmp_path / "fer2013.tar.gz")
+
+
+def test_csv_with_float_labels_names_in_other_letters_and_its_header_again(tmp_path: Path) -> None:
+    other = {"Training": "training", "PublicTest": "public_test", "PrivateTest": "Private Test"}
+    own: list[list[object]] = [[f"{label}.0", pixels, other[str(usage)]] for label, pixels, usage in rows()]
+    again = [*own[:3], ["Emotion", "PIXELS", "usage"], *own[3:]]
+    assert_all_there(load(write_csv(tmp_path / "a.csv", again, "emotion,pixels,usage")))
+    with pytest.raises(InputError, match=r"line 2: expected an emotion from 0 to 6, found '0.5'"):
+        load(write_csv(tmp_path / "b.csv", [[0.5, *rows()[0][1:]]]))
+
+
+def test_parquet_with_float_labels_and_names_in_other_letters(tmp_path: Path) -> None:
+    content = table(label=[float(label) for label in LABELS], usage=[usage.lower() for usage in USAGE])
+    assert_all_there(load(write_parquet(tmp_path / "a.parquet", content.rename_columns(["Image", "Label", "Usage"]))))
+
+
+def test_rows_that_cannot_be_used_are_left_out_and_counted_where_that_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    face = text(PIXELS[0])
+    junk: list[list[object]] = [
+        ["happy", face, "Training"],
+        [1, "1 2 3", "Training"],
+        [1],
+        [9, face, "Training"],
+        [1, face, "elsewhere"],
+        [1, "9" * 200_000, "Training"],
+    ]
+    path = write_csv(tmp_path / "fer2013.csv", [*rows()[:3], *junk, *rows()[3:]])
+    with pytest.raises(InputError, match=r"line 5: expected an emotion .* found 'happy' \(--skip-bad"):
+        load(path)
+    assert_all_there(load(path, skip_bad=True))
+    assert "6 rows of" in caplog.text
+    assert "the first: " in caplog.text
+    assert "line 5: expected an emotion" in caplog.text
+    with pytest.raises(InputError, match=r"holds no faces of .*; 6 rows were left out, the first: .*line 2"):
+        load(write_csv(tmp_path / "junk.csv", junk), skip_bad=True)
+    images = [{"bytes": picture(pixels, "webp")} for pixels in PIXELS[:5]] + [{"bytes": b"junk"}]
+    assert len(load(write_parquet(tmp_path / "a.parquet", table(image=images)), skip_bad=True)) == 5
+
+
+def test_files_without_usage_are_split_by_their_pictures(tmp_path: Path) -> None:
+    many = [[n % 7, text(RANDOM.integers(0, 256, (48, 48)).astype(np.uint8))] for n in range(300)]
+    path = write_csv(tmp_path / "a.csv", [*many, *many[:50]], "emotion,pixels")
+    with pytest.raises(InputError, match=r"has no column usage; it has emotion, pixels: --split 0.1 holds a tenth"):
+        load(path)
+    faces = load(path, split=0.2)
+    public = faces.split("PublicTest")
+    assert len(faces) == 350
+    assert 35 < len(public) < 105
+    assert set(faces.usage) == {"Training", "PublicTest"}
+    assert not {face.tobytes() for face in public.pixels} & {face.tobytes() for face in faces.split("Training").pixels}
+    turned = load(write_csv(tmp_path / "b.csv", [*many[::-1]], "emotion,pixels"), ("PublicTest",), split=0.2)
+    assert {face.tobytes() for face in turned.pixels} == {face.tobytes() for face in public.pixels}
+    with pytest.raises(InputError, match=r"tells itself what each face is for: leave --split 0.2 out"):
+        load(write_csv(tmp_path / "c.csv", rows()), split=0.2)
+    for wrong in (0.0, 1.0, -0.1, float("nan")):
+        with pytest.raises(InputError, match="over 0 and under 1"):
+            load(path, split=wrong)
+    parquet = load(write_parquet(tmp_path / "a.parquet", table().drop_columns(["usage"])), split=0.5)
+    assert len(parquet) == 6
+
+
+def test_folders_as_people_have_them(tmp_path: Path) -> None:
+    for index, (folder, pixels) in enumerate(
+        zip(["0", "Disgust", "FEAR", "happy ", "Sadness", "6"], PIXELS, strict=True)
+    ):
+        file = tmp_path / "Train" / folder / f"im{index}.png"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(picture(pixels, "png"))
+        for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+            (file.parent / name).write_bytes(b"no picture")
+        (file.parent / "@eaDir").mkdir()
+    (tmp_path / "Train" / "Thumbs.db").write_bytes(b"no picture")
+    (tmp_path / "PublicTest" / "3").mkdir(parents=True)
+    (tmp_path / "PublicTest" / "3" / "a.png").write_bytes(picture(PIXELS[3], "png"))
+    faces = load(tmp_path)
+    assert sorted(faces.labels[faces.usage == "Training"].tolist()) == LABELS
+    assert faces.labels[faces.usage == "PublicTest"].tolist() == [3]
+    with pytest.raises(InputError, match=r"leave --split 0.1 out"):
+        load(tmp_path, split=0.1)
+    (tmp_path / "Train" / "bored").mkdir()
+    (tmp_path / "Train" / "0" / "odd.txt").write_text("no picture")
+    with pytest.raises(InputError, match=r"odd\.txt': the picture cannot be decoded"):
+        load(tmp_path)
+    assert len(load(tmp_path, skip_bad=True)) == 7

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,7 +19,15 @@ log = logging.getLogger(__name__)
 
 app = typer.Typer()
 
-Usage = Literal["Training", "PublicTest", "PrivateTest"]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out rows and files of the data that cannot be used, and count them.")
+]
+Split = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Hold out so many as PublicTest, such as 0.1, where the data has no column usage."
+    ),
+]
 
 
 @app.command(epilog="Example: mien train --data fer2013.parquet --out runs/first")
@@ -42,6 +50,8 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes, that work together.")] = 1,
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], typer.Option(help="What it runs on.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    split: Split = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
     with _extra("mien train", "train"):
@@ -50,7 +60,8 @@ def train(
 
     log_as("train")
     flags = {"data": data, "out": out, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    flags |= {"seed": seed, "precision": precision, "patience": patience, "log_to": log_to}
+    flags |= {"seed": seed, "precision": precision, "patience": patience, "log_to": log_to, "split": split}
+    flags |= {"skip_bad": True} if skip_bad else {}
     given = {name: value for name, value in flags.items() if value is not None}
     chosen = read(config, **given) if config else validated(given)
     log.info("the last checkpoint is %s", run(chosen, resume=resume, devices=devices, accelerator=accelerator))
@@ -63,7 +74,14 @@ def evaluate(
         str | None, typer.Argument(help="An ONNX file, or fer2013 or ferplus for one that comes with Mien.")
     ] = None,
     named: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="The same, as an option.")] = None,
-    split: Annotated[Usage, typer.Option(help="PrivateTest is for the final figure only.")] = "PublicTest",
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="SPLIT",
+            help="Training, PublicTest or PrivateTest, which is for the final figure only; where the data has no "
+            "column usage, the share that is held out as PublicTest, such as 0.1.",
+        ),
+    ] = "PublicTest",
     out: Annotated[Path | None, typer.Option(help="The folder for the page and the figures as JSON.")] = None,
     compare: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Another model, compared on the same faces.")
@@ -84,6 +102,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="List the pictures that stand in two splits, as CSV; needs no model."),
     ] = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Say how good a model is, with figures, plots and a page that hides nothing."""
     with _extra("mien evaluate", "train"):
@@ -96,14 +115,16 @@ def evaluate(
     chosen = model or named
     if not chosen and not audit:
         raise InputError("nothing to evaluate: give a MODEL, such as fer2013 or an ONNX file, or --audit FILE")
+    usage, held_out = _split(split)
+    rows: dict[str, Any] = {"held_out": held_out, "skip_bad": skip_bad}
     if audit:
-        typer.echo(f"{audits.summary(audits.audit(data, audit))}: {audit}")
+        typer.echo(f"{audits.summary(audits.audit(data, audit, **rows))}: {audit}")
     if not chosen:
         return
     names = [name.strip() for name in labels.split(",")] if labels else None
-    scale = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
+    scale: dict[str, Any] = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
     report = evaluation.evaluate(
-        chosen, data, split=split, out=out, compare=compare, labels=names, input_range=input_range, **scale
+        chosen, data, split=usage, out=out, compare=compare, labels=names, input_range=input_range, **scale, **rows
     )
     typer.echo("\n".join(report.lines()))
     typer.echo(f"the page: {report.files[-1]}" if report.files else "no page was written: --out FOLDER asks for it")
@@ -120,6 +141,8 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Also a smaller, faster variant of each, if it loses little on PublicTest.")
     ] = False,
+    split: Split = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
     with _extra("mien export", "train"):
@@ -127,18 +150,27 @@ def export(
         from mien.training.quantise import NotKeptError, quantise
 
     log_as("export")
-    written = write(checkpoint, data, out, name=name)
+    rows: dict[str, Any] = {"held_out": split, "skip_bad": skip_bad}
+    written = write(checkpoint, data, out, name=name, **rows)
     for path in written:
         typer.echo(path)
     for path in written if int8 else []:
         try:
-            variant = quantise(path, data)
+            variant = quantise(path, data, **rows)
         except NotKeptError as error:
             log.warning("%s", error)
             continue
         typer.echo(
             f"{variant.path}: {-100 * variant.loss:+.2f} points on PublicTest, {variant.speedup:.1f} times as fast"
         )
+
+
+def _split(text: str) -> tuple[Any, float | None]:
+    """Return the split that is asked for, and the share to hold out where that is given instead."""
+    try:
+        return "PublicTest", float(text)
+    except ValueError:
+        return text, None
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

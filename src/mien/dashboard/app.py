@@ -27,7 +27,7 @@ from mien.dashboard.pages.refresh import Refresh
 from mien.dashboard.pages.router import missing, showing
 from mien.dashboard.pages.system import Diagnose
 from mien.dashboard.security.guard import Guard
-from mien.dashboard.security.http_limits import bounded
+from mien.dashboard.security.http_limits import WithoutCancelled, bounded
 from mien.dashboard.security.login import Login
 from mien.dashboard.security.sessions import Sessions
 from mien.dashboard.security.startup_checks import checked_access, tls_options
@@ -118,6 +118,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, http=bounded(), **tls,
     )  # fmt: skip
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(WithoutCancelled())
 
     def ending() -> None:
         refresh.close()

@@ -6,17 +6,19 @@ Exceptions go in, also those of wrong parameters, unknown paths and our own mist
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Mount
 
 from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
-__all__ = ["ApiError", "answer_errors", "error_response"]
+__all__ = ["ApiError", "answer_errors", "error_response", "told_to"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ CODES = {
     501: "not_installed", 503: "store_unavailable",
 }  # fmt: skip
 """The code that an answer of each status has."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class ApiError(HTTPException):
@@ -46,6 +50,13 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     safe = message.encode("utf-8", "replace").decode("utf-8")  # what came may hold halves of characters
     body = {"error": {"code": CODES.get(status, "invalid"), "message": safe[:1000]}}
     return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def told_to(scope: MutableMapping[str, Any], error: Exception) -> str:
+    """Return what an error says to who asks: where the store is, is told to admins alone."""
+    if isinstance(error, StoreError) and getattr(scope.get("mien.who"), "role", None) != "admin":
+        return error.public
+    return str(error)
 
 
 def answer_errors(api: FastAPI) -> None:
@@ -69,9 +80,21 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         return error_response(404, f"there is no {request.url.path}: see /api/v1/openapi.json")
     if error.status_code == 405:
-        allowed = headers.get("Allow", "GET")
-        return error_response(405, f"{request.url.path} knows no {request.method}: use {allowed}", headers)
+        allowed = _methods(request) or headers.get("Allow", "GET")
+        told = f"{request.url.path} knows no {request.method}: use {allowed}"
+        return error_response(405, told, {**headers, "Allow": allowed})
     return error_response(error.status_code, str(error.detail), headers)
+
+
+def _methods(request: Request) -> str:
+    """Return all methods that a path knows; the router's own answer names those of its first route alone."""
+    routes = [route for route in request.scope["app"].router.routes if not isinstance(route, Mount)]
+
+    def knows(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return ", ".join(method for method in METHODS if knows(method))
 
 
 async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -81,8 +104,8 @@ async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
     return error_response(422, f"{'the body' if place == 'body' else 'parameter'} {name}: {problem['msg']}")
 
 
-async def _on_store_error(_request: Request, error: Exception) -> JSONResponse:
-    return error_response(503, str(error), {"retry-after": "1"})
+async def _on_store_error(request: Request, error: Exception) -> JSONResponse:
+    return error_response(503, told_to(request.scope, error), {"retry-after": "1"})
 
 
 async def _on_input_error(_request: Request, error: Exception) -> JSONResponse:

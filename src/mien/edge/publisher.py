@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import secrets
 import threading
 import time
 from collections import deque
@@ -24,9 +25,10 @@ from mien.config import Settings
 from mien.edge.home_assistant import discovery
 from mien.edge.outbox import Outbox, Row
 from mien.edge.remote import Remote
-from mien.errors import BrokerError, ConfigError
+from mien.errors import BrokerError, ConfigError, MienError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
+from mien.mqtt.credentials import client_id
 from mien.observation import Stored, TopicKind, decode, topic
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class Publisher:
         self._remote, self._preview = remote, preview
         self._resend_after = settings.outbox.resend_after_s
         self._topics = {kind: topic(settings.broker.prefix, source, kind) for kind in get_args(TopicKind)}
+        self._client_id = _client_id(settings, source)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._messages: deque[Any] = deque(maxlen=10_000)
@@ -139,7 +142,7 @@ class Publisher:
         self._messages, self._acknowledged, self._refused = deque(maxlen=10_000), deque(), deque()
         connection = Connection(
             find_broker(self._settings),
-            f"mien-watch-{self._source}",
+            self._client_id,
             will=(self._topics["available"], b"offline") if self._stats else None,
             in_flight=self._settings.outbox.in_flight,
             keepalive_s=self._settings.broker.keepalive_s,
@@ -310,3 +313,12 @@ class Publisher:
         end = time.monotonic() + 1.0
         while number not in self._acknowledged and time.monotonic() < end and not connection.lost.is_set():
             time.sleep(0.01)
+
+
+def _client_id(settings: Settings, source: str) -> str:
+    """Return a client id that nobody else can know; after a restart the same, which ends the one before."""
+    try:
+        return client_id(settings.ensure_home(), "watch", f"{settings.broker.prefix}:{source}")
+    except MienError as error:  # a full disk stops no camera
+        log.warning("%s; '%s' calls itself another name until then", error, source)
+        return f"mien-watch-{secrets.token_hex(12)}"

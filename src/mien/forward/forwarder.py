@@ -31,6 +31,7 @@ from mien.forward.metrics import State, serve
 from mien.forward.replay import read
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
+from mien.mqtt.credentials import client_id
 from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
 from mien.stores.base import Store, open_store
 from mien.system.locks import alone
@@ -116,8 +117,13 @@ class _Forwarder:
         chosen = settings.forward
         self._group, self._sources = chosen.group, chosen.sources.split(",") if chosen.sources else ["+"]
         # A broker keeps one queue for each client id: the same one after a restart, another one for another machine.
+        # The built-in broker's clients all share one password, and its queues never lapse: the id is as it always was.
         place = f"{socket.gethostname()}:{settings.home.absolute()}:{self._prefix}:{chosen.sources}:{chosen.group}"
-        self._client_id = f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+        self._client_id = (
+            client_id(settings.ensure_home(), "forward", place)
+            if settings.broker.host is not None
+            else f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+        )
         self._inbox = Inbox()
         self._prune_at = self._count_at = 0.0
         self.stored = self.known = self.dead = self._dropped = 0

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import without_password
 from mien.errors import InputError, MienError
+from mien.masking import without_password
 from mien.media.base import Frame, Image, Source
 from mien.media.video import Converter, open_container, reason_of
 from mien.observation import now

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mien.config import without_password
 from mien.errors import InputError
+from mien.masking import without_password
 from mien.media.base import Source
 from mien.observation import slug
 

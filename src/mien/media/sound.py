@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mien.config import without_password
 from mien.errors import MienError
+from mien.masking import without_password
 from mien.media.seeking import begin_of
 from mien.media.video import open_container
 

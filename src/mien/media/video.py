@@ -17,8 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mien.config import without_password
 from mien.errors import InputError, MienError
+from mien.masking import without_password
 from mien.media.base import Frame, Image, Source
 from mien.media.seeking import Place, begin_of, find
 from mien.observation import now

@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from mien.config import without_password
 from mien.errors import InputError, MienError, MissingExtraError
+from mien.masking import without_password
 
 __all__ = ["download"]
 

@@ -21,8 +21,9 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 
-from mien.config import Settings, VisionSettings, without_password
+from mien.config import Settings, VisionSettings
 from mien.errors import InputError, MienError, ModelError
+from mien.masking import without_password
 from mien.models.classifier import Classifier
 
 __all__ = ["Head", "Installed", "current", "head_of", "in_use", "pull", "rollback", "sign"]

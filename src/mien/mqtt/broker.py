@@ -39,19 +39,21 @@ QUEUES = "2GB"
 """So much may wait in the built-in broker; when that is full it is emptied, for the outboxes have it all."""
 
 RESTART_AFTER_S = (0.1, 10.0)
+"""The first and the longest wait before the server is started again, in seconds; a wait is twice the one before."""
 
-TAKEN = "address already in use"
+STEADY_S = 60.0
+"""After so many seconds without trouble the next wait is the first one again."""
 
 CONFIG = """# Written by Mien at each start of its broker; changes are lost.
 server_name: mien
-listen: "127.0.0.1:-1"          # NATS's own protocol, which nobody here uses: any free port, same password
 max_payload: 2MB
 max_connections: 1000
 write_deadline: "10s"           # who does not read so long is disconnected
 log_file: {log}
 log_size_limit: 1MB
 logfile_max_num: 2
-authorization {{ user: "{username}", password: "{password}" }}
+authorization {{ users: [ {{ user: "{username}", password: "{password}" }} ] }}
+accounts {{ $SYS {{ users: [ {{ user: "{health_user}", password: "{health_password}" }} ] }} }}
 jetstream {{ store_dir: {jetstream}, max_memory_store: 64MB, max_file_store: {room} }}
 mqtt {{
   host: "{listen}"
@@ -118,43 +120,49 @@ def run_broker(
             "tls": _server_tls(settings),
         }
         config = folder / "nats.conf"
+        health = "mien-health", secrets.token_urlsafe(24)
 
-        def begin() -> tuple[BrokerAddress, Server]:
-            address = _address(settings, listen)
-            content = CONFIG.format(listen=listen, **(address._asdict() | values))
-            write_private(config, content.encode(errors="surrogateescape"))
-            return address, Server(config, address.host, address.port)
+        def start() -> Server:
+            return Server(config, *health)
 
         server: Server | None
         for left in reversed(range(10)):
+            address = _address(settings, listen)
+            values |= {"health_user": health[0], "health_password": health[1]}
+            content = CONFIG.format(listen=listen, **(address._asdict() | values))
+            write_private(config, content.encode(errors="surrogateescape"))
             try:
-                address, server = begin()
+                server = start()
                 break
-            except BrokerError as error:  # another program may have taken the port since it was found to be free
-                if settings.broker.port is not None or TAKEN not in str(error) or not left:
+            except BrokerError:  # another program may have taken the port since it was found to be free
+                if settings.broker.port is not None or not left or _is_free(listen, address.port):
                     raise
         try:
             write_private(settings.home / "broker.json", _rendezvous(settings, address))
             log.info("the broker listens on %s%s", address, ", with TLS" if settings.broker.server_certificate else "")
             ready(address)
+            wait_s, started = 0.0, time.monotonic() - STEADY_S
             while not stop.wait(0.1):
                 if server and (trouble := server.trouble()):
                     log.warning("%s and is started again", trouble)
                     server.stop()
-                    server = _restart(config, address, stop)
+                    soon = time.monotonic() - started < STEADY_S
+                    wait_s = min(max(2 * wait_s, RESTART_AFTER_S[0]), RESTART_AFTER_S[1]) if soon else 0.0
+                    server = None if stop.wait(wait_s) else _restart(start, stop)
+                    started = time.monotonic()
         finally:
             (settings.home / "broker.json").unlink(missing_ok=True)
             if server:
                 server.stop()
 
 
-def _restart(config: Path, address: BrokerAddress, stop: threading.Event) -> Server | None:
+def _restart(start: Callable[[], Server], stop: threading.Event) -> Server | None:
     """Start the server again, however long that takes; None where stopping is asked for before."""
     wait_s, longest_s = RESTART_AFTER_S
     told = ""
     while not stop.is_set():
         try:
-            return Server(config, address.host, address.port)
+            return start()
         except BrokerError as error:  # noqa: PERF203
             if str(error) != told:
                 log.warning("%s; trying again", error)

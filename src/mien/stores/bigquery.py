@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from mien.errors import MissingExtraError, StoreError
+from mien.masking import without_password
 from mien.observation import Observation
 from mien.stores import rows
 from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
@@ -51,7 +52,9 @@ class BigQueryStore:
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         if not (found := URL.fullmatch(url)):
-            raise StoreError(f"'{url}' is no URL of a BigQuery store: expected bigquery://project/dataset")
+            raise StoreError(
+                f"'{without_password(url)}' is no URL of a BigQuery store: expected bigquery://project/dataset"
+            )
         self._read_only = read_only
         self._lock = threading.Lock()
         self._written: dict[str, None] = {}

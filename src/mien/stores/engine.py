@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from mien.errors import MissingExtraError, StoreError
+from mien.masking import without_password
 
 __all__ = ["advice_for", "bytes_of", "cause_of", "open_engine"]
 
@@ -49,9 +49,8 @@ def open_engine(url: str, read_only: bool) -> sa.Engine:
         why = (error.strerror or str(error)).lower()
         raise StoreError(f"cannot open the store '{parsed.database}': {why}") from error
     except (exc.ArgumentError, ValueError) as error:
-        shown = re.sub("//.*@", "//…@", url)  # what is before the last @ holds the password
         raise StoreError(
-            f"'{shown}' is no database URL: expected one such as sqlite:////var/lib/mien/mien.db or "
+            f"'{without_password(url)}' is no database URL: expected one such as sqlite:////var/lib/mien/mien.db or "
             "postgresql://user@host:5432/database"
         ) from error
 
@@ -108,7 +107,9 @@ def _postgresql_engine(url: sa.URL, read_only: bool) -> sa.Engine:
 
 def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
     if url.database in (None, "", ":memory:"):
-        raise StoreError(f"the store '{url}' names no file: expected sqlite:///relative.db or sqlite:////absolute.db")
+        raise StoreError(
+            f"the store '{without_password(str(url))}' names no file: expected sqlite:///relative.db or sqlite:////absolute.db"
+        )
     path = Path(url.database or "").absolute()
     if path.is_dir():
         raise StoreError(f"cannot open the store '{path}': it is a folder; name a file in it")

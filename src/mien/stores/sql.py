@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from mien.errors import StoreError
+from mien.masking import without_password, without_secrets
 from mien.observation import EMOTIONS, Face, Observation
 from mien.stores import dead_letters as dead
 from mien.stores import markers as marks
@@ -58,7 +59,7 @@ class SqlStore:
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._engine = open_engine(url, read_only)
-        self._name = self._engine.url.render_as_string(hide_password=True)
+        self._url, self._name = url, without_password(url)
         try:
             self._check_schema() if read_only else self._migrate()
         except BaseException:
@@ -346,9 +347,10 @@ class SqlStore:
         try:
             yield
         except (exc.IntegrityError, exc.DataError) as error:
-            raise ValueError(f"the database refuses the row: {cause_of(error)}") from error
+            cause = without_secrets(cause_of(error), self._url)
+            raise ValueError(f"the database refuses the row: {cause}") from error
         except exc.SQLAlchemyError as error:
-            cause = cause_of(error)
+            cause = without_secrets(cause_of(error), self._url)
             raise StoreError(f"cannot {verb} the store '{self._name}': {cause}{advice_for(cause)}") from error
 
 

@@ -33,8 +33,17 @@ def keep_log(component: str, home: Callable[[], Path]) -> None:
         folder = home() / "logs"
         folder.mkdir(mode=0o700, exist_ok=True)
         handler = _Log(folder / f"{component}.log", maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", delay=True)
-        handler.setFormatter(logging.Formatter(f"%(asctime)s  {component:<9}  %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(_OneLine(f"%(asctime)s  {component:<9}  %(message)s", "%Y-%m-%d %H:%M:%S"))
         logging.getLogger().addHandler(handler)
+
+
+class _OneLine(logging.Formatter):
+    """A message is one line, whatever stands in it: what others sent can neither add a line nor steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        """Return a record's line; a traceback follows on lines of its own."""
+        record.message = "".join(letter if letter.isprintable() else "?" for letter in record.message)
+        return super().formatMessage(record)
 
 
 class _Log(RotatingFileHandler):
@@ -44,4 +53,6 @@ class _Log(RotatingFileHandler):
 
 def log_as(component: str) -> None:
     """Send this process's log to the standard error, a line each, under the component's name."""
-    logging.basicConfig(format=f"%(asctime)s  {component:<9}  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine(f"%(asctime)s  {component:<9}  %(message)s", "%H:%M:%S"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)

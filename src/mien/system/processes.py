@@ -1,14 +1,15 @@
-"""Child processes that our own commands start: kept apart from the terminal, and asked to end in order."""
+"""Child processes that our own commands start: kept apart from the terminal, bounded, and asked to end in order."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["APART", "ask_to_end", "end_in_order"]
+__all__ = ["APART", "ask_to_end", "end_in_order", "limit_memory", "ran_out"]
 
 APART: dict[str, Any] = (
     {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
@@ -33,3 +34,23 @@ def end_in_order() -> None:
         signal.raise_signal(signal.SIGTERM)
     else:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def limit_memory(mib: int) -> None:
+    """Let this process, and each that it starts, have so much memory at most, in MiB; only Linux knows how.
+
+    What asks for more gets a MemoryError, or ends where its library does not expect to be refused.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        most = mib << 20
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def ran_out(code: int | None) -> bool:
+    """Say by a process's exit code whether it gave itself up, as most libraries do that are refused memory."""
+    return code is not None and code == -getattr(signal, "SIGABRT", 0)

@@ -44,17 +44,21 @@ class Leak:
     correlation: float
 
 
-def audit(data: str | Path, out: str | Path | None = None) -> list[Leak]:
+def audit(
+    data: str | Path, out: str | Path | None = None, *, held_out: float | None = None, skip_bad: bool = False
+) -> list[Leak]:
     """Return every picture that stands in more than one split, and write the list as CSV.
 
     Args:
         data: The data set.
         out: The CSV file to write; None: none.
+        held_out: The share of faces that is PublicTest, for data that does not tell what each is for.
+        skip_bad: Leave out rows of the data that cannot be used.
 
     Raises:
         InputError: The data set cannot be read or the file not be written.
     """
-    found = leaks(faces_data.load(data))
+    found = leaks(faces_data.load(data, skip_bad=skip_bad, split=held_out))
     if out is not None:
         try:
             Path(out).parent.mkdir(parents=True, exist_ok=True)

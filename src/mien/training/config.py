@@ -32,6 +32,8 @@ class TrainConfig:
 
     Attributes:
         data: The data set, as `mien.training.data.load` reads it.
+        split: The share of faces held out as PublicTest, for data that does not tell what each is for; None: it does.
+        skip_bad: Leave out rows of the data that cannot be used.
         out: The run's folder: a path or an fsspec URL such as `s3://bucket/run`.
         name: What the models are called that the run publishes; each observation carries it.
         epochs: Passes over the Training faces.
@@ -71,6 +73,8 @@ class TrainConfig:
 
     data: Annotated[str, Field(min_length=1)]
     out: Annotated[str, Field(min_length=1)]
+    split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    skip_bad: bool = False
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$", max_length=60)] = "mien"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128

@@ -81,6 +81,8 @@ def evaluate(
     data: str | Path,
     *,
     split: Usage = "PublicTest",
+    held_out: float | None = None,
+    skip_bad: bool = False,
     out: str | Path | None = None,
     compare: str | Path | None = None,
     labels: Sequence[str] | None = None,
@@ -94,6 +96,8 @@ def evaluate(
         model: An ONNX file, or `fer2013` or `ferplus` for a model that comes with Mien.
         data: The data set.
         split: The faces to evaluate on.
+        held_out: The share of faces that is PublicTest, for data that does not tell what each is for.
+        skip_bad: Leave out rows that cannot be used.
         out: The folder to write to; None: nothing is written.
         compare: Another model, to be compared on the same faces.
         labels: What the outputs of a model without Mien's contract mean, in their order.
@@ -115,7 +119,7 @@ def evaluate(
         raise InputError(
             f"'{model}' says itself what it takes and gives: labels, input range, mean and std are for models of others"
         )
-    faces = faces_data.load(data, {"Training", split})
+    faces = faces_data.load(data, {"Training", split}, skip_bad=skip_bad, split=held_out)
     if not (faces.usage == split).any():
         raise InputError(f"'{data}' holds no {split} faces: choose another split")
     asked = faces.split(split)

@@ -56,7 +56,13 @@ class Calibration:
 
 
 def export(
-    checkpoint: str | Path | Sequence[str | Path], data: str | Path, out_dir: str | Path, *, name: str | None = None
+    checkpoint: str | Path | Sequence[str | Path],
+    data: str | Path,
+    out_dir: str | Path,
+    *,
+    name: str | None = None,
+    held_out: float | None = None,
+    skip_bad: bool = False,
 ) -> list[Path]:
     """Write `fer2013.onnx` and, if the run learned the FER+ votes, `ferplus.onnx`.
 
@@ -65,6 +71,8 @@ def export(
         data: The data set; temperature and threshold are fitted on its PublicTest.
         out_dir: The folder to write to; made if need be.
         name: The model's name, which each observation carries; the second file's ends in `-ferplus`. None: the run's.
+        held_out: The share of faces that is PublicTest, where the data does not tell; None: as the run did.
+        skip_bad: Leave out rows of the data that cannot be used.
 
     Raises:
         InputError: A checkpoint, the data set or the name cannot be used, the checkpoints are of different makes, or
@@ -77,7 +85,8 @@ def export(
             "letter or digit"
         )
     net, config = load_mean(checkpoint)
-    public = faces_data.load(data, ("PublicTest",))
+    share = config.split if held_out is None else held_out
+    public = faces_data.load(data, ("PublicTest",), skip_bad=skip_bad or config.skip_bad, split=share)
     net = round_weights(fold(net))
     logits = predict(net, public.pixels)
     targets = {"fer2013": np.eye(len(EMOTIONS), dtype=np.float32)[public.labels], "ferplus": public.votes}

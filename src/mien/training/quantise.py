@@ -52,12 +52,14 @@ class Variant:
     speedup: float
 
 
-def quantise(model: Path, data: str | Path) -> Variant:
+def quantise(model: Path, data: str | Path, *, held_out: float | None = None, skip_bad: bool = False) -> Variant:
     """Write a model's int8 variant beside it, as `<name>-int8.onnx`.
 
     Args:
         model: What `export` wrote: `ferplus.onnx` is judged by the FER+ majority, any other by FER-2013's labels.
         data: The data set.
+        held_out: The share of faces that is PublicTest, for data that does not tell what each is for.
+        skip_bad: Leave out rows of the data that cannot be used.
 
     Raises:
         InputError: The data set cannot be used.
@@ -65,7 +67,7 @@ def quantise(model: Path, data: str | Path) -> Variant:
         ModelError: The model cannot be read.
     """
     whole = Classifier.load(model)
-    faces = faces_data.load(data, ("Training", "PublicTest"))
+    faces = faces_data.load(data, ("Training", "PublicTest"), skip_bad=skip_bad, split=held_out)
     training, public = faces.split("Training"), faces.split("PublicTest")
     chosen = np.random.default_rng(0).permutation(len(training))[:FACES]
     path = model.with_name(f"{model.stem}-int8.onnx")

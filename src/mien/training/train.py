@@ -66,7 +66,7 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
         raise InputError(f"cannot train on {devices} devices: expected 1 or more")
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError("accelerator 'gpu' was asked for, but torch finds none here: use auto or cpu")
-    faces = data.load(config.data, ("Training", "PublicTest"))
+    faces = data.load(config.data, ("Training", "PublicTest"), skip_bad=config.skip_bad, split=config.split)
     for usage in ("Training", "PublicTest"):
         if not (faces.usage == usage).any():
             raise InputError(f"'{config.data}' holds no {usage} faces: expected some, to train on and to choose by")

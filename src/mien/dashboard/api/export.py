@@ -25,7 +25,7 @@ from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import needs
 from mien.errors import MissingExtraError
 from mien.observation import EMOTIONS, Observation
-from mien.table import COLUMNS, TableWriter, rows, to_polars
+from mien.table import COLUMNS, TableWriter, cells, rows, to_polars
 
 __all__ = ["Exports", "exporting"]
 
@@ -173,7 +173,7 @@ def _timeline_rows(line: Timeline) -> Iterator[tuple[Any, ...]]:
 
 def _csv_lines(lines: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(lines)
+    csv.writer(text).writerows(map(cells, lines))
     return text.getvalue().encode()
 
 

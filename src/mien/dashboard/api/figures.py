@@ -16,7 +16,7 @@ from mien.dashboard.api.schemas import Health, Identity, ObservationsBody, Point
 from mien.dashboard.data.periods import STEPS, Choice, Window, resolve
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.data.records import Records
-from mien.dashboard.errors import ApiError
+from mien.dashboard.errors import ApiError, told_to
 from mien.dashboard.security.roles import Viewer, needs, who_asks
 from mien.observation import EMOTIONS, Observation
 from mien.stores.base import Summary, utc
@@ -50,7 +50,8 @@ def reading(queries: Queries, records: Records) -> APIRouter:
         """Say whether store and broker are there; always answers, and in full to those who are let in."""
         error = await queries.store_error()
         broker = queries.listener.connected
-        message = "; ".join(part for part in (str(error or ""), "" if broker else queries.listener.reason) if part)
+        told = told_to(request.scope, error) if error else ""
+        message = "; ".join(part for part in (told, "" if broker else queries.listener.reason) if part)
         status = "ok" if broker and not error else "degraded"
         if who_asks(request.scope) is None:
             return Health(status=status, store=error is None, broker=broker, message="", version="")

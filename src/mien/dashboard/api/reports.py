@@ -163,6 +163,7 @@ async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> 
         window_s=asked.window_s,
         best=asked.best,
         emotion=asked.emotion,
+        memory_mb=making.settings.dashboard.report_mb,
         **{name: names[one.key] for name, one in extra.items()},
     )
     of = _listed(paths or asked.source or ["all sources"])

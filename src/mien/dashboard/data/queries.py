@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time as clock
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from mien.observation import Observation
 from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
 __all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url", "summed"]
+
+log = logging.getLogger(__name__)
 
 ONLINE_S = 15.0
 """Without a broker, a source whose newest observation is not older counts as online."""
@@ -298,11 +301,15 @@ class Queries:
         try:
             if self._store is None:
                 self._store = open_store(self.url, read_only=True)
-            return ask(self._store)
+            answer = ask(self._store)
         except StoreError as error:
+            if self._failed is None or str(self._failed[1]) != str(error):
+                log.warning("%s", error)
             self._failed = (clock.monotonic(), error)
             self._drop()
             raise
+        self._failed = None
+        return answer
 
     def _drop(self) -> None:
         if self._store is not None:

@@ -74,7 +74,7 @@ class Demo:
             self.since = datetime.now(timezone.utc)
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "mien.run.demo"],
+                    [sys.executable, "-m", "mien.run.demo", str(self._settings.dashboard.report_mb)],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, **APART,
                 )  # fmt: skip
             except OSError as error:

@@ -23,8 +23,8 @@ import msgspec
 from mien.config import Settings
 from mien.dashboard.jobs.uploads import Uploads
 from mien.errors import MienError
-from mien.reports.worker import Event, Kind, Order
-from mien.system.processes import APART
+from mien.reports.worker import Event, Kind, Order, out_of_memory
+from mien.system.processes import APART, ran_out
 
 __all__ = ["MAX_WAITING", "Made", "Making"]
 
@@ -228,14 +228,18 @@ class Making:
                     process.kill()
                 elif running.stopped:
                     _end(process)
-            ended = Event(ended="failed", message="the report's process ended too early; the dashboard's log says why")
+            ended = None
             for line in process.stdout or ():
                 event = msgspec.json.decode(line, type=Event)
                 if event.ended:
                     ended = event
                 else:
                     self._told(running, event)
-        return ended
+        if ended is not None:
+            return ended
+        if ran_out(process.returncode):
+            return Event(ended="failed", message=out_of_memory(order.memory_mb))
+        return Event(ended="failed", message="the report's process ended too early; the dashboard's log says why")
 
     def _made(self, running: _Running, event: Event) -> None:
         with self._changed:

@@ -39,8 +39,8 @@ TABLES = frozenset({".parquet", ".csv", ".jsonl"})
 PLACES: dict[str, frozenset[str]] = {
     "recording": VIDEOS | TABLES,
     "photo": PHOTOS,
-    "transcript": frozenset({".vtt", ".srt", ".txt", ".docx"}),
-    "events": frozenset({".csv", ".srt", ".vtt"}),
+    "transcript": frozenset({".vtt", ".srt", ".sbv", ".ass", ".ssa", ".json", ".txt", ".docx"}),
+    "events": frozenset({".csv", ".srt", ".vtt", ".sbv", ".ass", ".ssa", ".json"}),
     "list": frozenset({".csv"}),
 }
 """What a file may be taken for, by the ending of its name."""

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Literal, NamedTuple
 
-from sqlalchemy.engine import make_url
-
 from mien.dashboard.data.listener import Listener
 from mien.dashboard.data.queries import SourceState
 from mien.dashboard.pages.wording import amount, counted, moment, size, stretch
 from mien.errors import StoreError
+from mien.masking import without_password
 from mien.system.machine import peak_bytes
 from mien.version import __version__
 
@@ -89,7 +88,7 @@ def store(url: str, states: Sequence[SourceState], total: int | None, failed: St
     if first:
         told.append(f"since {first.astimezone(zone):%d %b %Y}")
     if url:
-        told.append(make_url(url).render_as_string(hide_password=True))
+        told.append(without_password(url))
     return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))
 
 

@@ -80,7 +80,7 @@ class History:
             hours = await self._queries.hours(timeline.seen, choice.sources)
         except StoreError as error:
             kept = self._drawn.get(look)
-            problem = f"The store cannot be read: {error}. This page tries again by itself."
+            problem = f"{error.public[:1].upper()}{error.public[1:]}. This page tries again by itself."
             if kept and kept[0].problem == problem:
                 return kept[0]
             return Answers(nothing(window), None, [], [], problem)

@@ -12,6 +12,7 @@ from mien.errors import InputError
 from mien.observation import EMOTIONS
 from mien.reports.album.measure import Look, Measured
 from mien.reports.base.parts import counted
+from mien.reports.base.read_table import read_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,8 +38,7 @@ def photos_named(table: Path, notes: list[str]) -> dict[Path, Measured | None]:
     if table.suffix.lower() == ".jsonl":
         raise InputError(f"cannot report on '{table}': its lines do not name photos; a .parquet or .csv was expected")
     try:
-        csv = table.suffix.lower() == ".csv"
-        rows = pl.read_csv(table, infer_schema_length=None, try_parse_dates=True) if csv else pl.read_parquet(table)
+        rows = read_table(table, {*NEEDED, "offset_s"})
         if missing := [name for name in NEEDED if name not in rows.columns]:
             raise InputError(
                 f"cannot report on '{table}': a table of `mien analyze` was expected, it lacks {missing[0]}"

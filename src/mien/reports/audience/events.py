@@ -1,7 +1,7 @@
 """What an audience was shown: a file of events goes in, the events in order of time come out.
 
-A CSV with the columns `time` (seconds, mm:ss or hh:mm:ss), `label` and, if wanted, `duration`; or SRT or WebVTT, whose
-cues are the events. Or the markers of a store.
+A CSV with the columns `time` (seconds, mm:ss or hh:mm:ss), `label` and, if wanted, `duration`; or SRT, WebVTT, SBV,
+ASS or JSON, whose cues are the events. Or the markers of a store.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from mien.config import without_password
 from mien.errors import InputError, UsageError
-from mien.media.selection import parse_seconds
-from mien.reports.base.csv_lists import read_list
+from mien.reports.base.csv_lists import read_list, seconds
 from mien.reports.base.recordings import Inputs, Recording
-from mien.reports.base.transcripts import read_transcript
+from mien.reports.base.transcripts import read_captions
 from mien.stores.base import open_store
 
 __all__ = ["Event", "read_events", "read_markers"]
 
 MAX_EVENTS = 2000
+CAPTIONS = (".srt", ".vtt", ".sbv", ".ass", ".ssa", ".json")
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ def read_events(path: Path, notes: list[str]) -> list[Event]:
     Raises:
         InputError: It cannot be read, holds no event, or more than 2,000.
     """
-    if path.suffix.lower() in (".srt", ".vtt"):
-        transcript = read_transcript(path)
+    if path.suffix.lower() in CAPTIONS:
+        transcript = read_captions(path)
         notes += transcript.notes
         found = [
             Event(one.start, f"{one.speaker}: {one.text}" if one.speaker else one.text, one.end - one.start)
@@ -78,8 +77,8 @@ def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]
         found = store.markers(began, until, [one.name for one in recordings], MAX_EVENTS)
     if not found:
         raise InputError(
-            f"the store {without_password(str(inputs.store))} has no markers of that period: add some on the "
-            "dashboard's page History, or give a file of events"
+            "the store has no markers of that period: add some on the dashboard's page History, or give "
+            "a file of events"
         )
     return [Event((one.time - began).total_seconds(), one.label) for one in found]
 
@@ -87,23 +86,28 @@ def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]
 def _from_csv(path: Path, notes: list[str]) -> list[Event]:
     names, lines = read_list(path, notes)
     if not {"time", "label"} <= set(names):
-        raise InputError(f"cannot read events '{path}': a CSV with the columns time, label and duration was expected")
-    found: list[Event] = []
+        raise InputError(
+            f"cannot read events '{path}': a CSV with the columns time, label and duration was expected, but its first "
+            f"line has {', '.join(names)[:80] or 'nothing'}"
+        )
+    events: list[Event] = []
     wrong: list[str] = []
     before = 0.0
     unordered = False
-    for number, row in enumerate(lines, 2):
+    for line in lines:
         try:
-            at = parse_seconds(row.get("time") or "")
-            duration = parse_seconds(row.get("duration") or "0")
+            at = seconds(line.get("time"))
+            duration = seconds(line.get("duration", "0"))
         except UsageError as error:
-            wrong.append(f"line {number}: {error}")
+            wrong.append(f"line {line.number}: {str(error)[:200]}")
             continue
         unordered |= at < before
         before = at
-        found.append(Event(at, row.get("label") or f"event at {at:g} s", duration))
+        events.append(Event(at, line.get("label", f"event at {at:g} s"), duration))
+    if wrong and not events:
+        raise InputError(f"cannot read events '{path}': none of its {len(wrong):,} lines can be read ({wrong[0]})")
     if wrong:
         notes.append(f"{len(wrong):,} of the events in '{path.name}' could not be read and were left out ({wrong[0]}).")
     if unordered:
         notes.append(f"The events in '{path.name}' are not in order of time; they were sorted.")
-    return found
+    return events

@@ -12,7 +12,7 @@ from mien.charts.palette import COLOURS
 from mien.charts.svg import Line, Mark, clock, intervals, lines
 from mien.observation import EMOTIONS
 from mien.reports.audience.groups import Difference
-from mien.reports.audience.reactions import LEAST_RISE, Reaction, Reactions
+from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
 from mien.reports.audience.tables import COLUMNS, Shown, audience_tables
 from mien.reports.base.bootstrap import MIN_UNITS
 from mien.reports.base.parts import Chart, Fact, Part, Section, Table, counted
@@ -72,8 +72,14 @@ def _lead(ranked: Sequence[Reaction], viewers: int) -> str:
     return (
         f"“{best.event.label}” at {clock(best.event.at)} landed best: {EMOTIONS[best.emotion]} rose by "
         f"{100 * best.height.value:.0f} points, with its peak {best.latency.value:.1f} s later, and "
-        f"{best.reacted[0]} of {best.viewers} viewers reacted. {len(landed)} of {len(ranked)} events had a reaction."
+        f"{_reacted(best)}{len(landed)} of {len(ranked)} events had a reaction."
     )
+
+
+def _reacted(reaction: Reaction) -> str:
+    if reaction.reacted is None:
+        return "how many viewers reacted cannot be told. "
+    return f"{reaction.reacted.hits} of {reaction.reacted.viewers} viewers reacted. "
 
 
 def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
@@ -157,7 +163,7 @@ def _ranking(ranked: Sequence[Reaction]) -> Section:
             _between(100 * one.height.low, 100 * one.height.high, "+.0f"),
             f"{one.latency.value:.1f} s",
             f"{'over ' if one.open_end else ''}{one.duration.value:.1f} s",
-            f"{one.reacted[0]} of {one.viewers}",
+            f"{one.reacted.hits} of {one.reacted.viewers}" if one.reacted else "cannot be told",
             _verdict(one),
         )
         for one in ranked[:60]
@@ -174,7 +180,8 @@ def _ranking(ranked: Sequence[Reaction]) -> Section:
 def _verdict(one: Reaction) -> str:
     if not math.isfinite(one.p):
         return "too few viewers"
-    return "landed" if one.landed else "not beyond chance"
+    cut = f", looked at for {one.window:.1f} s only" if one.cut else ""
+    return f"{'landed' if one.landed else 'not beyond chance'}{cut}"
 
 
 def _between(low: float, high: float, form: str) -> str:
@@ -226,11 +233,11 @@ def _notes(found: Reactions, viewers: int) -> list[str]:
 def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
     baseline, window = asked["baseline_s"], asked["window_s"]
     height = (
-        f"The highest point, within {window:g} s after the event (and its duration), of the mean rise of the viewers "
-        f"over the "
-        f"mean of the {baseline:g} s before it. In the table `viewers` it is the mean of the emotion's column over an "
-        f"event's "
-        "rows. Chance alone makes it a little higher than 0: look at its interval."
+        f"The highest point, within {window:g} s after the event (and its duration) or until the next event, of the "
+        f"mean rise of the viewers over the mean of the {baseline:g} s before it (fewer where the event before was "
+        f"less than {TAKES_S:g} s earlier than these). Events that follow each other within {TAKES_S:g} s are judged "
+        "as one. In the table `viewers` it is the mean of the emotion's column over an event's rows. Chance alone "
+        "makes it a little higher than 0: look at its interval."
     )
     interval = (
         "Viewers are drawn with replacement 4,000 times. The largest deviation over all moments, events and emotions "
@@ -243,9 +250,9 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
         "for others like them, still reaches 0."
     )
     reacted = (
-        f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than 95 % of that viewer's "
-        f"own highest "
-        "rises at times without an event."
+        f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than in 95 % of equally long "
+        "stretches without an event: those of all viewers together, each in the viewer's own spread. It cannot be told "
+        "where too few such stretches were recorded."
     )
     return [
         (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,19 @@ from mien.reports.audience.events import Event
 from mien.reports.audience.seats import Watching
 from mien.reports.base.bootstrap import MIN_UNITS, Estimates, expanded, peaks
 
-__all__ = ["LEAST_RISE", "Interval", "Reaction", "Reactions", "react"]
+__all__ = ["LEAST_RISE", "TAKES_S", "Interval", "Reaction", "Reactions", "joined", "react"]
 
 LEAST_RISE = 0.1
-"""A viewer who reacts rises at least so much, in probability, and more than 95 % of that viewer's own rises at times
-without an event."""
+"""A viewer who reacts rises at least so much, in probability, and more than in 95 % of stretches without an event."""
+
+TAKES_S = 5.0
+"""A reaction takes about so long, in seconds: events that follow each other faster are judged as one."""
+
+QUIET_STRETCHES = 3
+"""Of a viewer at least so many stretches without an event must be known to say whether that viewer reacted."""
+
+QUIET_SAMPLES = 20
+"""And of all viewers together at least so many."""
 
 DRAWS = 1000
 Array = NDArray[np.float64]
@@ -36,6 +45,20 @@ class Interval:
     value: float
     low: float = math.nan
     high: float = math.nan
+
+
+class Reacted(NamedTuple):
+    """How many viewers reacted by themselves.
+
+    Attributes:
+        hits: So many.
+        share: Their share of the judged, with Wilson's interval.
+        viewers: How many could be judged by what they show without an event.
+    """
+
+    hits: int
+    share: Interval
+    viewers: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,10 @@ class Reaction:
         latency: From the event to the peak of the viewers' mean, in seconds.
         duration: How long that mean stays above half its peak, in seconds.
         open_end: Whether it still did when the window ended.
-        reacted: How many viewers reacted by themselves, with Wilson's interval for their share.
+        reacted: How many viewers reacted by themselves; None where too little is known of how they look without an
+            event.
+        window: How long was looked for it, in seconds from the event's beginning.
+        cut: Whether the next event ended that.
     """
 
     event: Event
@@ -62,7 +88,9 @@ class Reaction:
     latency: Interval
     duration: Interval
     open_end: bool
-    reacted: tuple[int, Interval]
+    reacted: Reacted | None
+    window: float
+    cut: bool
 
     @property
     def landed(self) -> bool:
@@ -98,16 +126,18 @@ def react(
 
     Args:
         watched: What they showed.
-        events: In order of time.
+        events: In order of time, with those that are too close joined; see `joined`.
         baseline_s: The seconds before an event that a rise is measured from.
-        window_s: The seconds from an event (or, where it has a length, from its end) in which a reaction is looked for.
+        window_s: The seconds from an event (or, where it has a length, from its end) in which a reaction is looked for;
+            the next event ends them.
         anonymous: Say nothing of fewer than so many viewers.
     """
-    usual = _usual_rises(watched, events, baseline_s, window_s)
-    rises = [_rises(watched.shares, watched.step_s, one, baseline_s, window_s) for one in events]
+    looks = _windows(events, baseline_s, window_s)
+    rises = [_rises(watched.shares, watched.step_s, look) for look in looks]
+    quiet = _quiet(watched, events, baseline_s, window_s)
     least = max(1, anonymous or 1)
     judged = [n for n, rise in enumerate(rises) if int(np.isfinite(rise[:, 0, 0]).sum()) >= least]
-    unseen = [one for n, one in enumerate(events) if n not in judged]
+    unseen = [event for n, event in enumerate(events) if n not in judged]
     heights = np.full((len(watched.names), len(judged), len(EMOTIONS)), np.nan)
     points = max((rises[n].shape[1] for n in judged), default=1)
     curves = np.full((len(watched.names), len(judged), len(EMOTIONS), points), np.nan)
@@ -115,28 +145,80 @@ def react(
         heights[:, place] = _heights(rises[n])
         curves[:, place, :, : rises[n].shape[1]] = rises[n].transpose(0, 2, 1)
     found = peaks(curves)
-    each = [
-        _reaction(events[n], rises[n], usual, found, slice(7 * place, 7 * place + 7), watched.step_s)
-        for place, n in enumerate(judged)
-    ]
+    usual: dict[float, Array | None] = {}
+    each = []
+    for place, n in enumerate(judged):
+        length = looks[n].length
+        if length not in usual:
+            usual[length] = _usual_rises(watched, quiet, baseline_s, length)
+        here = slice(7 * place, 7 * place + 7)
+        each.append(_reaction(events[n], rises[n], usual[length], found, here, looks[n], watched.step_s))
     return Reactions(each, heights, found, unseen)
 
 
-def _rises(shares: NDArray[np.float32], step: float, event: Event, baseline_s: float, window_s: float) -> Array:
+def joined(events: Sequence[Event], window_s: float = 10.0) -> list[Event]:
+    """Return the events with those joined that follow each other faster than a reaction takes.
+
+    What belongs to which of them cannot be told apart, so they are judged together, over `window_s` at most.
+    """
+    groups: list[list[Event]] = []
+    for event in sorted(events, key=lambda event: event.at):
+        if groups:
+            first, end = groups[-1][0], max(before.at + before.duration for before in groups[-1])
+            if event.at < end + TAKES_S and event.at - first.at <= window_s:
+                groups[-1].append(event)
+                continue
+        groups.append([event])
+    return [group[0] if len(group) == 1 else _together(group) for group in groups]
+
+
+def _together(group: Sequence[Event]) -> Event:
+    labels = [event.label for event in group]
+    between = f" + {len(labels) - 2} more" if len(labels) > 2 else ""
+    end = max(event.at + event.duration for event in group)
+    return Event(group[0].at, f"{labels[0]}{between} + {labels[-1]}", end - group[0].at)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Where a reaction is looked for, and what it is measured from, in seconds: a moment, and the lengths around it."""
+
+    at: float
+    baseline: float
+    length: float
+    cut: bool = False
+
+
+def _windows(events: Sequence[Event], baseline_s: float, window_s: float) -> list[_Window]:
+    """Return where the reaction to each event is looked for: until the next, from after the one before."""
+    windows = []
+    over, nexts = 0.0, [event.at for event in events[1:]] + [math.inf]
+    for event, following in zip(events, nexts, strict=True):
+        length = event.duration + window_s
+        quiet = max(1.0, event.at - over)
+        windows.append(
+            _Window(event.at, min(baseline_s, quiet), min(length, following - event.at), event.at + length > following)
+        )
+        over = event.at + event.duration + TAKES_S
+    return windows
+
+
+def _rises(shares: NDArray[np.float32], step: float, window: _Window) -> Array:
     """Return each viewer's rise over the baseline at each point of the window, shape (viewers, points, 7).
 
     NaN for viewers who are not to be seen in half of the baseline and half of the window.
     """
     half = round(0.5 / step)  # a point holds half a second before and after it
-    at = round(event.at / step)
-    first, last = at - round(baseline_s / step), at + round((event.duration + window_s) / step)
-    before = shares[:, max(0, first + half) : max(0, at - half)].astype(np.float64)
+    at = round(window.at / step)
+    last = at + round(window.length / step)
+    start = min(at - round(window.baseline / step) + half, at - half - 1)
+    before = shares[:, max(0, start) : max(0, at - half)].astype(np.float64)
     after = shares[:, max(0, at) : max(0, last)].astype(np.float64)
     points = max(1, last - at)
     if after.shape[1] < points:
         gap = np.full((len(shares), points - after.shape[1], shares.shape[2]), np.nan)
         after = np.concatenate([after, gap], axis=1)
-    expected = max(1, at - half - (first + half))
+    expected = max(1, at - half - start)
     enough = 2 * np.isfinite(before[:, :, 0]).sum(1) >= expected
     enough &= 2 * np.isfinite(after[:, :, 0]).sum(1) >= points
     base = np.full((len(shares), shares.shape[2]), np.nan)
@@ -160,20 +242,58 @@ def _mean(rises: Array) -> Array:
     return np.asarray(np.where(good[:, None], mean, -np.inf))
 
 
-def _usual_rises(watched: Watching, events: Sequence[Event], baseline_s: float, window_s: float) -> Array:
-    """Return the height that 95 % of each viewer's rises at times without an event stay below, shape (viewers, 7)."""
-    busy = [(one.at - window_s, one.at + one.duration + window_s + baseline_s) for one in events]
-    times = np.arange(baseline_s, watched.seconds - window_s, 1.0)
-    free = [at for at in times if not any(start <= at <= end for start, end in busy)]
-    quiet = free[:: max(1, len(free) // 200)]
-    if len(quiet) < 20:
-        return np.full((len(watched.names), len(EMOTIONS)), LEAST_RISE)
-    highest = [_highest(_rises(watched.shares, watched.step_s, Event(at, ""), baseline_s, window_s)) for at in quiet]
-    stacked = np.array(highest)
-    usual = np.full(stacked.shape[1:], LEAST_RISE)
-    seen = np.isfinite(stacked).sum(0) >= 20
-    usual[seen] = np.nanquantile(stacked[:, seen], 0.95, axis=0)
-    return np.asarray(np.maximum(usual, LEAST_RISE))
+def _quiet(watched: Watching, events: Sequence[Event], baseline_s: float, window_s: float) -> list[tuple[float, float]]:
+    """Return the stretches that no event and no reaction to one touches, from when until when, in seconds."""
+    free, since = [], 0.0
+    for event in events:
+        free.append((since, event.at))
+        since = max(since, event.at + event.duration + window_s)
+    return [(start, end) for start, end in [*free, (since, watched.seconds)] if end - start > baseline_s]
+
+
+def _usual_rises(
+    watched: Watching, quiet: Sequence[tuple[float, float]], baseline_s: float, length: float
+) -> Array | None:
+    """Return how high each viewer rises in 5 % of the stretches without an event, shape (viewers, 7).
+
+    Few viewers have enough such stretches of their own, so those of all are taken together, each in the viewer's own
+    spread; that is measured in the viewer's other stretches, as it is for the events.
+
+    Args:
+        watched: What the viewers showed.
+        quiet: Where there is no event.
+        baseline_s: The seconds that a rise is measured from.
+        length: How long a stretch is, in seconds.
+
+    Returns:
+        None where there are too few stretches to tell; NaN for a viewer of whom there are too few.
+    """
+    moments = [at for start, end in quiet for at in np.arange(start + baseline_s, end - length + 1e-9, length)]
+    if len(moments) < QUIET_STRETCHES:
+        return None
+    moments = moments[:: max(1, len(moments) // 200)]
+    rises = np.array([_rises(watched.shares, watched.step_s, _Window(at, baseline_s, length)) for at in moments])
+    there = np.isfinite(rises)
+    highest = np.where(there, rises, -np.inf).max(2)  # (stretches, viewers, 7)
+    known = there.any(2)
+    squares, counts = np.where(there, rises**2, 0).sum(2), there.sum(2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        others = np.sqrt((squares.sum(0) - squares) / (counts.sum(0) - counts))
+        ratios = np.where(known, highest / others, np.nan)
+        spread = np.sqrt(squares.sum(0) / counts.sum(0))
+    enough = known.sum(0) >= QUIET_STRETCHES  # (viewers, 7)
+    usual = np.full(spread.shape, np.nan)
+    for emotion in range(len(EMOTIONS)):
+        ours = ratios[:, enough[:, emotion], emotion]
+        ours = ours[np.isfinite(ours)]
+        if len(ours) < QUIET_SAMPLES:
+            continue
+        # the k-th highest of n, so that one more would be above it in at most 5 % of all cases
+        rank = min(len(ours) - 1, math.ceil(0.95 * (len(ours) + 1)) - 1)
+        high = float(np.sort(ours)[rank])
+        own = enough[:, emotion]
+        usual[own, emotion] = np.maximum(high * spread[own, emotion], LEAST_RISE)
+    return usual if np.isfinite(usual).any() else None
 
 
 def _highest(rises: Array) -> Array:
@@ -182,7 +302,9 @@ def _highest(rises: Array) -> Array:
     return found
 
 
-def _reaction(event: Event, rises: Array, usual: Array, found: Estimates, here: slice, step: float) -> Reaction:
+def _reaction(
+    event: Event, rises: Array, usual: Array | None, found: Estimates, here: slice, window: _Window, step: float
+) -> Reaction:
     value, p = found.value[here], found.all_p[here]
     # The clearest: of those beyond chance, or else of all, the one that rises most.
     beyond = (p < 0.05) & (value > 0)
@@ -192,10 +314,12 @@ def _reaction(event: Event, rises: Array, usual: Array, found: Estimates, here: 
     own = own[seen]
     height = Interval(float(value[best]), float(found.all_low[here][best]), float(found.all_high[here][best]))
     latency, duration, open_end = _shape(own, step)
-    hits = int((_highest(own[:, :, None])[:, 0] >= usual[seen, best]).sum())
-    return Reaction(
-        event, len(own), best, height, float(p[best]), latency, duration, open_end, (hits, _wilson(hits, len(own)))
-    )
+    reacted = None
+    if usual is not None and (known := np.isfinite(usual[seen, best])).sum() > len(own) / 2:
+        hits = int((_highest(own[known, :, None])[:, 0] >= usual[seen, best][known]).sum())
+        reacted = Reacted(hits, _wilson(hits, int(known.sum())), int(known.sum()))
+    shape = latency, duration, open_end
+    return Reaction(event, len(own), best, height, float(p[best]), *shape, reacted, window.length, window.cut)
 
 
 def _shape(own: Array, step: float) -> tuple[Interval, Interval, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from mien.errors import UsageError
 from mien.reports.audience.events import read_events, read_markers
 from mien.reports.audience.groups import compared, courses
 from mien.reports.audience.page import Shown, audience_report
-from mien.reports.audience.reactions import react
+from mien.reports.audience.reactions import TAKES_S, joined, react
 from mien.reports.audience.seats import read_seats, watching
 from mien.reports.base.job import Job
 from mien.reports.base.parts import counted
@@ -87,14 +86,25 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
             f"{counted(len(events) - len(inside), 'event lies', 'events lie')} beyond the end of every recording "
             f"({watched.seconds:,.0f} s); left out."
         )
-    close = sum(two.at < one.at + one.duration + request.window_s for one, two in itertools.pairwise(inside))
-    if close:
+    apart = joined(inside, request.window_s)
+    if len(apart) < len(inside):
         notes.append(
-            f"{counted(close, 'event is', 'events are')} followed by another before its reaction is over; what "
-            f"belongs to "
-            "which cannot be told apart there."
+            f"{counted(len(inside), 'event', 'events')} follow each other within {TAKES_S:g} s in places, faster than "
+            f"a reaction takes; those are judged as one, {len(apart):,} in all."
         )
-    found = react(watched, inside, request.baseline_s, request.window_s, request.anonymous)
+    found = react(watched, apart, request.baseline_s, request.window_s, request.anonymous)
+    cut = sum(reaction.cut for reaction in found.each)
+    if cut:
+        notes.append(
+            f"{counted(cut, 'event is', 'events are')} followed by another before its reaction may be over: its window "
+            "ends there, and its row says so."
+        )
+    untold = sum(reaction.reacted is None for reaction in found.each)
+    if untold:
+        notes.append(
+            f"Of {counted(untold, 'event', 'events')} it cannot be told how many viewers reacted by themselves: the "
+            "recordings hold too few stretches without an event that are as long."
+        )
     job.tell("weighing the reactions", 1, 2)
     shown = Shown(watched, found, courses(watched, request.anonymous), compared(watched, found, request.anonymous))
     job.tell("writing the page", 1, 1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mien.errors import InputError
 from mien.observation import EMOTIONS
-from mien.reports.base.csv_lists import read_list
+from mien.reports.base.csv_lists import Line, number, read_list
 from mien.reports.base.places import Place, faces_of
 from mien.reports.base.recordings import Recording
 
@@ -93,26 +93,25 @@ def read_seats(path: Path) -> list[Seat]:
     if unknown := [name for name in names if name not in KNOWN]:
         raise InputError(f"cannot read '{path}': it has a column '{unknown[0][:80]}'; expected {', '.join(KNOWN)}")
     seats = []
-    for number, line in enumerate(lines, 2):
+    for line in lines:
         try:
             seats.append(_seat(line))
         except ValueError as error:  # noqa: PERF203
-            raise InputError(f"cannot read '{path}', line {number}: {str(error)[:200]}") from error
+            raise InputError(f"cannot read '{path}', line {line.number}: {str(error)[:200]}") from error
     return seats
 
 
-def _seat(values: dict[str, str]) -> Seat:
-    if not values.get("recording"):
+def _seat(line: Line) -> Seat:
+    recording = line.get("recording")
+    if not recording:
         raise ValueError("it names no recording")
-    offset = float(values.get("offset") or 0.0)
-    if not np.isfinite(offset):
-        raise ValueError("an offset is a number of seconds")
-    if not values.get("seat"):
-        return Seat(values["recording"], values.get("group", ""), offset)
-    x, y, width, height = (float(values.get(name) or "nan") for name in ("x", "y", "width", "height"))
+    offset = number(line.get("offset", "0"))
+    if not line.get("seat"):
+        return Seat(recording, line.get("group"), offset)
+    x, y, width, height = (number(line.get(name, "-1")) for name in ("x", "y", "width", "height"))
     if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
         raise ValueError("a seat needs x, y, width, height from 0 to 1 of the frame")
-    return Seat(values["recording"], values.get("group", ""), offset, values["seat"], (x, y, width, height))
+    return Seat(recording, line.get("group"), offset, line.get("seat"), (x, y, width, height))
 
 
 def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list[str]) -> Watching:
@@ -138,12 +137,12 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
     points = max(1, int(np.ceil(max(ends) / STEP_S)))
     shares = np.full((len(viewers), points, len(EMOTIONS)), np.nan, np.float32)
     empty = []
-    for number, seat in enumerate(viewers):
+    for row, seat in enumerate(viewers):
         here = _faces(by_name[seat.recording], seat)
         if not len(here):
             empty.append(seat.name)
             continue
-        shares[number] = _course(here, seat.offset, points)
+        shares[row] = _course(here, seat.offset, points)
     if empty:
         notes.append(f"No readable face was seen of {', '.join(empty[:5])}{' and others' if len(empty) > 5 else ''}.")
     return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares)

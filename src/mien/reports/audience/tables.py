@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.observation import EMOTIONS
 from mien.reports.audience.groups import Course, Difference
-from mien.reports.audience.reactions import Reactions
+from mien.reports.audience.reactions import Reaction, Reactions
 from mien.reports.audience.seats import Watching
 from mien.reports.base.parts import Data
 
@@ -37,10 +37,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "duration": "how long that mean stays above half its peak, in seconds",
         "duration_low": "the lower end of its 95 % interval",
         "duration_high": "the upper end",
-        "reacted": "viewers who reacted by themselves",
+        "reacted": "viewers who reacted by themselves; empty where that cannot be told",
         "reacted_share": "their share",
         "reacted_low": "the lower end of its 95 % interval (Wilson)",
         "reacted_high": "the upper end",
+        "window": "how long a reaction was looked for, from the event's beginning, in seconds",
+        "cut": "whether the next event ended that",
     },
     "emotions": {
         "event": "what it was",
@@ -120,7 +122,8 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
             *(one.height.value, one.height.low, one.height.high, one.p),
             *(one.latency.value, one.latency.low, one.latency.high),
             *(one.duration.value, one.duration.low, one.duration.high),
-            *(one.reacted[0], one.reacted[1].value, one.reacted[1].low, one.reacted[1].high),
+            *_reacted(one),
+            *(one.window, one.cut),
         )
         for one in found.each
     ]
@@ -161,11 +164,21 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     whole = {"viewers", "reacted", "second", "viewers_one", "viewers_two"}
     tables = []
     for name, values in rows.items():
-        kinds = {c: pl.String if c in text else pl.Int64 if c in whole else pl.Float64 for c in COLUMNS[name]}
+        kinds = {
+            c: pl.String if c in text else pl.Int64 if c in whole else pl.Boolean if c == "cut" else pl.Float64
+            for c in COLUMNS[name]
+        }
         made = _courses(watched) if name == "courses" else pl.DataFrame(values, schema=kinds, orient="row")
         table = made.with_columns(pl.col(pl.Float64).fill_nan(None))
         tables.append(Data(name, table, COLUMNS[name]))
     return tables
+
+
+def _reacted(reaction: Reaction) -> tuple[float | None, ...]:
+    if reaction.reacted is None:
+        return (None,) * 4
+    share = reaction.reacted.share
+    return reaction.reacted.hits, share.value, share.low, share.high
 
 
 def _courses(watched: Watching) -> pl.DataFrame:

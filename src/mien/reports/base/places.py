@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.errors import InputError
-from mien.reports.base.csv_lists import read_list
+from mien.errors import InputError, UsageError
+from mien.reports.base.csv_lists import Line, number, read_list, seconds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,25 +57,26 @@ def read_places(path: Path) -> list[Place]:
     if unknown := [name for name in names if name not in KNOWN]:
         raise InputError(f"cannot read '{path}': it has a column '{unknown[0][:80]}'; expected {', '.join(KNOWN)}")
     places = []
-    for number, line in enumerate(lines, 2):
+    for line in lines:
         try:
             places.append(_place(line))
-        except ValueError as error:  # noqa: PERF203
-            raise InputError(f"cannot read '{path}', line {number}: {str(error)[:200]}") from error
+        except (ValueError, UsageError) as error:  # noqa: PERF203
+            raise InputError(f"cannot read '{path}', line {line.number}: {str(error)[:200]}") from error
     return places
 
 
-def _place(values: dict[str, str]) -> Place:
-    speaker = values.get("speaker", "")
+def _place(line: Line) -> Place:
+    speaker = line.get("speaker")
     if not speaker:
         raise ValueError("it names no speaker")
-    since = float(values.get("from") or 0.0)
-    until = float(values.get("to") or math.inf)
-    if track := values.get("track"):
-        if not 0 <= int(track) < 2**53:
-            raise ValueError("a track is a number from 0 on")
+    since = seconds(line.get("from", "0"))
+    until = seconds(line.get("to")) if line.get("to") else math.inf
+    if line.get("track"):
+        track = number(line.get("track"))
+        if not 0 <= track < 2**53 or not track.is_integer():
+            raise ValueError("a track is a whole number from 0 on")
         return Place(speaker, int(track), since=since, until=until)
-    x, y, width, height = (float(values.get(name) or "nan") for name in ("x", "y", "width", "height"))
+    x, y, width, height = (number(line.get(name, "-1")) for name in ("x", "y", "width", "height"))
     if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
         raise ValueError("expected a track, or x, y, width, height from 0 to 1 of the frame")
     return Place(speaker, None, (x, y, width, height), since, until)

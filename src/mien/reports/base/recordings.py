@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mien.charts.svg import clock
-from mien.config import Settings, without_password
+from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
-from mien.observation import EMOTIONS, Observation, decode
+from mien.masking import without_password
+from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode
 from mien.reports.base.job import Job
+from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
 from mien.stores.base import open_store
 
@@ -39,6 +41,13 @@ VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts
 
 NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
 """A table without these columns cannot be reported on."""
+
+READ = frozenset(
+    {*NEEDED, *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence")}
+)
+
+LONGEST_LINE = 2 * MAX_PAYLOAD
+"""So many bytes of a line are read at once; no observation is longer."""
 
 WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
 
@@ -204,7 +213,6 @@ def _from_video(path: str, fps: float, settings: Settings, job: Job) -> Recordin
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
-    where = without_password(str(inputs.store))
     with closing(open_store(str(inputs.store), read_only=True)) as store:
         known = [one.source for one in store.sources()]
         if wrong := [source for source in inputs.sources if source not in known]:
@@ -221,9 +229,9 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
                     first = first or one.time
                     collected[one.source].add(one, (one.time - first).total_seconds())
             read += len(page)
-            job.tell(f"reading {where}", read)
+            job.tell("reading the store", read)
     if not collected:
-        raise InputError(f"the store {where} has no raw observations of that period")
+        raise InputError("the store has no raw observations of that period")
     for source, rows in sorted(collected.items()):
         yield Recording(source, None, rows.table(), None, first)
 
@@ -237,10 +245,10 @@ def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:
 
 def _from_lines(path: Path) -> list[Recording]:
     collected: dict[tuple[str, str], _Rows] = defaultdict(_Rows)
-    wrong = 0
+    wrong = rows = 0
     try:
         with path.open("rb") as file:
-            for line in file:
+            while line := file.readline(LONGEST_LINE):
                 try:
                     one = decode(line)
                 except (ValueError, msgspec.MsgspecError):
@@ -248,6 +256,9 @@ def _from_lines(path: Path) -> list[Recording]:
                     continue
                 if one.offset_s is not None:
                     collected[one.source, one.session].add(one, one.offset_s)
+                    rows += max(1, len(one.faces))
+                    if rows > MAX_ROWS:
+                        raise too_many(path)
     except OSError as error:
         raise InputError(f"cannot read table '{path}': {(error.strerror or str(error)).lower()}") from error
     if not collected:
@@ -265,11 +276,7 @@ def _from_lines(path: Path) -> list[Recording]:
 def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
     import polars as pl
 
-    try:
-        csv = path.suffix.lower() == ".csv"
-        table = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True) if csv else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"cannot read table '{path}': {str(error).splitlines()[0]}") from error
+    table = read_table(path, READ)
     if missing := [name for name in NEEDED if name not in table.columns]:
         raise InputError(f"cannot report on '{path}': a table of `mien analyze` was expected, it lacks {missing[0]}")
     if table["offset_s"].null_count() == len(table):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mien.errors import InputError, MienError
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
+from mien.table import guarded
 from mien.version import __version__
 
 __all__ = ["DataKind", "Report"]
@@ -85,7 +86,7 @@ class Report(Content):
                 part.replace(file)
                 written.append(file)
             for file, table in tables.items():
-                table.write_csv(file) if data == "csv" else table.write_parquet(file)
+                guarded(table).write_csv(file) if data == "csv" else table.write_parquet(file)
                 written.append(file)
         except OSError as error:
             kind = InputError if not written else MienError

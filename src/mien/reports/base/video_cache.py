@@ -20,8 +20,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import Settings, without_password
+from mien.config import Settings
 from mien.errors import InputError, MienError
+from mien.masking import without_password
 from mien.media.base import Frame, Source, Wrapper
 from mien.media.open import open_source
 from mien.media.selection import selected

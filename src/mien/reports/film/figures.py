@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mien.media.shots import cuts
 from mien.observation import EMOTIONS, Emotion
+from mien.reports.base.blocks import block_length, persistence
 from mien.reports.base.bootstrap import Estimates, estimate
 from mien.reports.base.curve import curve
 from mien.reports.base.people import people
@@ -24,7 +25,19 @@ ENOUGH_FACES = 20
 """Of fewer readable faces no score is told."""
 
 STRETCHES = 16
-"""A film is cut into about so many stretches for the bootstrap, each 5 to 30 seconds."""
+"""A film is cut into so many stretches for the bootstrap, or fewer where it varies slowly."""
+
+FEWEST = 6
+"""But never into fewer, where there is a face in each."""
+
+SHORTEST_S = 5.0
+"""No stretch is shorter, in seconds."""
+
+WIDEST = 2.0
+"""An interval that had to be widened by more for the correlation of neighbouring stretches is not told."""
+
+BINS = 240
+"""The course is looked at in about so many bins, of a second or more."""
 
 CLEAR = 0.25
 """A moment is one of an emotion where that has at least this mean probability over a second."""
@@ -61,7 +74,10 @@ class Film:
         cuts: When scenes begin, but for the first, in seconds.
         score: 100 x the mean probability of happy over the readable faces, with its interval; None: too few faces.
         stretches: Sum of happy and number of readable faces of each stretch, shape (n, 2).
-        stretch_s: How long these are, in seconds.
+        units: The same for the bootstrap: the sums' distances from what the score would give are widened; all of it is
+            one where the film is too short to tell.
+        stretch_s: How long stretches are, in seconds.
+        widened: By how much, as neighbouring stretches correlate.
         curve: One row per bin of the running time.
         people: One row per person of a scene.
         moments: The key moments.
@@ -75,7 +91,9 @@ class Film:
     cuts: Array | None
     score: Estimates | None
     stretches: Array
+    units: Array
     stretch_s: float
+    widened: float
     curve: pl.DataFrame
     people: pl.DataFrame
     moments: list[Moment]
@@ -98,27 +116,22 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
     starts = None if changes is None else cuts(changes["at"].to_numpy(), changes["change"].to_numpy())
     faces = people(recording.faces, np.array([]) if starts is None else starts)
     read = faces.filter(pl.col("readable"))
-    length = float(np.clip(recording.seconds / STRETCHES, 5, 30))
-    stretches = (
-        read.group_by((pl.col("at") / length).floor().alias("stretch"))
-        .agg(pl.col("happy").sum(), pl.len())
-        .sort("stretch")
-        .select("happy", "len")
-        .to_numpy()
-        .astype(np.float64)
-        .reshape(-1, 2)
-    )
+    length, widened = _stretch(read, recording.seconds)
+    stretches = sums_by(read, length, recording.seconds)
     # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
     behind = max(read.group_by("scene").agg(pl.col("person").n_unique())["person"].to_list(), default=0)
     told = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
+    units = _units(stretches, widened)
     with_face = faces.filter(pl.col("x").is_not_null())
     return Film(
         recording,
         faces,
         starts,
-        estimate(100 * stretches[:, :1], stretches[:, 1:]) if told else None,
+        estimate(100 * units[:, :1], units[:, 1:]) if told else None,
         stretches,
+        units,
         length,
+        widened,
         curve(faces, recording.seconds, anonymous),
         _people(read, recording.step_s),
         _moments(faces, count),
@@ -126,6 +139,52 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
         len(read),
         len(with_face) - len(read),
     )
+
+
+def sums_by(read: pl.DataFrame, length: float, seconds: float) -> Array:
+    """Return the sum of happy and the number of readable faces in each stretch that has one, shape (n, 2).
+
+    Args:
+        read: The readable faces.
+        length: How long a stretch is, in seconds; what is left over at the end belongs to the last.
+        seconds: How long the film is.
+    """
+    import polars as pl
+
+    last = max(0, int(seconds / length + 1e-9) - 1)
+    return (
+        read.group_by((pl.col("at") / length).floor().clip(0, last).alias("stretch"))
+        .agg(pl.col("happy").sum(), pl.len())
+        .sort("stretch")
+        .select("happy", "len")
+        .to_numpy()
+        .astype(np.float64)
+        .reshape(-1, 2)
+    )
+
+
+def _units(stretches: Array, widened: float) -> Array:
+    """Return stretches as units of the bootstrap, their distances from the common ratio widened."""
+    total = stretches.sum(0, keepdims=True)
+    if widened > WIDEST or not total[0, 1]:
+        return np.asarray(total)
+    even = stretches[:, 1] * total[0, 0] / total[0, 1]
+    return np.column_stack([even + widened * (stretches[:, 0] - even), stretches[:, 1]])
+
+
+def _stretch(read: pl.DataFrame, seconds: float) -> tuple[float, float]:
+    """Return how long stretches are that vary nearly independently, and how much of a correlation is left to allow for.
+
+    A sixteenth of the film, longer where its course varies slowly (see `blocks`), at most a sixth.
+    """
+    step = max(1.0, round(seconds / BINS))
+    at = np.minimum((read["at"].to_numpy() / step).astype(np.int64), max(0, int(seconds / step) - 1))
+    sums, counts = np.bincount(at, read["happy"].to_numpy()), np.bincount(at).astype(np.float64)
+    course = sums - counts * sums.sum() / max(1.0, counts.sum())
+    slow = persistence(course, step)
+    wanted = max(seconds / STRETCHES, 3 * slow.time, step * block_length(course))
+    length = max(SHORTEST_S, min(wanted, seconds / FEWEST))
+    return length, slow.widening(length, max(2, int(seconds / length + 1e-9)))
 
 
 def _people(read: pl.DataFrame, step_s: float) -> pl.DataFrame:

@@ -66,6 +66,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "at": "the frame of that second with the highest mean, in seconds",
         "value": "mean probability of the emotion over the readable faces of that second",
     },
+    "stretches": {
+        "film": "the film",
+        "happy": "sum of the probabilities of happy in a stretch with readable faces, in order of time",
+        "faces": "readable faces in it",
+        "seconds": "how long the stretches are",
+        "widened": "by how much their distances from the score are widened, as neighbouring stretches correlate",
+    },
 }
 
 
@@ -136,7 +143,7 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
         return [Fact(name, "cannot be told", why)]
     low, high = float(film.score.low[0]), float(film.score.high[0])
     sure = math.isfinite(low)
-    detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}" if sure else "too short for an interval"
+    detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}" if sure else "too short to say how sure"
     score = Fact(name, f"{_number(film)} of 100", detail, _value(film), low if sure else None, high if sure else None)
     if several:
         return [score]
@@ -278,9 +285,13 @@ def _notes(film: Film) -> list[str]:
             "score is that of the others alone."
         )
     if film.score is not None and not np.isfinite(film.score.low[0]):
+        few = len(film.stretches) < MIN_UNITS
         notes.append(
             f"{name}: only {len(film.stretches)} stretches of {film.stretch_s:.0f} s show readable faces; an interval "
             f"needs {MIN_UNITS}."
+            if few
+            else f"{name}: what its faces show varies so slowly that {clock(film.recording.seconds)} are too short to "
+            "say how sure the score is."
         )
     return notes
 
@@ -301,7 +312,8 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
             (
                 "Of the score, if the film had other stretches like its own: the film is cut into stretches of "
                 f"{told} s, which are drawn with replacement 4,000 times (studentized bootstrap of the ratio of "
-                "sums). It says nothing of the model's own errors."
+                "sums). The length follows from how slowly the course varies, and what neighbouring stretches still "
+                "have in common widens the interval. It says nothing of the model's own errors."
             ),
         ),
         ("Frames with a face", "Share of the frames looked at that show at least one face, readable or not."),
@@ -325,11 +337,19 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
         return [curve]
     kinds = {"emotion": pl.String, "rank": pl.Int64, "at": pl.Float64, "value": pl.Float64}
     moments = [pl.DataFrame([vars(one) for one in film.moments], schema=kinds) for film in films]
+    stretches = [
+        pl.DataFrame({"happy": film.stretches[:, 0], "faces": film.stretches[:, 1].astype(np.int64)}).with_columns(
+            pl.lit(film.stretch_s).alias("seconds"),
+            pl.lit(film.widened if math.isfinite(film.widened) else None, pl.Float64).alias("widened"),
+        )
+        for film in films
+    ]
     return [
         together("faces", [film.faces for film in films]),
         curve,
         together("people", [film.people for film in films]),
         together("moments", moments),
+        together("stretches", stretches),
     ]
 
 

@@ -77,4 +77,4 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
 
 
 def _columns(film: Film) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return 100 * film.stretches[:, :1], film.stretches[:, 1:]
+    return 100 * film.units[:, :1], film.units[:, 1:]

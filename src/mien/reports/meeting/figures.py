@@ -121,13 +121,17 @@ def heard(
     import polars as pl
 
     readable = recording.faces.filter(pl.col("readable"))
-    room = _Rows(readable)
+    room = _Rows(readable, recording.seconds)
     own_places: dict[str, list[Place]] = defaultdict(list)
     for place in places:
         own_places[place.speaker].append(place)
-    own = {} if anonymous else {name: _Rows(faces_of(readable, here)) for name, here in own_places.items()}
+    own = (
+        {}
+        if anonymous
+        else {name: _Rows(faces_of(readable, here), recording.seconds) for name, here in own_places.items()}
+    )
     moved = [
-        Utterance(max(0.0, one.start + offset), max(0.0, one.end + offset), one.speaker, one.text) for one in utterances
+        Utterance(spoken.start + offset, spoken.end + offset, spoken.speaker, spoken.text) for spoken in utterances
     ]
     scores = _judge([one.text for one in utterances])
     looks = [room.during(one, anonymous or 1) for one in moved]
@@ -152,15 +156,18 @@ def _disagree(room: Look, speaker: Look | None, words: float | None, usual: floa
 class _Rows:
     """The readable faces of a recording, to be asked for a stretch of time."""
 
-    def __init__(self, faces: pl.DataFrame) -> None:
+    def __init__(self, faces: pl.DataFrame, seconds: float) -> None:
+        self.seconds = seconds
         self.at = faces["at"].to_numpy()
         self.shares = faces.select(EMOTIONS).to_numpy()
         sessions = faces["session"].rank("dense").cast(int).fill_null(0).to_numpy() if len(faces) else np.empty(0)
         self.tracks = sessions * 1_000_003 + faces["track"].fill_null(-1).to_numpy()
 
-    def during(self, one: Utterance, people: int) -> Look:
-        wider = max(0.0, AT_LEAST_S - (one.end - one.start)) / 2
-        first, last = np.searchsorted(self.at, (one.start - wider, one.end + wider), side="left")
+    def during(self, spoken: Utterance, people: int) -> Look:
+        if spoken.end <= 0 or spoken.start >= self.seconds:  # nothing of it was recorded
+            return Look(0, 0, None)
+        wider = max(0.0, AT_LEAST_S - (spoken.end - spoken.start)) / 2
+        first, last = np.searchsorted(self.at, (spoken.start - wider, spoken.end + wider), side="left")
         count, tracks = int(last - first), len(np.unique(self.tracks[first:last]))
         told = count >= ENOUGH_FACES and tracks >= people
         means = self.shares[first:last].mean(0).tolist() if told else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.reports.base.transcripts import Utterance
 
-__all__ = ["Offset", "find_offset", "loudness"]
+__all__ = ["REACH_S", "Offset", "find_offset", "loudness"]
 
 RATE = 8000
 STEP_S = 0.1
@@ -52,7 +52,8 @@ def find_offset(medium: Path, utterances: Sequence[Utterance]) -> Offset | None:
     loud = loudness(medium)
     if loud is None or len(loud) < 50 or not utterances:
         return None
-    spoken = np.zeros(int(max(one.end for one in utterances) / STEP_S) + 1)
+    furthest = len(loud) + int(REACH_S / STEP_S)  # what is said later fits the recording at no offset
+    spoken = np.zeros(min(int(max(one.end for one in utterances) / STEP_S) + 1, furthest))
     for one in utterances:
         spoken[int(one.start / STEP_S) : max(int(one.start / STEP_S) + 1, int(one.end / STEP_S))] = 1
     low, high = np.percentile(loud, (10, 90))

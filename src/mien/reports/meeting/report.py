@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.config import Settings, checked
@@ -15,7 +15,7 @@ from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.meeting.figures import heard
-from mien.reports.meeting.offset import find_offset
+from mien.reports.meeting.offset import REACH_S, find_offset
 from mien.reports.meeting.page import meeting_report
 
 __all__ = ["MeetingRequest", "report_meeting"]
@@ -97,20 +97,35 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
         return given, [f"The transcript was moved by {given:+.1f} s, as asked."]
     if not transcript.utterances:
         return 0.0, []
-    if recording.medium is None or str(recording.medium) == "demo":
-        return 0.0, [
-            "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset)."
-        ]
-    found = find_offset(recording.medium, transcript.utterances)
-    if found is None:
-        return 0.0, ["The sound does not tell the transcript's offset; it was taken as it is (--offset gives another)."]
-    if abs(found.seconds) < 1:
-        return 0.0, [f"Sound and transcript fit as they are (correlation {found.agreement:.2f})."]
-    return found.seconds, [
-        (
-            f"The transcript was moved by {found.seconds:+.1f} s, which fits the sound best (correlation "
-            f"{found.agreement:.2f}); --offset gives another."
+    first = transcript.utterances[0].start
+    clock = first if first > recording.seconds + REACH_S else 0.0
+    from_start = [replace(part, start=part.start - clock, end=part.end - clock) for part in transcript.utterances]
+    notes = []
+    if clock:
+        notes.append(
+            f"The transcript begins at {clock:,.0f} s, long after the recording's end: it has the time of day. Its "
+            "first words were laid to the recording's beginning; --offset gives another place."
         )
+    if recording.medium is None or str(recording.medium) == "demo":
+        return -clock, [
+            *notes,
+            "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset).",
+        ]
+    found = find_offset(recording.medium, from_start)
+    if found is None:
+        return -clock, [
+            *notes,
+            "The sound does not tell the transcript's offset; it was taken as it is (--offset gives another).",
+        ]
+    if abs(found.seconds) < 1:
+        return -clock, [*notes, f"Sound and transcript fit as they are (correlation {found.agreement:.2f})."]
+    moved = found.seconds - clock
+    return moved, [
+        *notes,
+        (
+            f"The transcript was moved by {moved:+.1f} s, which fits the sound best (correlation "
+            f"{found.agreement:.2f}); --offset gives another."
+        ),
     ]
 
 

@@ -1,0 +1,67 @@
+"""Cells of CSV files: no spreadsheet runs them, and what reads them gets back what was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mien.dashboard.api.export import _csv_lines
+from mien.observation import Face, Observation, Probabilities, new_id
+from mien.reports.base.csv_lists import read_list
+from mien.reports.base.read_table import read_table
+from mien.table import COLUMNS, TEXT, TableWriter, cells, guarded, read_cell, unguarded
+
+RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+WORDS = st.text(st.sampled_from("'=+-@\t\r\nab1 ;,\"＝"), max_size=12)
+HOSTILE = [
+    *("=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''=1", "'plain"),
+    *("-cam", "plain", "2024-01-01", "007"),
+]
+
+
+@given(st.lists(WORDS, min_size=1, max_size=4))
+def test_cells_do_not_run_and_come_back(words: list[str]) -> None:
+    (written,) = csv.reader(io.StringIO(_csv_lines([["first", *words]]).decode(), newline=""))
+    written = written[1:]
+    assert not any(cell.startswith(RUN) for cell in written)
+    assert [read_cell(cell) for cell in written] == words
+    table = pl.DataFrame({"a": words, "b": [-1.5] * len(words)})
+    assert guarded(table)["a"].to_list() == cells(words)
+    assert guarded(table)["b"].equals(table["b"])
+    assert unguarded(guarded(table)).equals(table)
+
+
+def test_numbers_and_what_is_missing_stay() -> None:
+    assert cells([-1, -0.5, None, True, "-1"]) == [-1, -0.5, None, True, "'-1"]
+    assert guarded(pl.DataFrame({"a": [-1, None]})).equals(pl.DataFrame({"a": [-1, None]}))
+    assert guarded(pl.DataFrame({"a": ["=1", None]}))["a"].to_list() == ["'=1", None]
+
+
+def test_a_table_of_analyze_comes_back_unchanged(tmp_path: Path) -> None:
+    face = Face(0, (-5, -6, 70, 80), 0.9, "happy", Probabilities(0, 0, 0, 1, 0, 0, 0))
+    for kind in ("csv", "parquet"):
+        with TableWriter(tmp_path / f"faces.{kind}") as table:
+            for name in HOSTILE:
+                table.add(Observation(new_id(), "lobby", new_id(), 0, None, 0.5, 0, 64, 48, "m@1", 1.0, [face]), name)
+    with (tmp_path / "faces.csv").open(newline="") as file:
+        for line in csv.reader(file):
+            assert not any(cell.startswith(RUN) for name, cell in zip(COLUMNS, line, strict=True) if name in TEXT)
+    text, whole = (read_table(tmp_path / f"faces.{kind}", COLUMNS) for kind in ("csv", "parquet"))
+    assert text["file"].to_list() == HOSTILE
+    assert text["x"].to_list() == [-5] * len(HOSTILE)
+    shown = ("x", "y", "happy", "source", "emotion")
+    assert text.select(shown).equals(whole.select(shown))
+    assert whole["file"].to_list() == HOSTILE
+
+
+@pytest.mark.parametrize("word", HOSTILE[:9])
+def test_lists_that_were_written_so_are_read_as_they_were(tmp_path: Path, word: str) -> None:
+    (tmp_path / "list.csv").write_bytes(_csv_lines([["time", "label"], ["3", word]]))
+    _, lines = read_list(tmp_path / "list.csv", [])
+    assert lines == [{"time": "3", "label": " ".join(word.split())}]
