@@ -30,6 +30,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -238,20 +239,25 @@ def counting(address: str) -> Iterator[tuple[str, Callable[[], int]]]:
         there, here = await asyncio.open_connection(host, int(port))
         await asyncio.gather(carry(reader, here, back=False), carry(there, writer, back=True))
 
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(join, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever)
+    begun: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        ended = asyncio.Event()
+        async with await asyncio.start_server(join, "127.0.0.1", 0) as server:
+            begun.set_result((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), ended))
+            await ended.wait()
+            server.close()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))  # Playwright has this thread's loop
     thread.start()
+    ours, loop, ended = begun.result(10)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", lambda: total
+        yield f"http://127.0.0.1:{ours}", lambda: total
     finally:
-        server.close()
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(ended.set)
         thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
 
 
 KNOWN = """new MutationObserver((_, observer) => {

@@ -1,7 +1,7 @@
 """The model card on the page System: what the model in use says of itself, and what was measured of it.
 
-A loaded model and its evaluation go in, HTML comes out of a macro of `templates/parts/system.html`. Nothing here is known
-of any model beforehand.
+A loaded model and its evaluation go in, HTML comes out of a macro of `templates/parts/system.html`. Nothing here is
+known of any model beforehand.
 """
 
 from __future__ import annotations
