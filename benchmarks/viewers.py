@@ -237,7 +237,8 @@ def counting(address: str) -> Iterator[tuple[str, Callable[[], int]]]:
 
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, here = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(carry(reader, here, back=False), carry(there, writer, back=True))
+        with suppress(asyncio.CancelledError):  # at the end
+            await asyncio.gather(carry(reader, here, back=False), carry(there, writer, back=True))
 
     begun: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 from functools import cache
 
 from fastapi import APIRouter, Request
@@ -16,7 +17,7 @@ from fastapi.responses import FileResponse, Response
 from mien.dashboard.errors import ApiError
 from mien.dashboard.rendering import PLOTLY, STATIC, digest, file_of
 
-__all__ = ["assets"]
+__all__ = ["assets", "prepare"]
 
 NAMES = frozenset({path.name for path in STATIC.iterdir()} | {PLOTLY})
 TYPES = {
@@ -24,6 +25,7 @@ TYPES = {
     ".woff2": "font/woff2", ".txt": "text/plain; charset=utf-8",
 }  # fmt: skip
 PACKED = {".css", ".js", ".svg", ".txt"}
+PACKING = threading.Lock()
 FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -58,6 +60,17 @@ def assets() -> APIRouter:
 
 
 @cache
+def prepare() -> None:
+    """Begin to pack Plotly's script, which takes a moment: somebody has a page open, and History may be next."""
+    threading.Thread(target=packed, args=(PLOTLY,), name="dashboard-packing", daemon=True).start()
+
+
 def packed(name: str) -> bytes:
-    """Return a file as gzip packs it."""
+    """Return a file as gzip packs it, which is done once."""
+    with PACKING:
+        return _packed(name)
+
+
+@cache
+def _packed(name: str) -> bytes:
     return gzip.compress(file_of(name).read_bytes(), 6)

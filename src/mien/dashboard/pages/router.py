@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from starlette.requests import Request as AnyRequest
 
 from mien.config import Settings
+from mien.dashboard.assets import prepare
 from mien.dashboard.data.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
@@ -72,6 +73,7 @@ def showing(
     def add(name: str, path: str) -> None:
         @router.get(path, dependencies=[Depends(needs("viewer"))])
         async def show(request: Request) -> Response:
+            prepare()
             return HTMLResponse(_page(name, request))
 
     for name, (path, _) in NAVIGATION.items():
