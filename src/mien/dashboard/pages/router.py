@@ -43,7 +43,7 @@ NAVIGATION = {
 MAX_OPEN = 400
 """So many pages may be open at once, with MAX_STREAMS of the API fewer than the server's connections."""
 
-LARGE = 1 << 14
+LARGE = 1 << 17
 """An update of so many bytes is compressed in a thread, so that it holds up nobody else."""
 
 

@@ -144,11 +144,15 @@ window.mien = (() => {
      together, and a hidden page has no stream: a browser has few connections to one server. */
   const FRAME = "html:cards"; // holds other parts, all of which come with it
   let events = null;
-  let come = null; // what is to be shown, if anything
   let ready = false;
+  let come = {}; // what is to be shown
+  let due = 0; // the timer that will show it
+  let rested = 0; // when the next may be shown
   function listen() {
     events?.close();
     events = null;
+    clearTimeout(due);
+    [come, due, rested] = [{}, 0, 0];
     const page = root.dataset.page;
     if (document.hidden || page === "missing") return;
     const asked = query();
@@ -156,9 +160,8 @@ window.mien = (() => {
     const opened = (events = new EventSource(`/events/${page}?${asked}`));
     opened.onmessage = ({ data }) => {
       const parts = JSON.parse(data);
-      const idle = !come;
       come = FRAME in parts ? parts : { ...come, ...parts };
-      if (idle && ready) requestAnimationFrame(give);
+      if (ready) plan();
     };
     opened.onerror = () => {
       stillKnown();
@@ -166,17 +169,17 @@ window.mien = (() => {
     };
   }
 
+  function plan() {
+    due ||= setTimeout(() => requestAnimationFrame(give), Math.max(0, rested - performance.now()));
+  }
+
   function give() {
     const parts = come;
-    if (!parts) return;
-    come = {}; // what comes now waits
+    [come, due] = [{}, 0];
     const began = performance.now();
     window.mien.take(parts);
     // A slow machine gets fewer pictures, so that it has time for its user.
-    setTimeout(() => {
-      if (Object.keys(come).length) requestAnimationFrame(give);
-      else come = null;
-    }, 2 * (performance.now() - began));
+    rested = performance.now() + 2 * (performance.now() - began);
   }
 
   document.addEventListener("visibilitychange", listen);
@@ -372,7 +375,7 @@ window.mien = (() => {
     paint();
     show();
     stayOn();
-    if (come) requestAnimationFrame(give);
+    plan();
   });
   listen();
 
