@@ -3,6 +3,7 @@
 # make check   lint, format and types
 # make docs    the documentation, into site/
 # make chaos   the delivery under N seeded schedules of disturbances, from SEED on; its last line holds the figures
+# make proof   every long proof in turn, from SEED on; its figures go into docs/explanation/proof.md
 # make audit   known faults of what is installed; needs the internet
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ WORKERS ?= 2
 N ?= 100
 SEED ?= 1
 
-.PHONY: run test check docs format chaos audit
+.PHONY: run test check docs format chaos proof audit
 
 # at a terminal Ctrl-C goes to mien alone, so that make sees how it ends instead of being interrupted itself
 run: .venv/run
@@ -37,6 +38,9 @@ docs: .venv/dev
 
 chaos: .venv/dev
 	$(BIN)/python tests/chaos/run.py --schedules $(N) --seed $(SEED)
+
+proof: .venv/dev
+	$(BIN)/python benchmarks/proof.py --seed $(SEED)
 
 audit: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit

@@ -16,8 +16,8 @@ import mien
 SRC = Path(mien.__file__).parent
 FLOORS = [
     {"version", "errors", "masking"},
-    {"observation"},
-    {"config", "system", "table", "charts", "stores"},
+    {"observation", "system"},
+    {"config", "table", "charts", "stores"},
     {"media", "models", "mqtt"},
     {"vision", "training"},
     {"api", "forward", "compat"},

@@ -1,4 +1,4 @@
-"""The one record that every part shares, its JSON form and the topics it travels on.
+"""The one record that every part shares, and its JSON form.
 
 An `Observation` is what one analysed frame showed, also when it showed no face. It is made in `vision`, travels as
 JSON and ends in a store. Whatever comes from outside goes through `decode`, which accepts a valid observation and
@@ -11,8 +11,8 @@ import os
 import re
 import time as clock
 import unicodedata
-from datetime import datetime, timezone
-from typing import Annotated, Any, Literal, TypeVar, overload
+from datetime import datetime, timezone, tzinfo
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -20,22 +20,22 @@ __all__ = [
     "EMOTIONS",
     "MAX_PAYLOAD",
     "MODEL_NAME",
+    "SOURCE_NAME",
     "Emotion",
     "Face",
     "Observation",
     "Probabilities",
-    "Stored",
-    "TopicKind",
     "decode",
+    "decode_json",
     "encode",
+    "is_source_name",
     "new_id",
     "now",
+    "parse_time",
     "slug",
-    "topic",
 ]
 
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-TopicKind = Literal["observations", "stored", "available", "stats", "set", "state", "preview"]
 
 EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven emotions, in the order that arrays, columns and files use everywhere."""
@@ -46,7 +46,10 @@ MAX_PAYLOAD = 1 << 20
 MAX_REASON = 300
 """So many characters of the reason are given why a payload is no record."""
 
-Source = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,64}\\Z")]
+SOURCE_NAME = "[a-z0-9_-]{1,64}"
+"""What a source may be called, as a regular expression without anchors."""
+
+Source = Annotated[str, msgspec.Meta(pattern=rf"^{SOURCE_NAME}\Z")]
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, lt=2**20)]
@@ -58,6 +61,9 @@ MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,79}"
 """What a model may be called: nothing that a spreadsheet takes for a formula."""
 
 Model = Annotated[str, msgspec.Meta(pattern=rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z")]
+
+
+Decoded = TypeVar("Decoded")
 
 
 class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,60 +133,50 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     faces: Annotated[list[Face], msgspec.Meta(max_length=5000)]
 
 
-class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The forwarder's word that it has committed, or set aside, these observations of a session.
-
-    Attributes:
-        session: The session they belong to.
-        ranges: First and last `seq` of each run, both included.
-    """
-
-    session: Id
-    ranges: Annotated[list[tuple[Count, Count]], msgspec.Meta(max_length=10_000)]
-
-
-Record = TypeVar("Record", Observation, Stored)
-
 _encoder = msgspec.json.Encoder()
-_decoders: dict[type, msgspec.json.Decoder[Any]] = {
-    Observation: msgspec.json.Decoder(Observation),
-    Stored: msgspec.json.Decoder(Stored),
-}
+_decoder = msgspec.json.Decoder(Observation)
 
 
-def encode(record: Observation | Stored) -> bytes:
+def encode(record: Observation) -> bytes:
     """Return the record as one line of JSON."""
     return _encoder.encode(record)
 
 
-@overload
-def decode(payload: bytes) -> Observation: ...
-
-
-@overload
-def decode(payload: bytes, kind: type[Record]) -> Record: ...
-
-
-def decode(payload: bytes, kind: type[Any] = Observation) -> Any:
+def decode(payload: bytes) -> Observation:
     """Return the record that the JSON holds.
 
     Args:
         payload: As it came from the wire or a file.
-        kind: `Observation` or `Stored`.
 
     Raises:
         ValueError: The payload is too large, is no JSON, or is not a valid record; the message says where.
     """
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"{len(payload):,} bytes are more than the {MAX_PAYLOAD:,} allowed")
+    return decode_json(payload, _decoder, MAX_PAYLOAD)
+
+
+def decode_json(payload: bytes, decoder: msgspec.json.Decoder[Decoded], most: int) -> Decoded:
+    """Return what a decoder makes of JSON that came from outside.
+
+    Args:
+        payload: As it came.
+        decoder: Knows what it should be.
+        most: The largest payload that is read, in bytes.
+
+    Raises:
+        ValueError: The payload is too large, no JSON, or not what it should be; the reason is one printable line.
+    """
+    if len(payload) > most:
+        raise ValueError(f"{len(payload):,} bytes are more than the {most:,} allowed")
     try:
-        return _decoders[kind].decode(payload)
+        return decoder.decode(payload)
     except RecursionError as error:
         raise ValueError("the JSON is nested too deeply") from error
     except ValueError as error:
-        if len(reason := str(error)) <= MAX_REASON:
+        reason = str(error)
+        if len(reason) <= MAX_REASON and reason.isprintable():
             raise
-        raise ValueError(f"{reason[:MAX_REASON]}…") from error  # it quotes names that came, of any length
+        short = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…"  # it quotes names that came
+        raise ValueError("".join(letter if letter.isprintable() else "?" for letter in short)) from error
 
 
 def new_id() -> str:
@@ -197,12 +193,31 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def parse_time(text: str, zone: tzinfo | None = None) -> datetime:
+    """Return the time, in UTC, that a text means.
+
+    Args:
+        text: As in ISO 8601, such as 2026-11-22, 2026-11-22T09:00 or 2026-11-22T09:00:00Z.
+        zone: Where it holds if it names no zone; None: where this machine is.
+
+    Raises:
+        ValueError: It is no time.
+    """
+    try:
+        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+        if time.tzinfo is None and zone is not None:
+            time = time.replace(tzinfo=zone)
+        return time.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"'{text}' is out of range") from error
+
+
+def is_source_name(name: str) -> bool:
+    """Return whether a source may be called so."""
+    return re.fullmatch(SOURCE_NAME, name) is not None
+
+
 def slug(name: str) -> str:
     """Return the name as a source may be called: 1 to 64 of `a-z 0-9 _ -`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:64] or "source"
-
-
-def topic(prefix: str, source: str, kind: TopicKind) -> str:
-    """Return the MQTT topic for one kind of message of a source; `+` as the source stands for all of them."""
-    return f"{prefix}/{source}/{kind}"

@@ -103,6 +103,12 @@ def test_ignores_what_it_has(store: Store) -> None:
     assert store.sources() == [("lobby", NOON, NOON, 10)]
 
 
+def test_a_source_reaches_from_its_first_to_its_last_observation(store: Store) -> None:
+    for n, minutes in enumerate((0, 5, -5, 2)):
+        store.add([observation(NOON + timedelta(minutes=minutes), n)])
+    assert store.sources() == [("lobby", NOON - timedelta(minutes=5), NOON + timedelta(minutes=5), 4)]
+
+
 def test_two_writers_add_each_observation_once(store: Store, url: str) -> None:
     given = [observation(seq=n) for n in range(300 if is_sql(url) else 60)]
     others = [open_store(url) for _ in range(3 if is_sql(url) else 1)]

@@ -114,9 +114,9 @@ def test_metrics_are_prometheus_text(address: str) -> None:
     answer = httpx.get(f"{address}/api/v1/metrics", timeout=60)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
-    assert "mien_store_up 1" in lines
-    assert "mien_broker_up 0" in lines
-    assert 'mien_source_frames_total{source="lobby"} 100' in lines
+    assert "mien_store_up 1.0" in lines
+    assert "mien_broker_up 0.0" in lines
+    assert 'mien_source_frames_total{source="lobby"} 100.0' in lines
     assert "# TYPE mien_source_frames_total counter" in lines
 
 

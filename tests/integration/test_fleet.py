@@ -18,12 +18,13 @@ from mien.config import Settings
 from mien.edge.fleet import Member, _Listener, listen, set_remotely
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
-from mien.edge.remote import Remote, decode_state
+from mien.edge.remote import Remote
 from mien.edge.watch import run_watch
 from mien.errors import MienError, UsageError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Observation, TopicKind, new_id, topic
+from mien.mqtt.messages import RemoteState, Stats, TopicKind, decode_message, topic
+from mien.observation import Observation, new_id
 from ports import unused_port
 
 WITHIN_S = 60.0
@@ -69,7 +70,7 @@ def _reachable(named: Settings) -> bool:
 def source(home: Settings, name: str = "cam") -> Iterator[Remote]:
     """A source without pictures: an outbox and a publisher, as `mien watch` has them."""
     outbox, remote = Outbox(home.home / "outbox", name), Remote(home, name)
-    publisher = Publisher(outbox, name, home, lambda: {"version": "0.1.0", "uptime_s": 5.0}, remote)
+    publisher = Publisher(outbox, name, home, lambda: Stats(version="0.1.0", uptime_s=5.0), remote)
     try:
         wait_for(lambda: publisher.connected)
         yield remote
@@ -116,7 +117,7 @@ def member(home: Settings, name: str, like: Callable[[Member], object]) -> Membe
 
 def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home: Settings) -> None:
     with source(home) as remote, hearing(home, "state") as states:
-        first = member(home, "cam", lambda one: one.online and one.state and one.told.version)
+        first = member(home, "cam", lambda one: one.online and one.state and one.stats.version)
         assert first.state is not None
         assert first.state.remote
         wait_for(lambda: states)
@@ -126,8 +127,10 @@ def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home:
         assert (remote.threshold, remote.fps, remote.paused) == (0.6, 5, True)
         publish(home, b'{"fps": 6, "id": "x"}', b'{"fps": 6, "id": "x"}', b"nonsense", b'{"speed": 9, "pause": false}')
         wait_for(lambda: len(states) == 4)
-        assert [decode_state(one).id for one in states][1:] == ["x", None, None], "twice the same: answered once"
-        assert "unknown field `speed`" in (decode_state(states[3]).error or "")
+        assert [decode_message(one, RemoteState).id for one in states][1:] == ["x", None, None], (
+            "twice the same: answered once"
+        )
+        assert "unknown field `speed`" in (decode_message(states[3], RemoteState).error or "")
         assert remote.paused
     offline = member(home, "cam", lambda one: one.online is False)
     assert offline.state is not None
@@ -155,7 +158,7 @@ def test_a_request_of_qos_0_is_answered_on_the_connection_that_it_came_on(home: 
         sender.offer(topic(home.broker.prefix, "cam", "set"), b'{"pause": true}')
         wait_for(lambda: remote.paused and len(states) == 2)
         sender.publish(topic(home.broker.prefix, "cam", "set"), b'{"pause": false, "id": "second"}')
-        wait_for(lambda: decode_state(states[-1]).id == "second", WITHIN_S)
+        wait_for(lambda: decode_message(states[-1], RemoteState).id == "second", WITHIN_S)
         sender.close()
         assert b"offline" not in heard
         assert len(states) == 3, "each connection begins with the state"
@@ -186,9 +189,9 @@ def test_the_list_stands_what_others_say(home: Settings) -> None:
         "hall/state": b" " * 5000,
     }.items():
         sender.publish(f"{home.broker.prefix}/{place}", payload, retain=True)
-    hall = member(home, "hall", lambda one: one.told.uptime_s == 10)
+    hall = member(home, "hall", lambda one: one.stats.uptime_s == 10)
     sender.close()
-    assert hall == Member("hall", None, hall.told, None)
+    assert hall == Member("hall", None, hall.stats, None)
     assert [one.source for one in listen(home, 1)] == ["cam", "door", "hall"]
 
 
@@ -201,7 +204,7 @@ def test_the_demo_is_watched_as_it_is_set(home: Settings) -> None:
     watching.start()
     try:
         wait_for(lambda: seen, WITHIN_S)
-        told = member(home, "demo", lambda one: one.online and one.told.time and one.told.model).told
+        told = member(home, "demo", lambda one: one.online and one.stats.time and one.stats.model).stats
         assert told.model == seen[0].model
         assert told.uptime_s is not None
 

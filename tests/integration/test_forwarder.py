@@ -20,7 +20,8 @@ from mien.forward import forwarder as forwarder_module
 from mien.forward.forwarder import merge, run_forwarder
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Observation, Stored, decode, encode, new_id
+from mien.mqtt.messages import Stored, decode_message
+from mien.observation import Observation, encode, new_id
 from mien.stores.base import DeadLetter, open_store
 from mien.stores.sql import SqlStore
 from ports import unused_port
@@ -47,7 +48,7 @@ class Edge:
         self._connection.close()
 
     def _note(self, message: Any) -> None:
-        stored = decode(message.payload, Stored)
+        stored = decode_message(message.payload, Stored)
         self.stored.append((message.topic.split("/")[1], stored))
         self._connection.acknowledge(message.mid)
 

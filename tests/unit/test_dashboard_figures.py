@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mien.charts.palette import COLOURS
-from mien.dashboard.data.listener import PICTURE_S, Picture, Queue, Stats
+from mien.dashboard.data.listener import PICTURE_S, Picture
 from mien.dashboard.data.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
 from mien.dashboard.data.queries import SourceState, Timeline, nothing
 from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
@@ -25,6 +25,7 @@ from mien.dashboard.pages.wording import amount, moment, span, stretch
 from mien.errors import StoreError
 from mien.models.classifier import SHIPPED, Classifier
 from mien.models.evaluation import evaluation_of
+from mien.mqtt.messages import OutboxCounts, Stats
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Marker, Summary
 
@@ -345,9 +346,9 @@ def test_the_forwarder_is_judged_by_how_far_the_store_lies_behind() -> None:
 
 
 def test_lost_observations_are_told_of() -> None:
-    state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(outbox=Queue(7, 3)), None)
+    state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(outbox=OutboxCounts(7, 3)), None)
     assert checks.outboxes([state])[1:] == ("fail", "7 waiting", "3 were dropped from a full outbox of lobby")
-    assert checks.outboxes([state._replace(stats=Stats(outbox=Queue(0, 0)))]).state == "ok"
+    assert checks.outboxes([state._replace(stats=Stats(outbox=OutboxCounts(0, 0)))]).state == "ok"
     assert checks.outboxes([]).state == "note"
 
 

@@ -87,7 +87,7 @@ def test_the_other_files_of_the_state_folder_are_read(tmp_path: Path) -> None:
     shutil.copy(FIRST / "remote.json", tmp_path / "remote" / "lobby.json")
     from mien.dashboard.security.accounts import entries
 
-    assert [(one.name, one.role, one.kind) for one in entries(tmp_path)] == [
+    assert [(entry.name, entry.role, entry.kind) for entry in entries(tmp_path)] == [
         ("ada", "editor", "password"),
         ("grafana", "viewer", "token"),
     ]

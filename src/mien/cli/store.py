@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.common import parse_time, settings_of
+from mien.cli.common import settings_of, time_of
 from mien.errors import UsageError
 from mien.system.logs import log_as
 
@@ -60,7 +60,7 @@ def erase(
     store: Url = None,
 ) -> None:
     """Delete what a source saw in a period, for good: rows, faces and their share of all sums."""
-    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    first, last = time_of(start, "--from"), time_of(end, "--to")
     if not first < last:
         raise UsageError(f"--to '{end}' is not later than --from '{start}': expected a period")
     if first < (now := datetime.now(timezone.utc)) < last:
@@ -83,7 +83,7 @@ def erase(
 
 @app.command("dead-letters", epilog="Example: mien store dead-letters --limit 20")
 def dead_letters(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to list, the newest first.")] = 100,
     store: Url = None,
 ) -> None:
     """List the messages that were no valid observations, with the reason."""

@@ -16,12 +16,12 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
 
-from mien.config import Settings
+from mien.config import NOWHERE, Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
 from mien.dashboard.assets import assets
 from mien.dashboard.data.listener import Listener
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError, answer_errors, error_response
 from mien.dashboard.pages.refresh import Refresh
 from mien.dashboard.pages.router import missing, showing
@@ -93,12 +93,14 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         MienError: The port is in use, or the address is not this machine's.
         ConfigError: Other machines may come, but nobody has access; or the certificate cannot be used.
     """
+    if settings.home == NOWHERE:
+        settings.ensure_home()
     host = settings.dashboard.host
     tls = tls_options(settings)
     access = checked_access(settings)
     listening = _bind(host, settings.dashboard.port)
     listener = Listener(settings)
-    queries = Queries(store_url(settings), listener)
+    queries = Queries(settings.store_url, listener)
     api = Api(queries, settings)
     api.making.uploads.tidy()
     refresh = Refresh()

@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.config import Settings
-from mien.edge.remote import State, decode_state, encode_request
+from mien.edge.remote import encode_request
 from mien.errors import MienError, UsageError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import MODEL_NAME, TopicKind, new_id, topic
+from mien.mqtt.messages import (
+    RemoteState,
+    Stats,
+    TopicKind,
+    decode_available,
+    decode_message,
+    split_topic,
+    topic,
+)
+from mien.observation import is_source_name, new_id
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Member", "Told", "listen", "set_remotely"]
+__all__ = ["Member", "listen", "set_remotely"]
+
+log = logging.getLogger(__name__)
 
 ANSWER_S = 10.0
 """So long a source may take to answer, in seconds."""
 
 MAX_SOURCES = 10_000
-MAX_STATS = 16_384
-
-Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.+!-]{1,40}\Z")]
-Model = Annotated[str, msgspec.Meta(pattern=rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What a source says in its statistics; what it leaves out is None.
-
-    Attributes:
-        time: When it said so, UTC.
-        version: Of Mien.
-        model: The emotion model that it uses.
-        uptime_s: For how long it has been watched, in seconds.
-        temperature_c: The machine's hottest sensor, in degrees Celsius.
-        fps: Frames analysed a second.
-    """
-
-    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    version: Version | None = None
-    model: Model | None = None
-    uptime_s: Annotated[float, msgspec.Meta(ge=0, lt=1e10)] | None = None
-    temperature_c: Annotated[float, msgspec.Meta(gt=-300, lt=10_000)] | None = None
-    fps: Annotated[float, msgspec.Meta(ge=0, lt=100_000)] | None = None
 
 
 class Member(NamedTuple):
@@ -58,14 +42,14 @@ class Member(NamedTuple):
     Attributes:
         source: Its name.
         online: Whether it says so; None: it says nothing.
-        told: Its newest statistics.
+        stats: Its newest statistics.
         state: What can be set from afar, and how it is set; None: it says nothing.
     """
 
     source: str
     online: bool | None = None
-    told: Told = Told()
-    state: State | None = None
+    stats: Stats = Stats()
+    state: RemoteState | None = None
 
 
 def listen(settings: Settings, seconds: float) -> list[Member]:
@@ -83,7 +67,7 @@ def listen(settings: Settings, seconds: float) -> list[Member]:
         return sorted(listener.members.values())
 
 
-def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> State:
+def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> RemoteState:
     """Set what of a source can be set from afar, and return how it is set then, as the source says itself.
 
     Args:
@@ -120,7 +104,7 @@ def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_
             f"{topic(settings.broker.prefix, source, 'set')}, and whether the source is online"
         )
     if state.error:
-        raise UsageError(f"'{source}' says: {''.join(one for one in state.error if one.isprintable())}")
+        raise UsageError(f"'{source}' says: {''.join(letter for letter in state.error if letter.isprintable())}")
     return state
 
 
@@ -168,10 +152,8 @@ class _Listener:
 
     def _note(self, message: Any) -> None:
         self._connection.acknowledge(message.mid)
-        source, _, kind = message.topic.removeprefix(f"{self._prefix}/").rpartition("/")
-        try:
-            msgspec.convert(source, Name)
-        except ValueError:
+        source, kind = split_topic(self._prefix, message.topic)
+        if not is_source_name(source):
             return
         if source not in self.members and len(self.members) >= MAX_SOURCES:
             return
@@ -182,13 +164,13 @@ class _Listener:
 
 def _updated(member: Member, kind: str, payload: bytes) -> Member:
     """Return what is known of a source after a message of it; one that cannot be read tells nothing."""
-    if kind == "available":
-        return member._replace(online=payload == b"online")
     try:
+        if kind == "available":
+            return member._replace(online=decode_available(payload))
         if kind == "state":
-            return member._replace(state=decode_state(payload))
-        if kind == "stats" and len(payload) <= MAX_STATS:
-            return member._replace(told=msgspec.json.decode(payload, type=Told))
-    except (ValueError, RecursionError):
-        pass
+            return member._replace(state=decode_message(payload, RemoteState))
+        if kind == "stats":
+            return member._replace(stats=decode_message(payload, Stats))
+    except ValueError as error:
+        log.debug("ignored a message of '%s' on %s: %s", member.source, kind, error)
     return member

@@ -11,15 +11,15 @@ One thread does it all; what comes from the connection is only noted. The broker
 
 from __future__ import annotations
 
-import json
 import logging
-import random
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import msgspec
 
 from mien.config import Settings
 from mien.edge.home_assistant import discovery
@@ -29,7 +29,19 @@ from mien.errors import BrokerError, ConfigError, MienError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.credentials import client_id
-from mien.observation import Stored, TopicKind, decode, topic
+from mien.mqtt.messages import (
+    OFFLINE,
+    ONLINE,
+    Delay,
+    OutboxCounts,
+    Stats,
+    Stored,
+    TopicKind,
+    decode_message,
+    encode_message,
+    topic,
+)
+from mien.system.retry import Backoff
 
 if TYPE_CHECKING:
     from mien.edge.preview import Preview
@@ -49,7 +61,7 @@ DELAYS_KEPT = 1000
 
 
 class Sent(NamedTuple):
-    """When a row was last sent: its place in the queue, the how-manieth it was, the monotonic clock in seconds."""
+    """When a row was last sent: its place in the queue, its number among all sent, the monotonic clock in seconds."""
 
     n: int
     turn: int
@@ -74,7 +86,7 @@ class Publisher:
         outbox: Outbox,
         source: str,
         settings: Settings,
-        stats: Callable[[], dict[str, Any]] | None = None,
+        stats: Callable[[], Stats] | None = None,
         remote: Remote | None = None,
         preview: Preview | None = None,
     ) -> None:
@@ -112,18 +124,17 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        wait_s, told = BACKOFF_S[0], ""
+        backoff = Backoff(self._stop, *BACKOFF_S, spread=0.5)
         while not self._stop.is_set():
             try:
                 connection = self._connect()
             except (BrokerError, ConfigError) as error:
-                if str(error) != told:
+                if backoff.is_news(error):
                     log.warning("%s; '%s' keeps its observations in the outbox and tries again", error, self._source)
-                told = str(error)
                 self._reachable = False
             else:
                 log.info("'%s' publishes to the broker at %s", self._source, connection.address)
-                told = ""
+                backoff.worked()
                 try:
                     self._serve(connection)
                 except Exception:  # this thread must live as long as the source does
@@ -134,8 +145,7 @@ class Publisher:
                     connection.close()
                 if not self._stop.is_set():
                     log.warning("the broker at %s is gone; '%s' tries again", connection.address, self._source)
-            self._stop.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311 - so that cameras do not come back in step
-            wait_s = min(wait_s * 2, BACKOFF_S[1]) if told else BACKOFF_S[0]
+            backoff.wait()
 
     def _connect(self) -> Connection:
         # new ones, for what a connection that hung may still say is of no concern to the next
@@ -143,7 +153,7 @@ class Publisher:
         connection = Connection(
             find_broker(self._settings),
             self._client_id,
-            will=(self._topics["available"], b"offline") if self._stats else None,
+            will=(self._topics["available"], OFFLINE) if self._stats else None,
             in_flight=self._settings.outbox.in_flight,
             keepalive_s=self._settings.broker.keepalive_s,
             on_message=self._note(self._messages),
@@ -184,7 +194,7 @@ class Publisher:
             self._send_again(connection)
             if self._stats and time.monotonic() >= stats_at:
                 stats_at = time.monotonic() + self._settings.watch.stats_every_s
-                connection.publish(self._topics["available"], b"online", retain=True)
+                connection.publish(self._topics["available"], ONLINE, retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
             self._show(connection)
             if self._in_flight and time.monotonic() - self._moved_at > stuck_s:
@@ -222,7 +232,7 @@ class Publisher:
                 self._answer(connection, message)
                 continue
             try:
-                stored = decode(message.payload, Stored)
+                stored = decode_message(message.payload, Stored)
             except ValueError as error:
                 log.warning("a message on %s is no confirmation and is ignored: %s", self._topics["stored"], error)
                 continue
@@ -296,20 +306,16 @@ class Publisher:
         self._in_flight[number] = row
         self._sent[row.session, row.seq] = Sent(row.n, self._turn, time.monotonic())
 
-    def _figures(self, stats: dict[str, Any]) -> bytes:
-        """Return the statistics as JSON; `delay_ms` is from the frame to the broker's acknowledgement."""
+    def _figures(self, stats: Stats) -> bytes:
+        """Return the statistics with what the publisher adds, as JSON."""
         delays = sorted(self._delays) or [0.0]
         p50, p99 = (delays[int(share * (len(delays) - 1))] for share in (0.5, 0.99))
         counts = self._outbox.counts
-        figures = {
-            **stats,
-            "delay_ms": {"p50": p50, "p99": p99},
-            "outbox": {"depth": counts.depth, "dropped": counts.dropped},
-        }
-        return json.dumps(figures).encode()
+        outbox = OutboxCounts(counts.depth, counts.dropped)
+        return encode_message(msgspec.structs.replace(stats, delay_ms=Delay(p50, p99), outbox=outbox))
 
     def _say_offline(self, connection: Connection) -> None:
-        number = connection.publish(self._topics["available"], b"offline", retain=True)
+        number = connection.publish(self._topics["available"], OFFLINE, retain=True)
         end = time.monotonic() + 1.0
         while number not in self._acknowledged and time.monotonic() < end and not connection.lost.is_set():
             time.sleep(0.01)

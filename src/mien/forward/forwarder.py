@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
 import socket
 import threading
 import time
@@ -25,16 +24,18 @@ import msgspec
 
 from mien.config import Settings
 from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
-from mien.forward.alerting import alerting
+from mien.forward.alerts import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.metrics import State, serve
 from mien.forward.replay import read
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import Connection
+from mien.mqtt.connection import MAX_PACKET, Connection
 from mien.mqtt.credentials import client_id
-from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
+from mien.mqtt.messages import ONLINE, Stored, encode_message, split_topic, topic
+from mien.observation import Count, Id, Observation, decode_json, encode, is_source_name, new_id
 from mien.stores.base import Store, open_store
 from mien.system.locks import alone
+from mien.system.retry import Backoff
 
 __all__ = ["Forwarded", "merge", "run_forwarder"]
 
@@ -45,7 +46,6 @@ BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
 COUNT_EVERY_S = 60.0
 MAX_RANGES = 1000
-SOURCE = re.compile("[a-z0-9_-]{1,64}")
 
 
 class Forwarded(NamedTuple):
@@ -67,6 +67,9 @@ class Trace(msgspec.Struct):
 
     session: Id
     seq: Count
+
+
+_trace_decoder = msgspec.json.Decoder(Trace)
 
 
 def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = False) -> Forwarded:
@@ -136,20 +139,18 @@ class _Forwarder:
         )
 
     def run(self, until_idle_s: float | None) -> None:
-        wait_s, told = BACKOFF_S[0], ""
+        backoff = Backoff(self._stop, *BACKOFF_S)
         while not self._stop.is_set():
             try:
                 connection = self._connect()
             except BrokerError as error:
                 if until_idle_s is not None:
                     raise
-                if str(error) != told:
+                if backoff.is_news(error):
                     log.warning("%s; trying again", error)
-                told = str(error)
-                self._stop.wait(wait_s)
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
+                backoff.wait()
                 continue
-            wait_s, told = BACKOFF_S[0], ""
+            backoff.worked()
             log.info("forwarding from the broker at %s", connection.address)
             try:
                 self._connected = True
@@ -162,7 +163,7 @@ class _Forwarder:
                 return
             if not self._stop.is_set():
                 log.warning("the broker at %s is gone; trying again", connection.address)
-                self._stop.wait(wait_s)
+                backoff.wait()
 
     def _connect(self) -> Connection:
         holder: list[Connection] = []
@@ -227,7 +228,7 @@ class _Forwarder:
         letters: list[tuple[str, str, bytes]] = []
         done: dict[tuple[str, str], list[int]] = defaultdict(list)
         for message in batch:
-            source, _, kind = message.topic.removeprefix(f"{self._prefix}/").partition("/")
+            source, kind = split_topic(self._prefix, message.topic)
             if kind == "available":
                 self._greet(message, source)
                 continue
@@ -235,7 +236,7 @@ class _Forwarder:
                 one = read(message.payload, source)
             except ValueError as error:
                 letters.append((message.topic, str(error), message.payload))
-                if SOURCE.fullmatch(source) and (trace := _trace(message.payload)):
+                if is_source_name(source) and (trace := _trace(message.payload)):
                     done[source, trace.session].append(trace.seq)
             else:
                 good[one.id] = one
@@ -249,12 +250,12 @@ class _Forwarder:
             ranges = merge(numbers)
             for at in range(0, len(ranges), MAX_RANGES):
                 stored = Stored(session, ranges[at : at + MAX_RANGES])
-                connection.publish(topic(self._prefix, source, "stored"), encode(stored))
+                connection.publish(topic(self._prefix, source, "stored"), encode_message(stored))
         self._inbox.acknowledge(batch, connection)
 
     def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> bool:
         """Commit a batch, however long the store is out; say whether it was done before stopping."""
-        new, wait_s, failed_at = 0, BACKOFF_S[0], 0.0
+        new, backoff, failed_at = 0, Backoff(self._stop, *BACKOFF_S), 0.0
         while True:
             try:
                 new += self._add(good, letters)
@@ -264,9 +265,8 @@ class _Forwarder:
                 if not failed_at:
                     log.warning("%s; observations wait at the broker and in the outboxes", error)
                     failed_at = time.monotonic()
-                if self._stop.wait(wait_s):
+                if backoff.wait():
                     return False
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
                 continue
             if failed_at:
                 log.warning("the store works again after %.0f s", time.monotonic() - failed_at)
@@ -295,11 +295,11 @@ class _Forwarder:
     def _greet(self, message: Message, source: str) -> None:
         """Tell a source that was online before us, whose messages the broker did not keep for us, to send again."""
         connection = message.connection
-        if not SOURCE.fullmatch(source):
+        if not is_source_name(source):
             return
-        before_us = message.retained and message.payload == b"online"
+        before_us = message.retained and message.payload == ONLINE
         if before_us and not connection.resumed and not connection.lost.is_set():
-            connection.publish(topic(self._prefix, source, "stored"), encode(Stored(new_id(), [])))
+            connection.publish(topic(self._prefix, source, "stored"), encode_message(Stored(new_id(), [])))
 
     def _prune(self) -> None:
         if time.monotonic() < self._prune_at:
@@ -330,6 +330,6 @@ class _Forwarder:
 
 def _trace(payload: bytes) -> Trace | None:
     try:
-        return msgspec.json.decode(payload, type=Trace)
-    except (ValueError, RecursionError):
+        return decode_json(payload, _trace_decoder, MAX_PACKET)
+    except ValueError:
         return None

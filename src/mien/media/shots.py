@@ -13,7 +13,7 @@ __all__ = ["cuts"]
 Array = NDArray[np.float64]
 
 LEAST_CHANGE = 12.0
-"""A cut changes the picture at least so much: hue, saturation and value, 0 to 255, on the average."""
+"""A cut changes the picture at least so much: hue, saturation and value, 0 to 255, on average."""
 
 STANDS_OUT = 3.0
 """And so many times as much as the frames around it."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from mien.config import Settings
+from mien.config import NOWHERE, Settings
 from mien.errors import MienError
 from mien.masking import without_password
 from mien.observation import new_id
@@ -62,6 +62,11 @@ Result = tuple[Literal["ok", "note", "fail"], str]
 
 
 def _home(settings: Settings) -> Result:
+    if settings.home == NOWHERE:
+        return "note", (
+            "none, as this user has no home folder: analyze and report work without, for the others name one with "
+            "MIEN_HOME"
+        )
     home = settings.ensure_home()
     if os.name == "posix" and stat.S_IMODE(home.stat().st_mode) & 0o077:
         return "note", f"{home} can be read by others: chmod 700 '{home}'"
@@ -74,10 +79,13 @@ def _home(settings: Settings) -> Result:
 def _detector(settings: Settings) -> Result:
     import numpy as np
 
-    from mien.vision.detector import Detector
+    from mien.vision.detector import open_detector
 
-    Detector(settings.vision.confidence, settings.vision.max_side).detect(np.zeros((360, 640, 3), np.uint8))
-    return "ok", "YuNet loads and runs; its weights are the expected ones"
+    name = settings.vision.detector
+    detector = open_detector(name, settings.vision.confidence, settings.vision.max_side)
+    detector.detect(np.zeros((360, 640, 3), np.uint8))
+    checked = "; its weights are the expected ones" if name == "yunet" else ""
+    return "ok", f"{name} loads and runs{checked}"
 
 
 def _model(settings: Settings) -> Result:
@@ -124,6 +132,8 @@ def _ports(settings: Settings) -> Result:
 def _store(settings: Settings) -> Result:
     from mien.stores.base import open_store
 
+    if settings.home == NOWHERE and not settings.store.url:
+        return "note", "none: it lies in the state folder, which MIEN_HOME would name"
     store = open_store(settings.store_url)
     count = len(store.sources())
     store.close()

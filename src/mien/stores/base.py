@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import entry_points
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from mien.errors import StoreError
 from mien.observation import Observation
+from mien.system.plugins import load_plugin, plugin_names
 
 __all__ = ["BUCKETS", "Bucket", "DeadLetter", "Marker", "SourceInfo", "Store", "Summary", "open_store", "utc"]
 
@@ -219,11 +219,10 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
         StoreError: No backend has that scheme, or the database cannot be opened.
     """
     scheme = url.partition(":")[0].partition("+")[0]
-    backends = {point.name: point for point in entry_points(group="mien.stores")}
-    if scheme not in backends:
-        raise StoreError(f"no store for '{scheme}:' URLs: expected one of {', '.join(sorted(backends))}")
-    backend: Any = backends[scheme].load()
-    store: Store = backend(url, read_only=read_only)
+    known = plugin_names("mien.stores")
+    if scheme not in known:
+        raise StoreError(f"no store for '{scheme}:' URLs: expected one of {', '.join(known)}")
+    store: Store = load_plugin("mien.stores", scheme)(url, read_only=read_only)
     return store
 
 

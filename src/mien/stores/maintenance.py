@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from mien.errors import StoreError, UsageError
 from mien.stores.base import Store
+from mien.system.files import part_of
 
 __all__ = ["Copied", "backup", "copy"]
 
@@ -86,7 +87,7 @@ def backup(url: str, path: Path) -> int:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise UsageError("only a SQLite store is backed up by Mien: use the database's own tools, such as pg_dump")
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     try:
         if path.exists():
             raise UsageError(f"'{path}' is there already: name another file, or delete it")

@@ -25,10 +25,10 @@ from mien.dashboard.api.schemas import NewReport, ReportBody, UploadBody, refusa
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
 from mien.dashboard.jobs.media_folder import find_media
-from mien.dashboard.jobs.reports import MAX_WAITING, Made, Making
+from mien.dashboard.jobs.reports import MAX_WAITING, MadeReport, ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
 from mien.dashboard.security.guard import report_policy
-from mien.dashboard.security.roles import Editor, Who, may, needs
+from mien.dashboard.security.roles import Caller, Editor, may, needs
 from mien.reports.worker import Order
 
 __all__ = ["finished", "reporting"]
@@ -57,7 +57,7 @@ Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="The report's 
 Name = Annotated[str, Query(min_length=1, max_length=300, description="What the file is called, with its ending.")]
 
 
-def reporting(making: Making, queries: Queries) -> APIRouter:
+def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
     """Return the routes under /v1/uploads and /v1/reports."""
     router = APIRouter(prefix="/v1", tags=["reports"])
 
@@ -96,7 +96,7 @@ def reporting(making: Making, queries: Queries) -> APIRouter:
     return router
 
 
-def finished(making: Making) -> APIRouter:
+def finished(making: ReportQueue) -> APIRouter:
     """Return the route that serves the files of finished reports."""
     router = APIRouter()
 
@@ -121,7 +121,7 @@ def _style(path: Path) -> str:
     return f"sha256-{b64encode(sha256(style[1] if style else b'').digest()).decode()}"
 
 
-async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> Made:
+async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Caller) -> MadeReport:
     uploads = making.uploads
     kinds = PLACES["photo" if asked.kind == "album" else "recording"]
     files = [_taken_for(uploads.find(key, who.name), kinds) for key in asked.files]
@@ -167,7 +167,7 @@ async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> 
         **{name: names[one.key] for name, one in extra.items()},
     )
     of = _listed(paths or asked.source or ["all sources"])
-    return making.add(Made(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
+    return making.add(MadeReport(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
 
 
 EXTRA: dict[str, dict[str, str]] = {
@@ -218,14 +218,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _found(making: Making, key: str) -> Made:
+def _found(making: ReportQueue, key: str) -> MadeReport:
     made = making.find(key)
     if made is None:
         raise ApiError(404, f"there is no report {key}: it was deleted, or never made")
     return made
 
 
-def _body(made: Made) -> ReportBody:
+def _body(made: MadeReport) -> ReportBody:
     return ReportBody(
         id=made.key, kind=made.kind, by=made.by, asked=made.asked, title=made.title, state=made.state,
         message=made.message, step=made.step, share=made.share, left_s=made.left_s,

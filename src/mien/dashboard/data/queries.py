@@ -19,16 +19,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from mien.config import Settings
-from mien.dashboard.data.listener import Listener, LiveSource, Stats
+from mien.dashboard.data.listener import Listener, LiveSource
 from mien.dashboard.data.periods import FINEST_S, Window
 from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
 from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, nothing, read_rings, read_timeline, summed
 from mien.errors import StoreError
+from mien.mqtt.messages import Stats
 from mien.observation import Observation
 from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
-__all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url", "summed"]
+__all__ = ["Queries", "SourceState", "Timeline", "nothing", "summed"]
 
 log = logging.getLogger(__name__)
 
@@ -315,13 +315,6 @@ class Queries:
         if self._store is not None:
             self._store.close()
         self._store = None
-
-
-def store_url(settings: Settings) -> str:
-    """Return the URL of the store that the settings name."""
-    if settings.store.url is not None:
-        return settings.store.url.get_secret_value()
-    return f"sqlite:///{settings.home.absolute() / 'mien.db'}"
 
 
 def _time(observation: Observation) -> datetime:

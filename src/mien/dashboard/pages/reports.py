@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.media_folder import list_media
-from mien.dashboard.jobs.reports import Made, Making
+from mien.dashboard.jobs.reports import MadeReport, ReportQueue
 from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.status import status
 from mien.dashboard.pages.wording import moment, stretch
@@ -33,7 +33,7 @@ class Reports:
         making: Makes and keeps reports.
     """
 
-    def __init__(self, queries: Queries, making: Making) -> None:
+    def __init__(self, queries: Queries, making: ReportQueue) -> None:
         self._queries, self._making = queries, making
         self._media: tuple[float, dict[str, list[str]]] = (-FRESH_S, {})
 
@@ -62,7 +62,7 @@ class Reports:
         return self._media[1]
 
 
-def _progress(one: Made) -> tuple[float | None, str]:
+def _progress(one: MadeReport) -> tuple[float | None, str]:
     """Return how much is done, in percent, and the words for it."""
     if one.state == "waiting":
         return None, "Waits for those before it"
@@ -78,6 +78,6 @@ def _rounded(seconds: float) -> float:
     return max(5, part * round(seconds / part))
 
 
-def _when(made: Made, look: Look, now: datetime) -> str:
+def _when(made: MadeReport, look: Look, now: datetime) -> str:
     """Return what it is, when it was asked for, and by whom."""
     return f"{KINDS[made.kind]} · {moment(made.asked, look.zone, now)} · {made.by}"

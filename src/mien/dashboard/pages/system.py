@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mien.config import Settings
-from mien.dashboard.data.listener import Delay, Queue, Stats
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.pages import checks
 from mien.dashboard.pages.model import model_card
@@ -23,6 +22,7 @@ from mien.errors import MienError, StoreError
 from mien.models import store as model_store
 from mien.models.classifier import Classifier
 from mien.models.evaluation import evaluation_of
+from mien.mqtt.messages import Delay, OutboxCounts, Stats
 from mien.stores.base import DeadLetter
 
 __all__ = ["Diagnose", "System"]
@@ -155,7 +155,7 @@ def last_lines(folder: Path) -> list[str]:
 
 def _row(state: SourceState, look: Look, now: datetime) -> Row:
     stats = state.stats or Stats()
-    delay, outbox = stats.delay_ms or Delay(), stats.outbox or Queue()
+    delay, outbox = stats.delay_ms or Delay(), stats.outbox or OutboxCounts()
     cells = [
         _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
         _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),

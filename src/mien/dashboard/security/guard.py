@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mien.dashboard.errors import error_response
 from mien.dashboard.security.accounts import Access
 from mien.dashboard.security.rate_limits import Rate, network
-from mien.dashboard.security.roles import KEY, LOCAL, STILL, Who
+from mien.dashboard.security.roles import KEY, LOCAL, STILL, Caller
 from mien.dashboard.security.sessions import Sessions
 
 __all__ = ["Guard", "is_loopback", "report_policy"]
@@ -129,7 +129,7 @@ class Guard:
             receive = _bounded(receive)
         await (answer or self._app)(scope, receive, send_with_headers)
 
-    def _who(self, headers: Headers) -> Who | None:
+    def _who(self, headers: Headers) -> Caller | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._access.bearer(token.strip()) if self._access else None
@@ -155,7 +155,7 @@ class Guard:
             return error_response(403, "a request with a session's cookie must name its origin")
         return None
 
-    def _unknown(self, scope: Scope, headers: Headers, who: Who | None) -> Response | None:
+    def _unknown(self, scope: Scope, headers: Headers, who: Caller | None) -> Response | None:
         path = scope["path"]
         if who is not None or PUBLIC.fullmatch(path):
             return None
@@ -166,7 +166,7 @@ class Guard:
         told = "log in at /login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
         return error_response(401, told, {"www-authenticate": "Bearer"})
 
-    def _too_often(self, scope: Scope, who: Who | None) -> Response | None:
+    def _too_often(self, scope: Scope, who: Caller | None) -> Response | None:
         if not scope["path"].startswith("/api/"):
             return None
         client = scope.get("client")

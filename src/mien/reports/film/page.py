@@ -119,7 +119,7 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
                 f"too few for a score."
             )
         return (
-            f"{_number(film)} out of 100: so much, on the average, did the faces in {film.recording.name} look happy. "
+            f"The faces in {film.recording.name} looked happy at {_number(film)} out of 100 on average. "
             f"Faces are on screen in {100 * film.on_screen:.0f} % of its {clock(film.recording.seconds)}."
         )
     told = sorted((one for one in films if one.score), key=lambda one: -_value(one))
