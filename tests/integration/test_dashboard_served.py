@@ -212,6 +212,9 @@ def test_there_are_no_websockets(address: str) -> None:
 def test_what_is_not_there_is_a_page_for_people_and_an_error_for_programs(address: str) -> None:
     page = httpx.get(f"{address}/histories", headers={"accept": "text/html"}, timeout=60)
     assert (page.status_code, "There is no /histories" in page.text) == (404, True)
+    gone = httpx.get(f"{address}/reports/{'0' * 32}/film.html", headers={"accept": "text/html"}, timeout=60)
+    assert (gone.status_code, "it was deleted" in gone.text) == (404, True)
+    assert "script-src 'self'" in gone.headers["content-security-policy"]
     assert httpx.get(f"{address}/histories", timeout=60).json()["error"]["code"] == "not_found"
     assert httpx.get(f"{address}/assets/../app.py", timeout=60).status_code == 404
 

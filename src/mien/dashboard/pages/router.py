@@ -27,6 +27,7 @@ from mien.dashboard.pages.reports import Reports
 from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.pages.try_it import TryIt
 from mien.dashboard.rendering import render
+from mien.dashboard.security.guard import PAGE_POLICY
 from mien.dashboard.security.roles import STILL, Viewer, needs, who_asks
 
 __all__ = ["NAVIGATION", "missing", "showing"]
@@ -103,8 +104,9 @@ def showing(
 
 
 def missing(request: AnyRequest, message: str) -> Response:
-    """Return the page that stands where there is none."""
-    return HTMLResponse(_page("missing", request, message=message), 404)
+    """Return the page that stands where there is none, also where there was a report."""
+    headers = {"content-security-policy": PAGE_POLICY}
+    return HTMLResponse(_page("missing", request, message=message), 404, headers)
 
 
 def _page(name: str, request: AnyRequest, **values: object) -> str:

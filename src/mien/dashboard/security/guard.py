@@ -26,7 +26,7 @@ from mien.dashboard.security.rate_limits import Rate, network
 from mien.dashboard.security.roles import KEY, LOCAL, STILL, Caller
 from mien.dashboard.security.sessions import Sessions
 
-__all__ = ["Guard", "is_loopback", "report_policy"]
+__all__ = ["PAGE_POLICY", "Guard", "is_loopback", "report_policy"]
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; "
