@@ -32,6 +32,8 @@ FLOORS = [
 SEES_STORES_BY = {"reports": "mien.stores.base", "dashboard": "mien.stores.base"}
 TRAINING_SEES = {"mien.observation", "mien.errors", "mien.models.classifier"}
 TORCH = {"torch", "lightning", "torchmetrics", "pytorch_lightning"}
+DASHBOARD = [{"errors", "rendering"}, {"assets", "data", "security"}, {"jobs"}, {"api", "pages"}, {"app"}]
+"""The rooms inside the dashboard, and its loose files, from the ground up."""
 REPORTS = {"film", "meeting", "audience", "album"}
 MOST = 20
 """A folder holds at most so many modules beside its __init__."""
@@ -106,6 +108,19 @@ def test_the_reports_import_nothing_of_each_other() -> None:
             assert not [name for name in names if name.startswith(others)], module
         if module == "mien.reports.check":
             assert not [name for name in names if name.startswith("mien.reports")]
+
+
+def test_a_room_of_the_dashboard_imports_only_lower_ones() -> None:
+    floor = {room: number for number, rooms in enumerate(DASHBOARD) for room in rooms}
+    inside = {module: module.split(".")[2] for module in MODULES if module.startswith("mien.dashboard.")}
+    assert set(inside.values()) == set(floor)
+    wrong = [
+        f"{module} -> {name}"
+        for module, room in inside.items()
+        for name in OURS[module] & set(inside)
+        if inside[name] != room and floor[inside[name]] >= floor[room]
+    ]
+    assert wrong == []
 
 
 def test_reports_and_dashboard_see_stores_by_their_base() -> None:
@@ -192,7 +207,7 @@ def test_importing_mien_is_light() -> None:
         "import sys, json; before = set(sys.modules); import mien; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
-    heavy = {"numpy", "cv2", "av", "onnxruntime", "msgspec", "pydantic", "sqlalchemy", "polars", "nicegui", "typer"}
+    heavy = {"numpy", "cv2", "av", "onnxruntime", "msgspec", "pydantic", "sqlalchemy", "polars", "fastapi", "typer"}
     assert not heavy & {name.split(".")[0] for name in loaded}
 
 

@@ -52,7 +52,7 @@ def test_the_same_page_and_api_over_every_store(url: str, tmp_path: Path) -> Non
         parts = client.loop.run_until_complete(page(url, tmp_path, NOON, NOON + timedelta(hours=1)))
     assert "30 <small>faces</small>" in parts["html:figures"]
     assert "The show begins" in parts["html:markers"]
-    assert parts["html:notice"] == ""
+    assert parts["text:notice"] == ""
 
 
 async def page(url: str, home: Path, start: datetime, end: datetime) -> dict[str, str]:

@@ -21,7 +21,11 @@ from mien.observation import new_id
 
 __all__ = ["Finding", "diagnose"]
 
-EXTRAS = {"analyze": ("polars",), "dashboard": ("nicegui",), "train": ("torch", "lightning", "onnx")}
+EXTRAS = {
+    "analyze": ("jinja2", "polars"),
+    "dashboard": ("fastapi", "jinja2", "plotly", "uvicorn"),
+    "train": ("torch", "lightning", "onnx"),
+}
 FREE_MB = 500
 
 LISTEN_S = 1.5

@@ -42,6 +42,7 @@ class Api:
         app: The application to mount under /api.
         making: Makes reports.
         demo: Plays the demo.
+        streams: The streams of events that are open.
     """
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
@@ -63,9 +64,9 @@ class Api:
         self.app.include_router(exporting(queries, self._records, self._exports))
         self.app.include_router(reporting(self.making, queries))
         self.app.include_router(demonstrating(self.demo))
-        streams = Streams(queries)
-        self.app.include_router(streaming(streams))
-        self.app.include_router(measuring(queries, streams))
+        self.streams = Streams(queries)
+        self.app.include_router(streaming(self.streams))
+        self.app.include_router(measuring(queries, self.streams))
 
     def close(self) -> None:
         """Give back what it keeps open."""

@@ -6,9 +6,12 @@ API, at `/reports/ID/FILE`, with a policy that lets it run no script.
 
 from __future__ import annotations
 
+import re
 import secrets
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +27,7 @@ from mien.dashboard.errors import ApiError
 from mien.dashboard.jobs.media_folder import find_media
 from mien.dashboard.jobs.reports import MAX_WAITING, MadeReport, ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
+from mien.dashboard.security.guard import report_policy
 from mien.dashboard.security.roles import Caller, Editor, may, needs
 from mien.reports.worker import Order
 
@@ -31,6 +35,9 @@ __all__ = ["finished", "reporting"]
 
 MAX_ROWS = 5_000_000
 """So many faces of the store a report may be made of."""
+
+HEAD = 1 << 16
+"""The head of a report's page, with its style, ends within so many bytes."""
 
 FILE = {
     "requestBody": {
@@ -101,9 +108,17 @@ def finished(making: ReportQueue) -> APIRouter:
             raise ApiError(404, "there is no such report: it was deleted, or never made")
         kind = TYPES.get(path.suffix, "application/octet-stream")
         shown = "inline" if path.suffix == ".html" else "attachment"
-        return FileResponse(path, media_type=kind, filename=name, content_disposition_type=shown)
+        headers = {"content-security-policy": report_policy(_style(path))} if shown == "inline" else {}
+        return FileResponse(path, media_type=kind, filename=name, content_disposition_type=shown, headers=headers)
 
     return router
+
+
+def _style(path: Path) -> str:
+    """Return the hash of a report's style, which stands in its head."""
+    with path.open("rb") as file:
+        style = re.search(rb"<style>(.*?)</style>", file.read(HEAD), re.DOTALL)
+    return f"sha256-{b64encode(sha256(style[1] if style else b'').digest()).decode()}"
 
 
 async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Caller) -> MadeReport:

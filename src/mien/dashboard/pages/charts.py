@@ -1,7 +1,7 @@
 """What the charts draw: the Plotly figure of the emotions over time, the stream of a minute.
 
 A timeline goes in, plain dictionaries and lists come out. Text, grid and background take their colours from the page's
-style sheet, so one figure serves the light and the dark theme.
+style sheet, and the script sets the size of the text, so one figure serves every screen and both themes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ def stream(rows: np.ndarray) -> list[list[int]]:
 def timeline_figure(
     timeline: Timeline,
     zone: tzinfo,
-    text_px: float = 12.0,
     *,
     emotions: Sequence[Emotion] = (),
     form: str = "share",
@@ -84,7 +83,6 @@ def timeline_figure(
     Args:
         timeline: What to draw.
         zone: The viewer's: Plotly draws the times as they are written.
-        text_px: The height of the text in CSS pixels.
         emotions: Those to draw; empty: all.
         form: `share` stacks mean probabilities in percent, `count` the faces named.
         markers: Moments to draw as lines.
@@ -100,7 +98,7 @@ def timeline_figure(
         "line": {"shape": "hv", "width": 1.2, "color": "#7b8794"}, "fillcolor": "rgba(123,135,148,.22)",
         "hovertemplate": "%{y:.2~f}",
     }  # fmt: skip
-    layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25), text_px)
+    layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25))
     layout["yaxis"] |= {"range": [0, top]} | ({"ticksuffix": " %"} if form == "share" else {"tickformat": ",~s"})
     named = window.start - APART * (window.end - window.start)
     for marker in markers:
@@ -175,13 +173,13 @@ def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> N
     layout["margin"]["t"] = 26
 
 
-def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
+def _layout(window: Window, zone: tzinfo, top: float) -> dict[str, Any]:
     axis = {"fixedrange": True, "zeroline": False, "showline": False, "automargin": True}
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "inherit", "size": text_px},
+        "font": {"family": "inherit"},
         "showlegend": False,
         "dragmode": "zoom",
         "shapes": [],

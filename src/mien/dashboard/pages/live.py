@@ -10,7 +10,7 @@ from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages import cards
 from mien.dashboard.pages.charts import stream
 from mien.dashboard.pages.refresh import Look, Parts
-from mien.dashboard.pages.shell import sources
+from mien.dashboard.pages.status import sources
 
 __all__ = ["Live"]
 
@@ -44,7 +44,7 @@ class Live:
         left = len(chosen) - len(shown)
         parts["html:headline"] = cards.headline(chosen, summed(total))
         parts["html:cards"] = "".join(cards.source_card(state.source) for state in shown)
-        parts["html:more"] = f"and {left} more: choose some by name" if left else ""
+        parts["text:more"] = f"and {left} more: choose some by name" if left else ""
         for state in shown:
             parts[f"html:head-{state.source}"] = cards.source_head(state, look.zone, now)
             parts[f"html:now-{state.source}"] = cards.source_now(state)

@@ -211,7 +211,7 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
         f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank where there is none."
     )
     ticks = " The ticks at the foot are scene cuts." if film.cuts is not None and len(film.cuts) else ""
-    found = [Section(f"{before}The curve", [Chart(legend() + drawn, about + ticks)])]
+    found = [Section(f"{before}The curve", [Chart(drawn, about + ticks, legend())])]
     if anonymous:
         return found
     if film.moments:

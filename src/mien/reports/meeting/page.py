@@ -208,7 +208,7 @@ def _course(recording: Recording, course: Any, odd: Sequence[UtteranceFigures]) 
     )
     text = f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank without one."
     more = " The numbers are the utterances where words and faces disagree." if marks else ""
-    return Section("The room", [Chart(legend() + drawn, text + more)])
+    return Section("The room", [Chart(drawn, text + more, legend())])
 
 
 def _by_speaker(found: Sequence[Mood], names: dict[str, str], *, mapped: bool) -> Section:
@@ -304,7 +304,9 @@ def _utterances(said: Sequence[UtteranceFigures], names: dict[str, str], *, mapp
         rows.append((*row, most(one.speaker)) if mapped else row)
     hidden = len(said) - len(rows)
     more = f"{hidden:,} more are in the table beside this page." if hidden > 0 else ""
-    return Section("What was said", [Chart(legend()), Table((*head, "speaker's face") if mapped else head, rows, more)])
+    return Section(
+        "What was said", [Chart("", legend=legend()), Table((*head, "speaker's face") if mapped else head, rows, more)]
+    )
 
 
 def _shares(look: MeanExpression) -> str | Shares:
