@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mien.training.config import TrainConfig
 
-__all__ = ["augment", "mixed"]
+__all__ = ["augment", "augment_and_tell", "mixed"]
 
 GREY = 129.0
 """The mean of the Training pixels."""
@@ -28,6 +28,18 @@ def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Gen
 
     Returns:
         Shape (B, 1, size, size), float32, 0-255.
+    """
+    return augment_and_tell(pixels, size, config, generator)[0]
+
+
+def augment_and_tell(
+    pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `augment` does, and how each face was moved.
+
+    Returns:
+        The faces; by how many degrees each was turned counter-clockwise in the picture, shape (B,); and -1 for those
+        that were mirrored after that, else 1, shape (B,).
     """
     count, device = len(pixels), pixels.device
 
@@ -54,7 +66,7 @@ def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Gen
     inside_rows = (at >= top[:, None]) & (at < (top + side)[:, None])
     inside_columns = (at >= left[:, None]) & (at < (left + side)[:, None])
     mask = inside_rows[:, None, :, None] & inside_columns[:, None, None, :] & erased[:, None, None, None]
-    return faces.masked_fill(mask.to(device), GREY)
+    return faces.masked_fill(mask.to(device), GREY), torch.rad2deg(angle), flip
 
 
 def mixed(alpha: float, generator: torch.Generator, *batch: Tensor) -> list[Tensor]:

@@ -30,6 +30,7 @@ __all__ = [
     "crop",
     "open_detector",
     "sharpness",
+    "turns",
 ]
 
 CROP_SIZE = 48
@@ -256,14 +257,14 @@ def crop(frame: Image, boxes: NDArray[np.float32], landmarks: NDArray[np.float32
     Returns:
         Shape (n, CROP_SIZE, CROP_SIZE), uint8.
     """
-    turns = np.zeros(len(boxes)) if landmarks is None else _turns(landmarks)
+    undone = np.zeros(len(boxes)) if landmarks is None else turns(landmarks)
     crops = np.empty((len(boxes), CROP_SIZE, CROP_SIZE), np.uint8)
     for number, (x, y, width, height) in enumerate(np.asarray(boxes, float)):
         side = round(min(max(width, height, 1.0), LARGEST * max(frame.shape[:2])))
         left, top = x + width / 2 - side / 2, y + height / 2 + CENTRE_BELOW * side - side / 2
         # However far outside a box lies, the crop touches the frame.
         left, top = np.clip((left, top), 1 - side, (frame.shape[1] - 1, frame.shape[0] - 1))
-        cut = _square if turns[number] == 0 else functools.partial(_turned, turn=float(turns[number]))
+        cut = _square if undone[number] == 0 else functools.partial(_turned, turn=float(undone[number]))
         crops[number] = _sized(cut(frame, round(left), round(top), side))
     return crops
 
@@ -285,8 +286,12 @@ def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return measured
 
 
-def _turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return by how many degrees each face is to be turned, shape (n,); most stay as they are."""
+def turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return by how many degrees `crop` turns each face counter-clockwise, shape (n,); most stay as they are.
+
+    Args:
+        landmarks: As in `Faces`, shape (n, 5, 2).
+    """
     with np.errstate(invalid="ignore"):  # of landmarks that are nowhere; they turn nothing
         across = (landmarks[:, 1] - landmarks[:, 0]).astype(float)
         down = (landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)).astype(float)

@@ -1,0 +1,138 @@
+"""Teach the third head: a model's features of augmented faces and the mesh labels in, the averaged head out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mien.training.augmentation import augment_and_tell
+from mien.training.config import TrainConfig
+from mien.training.pose.head import MIRRORED, GeometryHead, loss
+from mien.training.pose.labels import Labels
+from mien.training.pose.trunk import Trunk
+
+__all__ = ["answers", "fit"]
+
+log = logging.getLogger("mien.training")
+
+MOVES = TrainConfig(data="-", out="-", rotate=32.0, zoom=0.22, shift=0.1, erase=0.1)
+"""More than a detector's boxes vary, and as far as a face may lean that is not turned upright."""
+BLURRED = 0.2
+"""The share of faces that are shrunk to half their side and enlarged again."""
+REUSED = 3
+"""So many epochs look at the same augmented faces, as the trunk takes longer than the head."""
+BATCH = 128
+RATE = 2e-3
+DECAY = 0.998
+"""Of the averaged weights, a step."""
+
+
+Seen = tuple[Tensor, Tensor, Tensor]
+"""Features (n, looks, channels, height, width), half precision, with values and weights (n, looks, 5)."""
+
+
+def fit(
+    trunk: Trunk, pixels: np.ndarray, labels: Labels, *, epochs: int, seed: int, keep: str | Path | None = None
+) -> GeometryHead:
+    """Return a head that was taught on a model's features.
+
+    Args:
+        trunk: The model.
+        pixels: Faces of Training, shape (n, 48, 48), uint8.
+        labels: Of the same faces.
+        epochs: Passes over them.
+        seed: Of everything that is drawn by chance.
+        keep: A file to which the state is written after each epoch, and from which it goes on; None: none.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = GeometryHead(trunk.shape, mirror=trunk.mirror)
+    average = copy.deepcopy(head).eval()
+    optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=1e-3)
+    steps = epochs * math.ceil(len(pixels) / BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
+    parts = {"head": head, "average": average, "optimizer": optimizer, "schedule": schedule}
+    first = 0
+    if keep is not None and Path(keep).exists():
+        kept = torch.load(keep, weights_only=True)
+        first = kept["epochs"]
+        for name, part in parts.items():
+            part.load_state_dict(kept[name])  # type: ignore[attr-defined]
+    seen: Seen | None = None
+    for epoch in range(first, epochs):
+        began, losses = time.monotonic(), []
+        if seen is None or epoch % REUSED == 0:
+            seen = _look(trunk, pixels, labels, seed + epoch // REUSED)
+        torch.manual_seed(1000 * seed + epoch)  # of the order, and of dropout
+        for chosen in torch.split(torch.randperm(len(pixels)), BATCH):
+            features, values, weights = (part[chosen].flatten(0, 1).float() for part in seen)
+            value = loss(head(features), values, weights)
+            optimizer.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            losses.append(value.item())
+            _towards(average, head)
+        log.info("epoch %d of %d: loss %.3f, %.0f s", epoch + 1, epochs, np.mean(losses), time.monotonic() - began)
+        if keep is not None:
+            state = {name: part.state_dict() for name, part in parts.items()}  # type: ignore[attr-defined]
+            torch.save(state | {"epochs": epoch + 1}, f"{keep}.part")
+            Path(f"{keep}.part").replace(keep)
+    return average
+
+
+def answers(trunk: Trunk, head: GeometryHead, pixels: np.ndarray) -> np.ndarray:
+    """Return what the head says of faces, shape (n, 10).
+
+    Args:
+        trunk: The model.
+        head: The head.
+        pixels: Shape (n, 48, 48), uint8.
+    """
+    with torch.inference_mode():
+        parts = [
+            head.eval()(trunk.features(torch.from_numpy(pixels[start : start + BATCH]).float()[:, None])).numpy()
+            for start in range(0, len(pixels), BATCH)
+        ]
+    return np.concatenate(parts)
+
+
+def _look(trunk: Trunk, pixels: np.ndarray, labels: Labels, seed: int) -> Seen:
+    """Return the features of all faces, each augmented once, and their labels as the faces then look."""
+    generator = torch.Generator().manual_seed(seed)
+    mirrored = torch.tensor(MIRRORED)
+    looks: list[Seen] = []
+    for start in range(0, len(pixels), BATCH):
+        part = slice(start, start + BATCH)
+        faces = torch.from_numpy(pixels[part]).float()[:, None]
+        faces, turned, flipped = augment_and_tell(faces, faces.shape[-1], MOVES, generator)
+        small = functional.interpolate(functional.avg_pool2d(faces, 2), scale_factor=2, mode="bilinear")
+        blurred = torch.rand(len(faces), generator=generator) < BLURRED
+        faces = torch.where(blurred[:, None, None, None], small, faces)
+        values, weights = torch.from_numpy(labels.values[part]).clone(), torch.from_numpy(labels.weights[part])
+        values[:, 2] -= turned
+        values = torch.where(flipped[:, None] < 0, values * mirrored, values)
+        features = trunk.features(faces).half()
+        if trunk.mirror:  # after the faces come their mirror images
+            both = torch.stack(features.chunk(2), 1)
+            looks.append((both, torch.stack([values, values * mirrored], 1), torch.stack([weights, weights], 1)))
+        else:
+            looks.append((features[:, None], values[:, None], weights[:, None]))
+    return tuple(torch.cat(parts) for parts in zip(*looks, strict=True))  # type: ignore[return-value]
+
+
+def _towards(average: GeometryHead, head: GeometryHead) -> None:
+    with torch.no_grad():
+        for mean, new in zip(average.state_dict().values(), head.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(new, 1 - DECAY)
+            else:
+                mean.copy_(new)
