@@ -79,7 +79,7 @@ def without_head(network: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _halved(head: GeometryHead) -> GeometryHead:
-    """Return a copy with its norms folded in and its large weights rounded to half precision, in which they are stored."""
+    """Return a copy with its norms folded in and its large weights rounded to half precision, as they are stored."""
     folded = copy.deepcopy(head).eval()
     for number in ("1", "2"):
         conv, norm = getattr(folded, f"conv{number}"), getattr(folded, f"norm{number}")
