@@ -70,6 +70,7 @@ def fit(
     for epoch in range(first, epochs):
         began, losses = time.monotonic(), []
         if seen is None or epoch % REUSED == 0:
+            seen = None  # frees what may be gigabytes before as much is made
             seen = _look(trunk, pixels, labels, seed + epoch // REUSED)
         torch.manual_seed(1000 * seed + epoch)  # of the order, and of dropout
         for chosen in torch.split(torch.randperm(len(pixels)), BATCH):
@@ -109,7 +110,11 @@ def _look(trunk: Trunk, pixels: np.ndarray, labels: Labels, seed: int) -> Seen:
     """Return the features of all faces, each augmented once, and their labels as the faces then look."""
     generator = torch.Generator().manual_seed(seed)
     mirrored = torch.tensor(MIRRORED)
-    looks: list[Seen] = []
+    looks = 2 if trunk.mirror else 1
+    seen = (
+        torch.empty(len(pixels), looks, *trunk.shape, dtype=torch.half),
+        *(torch.empty(len(pixels), looks, labels.values.shape[1]) for _ in range(2)),
+    )
     for start in range(0, len(pixels), BATCH):
         part = slice(start, start + BATCH)
         faces = torch.from_numpy(pixels[part]).float()[:, None]
@@ -117,16 +122,15 @@ def _look(trunk: Trunk, pixels: np.ndarray, labels: Labels, seed: int) -> Seen:
         small = functional.interpolate(functional.avg_pool2d(faces, 2), scale_factor=2, mode="bilinear")
         blurred = torch.rand(len(faces), generator=generator) < BLURRED
         faces = torch.where(blurred[:, None, None, None], small, faces)
-        values, weights = torch.from_numpy(labels.values[part]).clone(), torch.from_numpy(labels.weights[part])
+        values = torch.from_numpy(labels.values[part]).clone()
         values[:, 2] -= turned
         values = torch.where(flipped[:, None] < 0, values * mirrored, values)
-        features = trunk.features(faces).half()
-        if trunk.mirror:  # after the faces come their mirror images
-            both = torch.stack(features.chunk(2), 1)
-            looks.append((both, torch.stack([values, values * mirrored], 1), torch.stack([weights, weights], 1)))
-        else:
-            looks.append((features[:, None], values[:, None], weights[:, None]))
-    return tuple(torch.cat(parts) for parts in zip(*looks, strict=True))  # type: ignore[return-value]
+        # After the features of the faces come those of their mirror images.
+        for number, features in enumerate(trunk.features(faces).chunk(looks)):
+            seen[0][part, number] = features.half()
+            seen[1][part, number] = values * mirrored if number else values
+            seen[2][part, number] = torch.from_numpy(labels.weights[part])
+    return seen
 
 
 def _towards(average: GeometryHead, head: GeometryHead) -> None:
