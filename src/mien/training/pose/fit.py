@@ -31,6 +31,8 @@ REUSED = 3
 """So many epochs look at the same augmented faces, as the trunk takes longer than the head."""
 BATCH = 128
 RATE = 2e-3
+WARMED_UP = 0.15
+"""The share of the way on which the learning rate rises to RATE."""
 DECAY = 0.998
 """Of the averaged weights, a step."""
 
@@ -48,7 +50,7 @@ def fit(
         trunk: The model.
         pixels: Faces of Training, shape (n, 48, 48), uint8.
         labels: Of the same faces.
-        epochs: Passes over them.
+        epochs: Passes over them. A run that goes on with fewer than it began with comes to its end sooner.
         seed: Of everything that is drawn by chance.
         keep: A file to which the state is written after each epoch, and from which it goes on; None: none.
     """
@@ -57,9 +59,8 @@ def fit(
         head = GeometryHead(trunk.shape, mirror=trunk.mirror)
     average = copy.deepcopy(head).eval()
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=1e-3)
-    steps = epochs * math.ceil(len(pixels) / BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.15)
-    parts = {"head": head, "average": average, "optimizer": optimizer, "schedule": schedule}
+    steps = math.ceil(len(pixels) / BATCH)
+    parts = {"head": head, "average": average, "optimizer": optimizer}
     first = 0
     if keep is not None and Path(keep).exists():
         kept = torch.load(keep, weights_only=True)
@@ -73,13 +74,14 @@ def fit(
             seen = None  # frees what may be gigabytes before as much is made
             seen = _look(trunk, pixels, labels, seed + epoch // REUSED)
         torch.manual_seed(1000 * seed + epoch)  # of the order, and of dropout
-        for chosen in torch.split(torch.randperm(len(pixels)), BATCH):
+        for step, chosen in enumerate(torch.split(torch.randperm(len(pixels)), BATCH)):
+            for group in optimizer.param_groups:
+                group["lr"] = _rate((epoch + step / steps) / epochs)
             features, values, weights = (part[chosen].flatten(0, 1).float() for part in seen)
             value = loss(head(features), values, weights)
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            schedule.step()
             losses.append(value.item())
             _towards(average, head)
         log.info("epoch %d of %d: loss %.3f, %.0f s", epoch + 1, epochs, np.mean(losses), time.monotonic() - began)
@@ -131,6 +133,13 @@ def _look(trunk: Trunk, pixels: np.ndarray, labels: Labels, seed: int) -> Seen:
             seen[1][part, number] = values * mirrored if number else values
             seen[2][part, number] = torch.from_numpy(labels.weights[part])
     return seen
+
+
+def _rate(progress: float) -> float:
+    """Return the learning rate at a share of the way: up in a straight line, down by a cosine."""
+    if progress < WARMED_UP:
+        return RATE * (0.04 + 0.96 * progress / WARMED_UP)
+    return RATE * (1 + math.cos(math.pi * (progress - WARMED_UP) / (1 - WARMED_UP))) / 2
 
 
 def _towards(average: GeometryHead, head: GeometryHead) -> None:
