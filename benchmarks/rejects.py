@@ -53,7 +53,7 @@ def masked(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     for share in (0.3, 0.6, 0.9):  # its folds
         ends = [np.round(right + side * across + (0.45 + 0.6 * share) * down).astype(int) for side in (-0.2, 1.2)]
         cv2.line(covered, tuple(map(int, ends[0])), tuple(map(int, ends[1])), (190, 180, 165), 2, cv2.LINE_AA)
-    return covered
+    return np.asarray(covered)
 
 
 def shaded(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def shaded(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         cv2.ellipse(covered, centre, (round(0.38 * apart), round(0.28 * apart)), angle, 0, 360, (25, 25, 25), -1)
     ends = [tuple(int(value) for value in np.round(eye)) for eye in (right, left)]
     cv2.line(covered, ends[0], ends[1], (25, 25, 25), max(2, round(0.08 * apart)), cv2.LINE_AA)
-    return covered
+    return np.asarray(covered)
 
 
 def handed(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def handed(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         points = [tuple(int(value) for value in np.round(point)) for point in (start, end)]
         cv2.line(covered, points[0], points[1], (skin * 0.7).tolist(), thick + 2, cv2.LINE_AA)
         cv2.line(covered, points[0], points[1], (skin * 1.05).clip(0, 255).tolist(), thick - 1, cv2.LINE_AA)
-    return covered
+    return np.asarray(covered)
 
 
 def drawn(frame: np.ndarray, _landmarks: np.ndarray) -> np.ndarray:

@@ -113,10 +113,8 @@ def _look(trunk: Trunk, pixels: np.ndarray, labels: Labels, seed: int) -> Seen:
     generator = torch.Generator().manual_seed(seed)
     mirrored = torch.tensor(MIRRORED)
     looks = 2 if trunk.mirror else 1
-    seen = (
-        torch.empty(len(pixels), looks, *trunk.shape, dtype=torch.half),
-        *(torch.empty(len(pixels), looks, labels.values.shape[1]) for _ in range(2)),
-    )
+    seen = torch.empty(len(pixels), looks, *trunk.shape, dtype=torch.half)
+    right, counts = (torch.empty(len(pixels), looks, labels.values.shape[1]) for _ in range(2))
     for start in range(0, len(pixels), BATCH):
         part = slice(start, start + BATCH)
         faces = torch.from_numpy(pixels[part]).float()[:, None]
@@ -129,10 +127,10 @@ def _look(trunk: Trunk, pixels: np.ndarray, labels: Labels, seed: int) -> Seen:
         values = torch.where(flipped[:, None] < 0, values * mirrored, values)
         # After the features of the faces come those of their mirror images.
         for number, features in enumerate(trunk.features(faces).chunk(looks)):
-            seen[0][part, number] = features.half()
-            seen[1][part, number] = values * mirrored if number else values
-            seen[2][part, number] = torch.from_numpy(labels.weights[part])
-    return seen
+            seen[part, number] = features.half()
+            right[part, number] = values * mirrored if number else values
+            counts[part, number] = torch.from_numpy(labels.weights[part])
+    return seen, right, counts
 
 
 def _rate(progress: float) -> float:
