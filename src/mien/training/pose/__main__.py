@@ -7,6 +7,7 @@ those of PublicTest; a head that misses a bar is written all the same, as the fi
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,6 @@ import numpy as np
 import torch
 
 from mien.errors import InputError, MienError
-from mien.system.logs import log_as
 from mien.training import data as faces_data
 from mien.training.pose import bars, labels
 from mien.training.pose.fit import answers, fit
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     given = parser.parse_args()
-    log_as("train")
+    logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     try:
         written, figures = teach(
             given.models, given.data, given.mesh, given.out, epochs=given.epochs, seed=given.seed, keep=given.keep
