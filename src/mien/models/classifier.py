@@ -31,7 +31,7 @@ GEOMETRY = "geometry"
 """The name of the output of the third head, where there is one, float32 (n, 10): yaw, pitch, roll, eyes, mouth, and
 how far each of them is expected to be off."""
 
-UNSURE = (12.0, 12.0, 10.0, 0.25, 0.25)
+UNSURE = (5.0, 5.0, 4.0, 0.12, 0.12)
 """Where the third head expects to be off by more than this, it says nothing."""
 
 SHIPPED = ("fer2013", "ferplus")
@@ -111,11 +111,12 @@ class Contract:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where faces look, and how open eyes and mouths are; NaN in all values of a kind where it is unsure of one.
+    """Where faces look, and how open eyes and mouths are; NaN where the model does not say.
 
     Attributes:
-        pose: Yaw, pitch and roll in degrees, shape (n, 3), float32. Yaw over 0: turned to the viewer's right; pitch
-            grows as the chin comes down, an upright face is near 9; roll over 0: turned clockwise in the picture.
+        pose: Yaw, pitch and roll in degrees, shape (n, 3), float32; it says all three or none. Yaw over 0: turned to
+            the viewer's right; pitch grows as the chin comes down, an upright face is near 9; roll over 0: turned
+            clockwise in the picture.
         openness: Of eyes and mouth, 0 (closed) to 1 (wide open), shape (n, 2), float32; eyes are usually near 0.6.
     """
 
@@ -250,7 +251,7 @@ def _geometry(seen: NDArray[np.float32]) -> Geometry:
     values, errors = np.split(seen, 2, axis=1)
     sure = errors <= UNSURE  # NaN is not
     pose = np.where(sure[:, :3].all(1, keepdims=True), values[:, :3], np.nan)
-    openness = np.where(sure[:, 3:].all(1, keepdims=True), values[:, 3:].clip(0, 1), np.nan)
+    openness = np.where(sure[:, 3:], values[:, 3:].clip(0, 1), np.nan)
     return Geometry(pose.astype(np.float32), openness.astype(np.float32))
 
 

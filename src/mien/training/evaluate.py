@@ -126,7 +126,7 @@ def evaluate(
         )
     if groups_of and skip_bad:
         raise InputError(
-            "groups name faces by their number, which changes where rows are left out: mend the data set or give no groups"
+            "groups name faces by their number, which changes if rows are left out: mend the data or give no groups"
         )
     usages = USAGES if groups_of else {"Training", split}  # groups count the faces of all splits
     faces = faces_data.load(data, usages, skip_bad=skip_bad, split=held_out)

@@ -1,7 +1,7 @@
 """Teach finished models their third head: `python -m mien.training.pose --data … --mesh … --out models/`.
 
 Of several models, which one checkpoint was exported to, the first one's features are learned from. The figures are
-those of PublicTest; a head that misses a bar is written all the same, as the file says nothing of it by itself.
+those of PublicTest; a value that misses its bar there is never said by the models written.
 """
 
 from __future__ import annotations
@@ -54,18 +54,20 @@ def teach(
     training, public = faces.usage == "Training", faces.usage == "PublicTest"
     if not training.any() or not public.any():
         raise InputError(f"'{data}' holds no faces of Training or none of PublicTest: expected some of both")
-    shown = torch.from_numpy(faces.pixels[public][:64]).float()[:, None]
-    seen = [trunk.features(shown) for trunk in trunks]
+    few = torch.from_numpy(faces.pixels[public][:64]).float()[:, None]
+    seen = [trunk.features(few) for trunk in trunks]
     for model, features in zip(models, seen, strict=True):
         if features.shape != seen[0].shape or not torch.equal(features, seen[0]):
             raise InputError(f"'{model}' sees faces otherwise than '{models[0]}': give files of one checkpoint")
     head = fit(trunks[0], faces.pixels[training], known.take(training), epochs=epochs, seed=seed, keep=keep)
-    written = [graft(trunk, head, faces.pixels[public][:512], Path(out) / trunk.file.name) for trunk in trunks]
 
     def answer(pixels: np.ndarray) -> np.ndarray:
         return answers(trunks[0], head, pixels)
 
-    return written, bars.measure(answer, faces.pixels[public], known.take(public))
+    figures = bars.measure(answer, faces.pixels[public], known.take(public))
+    head.withhold({bar.about for bar in figures if not bar.held})
+    shown = faces.pixels[public][:512]
+    return [graft(trunk, head, shown, Path(out) / trunk.file.name) for trunk in trunks], figures
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mien.training.pose.head import NAMES
 from mien.training.pose.labels import Labels
 
 __all__ = ["SURE", "Bar", "area", "measure", "turned"]
@@ -27,12 +28,14 @@ class Bar:
     """A figure and what it has to reach.
 
     Attributes:
-        name: What was measured.
+        about: Which value, of `mien.training.pose.head.NAMES`.
+        name: What was measured of it.
         value: What came out.
         bar: What it has to reach; None: the figure is for information.
         most: Whether the bar is the most that is allowed, instead of the least.
     """
 
+    about: str
     name: str
     value: float
     bar: float | None
@@ -45,10 +48,11 @@ class Bar:
 
     def line(self) -> str:
         """Return the figure in a line."""
+        name = f"{self.about}: {self.name}"
         if self.bar is None:
-            return f"{self.name:<58} {self.value:6.3f}"
+            return f"{name:<58} {self.value:6.3f}"
         verdict = "holds" if self.held else "MISSED"
-        return f"{self.name:<58} {self.value:6.3f}  {'at most' if self.most else 'at least'} {self.bar:g}: {verdict}"
+        return f"{name:<58} {self.value:6.3f}  {'at most' if self.most else 'at least'} {self.bar:g}: {verdict}"
 
 
 def measure(answer: Answer, pixels: np.ndarray, labels: Labels) -> list[Bar]:
@@ -63,7 +67,7 @@ def measure(answer: Answer, pixels: np.ndarray, labels: Labels) -> list[Bar]:
     pixels, values = pixels[known], labels.values[known]
     given = answer(pixels)
     bars = [
-        Bar(f"{name}: median distance from the mesh, degrees", float(np.median(np.abs(apart))), most, True)
+        Bar(name, "median distance from the mesh, degrees", float(np.median(np.abs(apart))), most, True)
         for name, most, apart in zip(("yaw", "pitch", "roll"), (6, 6, 3), (given[:, :3] - values[:, :3]).T, strict=True)
     ]
     for name, column, least in (("eyes", 3, 0.95), ("mouth", 4, 0.97)):
@@ -71,7 +75,8 @@ def measure(answer: Answer, pixels: np.ndarray, labels: Labels) -> list[Bar]:
         low, half, high = np.quantile(true, [0.1, 0.5, 0.9])
         bars.append(
             Bar(
-                f"{name}: AUC, most closed tenth against most open half",
+                name,
+                "AUC, most closed tenth against most open half",
                 area(-seen, true <= low, true >= half),
                 least,
                 False,
@@ -79,7 +84,8 @@ def measure(answer: Answer, pixels: np.ndarray, labels: Labels) -> list[Bar]:
         )
         bars.append(
             Bar(
-                f"{name}: AUC, most open tenth against most closed half",
+                name,
+                "AUC, most open tenth against most closed half",
                 area(seen, true >= high, true <= half),
                 None,
                 False,
@@ -87,12 +93,13 @@ def measure(answer: Answer, pixels: np.ndarray, labels: Labels) -> list[Bar]:
         )
     bars += [
         Bar(
-            f"{name}: correlation with the mesh",
+            name,
+            "correlation with the mesh",
             float(np.corrcoef(given[:, column], values[:, column])[0, 1]),
             None,
             False,
         )
-        for column, name in enumerate(("yaw", "pitch", "roll", "eyes", "mouth"))
+        for column, name in enumerate(NAMES)
     ]
     few = slice(0, TURNED)
     changes = [
@@ -100,12 +107,12 @@ def measure(answer: Answer, pixels: np.ndarray, labels: Labels) -> list[Bar]:
         for angle in ANGLES
     ]
     bars.append(
-        Bar("roll: median error of a known turn of 8 or 15 degrees", float(np.median(np.abs(changes))), 3, True)
+        Bar("roll", "median error of a known turn of 8 or 15 degrees", float(np.median(np.abs(changes))), 3, True)
     )
     looking = np.abs(values[few, 0]) > 15
     mirrored = answer(np.ascontiguousarray(pixels[few][looking][:, :, ::-1]))[:, 0]
     opposite = np.sign(mirrored) == -np.sign(values[few][looking, 0])
-    bars.append(Bar("yaw: sign of mirrored faces that look aside", float(opposite.mean()), 0.95, False))
+    bars.append(Bar("yaw", "sign of mirrored faces that look aside", float(opposite.mean()), 0.95, False))
     return bars
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CENTRES", "MIRRORED", "UNITS", "GeometryHead", "loss"]
+__all__ = ["CENTRES", "LEAST_ERROR", "MIRRORED", "NAMES", "UNITS", "GeometryHead", "loss"]
+
+NAMES = ("yaw", "pitch", "roll", "eyes", "mouth")
+"""What the head says, in the order of its answers."""
 
 CENTRES = (0.0, 8.5, 0.0, 0.58, 0.2)
 UNITS = (15.0, 11.0, 10.0, 0.22, 0.18)
 """Mean and spread of yaw, pitch, roll, eyes and mouth in the labels."""
 MIRRORED = (-1.0, 1.0, -1.0, 1.0, 1.0)
 """What a mirror does to them."""
+WITHHELD = 1000.0
+"""The expected error of a value that is not to be said."""
 LEAST_ERROR = 0.02
 """The smallest error that the head may expect, in units."""
 
@@ -46,12 +53,25 @@ class GeometryHead(nn.Module):
         self.mirrored: Tensor
         for name, values in (("centres", CENTRES), ("units", UNITS), ("mirrored", MIRRORED)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
+        self.error_factors: Tensor
+        self.withheld: Tensor
+        self.register_buffer("error_factors", torch.ones(len(UNITS)))
+        self.register_buffer("withheld", torch.zeros(len(UNITS)))
+
+    def withhold(self, names: Collection[str]) -> None:
+        """Never be sure of these values, of NAMES."""
+        for index, name in enumerate(NAMES):
+            self.withheld[index] = WITHHELD if name in names else 0.0
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """Return what the last layer reads, (B, hidden)."""
+        x = functional.relu(self.norm1(self.conv1(features)))
+        x = functional.relu(self.norm2(self.conv2(x))).flatten(1)
+        return functional.relu(self.linear1(self.dropout(x)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return yaw, pitch, roll (degrees), eyes, mouth (0 to 1), and the expected errors of the five, (B, 10)."""
-        x = functional.relu(self.norm1(self.conv1(features)))
-        x = functional.relu(self.norm2(self.conv2(x))).flatten(1)
-        x = self.linear2(functional.relu(self.linear1(self.dropout(x))))
+        x = self.linear2(self.hidden(features))
         values, spread = x[:, : len(UNITS)], x[:, len(UNITS) :]
         if self.mirror and not self.training:
             both = values.reshape(2, -1, len(UNITS))
@@ -59,7 +79,8 @@ class GeometryHead(nn.Module):
             spread = spread.reshape(2, -1, len(UNITS)).mean(0)
         values = values * self.units + self.centres
         values = torch.cat([values[:, :3], values[:, 3:].clamp(0, 1)], 1) if not self.training else values
-        return torch.cat([values, (functional.softplus(spread) + LEAST_ERROR) * self.units], 1)
+        errors = (functional.softplus(spread) + LEAST_ERROR) * self.units * self.error_factors + self.withheld
+        return torch.cat([values, errors], 1)
 
 
 def loss(answers: Tensor, values: Tensor, weights: Tensor) -> Tensor:
