@@ -44,7 +44,6 @@ from mien.reports.album.measure import Measured, measured
 from mien.reports.album.selection import choose, grouped, rated
 from mien.reports.base.job import Job
 from mien.vision.detector import Detector, lit
-from mien.vision.schedule import Closely
 
 Worsening = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
@@ -107,12 +106,12 @@ WORSE: dict[str, Worsening] = {
 
 def photos_of(files: Sequence[Path]) -> dict[str, NDArray[np.uint8]]:
     """Return photos by name, and of those with several faces each face with what is around it."""
-    detector = Closely(Detector())
+    detector = Detector()
     photos: dict[str, NDArray[np.uint8]] = {}
     for file in files:
         photo, _ = read_photo(file)
         photos[file.stem] = np.asarray(photo, np.uint8)
-        boxes = detector.detect(photo).boxes
+        boxes = detector.detect_closely(photo).boxes
         for number, (x, y, width, height) in enumerate(boxes if len(boxes) > 1 else ()):
             around = 0.7 * max(width, height)
             top, left = max(0, int(y - around)), max(0, int(x - around))
