@@ -1,7 +1,7 @@
 """What proxies say of a request: whose it is, and under which name, scheme and path its viewer sees the dashboard.
 
 Headers that say so (`X-Forwarded-For`, `-Host`, `-Proto`, `-Prefix`) can be written by anybody. They are believed of
-the proxies in `dashboard.trusted_proxies` alone and written into the request's scope; of others nothing is read but that
+the proxies in `dashboard.trusted_proxies` alone and written into the scope; of others nothing is read but that
 a request which bears them did not begin on this machine.
 """
 
