@@ -46,8 +46,8 @@ from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.refresh import Look
-from mien.observation import Face, Observation, Probabilities, new_id
-from mien.stores.base import Bucket, Store, open_store
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+from mien.stores.base import Bucket, Store, Sums, open_store
 
 SOURCES = ("lobby", "stage", "door", "hall")
 SESSION = new_id()
@@ -290,11 +290,10 @@ def query(choice: Choice) -> str:
 def fill(path: Path, days: int = 365) -> None:
     """Make a store that holds the sums of each third minute of some days."""
     start = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(days=days)
-    sums = (30.0, 5.0, 10.0, 500.0, 20.0, 15.0, 320.0)
-    line = [
-        Bucket(start + timedelta(minutes=3 * n), 900, 900, 60, (20, 0, 5, 500, 10, 5, 300), sums)
-        for n in range(days * 480)
-    ]
+    counts = dict(zip(EMOTIONS, (20, 0, 5, 500, 10, 5, 300), strict=True))
+    shares = dict(zip(EMOTIONS, (30.0, 5.0, 10.0, 500.0, 20.0, 15.0, 320.0), strict=True))
+    sums = Sums(900, 900, 60, counts, shares)
+    line = [Bucket(start + timedelta(minutes=3 * n), sums) for n in range(days * 480)]
     with closing(open_store(f"sqlite:///{path}")) as store:
         for source in SOURCES:
             for at in range(0, len(line), 5000):

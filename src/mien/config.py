@@ -272,7 +272,10 @@ class StoreSettings(Section):
     url: SecretStr | None = Field(
         None, description="An URL, such as sqlite:////var/lib/mien/mien.db; default: mien.db in `home`."
     )
-    keep_raw_days: int = Field(30, ge=1, le=36500, description="Days that raw rows are kept; rollups stay for good.")
+    keep_raw_days: int = Field(30, ge=1, le=36500, description="Days that raw rows are kept after they came.")
+    keep_rollups_days: int | None = Field(
+        None, ge=1, le=36500, description="Days that rollups are kept, and no shorter than raw rows; default: for good."
+    )
 
 
 BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")

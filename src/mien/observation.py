@@ -19,15 +19,21 @@ import msgspec
 __all__ = [
     "EMOTIONS",
     "MAX_PAYLOAD",
+    "MAX_SPAN_S",
     "MODEL_NAME",
+    "RECORD",
     "SOURCE_NAME",
+    "UNTOLD_SPAN_S",
     "Emotion",
     "Face",
     "Observation",
+    "Openness",
+    "Pose",
     "Probabilities",
     "decode",
     "decode_json",
     "encode",
+    "first_form",
     "is_source_name",
     "new_id",
     "now",
@@ -43,6 +49,15 @@ EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "su
 MAX_PAYLOAD = 1 << 20
 """The largest observation, in bytes of JSON, that is read from the wire: some 3,000 faces."""
 
+RECORD = 2
+"""The form of the record that this version writes; 1 had no `span_s`, and of a face no `read`, `pose`, `openness`."""
+
+MAX_SPAN_S = 2.0
+"""A frame stands for so many seconds at most, however long nothing was analysed before it."""
+
+UNTOLD_SPAN_S = 0.1
+"""A frame that does not say how long it stands for counts as so many seconds, also the first one of a session."""
+
 MAX_REASON = 300
 """So many characters of the reason are given why a payload is no record."""
 
@@ -56,6 +71,8 @@ Side = Annotated[int, msgspec.Meta(ge=1, lt=2**20)]
 Pixel = Annotated[int, msgspec.Meta(gt=-(2**20), lt=2**20)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Span = Annotated[float, msgspec.Meta(ge=0, le=MAX_SPAN_S)]
+Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,79}"
 """What a model may be called: nothing that a spreadsheet takes for a formula."""
@@ -83,7 +100,28 @@ class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"the probabilities add up to {total:.3f}, not 1")
 
 
-class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Pose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a head is turned, in degrees; None where the model should not say.
+
+    Attributes:
+        yaw: To the side; positive: to the picture's right.
+        pitch: Up and down; positive: up.
+        roll: Tilted; positive: clockwise in the picture.
+    """
+
+    yaw: Degrees | None = None
+    pitch: Degrees | None = None
+    roll: Degrees | None = None
+
+
+class Openness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How open eyes and mouth are, 0 to 1; None where the model should not say."""
+
+    eyes: Share | None = None
+    mouth: Share | None = None
+
+
+class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One face in a frame.
 
     Attributes:
@@ -92,6 +130,10 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         confidence: The detector's, 0 to 1.
         emotion: The likeliest emotion, or None where the model should not say.
         probabilities: Calibrated and smoothed per track.
+        read: Whether the emotion was read in this frame; False: it was carried on from the frame before, and is no new
+            evidence.
+        pose: Where the head is turned; None where the model has no such head.
+        openness: How open eyes and mouth are; None where the model has no such head.
     """
 
     track: Count | None
@@ -99,9 +141,12 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: Share
     emotion: Emotion | None
     probabilities: Probabilities
+    read: bool = True
+    pose: Pose | None = None
+    openness: Openness | None = None
 
 
-class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one analysed frame showed.
 
     Attributes:
@@ -117,6 +162,8 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: The model's name @ the first 8 hex digits of its file's sha256.
         elapsed_ms: From the decoded frame to this record, in milliseconds.
         faces: The faces found; empty when there was none.
+        span_s: The seconds that the frame stands for: since the source's frame before it that was analysed, at most
+            MAX_SPAN_S. None: not told, as by earlier versions; it counts as UNTOLD_SPAN_S then.
     """
 
     id: Id
@@ -131,6 +178,7 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Model
     elapsed_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
     faces: Annotated[list[Face], msgspec.Meta(max_length=5000)]
+    span_s: Span | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -179,6 +227,16 @@ def decode_json(payload: bytes, decoder: msgspec.json.Decoder[Decoded], most: in
         raise ValueError("".join(letter if letter.isprintable() else "?" for letter in short)) from error
 
 
+def first_form(payload: bytes) -> bytes:
+    """Return an observation as forwarders of the first release read it: without what was added since."""
+    observation = decode(payload)
+    faces = [
+        msgspec.structs.replace(face, read=True, pose=None, openness=None) if _is_of_now(face) else face
+        for face in observation.faces
+    ]
+    return encode(msgspec.structs.replace(observation, faces=faces, span_s=None))
+
+
 def new_id() -> str:
     """Return a new UUIDv7 (RFC 9562): ids made later sort later, to the millisecond."""
     value = clock.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")
@@ -221,3 +279,7 @@ def slug(name: str) -> str:
     """Return the name as a source may be called: 1 to 64 of `a-z 0-9 _ -`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:64] or "source"
+
+
+def _is_of_now(face: Face) -> bool:
+    return not face.read or face.pose is not None or face.openness is not None

@@ -25,6 +25,7 @@ from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.messages import RemoteState, Stats, TopicKind, decode_message, topic
 from mien.observation import Observation, new_id
+from mien.run.doctor import LOOKS
 from ports import unused_port
 
 WITHIN_S = 60.0
@@ -67,10 +68,10 @@ def _reachable(named: Settings) -> bool:
 
 
 @contextmanager
-def source(home: Settings, name: str = "cam") -> Iterator[Remote]:
-    """A source without pictures: an outbox and a publisher, as `mien watch` has them."""
+def source(home: Settings, name: str = "cam", **stats: str) -> Iterator[Remote]:
+    """A source without frames: an outbox and a publisher, as `mien watch` has them, and what it says besides."""
     outbox, remote = Outbox(home.home / "outbox", name), Remote(home, name)
-    publisher = Publisher(outbox, name, home, lambda: Stats(version="0.1.0", uptime_s=5.0), remote)
+    publisher = Publisher(outbox, name, home, lambda: Stats(version="0.1.0", uptime_s=5.0, **stats), remote)
     try:
         wait_for(lambda: publisher.connected)
         yield remote
@@ -113,6 +114,53 @@ def member(home: Settings, name: str, like: Callable[[Member], object]) -> Membe
 
     wait_for(there, WITHIN_S, f"{name} as wanted")
     return found[0]
+
+
+def preview_finding(home: Settings) -> tuple[str, str]:
+    """Return the doctor's word on previews."""
+    return LOOKS["preview"](home)
+
+
+def test_the_doctor_asks_the_sources_what_pictures_they_send(home: Settings) -> None:
+    assert home.watch.preview == "off", "what the settings here say"
+    assert preview_finding(home) == ("ok", "no source is online; watch.preview here says off")
+    with source(home, "hall", preview="off"):
+        member(home, "hall", lambda one: one.stats.preview)
+        assert preview_finding(home) == ("ok", "off at the 1 source that is online; watch.preview here says off")
+        with source(home, "lobby", preview="plain"), source(home, "old"):
+            for name, said in (("lobby", "plain"), ("old", None)):
+                member(home, name, lambda one, said=said: one.stats.version and one.stats.preview == said)
+            state, text = preview_finding(home)
+            assert state == "note"
+            assert "sent to the broker by lobby: plain, old: unsaid; " in text
+        member(home, "lobby", lambda one: one.online is False)
+        assert preview_finding(home)[0] == "ok", "one that has gone sends nothing"
+        with sending(home, "hall"):
+            assert "by hall: unsaid; " in preview_finding(home)[1], "it says off, and sends"
+
+
+def test_the_doctor_cannot_tell_of_previews_where_the_broker_does_not_answer(home: Settings) -> None:
+    away = home.model_copy(update={"broker": home.broker.model_copy(update={"host": "127.0.0.1", "port": 1})})
+    state, text = preview_finding(away)
+    assert state == "note"
+    assert text.startswith("the sources cannot be asked whether they send pictures: ")
+
+
+@contextmanager
+def sending(home: Settings, name: str) -> Iterator[None]:
+    """Pictures under a source's name, ten a second."""
+    connection, end = Connection(find_broker(home), "pictures"), threading.Event()
+
+    def send() -> None:
+        while not end.wait(0.1):
+            connection.offer(topic(home.broker.prefix, name, "preview"), b"a picture")
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield
+    end.set()
+    thread.join()
+    connection.close()
 
 
 def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home: Settings) -> None:

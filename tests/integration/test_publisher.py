@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from parts import Part, kill, observation, settings, start, stop_all, wait_for
 
@@ -17,8 +18,8 @@ from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.mqtt.messages import Stats, Stored, encode_message
-from mien.observation import Observation, decode, new_id
+from mien.mqtt.messages import Accepts, Stats, Stored, encode_message
+from mien.observation import RECORD, Observation, Pose, decode, new_id
 
 SESSION = new_id()
 
@@ -275,3 +276,23 @@ def test_ends_at_once_however_often_it_is_told(publisher: Publisher, outbox: Out
     publisher.close()
     assert time.monotonic() - began < 20
     assert not any(thread.name == "publisher-cam" for thread in threading.enumerate())
+
+
+def test_a_forwarder_of_the_first_release_gets_records_that_it_reads(
+    publisher: Publisher, outbox: Outbox, listener: Listener
+) -> None:
+    """`releases/0.1.0/observation.json` holds what that version read; later ones say what they read."""
+    first = json.loads((Path(__file__).parents[1] / "unit" / "releases" / "0.1.0" / "observation.json").read_bytes())
+    face = msgspec.structs.replace(observation("cam", SESSION, 0).faces[0], read=False, pose=Pose(yaw=3.0))
+    whole = msgspec.structs.replace(observation("cam", SESSION, 0), span_s=0.04, faces=[face])
+    outbox.append(whole)
+    wait_for(lambda: listener.seqs() == [0])
+    sent = json.loads(listener.last("observations") or b"")
+    assert sent.keys() == first.keys()
+    assert sent["faces"][0].keys() == first["faces"][0].keys()
+    listener.confirm((0, 0))
+    listener.publish("mien/cam/accepts", encode_message(Accepts(RECORD)))
+    time.sleep(0.5)
+    outbox.append(msgspec.structs.replace(whole, seq=1))
+    wait_for(lambda: listener.seqs() == [0, 1])
+    assert decode(listener.last("observations") or b"") == msgspec.structs.replace(whole, seq=1)

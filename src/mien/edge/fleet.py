@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.config import Settings
 from mien.edge.remote import encode_request
-from mien.errors import MienError, UsageError
+from mien.errors import BrokerError, MienError, UsageError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.messages import (
@@ -26,7 +27,7 @@ from mien.observation import is_source_name, new_id
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Member", "listen", "set_remotely"]
+__all__ = ["Member", "listen", "previews", "set_remotely"]
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,14 @@ class Member(NamedTuple):
         online: Whether it says so; None: it says nothing.
         stats: Its newest statistics.
         state: What can be set from afar, and how it is set; None: it says nothing.
+        sends: Whether it was seen to send a picture.
     """
 
     source: str
     online: bool | None = None
     stats: Stats = Stats()
     state: RemoteState | None = None
+    sends: bool = False
 
 
 def listen(settings: Settings, seconds: float) -> list[Member]:
@@ -62,9 +65,36 @@ def listen(settings: Settings, seconds: float) -> list[Member]:
     Raises:
         MienError: The broker cannot be reached, or does not let the topics be read.
     """
-    with _Listener(settings, "+", ("available", "stats", "state")) as listener:
+    return _heard(settings, seconds, ("available", "stats", "state"))
+
+
+def previews(settings: Settings, seconds: float) -> dict[str, str]:
+    """Return what pictures the sources send that are online, by their names: off, blurred, plain, or unsaid.
+
+    A source whose picture came sends pictures, whatever it says.
+
+    Args:
+        settings: Where the broker is, and the prefix.
+        seconds: So long is listened; a source that sends pictures sends one a second.
+
+    Raises:
+        MienError: The broker cannot be reached, or does not let statistics be read.
+    """
+    kinds: dict[str, str] = {}
+    for member in _heard(settings, seconds, ("available", "stats"), ("preview",)):
+        if member.online or member.sends:
+            word = member.stats.preview or "unsaid"
+            kinds[member.source] = "unsaid" if member.sends and word == "off" else word
+    return kinds
+
+
+def _heard(
+    settings: Settings, seconds: float, kinds: tuple[TopicKind, ...], optional: tuple[TopicKind, ...] = ()
+) -> list[Member]:
+    """Return all sources, by name, after having listened for so long; optional is what a user may not be let read."""
+    with _Listener(settings, "+", kinds, optional) as listener:
         listener.wait_for(lambda: False, seconds)
-        return sorted(listener.members.values())
+        return sorted(listener.members.values(), key=lambda member: member.source)
 
 
 def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> RemoteState:
@@ -111,7 +141,9 @@ def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_
 class _Listener:
     """A connection that notes what sources say of themselves."""
 
-    def __init__(self, settings: Settings, source: str, kinds: tuple[TopicKind, ...]) -> None:
+    def __init__(
+        self, settings: Settings, source: str, kinds: tuple[TopicKind, ...], optional: tuple[TopicKind, ...] = ()
+    ) -> None:
         self.members: dict[str, Member] = {}
         self._prefix = settings.broker.prefix
         self._changed = threading.Condition()
@@ -121,6 +153,9 @@ class _Listener:
         try:
             for kind in kinds:
                 self._connection.subscribe(topic(self._prefix, source, kind))
+            for kind in optional:
+                with suppress(BrokerError):
+                    self._connection.subscribe(topic(self._prefix, source, kind))
         except MienError:
             self._connection.close()
             raise
@@ -151,7 +186,8 @@ class _Listener:
             self._changed.notify_all()
 
     def _note(self, message: Any) -> None:
-        self._connection.acknowledge(message.mid)
+        if message.qos:
+            self._connection.acknowledge(message.mid)
         source, kind = split_topic(self._prefix, message.topic)
         if not is_source_name(source):
             return
@@ -164,6 +200,8 @@ class _Listener:
 
 def _updated(member: Member, kind: str, payload: bytes) -> Member:
     """Return what is known of a source after a message of it; one that cannot be read tells nothing."""
+    if kind == "preview":
+        return member._replace(sends=True)
     try:
         if kind == "available":
             return member._replace(online=decode_available(payload))

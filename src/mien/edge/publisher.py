@@ -32,6 +32,7 @@ from mien.mqtt.credentials import client_id
 from mien.mqtt.messages import (
     OFFLINE,
     ONLINE,
+    Accepts,
     Delay,
     OutboxCounts,
     Stats,
@@ -41,6 +42,7 @@ from mien.mqtt.messages import (
     encode_message,
     topic,
 )
+from mien.observation import RECORD, first_form
 from mien.system.retry import Backoff
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ class Publisher:
         self._acknowledged: deque[int] = deque()
         self._refused: deque[int] = deque()
         self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
+        self._record = 1  # the form of the record that is sent: the first, until a forwarder says that it reads more
         self._confirmed_at = 0.0
         self._newest = outbox.inherited
         self.connected = False
@@ -162,6 +165,7 @@ class Publisher:
             on_lost=self._wake.set,
         )
         try:
+            self._hear_what_is_accepted(connection)
             connection.subscribe(self._topics["stored"])
             if self._remote and self._remote.allowed:
                 connection.subscribe(self._topics["set"])
@@ -169,6 +173,15 @@ class Publisher:
             connection.close()
             raise
         return connection
+
+    def _hear_what_is_accepted(self, connection: Connection) -> None:
+        self._record = 1
+        try:
+            connection.subscribe(self._topics["accepts"])
+        except BrokerError as error:  # a broker's list of rights from before there was this topic
+            if connection.lost.is_set():
+                raise
+            log.info("'%s' sends records of the first form: %s", self._source, error)
 
     def _note(self, notes: deque[Any]) -> Callable[[Any], None]:
         def note(what: Any) -> None:
@@ -228,6 +241,9 @@ class Publisher:
         while self._messages:
             message = self._messages.popleft()
             connection.acknowledge(message.mid)
+            if message.topic == self._topics["accepts"]:
+                self._accept(message.payload)
+                continue
             if message.topic != self._topics["stored"]:
                 self._answer(connection, message)
                 continue
@@ -242,6 +258,12 @@ class Publisher:
                 self._greeted = True
         if self._greeted and time.monotonic() - self._restarted_at > GREETED_S:
             self._restart()
+
+    def _accept(self, payload: bytes) -> None:
+        try:
+            self._record = decode_message(payload, Accepts).record
+        except ValueError as error:
+            log.warning("a message on %s tells nothing and is ignored: %s", self._topics["accepts"], error)
 
     def _answer(self, connection: Connection, request: Any) -> None:
         if self._remote and (state := self._remote.answer(request.payload, retained=request.retain)):
@@ -299,7 +321,8 @@ class Publisher:
                     self._send(connection, row)
 
     def _send(self, connection: Connection, row: Row) -> None:
-        number = connection.publish(self._topics["observations"], row.payload)
+        payload = row.payload if self._record >= RECORD else first_form(row.payload)
+        number = connection.publish(self._topics["observations"], payload)
         self._turn += 1
         if not self._in_flight:
             self._moved_at = time.monotonic()

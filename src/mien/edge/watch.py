@@ -29,6 +29,7 @@ from mien.media.selection import masked
 from mien.mqtt.messages import Stats
 from mien.observation import EMOTIONS, Emotion, Observation, Probabilities
 from mien.observation import now as utc
+from mien.system.clock import ClockWatch
 from mien.system.machine import temperature_c
 from mien.version import __version__
 from mien.vision.detector import FaceDetector, open_detector
@@ -155,6 +156,7 @@ class _Watcher:
         self._shown: deque[Probabilities] = deque(maxlen=SHOWN)
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
+        self._clock = ClockWatch()
         try:
             self._outbox = open_outbox(settings, self.name)
         except MienError:
@@ -272,6 +274,7 @@ class _Watcher:
             version=__version__,
             temperature_c=temperature_c(),
             time=utc().replace(microsecond=0),
+            clock=self._clock.state(),
         )
 
 

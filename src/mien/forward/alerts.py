@@ -22,7 +22,8 @@ from mien.forward.webhook import Webhook
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.messages import ONLINE, Stats, TopicKind, decode_message, split_topic, topic
-from mien.observation import EMOTIONS, Emotion, Observation, decode, is_source_name, new_id, now
+from mien.observation import Emotion, Observation, decode, is_source_name, new_id, now
+from mien.stores.base import Sums
 from mien.system.retry import Backoff
 
 __all__ = ["AlertMonitor", "Notice", "alerting"]
@@ -92,7 +93,7 @@ class SourceActivity:
 
     def __init__(self, at: float, window_s: int, online: bool) -> None:
         self._window_s = window_s
-        self._seconds: dict[int, list[int]] = {}
+        self._seconds: dict[int, Sums] = {}
         self._newest: tuple[str, int] = ("", -1)
         self.online = online
         self.offline_since = at
@@ -108,20 +109,15 @@ class SourceActivity:
         late_s = max(0.0, (now() - one.time).total_seconds()) if one.time else 0.0
         if late_s > self._window_s:
             return  # of a backlog
-        counts = self._seconds.setdefault(int(at - late_s), [0] * (1 + len(EMOTIONS)))
-        counts[0] += len(one.faces)
-        for face in one.faces:
-            if face.emotion is not None:
-                counts[1 + EMOTIONS.index(face.emotion)] += 1
+        self._seconds.setdefault(int(at - late_s), Sums()).count(one)
         while len(self._seconds) > self._window_s + 1:
             del self._seconds[min(self._seconds)]
 
     def share(self, at: float, window_s: int, emotion: Emotion) -> tuple[int, float]:
         """Return how many faces there were in a window, and the share of them of which the emotion was named."""
-        within = [counts for second, counts in self._seconds.items() if second > at - window_s]
-        faces = sum(counts[0] for counts in within)
-        named = sum(counts[1 + EMOTIONS.index(emotion)] for counts in within)
-        return faces, named / faces if faces else 0.0
+        within = [sums for second, sums in self._seconds.items() if second > at - window_s]
+        faces = sum(sums.faces for sums in within)
+        return faces, sum(sums.counts[emotion] for sums in within) / faces if faces else 0.0
 
 
 class AlertMonitor:

@@ -19,6 +19,7 @@ __all__ = [
     "OFFLINE",
     "ONLINE",
     "PREVIEW_SIZE",
+    "Accepts",
     "Delay",
     "OutboxCounts",
     "RemoteState",
@@ -35,7 +36,7 @@ __all__ = [
     "topic",
 ]
 
-TopicKind = Literal["observations", "stored", "available", "stats", "set", "state", "preview"]
+TopicKind = Literal["observations", "stored", "accepts", "available", "stats", "set", "state", "preview"]
 
 ONLINE, OFFLINE = b"online", b"offline"
 """What a source's `available` topic says; the last will says the second."""
@@ -97,6 +98,8 @@ class Stats(msgspec.Struct, frozen=True):
         version: Of Mien.
         temperature_c: The machine's hottest sensor, in degrees Celsius.
         time: When all this was measured, UTC.
+        clock: `ok`, `unsynchronised` where nothing keeps the machine's clock right, or `stepped back` where it was set
+            back within the last hour.
     """
 
     fps: Rate | None = None
@@ -113,6 +116,7 @@ class Stats(msgspec.Struct, frozen=True):
     version: Version | None = None
     temperature_c: Celsius | None = None
     time: Utc | None = None
+    clock: Annotated[str, msgspec.Meta(pattern=r"^[a-z ]{1,20}\Z")] | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -125,6 +129,16 @@ class Stored(msgspec.Struct, frozen=True):
 
     session: Id
     ranges: Annotated[list[tuple[Count, Count]], msgspec.Meta(max_length=10_000)]
+
+
+class Accepts(msgspec.Struct, frozen=True):
+    """The forwarder's word, retained, on what it reads; an edge sends the first form until it has heard it.
+
+    Attributes:
+        record: The newest form of the record that it reads, see `observation.RECORD`.
+    """
+
+    record: Count
 
 
 class SetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -163,16 +177,22 @@ class RemoteState(msgspec.Struct, frozen=True):
     error: Annotated[str, msgspec.Meta(max_length=MAX_ERROR)] | None = None
 
 
-Message = TypeVar("Message", Stats, Stored, SetRequest, RemoteState)
+Message = TypeVar("Message", Stats, Stored, Accepts, SetRequest, RemoteState)
 
-MAX_MESSAGE: dict[type, int] = {Stats: 16_384, Stored: MAX_PAYLOAD, SetRequest: 4096, RemoteState: 4096}
+MAX_MESSAGE: dict[type, int] = {
+    Stats: 16_384,
+    Stored: MAX_PAYLOAD,
+    Accepts: 4096,
+    SetRequest: 4096,
+    RemoteState: 4096,
+}
 """The largest message of each kind that is read, in bytes."""
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in MAX_MESSAGE}
 
 
-def encode_message(message: Stats | Stored | SetRequest | RemoteState) -> bytes:
+def encode_message(message: Stats | Stored | Accepts | SetRequest | RemoteState) -> bytes:
     """Return the message as one line of JSON."""
     return _encoder.encode(message)
 

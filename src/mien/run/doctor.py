@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from mien import silence
 from mien.config import NOWHERE, Settings
+from mien.edge.fleet import previews
 from mien.errors import MienError
 from mien.masking import without_password
 from mien.observation import new_id
@@ -25,6 +27,12 @@ EXTRAS = {
     "train": ("torch", "lightning", "onnx"),
 }
 FREE_MB = 500
+
+LISTEN_S = 1.5
+"""So long the doctor listens to the sources, in seconds: they send a picture each second if any."""
+
+NAMED = 10
+"""So many sources that send pictures are named at most."""
 
 
 class Finding(NamedTuple):
@@ -100,12 +108,17 @@ def _model(settings: Settings) -> Result:
     return "ok", f"{classifier.model_id} {classifier.runs_on}, onnxruntime {onnxruntime.__version__}"
 
 
+def _without_broker(settings: Settings) -> bool:
+    """Say whether the built-in broker is meant, and does not run."""
+    return settings.broker.host is None and not (settings.home / "broker.json").exists()
+
+
 def _broker(settings: Settings) -> Result:
     from mien.mqtt.broker import find_broker
     from mien.mqtt.connection import Connection
     from mien.mqtt.nats import server_program
 
-    if settings.broker.host is None and not (settings.home / "broker.json").exists():
+    if _without_broker(settings):
         return "ok", f"built in: {server_program().name} is there"
     address = find_broker(settings)
     Connection(address, f"mien-doctor-{new_id()}").close()
@@ -149,14 +162,34 @@ def _camera(_: Settings) -> Result:
 
 
 def _preview(settings: Settings) -> Result:
-    kinds = {"what is not listed": settings.watch.preview} | {
+    wanted = {"what is not listed": settings.watch.preview} | {
         source.name or without_password(source.url): settings.overridden(source).watch.preview
         for source in settings.source
     }
+    here = ", ".join(f"{name}: {kind}" for name, kind in wanted.items() if kind != "off") or "off"
+    state: Literal["ok", "note"] = "ok" if here == "off" else "note"
+    here = f"watch.preview here says {here}"
+    if _without_broker(settings):
+        return state, f"no source is watched here; {here}"
+    try:
+        kinds = previews(settings, LISTEN_S)
+    except MienError as error:
+        return "note", f"the sources cannot be asked whether they send pictures: {error}; {here}"
     sent = [f"{name}: {kind}" for name, kind in kinds.items() if kind != "off"]
-    if not sent:
-        return "ok", "off: no picture leaves this machine (watch.preview)"
-    return "note", f"small pictures are sent to the broker, as watch.preview asks ({', '.join(sent)})"
+    if sent:
+        more = f" and {len(sent) - NAMED} more" if len(sent) > NAMED else ""
+        return "note", f"small pictures are sent to the broker by {', '.join(sent[:NAMED])}{more}; {here}"
+    counted = "1 source that is" if len(kinds) == 1 else f"{len(kinds)} sources that are"
+    return state, f"{f'off at the {counted} online' if kinds else 'no source is online'}; {here}"
+
+
+def _telemetry(_: Settings) -> Result:
+    if changed := silence.loud():
+        return "note", f"{', '.join(changed)} was changed after Mien was imported: packages may report to their makers"
+    if left := silence.traces():
+        words = "holds an id of this machine that onnxruntime made earlier or for another program: delete that folder"
+        return "note", f"off, but '{left[0]}' {words}"
+    return "ok", "off in every package that has any, before it is imported"
 
 
 def _window(_: Settings) -> Result:
@@ -176,5 +209,6 @@ LOOKS: dict[str, Callable[[Settings], Result]] = {
     "store": _store,
     "camera": _camera,
     "preview": _preview,
+    "telemetry": _telemetry,
     "window": _window,
 }

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mien.config import VisionSettings
 from mien.media.base import Frame, Image
 from mien.models.classifier import Classifier
-from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
+from mien.observation import EMOTIONS, MAX_SPAN_S, UNTOLD_SPAN_S, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness
 from mien.vision.schedule import KeyframeSchedule, PhotoDetector, detect_after
 from mien.vision.tracker import Smoother, Tracker
@@ -88,6 +88,7 @@ class Pipeline:
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
         self._seq = 0
+        self._before_s: float | None = None
 
     def use(self, classifier: Classifier) -> None:
         """Read emotions with this model from the next frame on."""
@@ -146,9 +147,19 @@ class Pipeline:
             model=reading.model,
             elapsed_ms=round(reading.elapsed_ms + (clock.perf_counter() - began) * 1000, 2),
             faces=faces,
+            span_s=self._span_of(frame),
         )
         self._seq += 1
         return observation
+
+    def _span_of(self, frame: Frame) -> float | None:
+        """Return the seconds that a frame stands for: since the one before it; photos stand for none."""
+        before, self._before_s = self._before_s, frame.offset_s
+        if frame.offset_s is None:
+            return None
+        if before is None:
+            return UNTOLD_SPAN_S
+        return round(min(max(frame.offset_s - before, 0.0), MAX_SPAN_S), 4)
 
     def _follow(self, found: Faces, frame: Frame) -> tuple[list[int] | list[None], NDArray[np.float32]]:
         """Return the tracks and the smoothed probabilities; photos, which stand alone, have neither."""

@@ -99,7 +99,7 @@ class Figures(BaseModel):
 
     frames: int
     faces: int
-    abstained: int
+    unclear: int
     counts: dict[str, int]
     shares: dict[str, float] | None
     happiness: float | None

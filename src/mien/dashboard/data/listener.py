@@ -142,7 +142,7 @@ class Listener:
             return {name: replace(state) for name, state in self._sources.items()}
 
     def rows(self, sources: Sequence[str], first: int, count: int) -> dict[str, np.ndarray]:
-        """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count, COLUMNS)."""
+        """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count,), dtype ROW."""
         with self._lock:
             names = [name for name in (sources or self._sources) if name in self._sources]
             return {name: self._sources[name].ring.rows(first, count) for name in names}

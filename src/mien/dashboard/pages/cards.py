@@ -14,8 +14,8 @@ from mien.dashboard.data.queries import SourceState
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.wording import amount, counted, moment
 from mien.dashboard.rendering import part
-from mien.observation import EMOTIONS, Emotion, Face, Observation
-from mien.stores.base import Summary
+from mien.observation import Emotion, Face, Observation
+from mien.stores.base import Sums
 
 __all__ = [
     "figures",
@@ -82,15 +82,13 @@ class Person(NamedTuple):
     shares: list[tuple[Emotion, float]]
 
 
-def strongest(total: Summary) -> tuple[Emotion, float] | None:
+def strongest(total: Sums) -> tuple[Emotion, float] | None:
     """Return the emotion with the highest mean probability, and that in percent; None without a face."""
-    if not total.faces:
-        return None
-    index = max(range(len(EMOTIONS)), key=lambda place: total.sums[place])
-    return EMOTIONS[index], 100 * total.sums[index] / total.faces
+    emotion = total.strongest
+    return (emotion, total.share(emotion) or 0.0) if emotion else None
 
 
-def headline(states: Sequence[SourceState], minute: Summary) -> str:
+def headline(states: Sequence[SourceState], minute: Sums) -> str:
     """Return what is so right now, over all sources shown.
 
     Args:
@@ -110,7 +108,7 @@ def headline(states: Sequence[SourceState], minute: Summary) -> str:
     )
 
 
-def figures(total: Summary, other: Summary | None) -> str:
+def figures(total: Sums, other: Sums | None) -> str:
     """Return the figures of a period.
 
     Args:
@@ -124,7 +122,7 @@ def figures(total: Summary, other: Summary | None) -> str:
     index = _index(total, "no face in this period")
     if other and (rival := strongest(other)):
         most = most._replace(emotion=rival[0], note=f"against {rival[0].capitalize()} {rival[1]:.0f}\u202f%")
-    if change := _change(total.happiness, other and other.happiness, "{:.0f}", "points"):
+    if change := _change(total.happiness, other.happiness if other else None, "{:.0f}", "points"):
         index = index._replace(note=change, percent=None)
     analysed = (
         (f"against {counted(other.faces, 'face', 'faces')}" if other else "")
@@ -142,7 +140,7 @@ def figures(total: Summary, other: Summary | None) -> str:
     )  # fmt: skip
 
 
-def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[Emotion] = ()) -> str:
+def share_list(total: Sums, other: Sums | None = None, emotions: Sequence[Emotion] = ()) -> str:
     """Return the share of each emotion as a list of bars.
 
     Args:
@@ -152,14 +150,13 @@ def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[
     """
     rows = []
     for emotion in SHOWN:
-        index = EMOTIONS.index(emotion)
-        share = 100 * total.sums[index] / total.faces if total.faces else 0.0
-        count, rival = f"{amount(total.counts[index])} named", None
+        share = total.share(emotion) or 0.0
+        count, rival = f"{amount(total.counts[emotion])} named", None
         if other is not None:
-            rival = 100 * other.sums[index] / other.faces if other.faces else 0.0
+            rival = other.share(emotion) or 0.0
             count = f"{signed(share - rival)} points" if total.faces and other.faces else "nothing to compare"
         rows.append(Share(emotion, share, count, rival, bool(emotions) and emotion not in emotions))
-    unclear = f"{counted(total.abstained, 'face', 'faces')} too unclear to name" if total.abstained else ""
+    unclear = f"{counted(total.unclear, 'face', 'faces')} too unclear to name" if total.unclear else ""
     return part("cards.share_list", rows, unclear)
 
 
@@ -182,12 +179,13 @@ def source_now(state: SourceState) -> str:
     many = counted(len(faces), "face", "faces")
     if not faces:
         return part("cards.source_now", "No face in view", None, "", many)
-    if all(face.emotion is None for face in faces):
+    total = Sums()
+    total.count(state.newest)
+    top = strongest(total)
+    if top is None or total.unclear == total.faces:
         return part("cards.source_now", "Unclear", None, "", many)
-    means = [sum(getattr(face.probabilities, emotion) for face in faces) / len(faces) for emotion in EMOTIONS]
-    index = max(range(len(EMOTIONS)), key=lambda place: means[place])
-    emotion = EMOTIONS[index]
-    return part("cards.source_now", emotion.capitalize(), emotion, f"{100 * means[index]:.0f}", many)
+    emotion, percent = top
+    return part("cards.source_now", emotion.capitalize(), emotion, f"{percent:.0f}", many)
 
 
 def source_foot(state: SourceState, zone: tzinfo, now: datetime) -> str:
@@ -256,11 +254,11 @@ def none(states: Sequence[SourceState], zone: tzinfo, now: datetime) -> str:
     return part("cards.no_frame", seen)
 
 
-def in_words(total: Summary, period: str) -> str:
+def in_words(total: Sums, period: str) -> str:
     """Return the chart's content as a sentence, for those who do not see it."""
     if not total.faces:
         return f"Emotions over time, {period}: no face"
-    parts = ", ".join(f"{emotion} {100 * total.sums[EMOTIONS.index(emotion)] / total.faces:.0f} %" for emotion in SHOWN)
+    parts = ", ".join(f"{emotion} {total.share(emotion):.0f} %" for emotion in SHOWN)
     return f"Emotions over time, {period}. On average {parts}"
 
 
@@ -286,7 +284,7 @@ def _label(face: Face) -> str:
     return f"{face.emotion.capitalize()} {100 * getattr(face.probabilities, face.emotion):.0f}\u202f%"
 
 
-def _top(total: Summary, note: str, otherwise: str) -> Card:
+def _top(total: Sums, note: str, otherwise: str) -> Card:
     """Return the emotion that is shown most."""
     top = strongest(total)
     if top is None:
@@ -294,7 +292,7 @@ def _top(total: Summary, note: str, otherwise: str) -> Card:
     return Card("Most shown", top[0].capitalize(), f"{top[1]:.0f}\u202f%", note, emotion=top[0])
 
 
-def _index(total: Summary, otherwise: str) -> Card:
+def _index(total: Sums, otherwise: str) -> Card:
     """Return the happiness index."""
     value = total.happiness
     number = "–" if value is None else f"{value:.0f}"

@@ -41,8 +41,9 @@ APART = 0.12
 
 def shares(rows: np.ndarray) -> np.ndarray:
     """Return the mean probability of each emotion in percent, shape (n, 7), EMOTIONS order; NaN without a face."""
-    faces = rows[:, 1:2]
-    result: np.ndarray = np.divide(100 * rows[:, 10:], faces, out=np.full((len(rows), 7), np.nan), where=faces > 0)
+    totals = np.stack([rows[f"sum_{emotion}"] for emotion in EMOTIONS], axis=1)
+    faces = rows["faces"][:, None]
+    result: np.ndarray = np.divide(100 * totals, faces, out=np.full(totals.shape, np.nan), where=faces > 0)
     return result
 
 
@@ -50,21 +51,20 @@ def stream(rows: np.ndarray) -> list[list[int]]:
     """Return a minute as a stream: how many faces in a frame showed each emotion, in hundredths of a face.
 
     Args:
-        rows: Seconds, shape (n, COLUMNS).
+        rows: Seconds, shape (n,), dtype `second_sums.ROW`.
 
     Returns:
         A list of n numbers per emotion, in the order of SHOWN. Of a few seconds without a frame the neighbours tell; a
         longer gap is empty.
     """
-    (known,) = np.nonzero(rows[:, 0])
+    (known,) = np.nonzero(rows["frames"])
     if not len(known):
         return [[0] * len(rows) for _ in SHOWN]
     seconds = np.arange(len(rows))
     near = np.abs(seconds[:, None] - known).min(axis=1) <= BRIDGED_S
-    means = 100 * rows[known, 10:] / rows[known, :1]
     bands = []
     for emotion in SHOWN:
-        even = np.interp(seconds, known, means[:, EMOTIONS.index(emotion)])
+        even = np.interp(seconds, known, 100 * rows[f"sum_{emotion}"][known] / rows["frames"][known])
         smooth = np.convolve(np.pad(even, 1, "edge"), np.ones(3) / 3, "valid")
         bands.append(np.where(near, smooth, 0).round().astype(int).tolist())
     return bands
@@ -91,7 +91,7 @@ def timeline_figure(
     starts = window.starts
     drawn = [emotion for emotion in SHOWN if not emotions or emotion in emotions]
     bands, top = (_shares if form == "share" else _counts)(timeline, starts, drawn, zone)
-    mean_faces = np.divide(rows[:, 1], rows[:, 0], out=np.zeros(len(rows)), where=rows[:, 0] > 0)
+    mean_faces = np.divide(rows["faces"], rows["frames"], out=np.zeros(len(rows)), where=rows["frames"] > 0)
     count = {
         "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces a frame", "yaxis": "y2",
         "x": [_local(start, zone) for start in [*starts, window.end]], "y": [*mean_faces.round(2).tolist(), 0],
@@ -116,7 +116,7 @@ def _shares(
     timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
 ) -> tuple[list[dict[str, Any]], float]:
     """Return a band per emotion, and the top of the axis."""
-    times, picks = _outline(starts, timeline.rows[:, 1] > 0, timeline.window)
+    times, picks = _outline(starts, timeline.rows["faces"] > 0, timeline.window)
     values = np.nan_to_num(shares(timeline.rows))[picks]
     values[np.array(picks, dtype=int) < 0] = 0
     stamps = [_local(time, zone) for time in times]
@@ -139,9 +139,9 @@ def _counts(
 ) -> tuple[list[dict[str, Any]], float]:
     """Return steps per emotion, with those too unclear to name on top if all are drawn, and the top of the axis."""
     rows = timeline.rows
-    layers = [(emotion.capitalize(), COLOURS[emotion], rows[:, 3 + EMOTIONS.index(emotion)]) for emotion in drawn]
+    layers = [(emotion.capitalize(), COLOURS[emotion], rows[f"count_{emotion}"]) for emotion in drawn]
     if len(drawn) == len(SHOWN):
-        layers.append(("Unclear", UNCLEAR, rows[:, 2]))
+        layers.append(("Unclear", UNCLEAR, rows["unclear"]))
     stamps = [_local(start, zone) for start in [*starts, timeline.window.end]]
     bands = [
         {

@@ -34,9 +34,11 @@ Diagnose = Callable[[Settings], Iterable[tuple[str, str, str]]]
 
 LINES = 40
 TAIL = 16_384
+PREVIEWS = ("off", "blurred", "plain")
 
 HEADS = (
-    "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen", "Stored", "Model",
+    "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen", "Stored", "Preview",
+    "Model",
 )  # fmt: skip
 """What is told of each source besides its name and whether it is there."""
 
@@ -160,7 +162,8 @@ def _row(state: SourceState, look: Look, now: datetime) -> Row:
         _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
         _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
         stretch(stats.uptime_s) if stats.uptime_s else "–",
-        moment(state.last, look.zone, now) if state.last else "never", amount(state.frames), stats.model or "–",
+        moment(state.last, look.zone, now) if state.last else "never", amount(state.frames),
+        stats.preview if stats.preview in PREVIEWS else "–", stats.model or "–",
     ]  # fmt: skip
     return Row(state.source, "online" if state.online else "offline", cells)
 

@@ -9,17 +9,16 @@ from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import NamedTuple
 
-import numpy as np
-
 from mien.dashboard.data.periods import Window
 from mien.dashboard.data.queries import Timeline
+from mien.dashboard.data.second_sums import summed
 from mien.dashboard.data.timelines import HOURS_S
 from mien.dashboard.pages.cards import signed
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.wording import amount
 from mien.dashboard.rendering import part
-from mien.observation import EMOTIONS, Emotion
-from mien.stores.base import Bucket, Marker, Summary
+from mien.observation import Emotion
+from mien.stores.base import Bucket, Marker, Sums
 
 __all__ = ["busiest", "comparison", "marker_list", "numbers"]
 
@@ -50,24 +49,22 @@ def numbers(timeline: Timeline, zone: tzinfo) -> str:
     """Return a period as a table, newest first, without the stretches in which there was no frame."""
     window, rows = timeline
     step = -(-window.points // ROWS)
-    padded = np.zeros((-(-window.points // step) * step, rows.shape[1]))
-    padded[: len(rows)] = rows
-    sums = padded.reshape(-1, step, rows.shape[1]).sum(axis=1)
+    sums = [summed(rows[at : at + step]) for at in range(0, len(rows), step)]
     shown = window._replace(width=window.width * step)
     clock = shown.clock(zone)
     named = [start.astimezone(zone).strftime(clock) for start in shown.starts]
-    lines = [(name, _cells(row)) for name, row in zip(named, sums, strict=True) if row[0]]
+    lines = [(name, _cells(total)) for name, total in zip(named, sums, strict=True) if total.frames]
     return part("tables.numbers", _length(shown.width), SHOWN, lines[::-1])
 
 
 def busiest(hours: Sequence[Bucket], window: Window, zone: tzinfo) -> str:
     """Return how many faces a frame showed on average in each hour: of the day, and over longer periods of the week."""
     sums: dict[tuple[int, int], list[int]] = {}
-    for one in hours:
-        local = (one.start + timedelta(minutes=30)).astimezone(zone)  # an hour of UTC may straddle two of the viewer's
+    for hour in hours:
+        local = (hour.start + timedelta(minutes=30)).astimezone(zone)  # an hour of UTC may straddle two of the viewer's
         cell = sums.setdefault((local.weekday(), local.hour), [0, 0])
-        cell[0] += one.faces
-        cell[1] += one.frames
+        cell[0] += hour.sums.faces
+        cell[1] += hour.sums.frames
     means = {place: faces / frames for place, (faces, frames) in sums.items() if frames}
     if not means:
         return part("tables.no_hours")
@@ -82,7 +79,7 @@ def busiest(hours: Sequence[Bucket], window: Window, zone: tzinfo) -> str:
     return part("tables.busiest", busy, rest, cells, few=len(days) < 3)
 
 
-def comparison(total: Summary, other: Summary, names: tuple[str, str]) -> str:
+def comparison(total: Sums, other: Sums, names: tuple[str, str]) -> str:
     """Return two periods, or two sources, side by side.
 
     Args:
@@ -96,7 +93,7 @@ def comparison(total: Summary, other: Summary, names: tuple[str, str]) -> str:
         _pair("Faces a frame", _ratio(total.faces, total.frames), _ratio(other.faces, other.frames), "{:.2f}"),
         _pair("Happiness index", total.happiness, other.happiness, "{:.1f}"),
         *(
-            _pair(f"{emotion.capitalize()}, %", _share(total, emotion), _share(other, emotion), "{:.1f}", emotion)
+            _pair(f"{emotion.capitalize()}, %", total.share(emotion), other.share(emotion), "{:.1f}", emotion)
             for emotion in SHOWN
         ),
     ]
@@ -109,9 +106,9 @@ def marker_list(markers: Sequence[Marker], zone: tzinfo) -> str:
     return part("tables.markers", rows)
 
 
-def _cells(row: np.ndarray) -> list[str]:
-    shares = [f"{100 * row[10 + EMOTIONS.index(emotion)] / row[1]:.1f}" if row[1] else "–" for emotion in SHOWN]
-    return [f"{row[0]:,.0f}", f"{row[1]:,.0f}", *shares]
+def _cells(total: Sums) -> list[str]:
+    shares = ["–" if (share := total.share(emotion)) is None else f"{share:.1f}" for emotion in SHOWN]
+    return [f"{total.frames:,}", f"{total.faces:,}", *shares]
 
 
 def _cell(mean: float | None, top: float) -> Cell | None:
@@ -122,10 +119,6 @@ def _pair(title: str, value: float | None, other: float | None, form: str, emoti
     shown, against = ("–" if number is None else form.format(number) for number in (value, other))
     change = "–" if value is None or other is None else signed(value - other, form.replace("{:", "{:+"))
     return Pair(title, shown, against, change, emotion)
-
-
-def _share(total: Summary, emotion: Emotion) -> float | None:
-    return _ratio(100 * total.sums[EMOTIONS.index(emotion)], total.faces)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -6,11 +6,13 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from mien.reports.base.parts import Chart, Content, Part, Pictures, Shares, Table
 from mien.version import __version__
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["page"]
 
@@ -33,6 +35,8 @@ def page(report: Content) -> str:
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, auto_reload=False,
