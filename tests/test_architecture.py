@@ -32,7 +32,14 @@ FLOORS = [
 SEES_STORES_BY = {"reports": "mien.stores.base", "dashboard": "mien.stores.base"}
 TRAINING_SEES = {"mien.observation", "mien.errors", "mien.models.classifier"}
 TORCH = {"torch", "lightning", "torchmetrics", "pytorch_lightning"}
-DASHBOARD = [{"errors", "rendering"}, {"assets", "data", "security"}, {"jobs"}, {"api", "pages"}, {"app"}]
+DASHBOARD = [
+    {"base_path"},
+    {"errors", "rendering"},
+    {"assets", "data", "security"},
+    {"jobs"},
+    {"api", "pages"},
+    {"app"},
+]
 """The rooms inside the dashboard, and its loose files, from the ground up."""
 REPORTS = {"film", "meeting", "audience", "album"}
 MOST = 20
