@@ -93,8 +93,8 @@ def fit(
             torch.save(state | {"epochs": epoch + 1}, f"{keep}.part")
             Path(f"{keep}.part").replace(keep)
     seen = None
-    chosen = np.random.default_rng(seed).permutation(len(pixels))[:REFIT]
-    refit(average, _look(trunk, pixels[chosen], labels.take(chosen), seed + epochs))
+    sample = np.random.default_rng(seed).permutation(len(pixels))[:REFIT]
+    refit(average, _look(trunk, pixels[sample], labels.take(sample), seed + epochs))
     return average
 
 
