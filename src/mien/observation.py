@@ -105,7 +105,7 @@ class Pose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     Attributes:
         yaw: To the side; positive: to the picture's right.
-        pitch: Up and down; positive: up.
+        pitch: Up and down; it grows as the chin comes down, and is about 9 for a head that is held upright.
         roll: Tilted; positive: clockwise in the picture.
     """
 

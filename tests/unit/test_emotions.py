@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import CONTRACT, write_model
+from making import CONTRACT, with_third_head, write_model
 
 from mien.errors import ModelError
 from mien.models.classifier import SHIPPED, Classifier, Contract
@@ -77,28 +77,6 @@ def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path) -> None:
     eight = Classifier.load(write_model(tmp_path / "eight.onnx", np.zeros((2304, 8)), np.zeros(8)))
     with pytest.raises(ModelError, match=r"gives shape \(2, 8\)"):
         eight.classify(np.zeros((2, 48, 48), np.uint8))
-
-
-def with_third_head(path: Path, row: list[float]) -> Path:
-    """A model that says of every face what is in the row: five values, and how far each is expected to be off."""
-    onnx = pytest.importorskip("onnx")
-    network = onnx.load(write_model(path, np.zeros((2304, 7)), np.zeros(7)))
-    network.graph.initializer.extend(
-        [
-            onnx.numpy_helper.from_array(np.zeros((2304, len(row)), np.float32), "nothing"),
-            onnx.numpy_helper.from_array(np.array(row, np.float32), "row"),
-        ]
-    )
-    network.graph.node.extend(
-        [
-            onnx.helper.make_node("MatMul", ["flat", "nothing"], ["none"]),
-            onnx.helper.make_node("Add", ["none", "row"], ["geometry"]),
-        ]
-    )
-    shape = ["n", len(row)]
-    network.graph.output.append(onnx.helper.make_tensor_value_info("geometry", onnx.TensorProto.FLOAT, shape))
-    onnx.save(network, path)
-    return path
 
 
 def test_third_head_says_where_a_face_looks_and_nothing_where_it_is_unsure(tmp_path: Path) -> None:
