@@ -232,3 +232,14 @@ def test_events_faster_than_a_reaction_are_judged_as_one() -> None:
 
 def test_no_event_is_no_reaction() -> None:
     assert react(still(6, 60, 1), []).each == []
+
+
+def test_lists_name_all_or_say_how_many_more() -> None:
+    from mien.words import counted, listed
+
+    notes: list[str] = []
+    made = [recording(np.arange(0, 2, 0.25), lambda _: [])]
+    watching(made, [Seat(f"stranger-{n}") for n in range(7)], notes)
+    assert "stranger-4 and 2 more" in notes[0]
+    assert (counted(1, "frame", "frames"), counted(1204, "frame", "frames")) == ("1 frame", "1,204 frames")
+    assert (listed([]), listed(["a", "b"]), listed(["a", "b"], most=1)) == ("", "a, b", "a and 1 more")

@@ -316,7 +316,7 @@ def test_rows_without_a_possible_time_are_left_out(table: Path, tmp_path: Path, 
     )
     bad.write_csv(tmp_path / "t.csv", quote_style="never")
     report = report_film(FilmRequest(Inputs((str(tmp_path / "t.csv"),))), settings)
-    assert "1 rows of 't.csv' have no time that a video could have and were left out." in report.notes
+    assert "1 row of 't.csv' left out: without a time that a video could have." in report.notes
     assert "nothing was recorded" not in report.html()
 
 

@@ -230,7 +230,7 @@ def _compare(path: Path, figures: list[Figure]) -> None:
         table.add_row(name, printed, computed, "agrees" if figure.agrees else "[red]differs[/]")
     console.print(table)
     right = sum(figure.agrees for figure in figures)
-    more = f"; {len(figures) - SHOWN:,} more are not shown" if len(figures) > SHOWN else ""
+    more = f"; {counted(len(figures) - SHOWN, 'more is', 'more are')} not shown" if len(figures) > SHOWN else ""
     console.print(f"{path.name}: {right:,} of {counted(len(figures), 'figure agrees', 'figures agree')}{more}")
 
 
@@ -327,5 +327,5 @@ def _summarise(made: Report, files: list[Path]) -> None:
     for note in made.notes[:5]:
         console.print(f"[yellow]![/] {escape(note)}")
     if len(made.notes) > 5:
-        console.print(f"[yellow]![/] {len(made.notes) - 5:,} more notes are on the page")
+        console.print(f"[yellow]![/] {counted(len(made.notes) - 5, 'more note is', 'more notes are')} on the page")
     console.print(f"{files[0]} is the page; beside it: {', '.join(file.name for file in files[1:])}", soft_wrap=True)

@@ -22,9 +22,10 @@ from mien.reports.album.selection import (
     Photo,
     best_of_groups,
 )
-from mien.reports.base.parts import Data, Fact, Part, Picture, Pictures, Section, Table, counted
+from mien.reports.base.parts import Data, Fact, Part, Picture, Pictures, Section, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
+from mien.words import counted
 
 __all__ = ["COLUMNS", "album_report"]
 

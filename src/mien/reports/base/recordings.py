@@ -28,6 +28,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
 from mien.stores.base import open_store
+from mien.words import counted, listed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -176,7 +177,7 @@ def _shapes(one: Recording) -> list[str]:
     sizes = one.faces.select("frame_width", "frame_height").drop_nulls().unique(maintain_order=True).rows()
     if len(sizes) < 2:
         return []
-    named = ", ".join(f"{width} x {height}" for width, height in sizes[:3]) + (", …" if len(sizes) > 3 else "")
+    named = listed([f"{width} x {height}" for width, height in sizes], most=3)
     return [f"{one.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
 
 
@@ -277,7 +278,9 @@ def _from_lines(path: Path) -> list[Recording]:
         for number, ((source, _), rows) in enumerate(collected.items(), 1)
     ]
     if wrong:
-        found[0].notes.append(f"{wrong:,} lines of '{path.name}' are no observations and were left out.")
+        found[0].notes.append(
+            f"{counted(wrong, 'line', 'lines')} of '{path.name}' left out: no observation stands there."
+        )
     return found
 
 
@@ -312,7 +315,7 @@ def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
         raise InputError(f"cannot report on '{path}': none of its rows has an offset_s, in seconds from 0 on")
     if wrong := len(table) - len(timed):
         found[0].notes.append(
-            f"{wrong:,} rows of '{path.name}' have no time that a video could have and were left out."
+            f"{counted(wrong, 'row', 'rows')} of '{path.name}' left out: without a time that a video could have."
         )
     return found
 
