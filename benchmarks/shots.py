@@ -2,10 +2,10 @@
 
     python benchmarks/shots.py [--seed 1] [--keep folder]
 
-The clips are made with ffmpeg's own pictures (fractals, test cards, cells, gradients), the demo's portrait in other places
-and sizes, and noise: shots of 2 to 5 seconds, joined by cuts, fades through black or white, and dissolves, with flashes,
-hard changes of light, zooms and fast pans within them, none of which is a cut. A boundary counts as found within half a
-second of its span.
+The clips show the demo and its portrait in other places, sizes and colours, landscapes drawn at random, and ffmpeg's
+own pictures (fractals, test cards, cells, gradients), all with noise: shots of 2 to 5 seconds, joined by cuts, fades
+through black or white, and dissolves, with flashes, hard changes of light, flicker, shaking, zooms and fast pans within
+them, none of which is a cut. A boundary counts as found within half a second of its span.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from mien.media.demo import PORTRAIT
+from mien.media.demo import PORTRAIT, Demo
 from mien.media.open import open_source
 from mien.media.shots import ShotDetector
 
@@ -37,7 +38,7 @@ class Join(NamedTuple):
     end: float
 
 
-PICTURES = (
+ABSTRACT = (
     "mandelbrot=size={w}x{h}:rate={f}:start_scale={a}",
     "testsrc2=size={w}x{h}:rate={f}",
     "life=size={w}x{h}:rate={f}:mold=10:ratio=0.15:death_color=#803020:life_color=#c8e0ff:seed={n},boxblur=3",
@@ -46,39 +47,100 @@ PICTURES = (
     "cellauto=size={w}x{h}:rate={f}:rule=110:seed={n},boxblur=2",
     "gradients=size={w}x{h}:rate={f}:speed=0.02:seed={n}:nb_colors=6",
 )
+"""ffmpeg's own pictures: three that stand still or nearly so, four that never do."""
+
+MOVES = ("still", "hand", "zoom", "pan", "fast pan")
+
+
+def kind_of(rng: random.Random) -> str:
+    """Return what a shot shows: people and landscapes more often than ffmpeg's pictures."""
+    return rng.choice(("portrait", "portrait", "talk", "landscape", "landscape", rng.choice(ABSTRACT)))
 
 
 def frames_of(kind: str, number: int, count: int, rng: random.Random) -> np.ndarray:
-    """Return the frames of one shot, shape (count, h, w, 3), uint8, BGR, with what happens within it."""
+    """Return the frames of one shot, shape (count, h, w, 3), uint8, BGR."""
     if kind == "portrait":
-        frames = portrait(count, rng)
-    else:
-        text = kind.format(w=WIDTH, h=HEIGHT, f=FPS, a=rng.choice((0.5, 1, 3)), n=number + 1)
-        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", text, "-frames:v", str(count), "-f", "rawvideo"]
-        raw = subprocess.run([*command, "-pix_fmt", "bgr24", "-"], check=True, capture_output=True).stdout
-        frames = np.frombuffer(raw, np.uint8).reshape(count, HEIGHT, WIDTH, 3)
-    return frames
+        return filmed(graded(cv2.imread(str(PORTRAIT)), rng), count, rng)
+    if kind == "landscape":
+        return filmed(landscape(rng), count, rng)
+    if kind == "talk":
+        return talking(count, rng)
+    text = kind.format(w=WIDTH, h=HEIGHT, f=FPS, a=rng.choice((0.5, 1, 3)), n=number + 1)
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", text, "-frames:v", str(count), "-f", "rawvideo"]
+    raw = subprocess.run([*command, "-pix_fmt", "bgr24", "-"], check=True, capture_output=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(count, HEIGHT, WIDTH, 3)
 
 
-def portrait(count: int, rng: random.Random) -> np.ndarray:
-    """Return a shot of the portrait, still, zoomed or panned fast."""
-    import cv2
+def graded(picture: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return a picture mirrored or not, in other colours and light."""
+    picture = picture[:, ::-1] if rng.random() < 0.5 else picture
+    gains = np.array([rng.uniform(0.6, 1.2) for _ in range(3)])
+    return np.clip(255 * (picture / 255.0) ** rng.uniform(0.7, 1.5) * gains, 0, 255).astype(np.uint8)
 
-    picture = cv2.imread(str(PORTRAIT))
+
+def landscape(rng: random.Random) -> np.ndarray:
+    """Return a picture with a sky, hills, houses and trees, each of its own texture, shape (540, 960, 3), uint8."""
+    high, wide = 540, 960
+    dice = np.random.default_rng(rng.randrange(1 << 30))
+
+    def texture(coarse: int, strength: float) -> np.ndarray:
+        total = np.zeros((high, wide), np.float32)
+        for octave in range(5):
+            size = (max(2, wide * 2**octave // coarse), max(2, high * 2**octave // coarse))
+            grain = dice.normal(0, 1, size[::-1]).astype(np.float32)
+            total += cv2.resize(grain, (wide, high), interpolation=cv2.INTER_CUBIC) / 2**octave
+        return strength * total[..., None]
+
+    colour = lambda low, top: dice.uniform(low, top, 3).astype(np.float32)  # noqa: E731 - a palette
+    down = np.linspace(0, 1, high, dtype=np.float32)[:, None, None]
+    picture = colour(120, 250) * (1 - down) + colour(60, 220) * down + texture(rng.choice((200, 400)), 12)
+    across = np.arange(wide)
+    for layer in range(rng.randint(1, 4)):
+        waves = sum(
+            dice.uniform(10, 60) * np.sin(across * dice.uniform(0.002, 0.03) + dice.uniform(0, 7)) for _ in "ab"
+        )
+        line = high * (0.4 + 0.15 * layer) + waves
+        below = np.arange(high)[:, None] > line[None]
+        picture = np.where(below[..., None], colour(20, 200) + texture(rng.choice((60, 120)), 22), picture)
+    picture = np.ascontiguousarray(picture)
+    for _ in range(rng.randint(2, 12)):
+        x, y, side = rng.randrange(wide), rng.randrange(high // 3, high), rng.randint(20, 140)
+        shade = tuple(float(value) for value in colour(0, 255))
+        if rng.random() < 0.5:
+            cv2.rectangle(picture, (x, y), (x + side, y + int(side * rng.uniform(0.5, 1.5))), shade, -1)
+        else:
+            cv2.ellipse(picture, (x, y), (side, int(side * rng.uniform(0.4, 1))), rng.uniform(0, 90), 0, 360, shade, -1)
+    return np.clip(cv2.GaussianBlur(picture, (0, 0), 1), 0, 255).astype(np.uint8)
+
+
+def filmed(picture: np.ndarray, count: int, rng: random.Random) -> np.ndarray:
+    """Return a shot of a picture by a camera that stands, shakes, zooms or pans."""
     picture = cv2.resize(picture, (WIDTH * 3, WIDTH * 3 * picture.shape[0] // picture.shape[1]))
-    move = rng.choice(("still", "zoom", "pan", "fast pan"))
+    move = rng.choice(MOVES)
     scale, x, y = rng.uniform(0.3, 0.9), rng.random(), rng.random()
-    speed = {"still": 0.0, "zoom": 0.0, "pan": 0.15, "fast pan": 0.6}[move]
+    if "pan" in move:
+        scale = min(scale, 0.55)
+    speed = {"pan": 0.2, "fast pan": 1.5}.get(move, 0.0)
     shown = []
     for number in range(count):
         at = number / FPS
         side = scale * (1 - 0.08 * at * (move == "zoom"))
         width = min(picture.shape[1], int(side * picture.shape[1]))
         height = min(picture.shape[0], width * HEIGHT // WIDTH)
-        left = int(abs((x + speed * at) % 2 - 1) * (picture.shape[1] - width))
-        top = int(y * (picture.shape[0] - height))
+        sway = 0.01 * np.sin(at * np.array([5.1, 3.7])) * (move == "hand")
+        left = int(np.clip(abs((x + speed * at) % 2 - 1) + sway[0], 0, 1) * (picture.shape[1] - width))
+        top = int(np.clip(y + sway[1], 0, 1) * (picture.shape[0] - height))
         shown.append(cv2.resize(picture[top : top + height, left : left + width], (WIDTH, HEIGHT)))
     return np.stack(shown)
+
+
+def talking(count: int, rng: random.Random) -> np.ndarray:
+    """Return a shot of the demo, in which a face changes its expression, in other colours."""
+    demo, start = Demo(), rng.uniform(0, 14)
+    wide, grade = rng.choice((320, 480, 640)), rng.randrange(1 << 30)
+    left, top = (640 - wide) // 2, (360 - wide * 9 // 16) // 3
+    pictures = (demo.image(start + n / FPS)[top : top + wide * 9 // 16, left : left + wide] for n in range(count))
+    return np.stack([cv2.resize(graded(picture, random.Random(grade)), (WIDTH, HEIGHT)) for picture in pictures])
 
 
 def happening(frames: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -99,10 +161,10 @@ def happening(frames: np.ndarray, rng: random.Random) -> np.ndarray:
 def clip(seed: int, shots: int = 9) -> tuple[np.ndarray, list[Join]]:
     """Return a clip's frames, shape (n, h, w, 3), uint8, BGR, and where its shots are joined."""
     rng = random.Random(seed)
-    kinds = [rng.choice(("portrait", "portrait", *PICTURES)) for _ in range(shots)]
-    for number in range(1, shots):
-        while kinds[number] == kinds[number - 1] != "portrait":
-            kinds[number] = rng.choice(("portrait", *PICTURES))
+    kinds = [kind_of(rng)]
+    while len(kinds) < shots:
+        if (kind := kind_of(rng)) != kinds[-1] or kind in ("portrait", "landscape"):
+            kinds.append(kind)
     parts = [happening(frames_of(kind, n, rng.randint(50, 125), rng), rng) for n, kind in enumerate(kinds)]
     made, joins = parts[0], []
     for part in parts[1:]:
