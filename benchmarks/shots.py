@@ -60,7 +60,7 @@ def kind_of(rng: random.Random) -> str:
 def frames_of(kind: str, number: int, count: int, rng: random.Random) -> np.ndarray:
     """Return the frames of one shot, shape (count, h, w, 3), uint8, BGR."""
     if kind == "portrait":
-        return filmed(graded(cv2.imread(str(PORTRAIT)), rng), count, rng)
+        return filmed(graded(np.asarray(cv2.imread(str(PORTRAIT)), np.uint8), rng), count, rng)
     if kind == "landscape":
         return filmed(landscape(rng), count, rng)
     if kind == "talk":
@@ -75,7 +75,7 @@ def graded(picture: np.ndarray, rng: random.Random) -> np.ndarray:
     """Return a picture mirrored or not, in other colours and light."""
     picture = picture[:, ::-1] if rng.random() < 0.5 else picture
     gains = np.array([rng.uniform(0.6, 1.2) for _ in range(3)])
-    return np.clip(255 * (picture / 255.0) ** rng.uniform(0.7, 1.5) * gains, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(255 * (picture / 255.0) ** rng.uniform(0.7, 1.5) * gains, 0, 255), np.uint8)
 
 
 def landscape(rng: random.Random) -> np.ndarray:
@@ -89,9 +89,11 @@ def landscape(rng: random.Random) -> np.ndarray:
             size = (max(2, wide * 2**octave // coarse), max(2, high * 2**octave // coarse))
             grain = dice.normal(0, 1, size[::-1]).astype(np.float32)
             total += cv2.resize(grain, (wide, high), interpolation=cv2.INTER_CUBIC) / 2**octave
-        return strength * total[..., None]
+        return np.asarray(strength * total[..., None], np.float32)
 
-    colour = lambda low, top: dice.uniform(low, top, 3).astype(np.float32)  # noqa: E731 - a palette
+    def colour(low: float, top: float) -> np.ndarray:
+        return np.asarray(dice.uniform(low, top, 3), np.float32)
+
     down = np.linspace(0, 1, high, dtype=np.float32)[:, None, None]
     picture = colour(120, 250) * (1 - down) + colour(60, 220) * down + texture(rng.choice((200, 400)), 12)
     across = np.arange(wide)
@@ -110,7 +112,7 @@ def landscape(rng: random.Random) -> np.ndarray:
             cv2.rectangle(picture, (x, y), (x + side, y + int(side * rng.uniform(0.5, 1.5))), shade, -1)
         else:
             cv2.ellipse(picture, (x, y), (side, int(side * rng.uniform(0.4, 1))), rng.uniform(0, 90), 0, 360, shade, -1)
-    return np.clip(cv2.GaussianBlur(picture, (0, 0), 1), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(cv2.GaussianBlur(picture, (0, 0), 1), 0, 255), np.uint8)
 
 
 def filmed(picture: np.ndarray, count: int, rng: random.Random) -> np.ndarray:
@@ -155,7 +157,7 @@ def happening(frames: np.ndarray, rng: random.Random) -> np.ndarray:
     elif what == "flicker":
         lit *= 1 + 0.15 * np.sin(np.arange(len(lit)) * 1.3)[:, None, None, None]
     noise = np.random.default_rng(rng.randrange(1 << 30)).normal(0, 3, lit.shape).astype(np.float32)
-    return np.clip(lit + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit + noise, 0, 255), np.uint8)
 
 
 def clip(seed: int, shots: int = 9) -> tuple[np.ndarray, list[Join]]:

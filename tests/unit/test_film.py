@@ -17,7 +17,6 @@ from seeing import recording, shares
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError, PartialError, UsageError
 from mien.media.demo import PORTRAIT
-from mien.media.shots import cuts
 from mien.observation import EMOTIONS
 from mien.reports.base import bootstrap
 from mien.reports.base.blocks import block_length
@@ -89,15 +88,6 @@ def test_a_difference_and_its_size() -> None:
     assert bootstrap.compare(one, None, one, None).p[0] > 0.9
 
 
-def test_cuts_stand_out_from_a_moving_camera() -> None:
-    at = np.arange(0, 60, 0.2)
-    change = np.abs(np.random.default_rng(1).normal(3, 1, len(at)))
-    change[at > 30] += 12  # a shaky camera
-    for cut in (50, 100, 250):
-        change[cut] = 70
-    assert cuts(at, change).tolist() == pytest.approx(at[[50, 100, 250]].tolist())
-
-
 def test_a_person_is_one_within_a_scene_only() -> None:
     def faces(at: float) -> list:
         if 2.0 < at < 3.0:  # lost for a second, and found again as another track
@@ -118,7 +108,7 @@ def test_the_score_is_the_mean_over_readable_faces() -> None:
         happy = 0.8 if at % 4 < 2 else 0.2
         return [(1, (100, 100, 80, 80), shares(happy=happy)), (2, (10, 10, 12, 12), shares(happy=1.0))]
 
-    film = look_at(recording(np.arange(0, 100, 0.5), faces, changes=[0.0] * 200))
+    film = look_at(recording(np.arange(0, 100, 0.5), faces, cuts=[]))
     assert film.score is not None
     assert film.score.value[0] == pytest.approx(50)
     assert film.score.low[0] < 50 < film.score.high[0]

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from mien.errors import InputError
 from mien.masking import without_password
 from mien.media.base import Source
+from mien.media.shots import numbered
 from mien.observation import slug
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 
 
 def open_source(spec: str, name: str | None = None) -> Source:
-    """Return the source that a spec names.
+    """Return the source that a spec names; the frames of all but photos bear the number of their shot.
 
     Args:
         spec: `demo`, a camera's number or device, a URL, or the path of a video, a photo or a folder of photos.
@@ -49,7 +50,7 @@ def open_source(spec: str, name: str | None = None) -> Source:
         raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {known})")
     opener: Any = openers[kind].load()
     source: Source = opener(spec, slug(name) if name else None)
-    return source
+    return source if kind == "photo" else numbered(source)
 
 
 @functools.lru_cache(maxsize=1)

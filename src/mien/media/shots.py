@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mien.media.base import Frame, Image, Source, Wrapper
 
-__all__ = ["ShotDetector", "Shots", "numbered"]
+__all__ = ["ShotDetector", "numbered"]
 
 COLUMNS, ROWS, SIDE = 8, 6, 8
 """A frame is divided into so many blocks, each of SIDE by SIDE points."""
@@ -260,7 +260,7 @@ def _mean(values: list[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-class Shots(Wrapper):
+class _Shots(Wrapper):
     """Hands on the frames of a video, each with the number of its shot."""
 
     def __iter__(self) -> Iterator[Frame]:
@@ -272,5 +272,5 @@ class Shots(Wrapper):
 
 
 def numbered(source: Source) -> Source:
-    """Return a source whose frames bear the number of their shot."""
-    return Shots(source)
+    """Return a source whose frames bear the number of their shot; before any are left out, or cuts stay unseen."""
+    return _Shots(source)

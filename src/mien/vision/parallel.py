@@ -99,7 +99,7 @@ class _Work:
             for frame in self._frames:
                 if not self._window.take(frame.image.nbytes):
                     break
-                if beat.begins(frame.offset_s):
+                if beat.begins(frame.offset_s, frame.shot):
                     stretch.frames.put(None)
                     stretch = _Stretch()
                     self._in_order.put(stretch)

@@ -88,6 +88,7 @@ class Pipeline:
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
         self._seq = 0
+        self._shot = 0
 
     def use(self, classifier: Classifier) -> None:
         """Read emotions with this model from the next frame on."""
@@ -100,7 +101,7 @@ class Pipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Return what the next frame of the session shows."""
-        (reading,) = self.read([frame.image], None if self._beat.begins(frame.offset_s) else self._before)
+        (reading,) = self.read([frame.image], None if self._beat.begins(frame.offset_s, frame.shot) else self._before)
         self._before = reading.found
         return self.record(frame, reading)
 
@@ -154,6 +155,9 @@ class Pipeline:
         """Return the tracks and the smoothed probabilities; photos, which stand alone, have neither."""
         if frame.offset_s is None:
             return [None] * len(found), self.raw
+        if frame.shot != self._shot:
+            self._shot = frame.shot
+            self._tracker.restart()
         tracks = self._tracker.update(found.boxes, frame.offset_s)
         smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
         self._smoother.forget(self._tracker.alive)

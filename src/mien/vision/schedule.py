@@ -49,18 +49,21 @@ class Closely:
 
 
 class Beat:
-    """Says which frames begin a stretch: the first, and each LOOK_AGAIN_S or more after the one that did last."""
+    """Says which frames begin a stretch: the first of a shot, and each LOOK_AGAIN_S or more after the last that did."""
 
     def __init__(self) -> None:
         self._began_s: float | None = None
+        self._shot = 0
 
-    def begins(self, at_s: float | None) -> bool:
+    def begins(self, at_s: float | None, shot: int = 0) -> bool:
         """Return whether the next frame begins a stretch.
 
         Args:
             at_s: Its position in the medium in seconds; None for photos, each of which stands alone.
+            shot: The number of its shot.
         """
-        if at_s is not None and self._began_s is not None and 0 <= at_s - self._began_s < LOOK_AGAIN_S - 1e-6:
+        same, self._shot = shot == self._shot, shot
+        if same and at_s is not None and self._began_s is not None and 0 <= at_s - self._began_s < LOOK_AGAIN_S - 1e-6:
             return False
         self._began_s = at_s
         return True

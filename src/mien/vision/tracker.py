@@ -50,6 +50,10 @@ class Tracker:
         """The numbers that may still be given again."""
         return frozenset(track.number for track in self._tracks)
 
+    def restart(self) -> None:
+        """Forget all tracks, as another shot begins; their numbers are not given again."""
+        self._tracks = []
+
     def update(self, boxes: NDArray[np.float32], time_s: float) -> list[int]:
         """Return the track of each face.
 
