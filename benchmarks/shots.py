@@ -211,7 +211,7 @@ def theirs(path: Path) -> Iterator[tuple[str, list[float]]]:
 
     for kind in (ContentDetector, AdaptiveDetector):
         scenes = detect(str(path), kind())
-        yield f"PySceneDetect {kind.__name__}", [start.get_seconds() for start, _ in scenes[1:]]
+        yield f"PySceneDetect {kind.__name__}", [start.seconds for start, _ in scenes[1:]]
 
 
 def judged(starts: Sequence[float], joins: Sequence[Join]) -> tuple[int, int, int]:

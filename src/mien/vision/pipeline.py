@@ -21,7 +21,7 @@ from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision.detector import Detector, FaceDetector, Faces, crop, sharpness
 from mien.vision.schedule import Beat, Closely, look
-from mien.vision.tracker import Smoother, Tracker
+from mien.vision.tracker import LabelHold, Smoother, Tracker
 
 __all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
 
@@ -87,6 +87,7 @@ class Pipeline:
         self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
+        self._labels = LabelHold()
         self._seq = 0
         self._shot = 0
 
@@ -130,9 +131,9 @@ class Pipeline:
         """Return the observation of the session's next frame: the reading, followed and smoothed over time."""
         began = clock.perf_counter()
         self.raw = reading.raw
-        tracks, probabilities = self._follow(reading.found, frame)
+        tracks, probabilities, best = self._follow(reading.found, frame)
         threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
-        faces = _faces(tracks, reading.found, reading.crops, probabilities, threshold)
+        faces = _faces(tracks, reading.found, reading.crops, probabilities, best, threshold)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),
@@ -151,17 +152,21 @@ class Pipeline:
         self._seq += 1
         return observation
 
-    def _follow(self, found: Faces, frame: Frame) -> tuple[list[int] | list[None], NDArray[np.float32]]:
-        """Return the tracks and the smoothed probabilities; photos, which stand alone, have neither."""
+    def _follow(
+        self, found: Faces, frame: Frame
+    ) -> tuple[list[int] | list[None], NDArray[np.float32], NDArray[np.intp]]:
+        """Return tracks, smoothed probabilities and held emotions; photos, which stand alone, have none of them."""
         if frame.offset_s is None:
-            return [None] * len(found), self.raw
+            return [None] * len(found), self.raw, self.raw.argmax(1)
         if frame.shot != self._shot:
             self._shot = frame.shot
             self._tracker.restart()
         tracks = self._tracker.update(found.boxes, frame.offset_s)
         smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
+        held = self._labels.hold(tracks, smoothed, frame.offset_s)
         self._smoother.forget(self._tracker.alive)
-        return tracks, smoothed
+        self._labels.forget(self._tracker.alive)
+        return tracks, smoothed, held
 
 
 def load_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
@@ -197,7 +202,7 @@ def read_pictures(
     crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
     probabilities = _split(classifier.classify(np.concatenate(crops)), found)
     return [
-        _faces([None] * len(faces), faces, cut, shares, threshold)
+        _faces([None] * len(faces), faces, cut, shares, shares.argmax(1), threshold)
         for faces, cut, shares in zip(found, crops, probabilities, strict=True)
     ]
 
@@ -212,6 +217,7 @@ def _faces(
     found: Faces,
     crops: NDArray[np.uint8],
     probabilities: NDArray[np.float32],
+    best: NDArray[np.intp],
     threshold: float,
 ) -> list[Face]:
     """Return the record of each face, without an emotion where the model should not say."""
@@ -220,7 +226,6 @@ def _faces(
         & (found.boxes[:, 2:].max(1, initial=0) >= MIN_SIDE)
         & (sharpness(crops) >= MIN_SHARPNESS)
     )
-    best = probabilities.argmax(1)
     return [
         _face(track, found.boxes[n], found.confidences[n], EMOTIONS[best[n]] if clear[n] else None, probabilities[n])
         for n, track in enumerate(tracks)
