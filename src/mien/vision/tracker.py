@@ -183,7 +183,7 @@ class LabelHold:
             shares: The smoothed probabilities, shape (n, 7), float32.
             time_s: The frame's time in seconds.
         """
-        best = shares.argmax(1)
+        best: NDArray[np.intp] = np.argmax(shares, 1)
         for row, track in enumerate(tracks):
             label = self._labels.get(track)
             if label is None:
