@@ -77,13 +77,19 @@ def look(detector: FaceDetector, image: Image, before: Faces | None) -> Faces:
         image: BGR, shape (h, w, 3), uint8.
         before: The faces in the frame before; None where a stretch begins.
     """
-    if before is None or not isinstance(detector, Detector):
+    if not isinstance(detector, Detector):
         return detector.detect(image)
+    if before is None:
+        return detector.with_offsets(image, detector.detect(image))
     if not len(before):
         # Nobody is there: a coarse look at a quarter of the cost sees all but the smallest who come.
-        return before if not len(detector.detect(image, detector.max_side // 2)) else detector.detect(image)
+        return (
+            before
+            if not len(detector.detect(image, detector.max_side // 2))
+            else detector.with_offsets(image, detector.detect(image))
+        )
     if detector.is_near_cheaper(image, len(before)):
-        found = detector.detect_near(image, before.boxes)
+        found = detector.detect_near(image, before.boxes, before.offsets)
         if len(found) >= len(before):
             return found
-    return detector.detect(image)
+    return detector.with_offsets(image, detector.detect(image))
