@@ -3,7 +3,9 @@
 # make check   lint, format and types
 # make docs    the documentation, into site/
 # make chaos   the delivery under N seeded schedules of disturbances, from SEED on; its last line holds the figures
+# make proof   every long proof in turn, from SEED on; its figures go into docs/explanation/proof.md
 # make audit   known faults of what is installed; needs the internet
+# make sbom    a release's files in dist/: wheel, source, bill of materials (CycloneDX), hashes; needs the internet
 
 PYTHON ?= python3
 SOURCE ?=
@@ -14,7 +16,7 @@ WORKERS ?= 2
 N ?= 100
 SEED ?= 1
 
-.PHONY: run test check docs format chaos audit
+.PHONY: run test check docs format chaos proof audit sbom
 
 # at a terminal Ctrl-C goes to mien alone, so that make sees how it ends instead of being interrupted itself
 run: .venv/run
@@ -38,9 +40,24 @@ docs: .venv/dev
 chaos: .venv/dev
 	$(BIN)/python tests/chaos/run.py --schedules $(N) --seed $(SEED)
 
+proof: .venv/dev
+	$(BIN)/python benchmarks/proof.py --seed $(SEED)
+
 audit: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --skip-editable --progress-spinner off
+
+# what somebody gets who installs the wheel with all extras today, in an environment of its own
+sbom: .venv/dev
+	rm -rf dist .venv/sbom .venv/cyclonedx
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv --without-pip .venv/sbom
+	$(BIN)/python -m pip --python .venv/sbom/bin/python install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[all]"
+	$(PYTHON) -m venv .venv/cyclonedx
+	.venv/cyclonedx/bin/pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7,<8'
+	.venv/cyclonedx/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file "dist/$$(basename dist/*.whl .whl).cdx.json" .venv/sbom/bin/python
+	cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 
 .venv/run: pyproject.toml
 	$(PYTHON) -m venv .venv

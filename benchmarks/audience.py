@@ -1,6 +1,6 @@
 """Simulated audiences with known reactions: how often the intervals of `mien report audience` hold the truth.
 
-    python benchmarks/audience.py --runs 200 [--quick]
+    python benchmarks/audience.py --runs 200 [--seed 0] [--quick]
 
 --quick leaves out the intervals of heights, which take most of the time.
 
@@ -127,7 +127,7 @@ def coverage(viewers: int, runs: int, seed: int = 0) -> dict[str, float]:
     }
 
 
-def quick(viewers: int, runs: int, seed: int = 5000) -> dict[str, float]:
+def quick(viewers: int, runs: int, seed: int = 0) -> dict[str, float]:
     """Return what is said of cold and warm events, and how often intervals of latencies hold the truth."""
     heights, latencies = truth()
     false, found, late = [], [], []
@@ -159,12 +159,15 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--runs", type=int, default=200, help="audiences of each size")
     options.add_argument("--quick", action="store_true", help="leave out the intervals of heights")
+    options.add_argument("--seed", type=int, default=0, help="other audiences")
     asked = options.parse_args()
     sizes = (8, 12, 20)
-    rows = {size: (quick if asked.quick else coverage)(size, asked.runs) for size in sizes}
+    rows = {size: (quick if asked.quick else coverage)(size, asked.runs, 10_000 * asked.seed) for size in sizes}
     print("viewers".ljust(60), *(f"{size:>8}" for size in sizes))
     for name in rows[sizes[0]]:
         print(name.ljust(60), *(f"{rows[size][name]:>8.3f}" for size in sizes))
+    figures = (f"{name} {' '.join(f'{rows[size][name]:.3f}' for size in sizes)}" for name in rows[sizes[0]])
+    print(f"{asked.runs} audiences of {', '.join(map(str, sizes))} viewers, seed {asked.seed}: {'; '.join(figures)}")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from mien.config import Settings, load
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.forward.forwarder import run_forwarder
+from mien.mqtt.messages import Stats
 from mien.mqtt.nats import server_program
 from mien.observation import new_id
 from throughput import observation
@@ -70,7 +71,7 @@ def film(home: Path, port: int, names: list[str], seconds: float, fps: float, do
     """Let cameras run in this process, each with its outbox and publisher, until all of it is confirmed."""
     config = settings(home, port, outbox={"resend_after_s": 5})
     outboxes = {name: Outbox(home / "outbox", name) for name in names}
-    publishers = [Publisher(outbox, name, config, dict) for name, outbox in outboxes.items()]
+    publishers = [Publisher(outbox, name, config, Stats) for name, outbox in outboxes.items()]
     sessions = {name: new_id() for name in names}
     began = time.monotonic()
     for seq in range(int(seconds * fps)):

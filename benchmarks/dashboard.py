@@ -24,8 +24,7 @@ from typing import Any
 
 import viewers
 from mien.observation import EMOTIONS
-from mien.stores.base import Store, open_store
-from mien.stores.rollups import FIGURES
+from mien.stores.base import SUM_COLUMNS, Store, open_store
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SOURCES = 10
@@ -77,8 +76,8 @@ def sum_up(store: Any) -> None:
     """Make the sums of the raw rows."""
     counts = [f"count(CASE WHEN f.emotion = '{emotion}' THEN 1 END)" for emotion in EMOTIONS]
     sums = [f"sum(f.{emotion})" for emotion in EMOTIONS]
-    minute, figures = 60_000_000, ", ".join(FIGURES)
-    longer = ", ".join(f"sum({figure})" for figure in FIGURES)
+    minute, figures = 60_000_000, ", ".join(SUM_COLUMNS)
+    longer = ", ".join(f"sum({figure})" for figure in SUM_COLUMNS)
     run(
         store,
         f"INSERT INTO rollups (seconds, start, source, {figures}) SELECT 60, o.time - o.time % {minute}, o.source, "

@@ -17,7 +17,9 @@ from pathlib import Path
 
 def sizes() -> dict[str, float]:
     """Return MiB by distribution, the largest first."""
-    found = {one.name: sum(map(on_disk, files(one))) / 2**20 for one in metadata.distributions()}
+    found = {
+        distribution.name: sum(map(on_disk, files(distribution))) / 2**20 for distribution in metadata.distributions()
+    }
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -40,7 +40,7 @@ UPDATE = """async ([count, ways]) => {
     for (let number = 0; number < count; number += 1) {
         const came = new Promise((done) => { come = done; setTimeout(done, 2000); });
         history.replaceState(null, "", location.pathname + ways[number % ways.length]);
-        emitEvent("choose", location.search);
+        mien.listen();
         await came;
         await new Promise(requestAnimationFrame);
     }

@@ -23,7 +23,7 @@ import clips
 from mien.media.base import Image
 from mien.run.bench import machine
 from mien.vision.detector import Detector, FaceDetector, Faces
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 from tracking import pairs
 
 VGA, HD = (640, 360), (1280, 720)
@@ -76,7 +76,7 @@ def recalls(cast: Sequence[clips.Person]) -> Iterable[tuple[str, tuple[int, int,
     for side in (24, 32, 48):
         picture = _shown(cast, HD, 8, 4, side)
         yield f"{side} px, 1280x720", found(usual, *picture)
-        yield f"{side} px, 1280x720, as a photo", found(Closely(usual), *picture)
+        yield f"{side} px, 1280x720, as a photo", found(PhotoDetector(usual), *picture)
         yield f"{side} px, 1280x720, `max_side` 1280", found(fine, *picture)
     for side in (24, 48):
         for angle in (15, 30, 45):

@@ -2,8 +2,8 @@
 
     python benchmarks/same_at_every_rate.py
 
-The demo is looked at 1, 5, 10 and 20 times a second, and its happiness is printed; and pictures of it, shown for a second
-each as if on video with a little noise, are held against the photo.
+The demo is looked at 1, 5, 10 and 20 times a second, and its happiness is printed; and pictures of it, each shown for a
+second as if on video with a little noise, are held against the photo.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ from mien.edge.publisher import Publisher
 from mien.forward.forwarder import Forwarded, run_forwarder
 from mien.mqtt.broker import find_broker, run_broker
 from mien.mqtt.connection import Connection
-from mien.observation import EMOTIONS, Face, Observation, Probabilities, Stored, decode, encode, new_id, topic
+from mien.mqtt.messages import Stats, Stored, decode_message, topic
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, encode, new_id
 from mien.stores.base import open_store
 
 FPS = 15
@@ -86,7 +87,7 @@ def cameras(home: Path, names: list[str], seconds: float) -> None:
     """Let cameras run in this process, each with its outbox and publisher."""
     config = settings(home)
     outboxes = {name: Outbox(home / "outbox", name) for name in names}
-    publishers = [Publisher(outbox, name, config, dict) for name, outbox in outboxes.items()]
+    publishers = [Publisher(outbox, name, config, Stats) for name, outbox in outboxes.items()]
     sessions = {name: new_id() for name in names}
     began = time.monotonic()
     for seq in range(int(seconds * FPS)):
@@ -106,7 +107,7 @@ def listen(home: Path, arrived: dict[tuple[str, int], float]) -> Connection:
     """Note when each observation is confirmed."""
 
     def note(message: Any) -> None:
-        stored = decode(message.payload, Stored)
+        stored = decode_message(message.payload, Stored)
         assert isinstance(stored, Stored)
         now = time.time()
         for first, last in stored.ranges:

@@ -28,7 +28,7 @@ from mien.observation import EMOTIONS
 from mien.training import data
 from mien.vision import schedule as looks
 from mien.vision.detector import Detector, Faces, crop
-from mien.vision.schedule import Beat, look
+from mien.vision.schedule import KeyframeSchedule, detect_after
 from mien.vision.tracker import Smoother, Tracker
 
 Clip = list[tuple[Frame, clips.Truth]]
@@ -58,18 +58,18 @@ def pairs(boxes: NDArray[np.floating], truth: NDArray[np.floating], least: float
 
 def search(clip: Clip, interval_s: float) -> tuple[list[Faces], float]:
     """Return the faces of each frame and the milliseconds a frame took."""
-    looks.LOOK_AGAIN_S, before = interval_s, None
-    detector, beat, found = Detector(), Beat(), []
+    looks.KEYFRAME_EVERY_S, before = interval_s, None
+    detector, keyframes, found = Detector(), KeyframeSchedule(), []
     began = time.thread_time()
     for frame, _ in clip:
-        found.append(look(detector, frame.image, None if beat.begins(frame.offset_s) else before))
+        found.append(detect_after(detector, frame.image, None if keyframes.is_due(frame.offset_s) else before))
         before = found[-1]
     return found, (time.thread_time() - began) * 1000 / len(clip)
 
 
 def compare_looks(clip: Clip) -> Iterable[tuple[float, float, float, float, float]]:
     """Yield of each interval: ms a frame, how often faster, recall, mean and lowest 5 % of overlap."""
-    kept = looks.LOOK_AGAIN_S
+    kept = looks.KEYFRAME_EVERY_S
     always, slowest = search(clip, 0.0)
     for interval in INTERVALS:
         found, ms = search(clip, interval) if interval else (always, slowest)
@@ -81,7 +81,7 @@ def compare_looks(clip: Clip) -> Iterable[tuple[float, float, float, float, floa
                 overlap = [share for *_, share in pairs(some.boxes, every.boxes, 0.3)]
                 matched, shares = matched + len(overlap), shares + overlap
         yield ms, slowest / ms, matched / max(1, count), float(np.mean(shares)), float(np.quantile(shares, 0.05))
-    looks.LOOK_AGAIN_S = kept
+    looks.KEYFRAME_EVERY_S = kept
 
 
 class Identities:
@@ -216,7 +216,7 @@ def main() -> None:
         for interval, row in zip(INTERVALS, compare_looks(clip), strict=True):
             every = f"{interval:g} s" if interval else "each frame"
             looked.append((name, every, f"{row[0]:.1f}", f"{row[1]:.1f}x", *(f"{share:.3f}" for share in row[2:])))
-        of = Identities(clip, search(clip, looks.LOOK_AGAIN_S)[0])
+        of = Identities(clip, search(clip, looks.KEYFRAME_EVERY_S)[0])
         people = len({who for _, truth in clip for who in truth})
         tracked.append((name, *map(str, (people, of.numbers, of.switches, of.gaps)), f"{of.seen / of.people:.3f}"))
     table("Looks", ("clip", "whole frame", "ms", "faster", "recall", "overlap", "lowest 5 %"), looked)

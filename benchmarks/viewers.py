@@ -7,7 +7,8 @@
 
 - a change of period of History, step by step, as the server does it, in this process, with its CPU time: none is asked
   twice; the same over HTTP from the request to the last byte, and in Chromium from the click to the drawn chart;
-- History from the address to the drawn chart, for a browser that comes for the first time;
+- History from the address to the drawn chart, for a browser that comes for the first time, and what Live, History and
+  System send to such a browser, and again to it, in bytes as they pass through the connection;
 - so many streams of events while a camera's observation a second is stored, from its time to its arrival at each
   viewer. The store is polled here: with a broker it is sooner.
 
@@ -28,8 +29,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -44,8 +46,8 @@ from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.refresh import Look
-from mien.observation import Face, Observation, Probabilities, new_id
-from mien.stores.base import Bucket, Store, open_store
+from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+from mien.stores.base import Bucket, Store, Sums, open_store
 
 SOURCES = ("lobby", "stage", "door", "hall")
 SESSION = new_id()
@@ -87,6 +89,9 @@ def measure(file: Path, asked: argparse.Namespace) -> None:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
                 show(shown(browser, address, home, asked.rounds))
+                for path, ready in PAGES.items():
+                    first, again = sent(browser, address, path, ready)
+                    print(f"{path:<12}{first / 1000:>9,.0f} kB to a new browser{again / 1000:>9,.0f} kB to it again")
                 browser.close()
             seen = asyncio.run(viewers(f"{address}/api/v1", home, asked.viewers, asked.seconds))
             show({f"an observation to {asked.viewers} viewers": (seen, [], 1000.0)})
@@ -190,6 +195,72 @@ def shown(browser: Browser, address: str, home: Path, rounds: int) -> Times:
     }
 
 
+PAGES = {
+    "/": "#headline .figure",
+    "/history?period=1y": "#plot .scatterlayer .trace",
+    "/system": "#parts li",
+}
+"""Pages, and what they show once they are there."""
+
+
+def sent(browser: Browser, address: str, path: str, ready: str) -> tuple[int, int]:
+    """Return how many bytes the server sends until a page is there, to a new browser and again to the same."""
+    with counting(address) as (through, count):
+        context = browser.new_context()
+        counted = [0]
+        for _ in range(2):
+            page = context.new_page()
+            page.goto(through + path)
+            page.locator(ready).first.wait_for(state="visible")
+            page.wait_for_timeout(300)  # what is asked for late
+            page.close()
+            counted.append(count())
+        context.close()
+    return counted[1], counted[2] - counted[1]
+
+
+@contextmanager
+def counting(address: str) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Stand between browsers and a server; yield an address to ask at, and what tells how many bytes have come back."""
+    _, _, place = address.partition("://")
+    host, port = place.split(":")
+    total = 0
+
+    async def carry(source: asyncio.StreamReader, goal: asyncio.StreamWriter, *, back: bool) -> None:
+        nonlocal total
+        with suppress(OSError):
+            while piece := await source.read(1 << 16):
+                total += len(piece) if back else 0
+                goal.write(piece)
+                await goal.drain()
+        goal.close()
+
+    async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, here = await asyncio.open_connection(host, int(port))
+        with suppress(asyncio.CancelledError):  # at the end
+            await asyncio.gather(carry(reader, here, back=False), carry(there, writer, back=True))
+
+    begun: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        ended = asyncio.Event()
+        async with await asyncio.start_server(join, "127.0.0.1", 0) as server:
+            begun.set_result((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), ended))
+            await ended.wait()
+            server.close()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))  # Playwright has this thread's loop
+    thread.start()
+    ours, loop, ended = begun.result(10)
+    try:
+        yield f"http://127.0.0.1:{ours}", lambda: total
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+
+
 KNOWN = """new MutationObserver((_, observer) => {
     if (!document.querySelector("#plot-sketch path, #none p")) return;
     observer.disconnect();
@@ -219,11 +290,10 @@ def query(choice: Choice) -> str:
 def fill(path: Path, days: int = 365) -> None:
     """Make a store that holds the sums of each third minute of some days."""
     start = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(days=days)
-    sums = (30.0, 5.0, 10.0, 500.0, 20.0, 15.0, 320.0)
-    line = [
-        Bucket(start + timedelta(minutes=3 * n), 900, 900, 60, (20, 0, 5, 500, 10, 5, 300), sums)
-        for n in range(days * 480)
-    ]
+    counts = dict(zip(EMOTIONS, (20, 0, 5, 500, 10, 5, 300), strict=True))
+    shares = dict(zip(EMOTIONS, (30.0, 5.0, 10.0, 500.0, 20.0, 15.0, 320.0), strict=True))
+    sums = Sums(900, 900, 60, counts, shares)
+    line = [Bucket(start + timedelta(minutes=3 * n), sums) for n in range(days * 480)]
     with closing(open_store(f"sqlite:///{path}")) as store:
         for source in SOURCES:
             for at in range(0, len(line), 5000):

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from mien.config import Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.data.listener import Listener
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.security.guard import Guard
 
 __all__ = ["Client", "serving"]
@@ -51,7 +51,7 @@ class Client:
 def serving(home: Path, url: str | None = None, **options: Any) -> Iterator[Client]:
     """Yield a client of the API over the store in a folder, or at an URL, as on loopback; there is no broker."""
     settings = Settings(home=home, store={"url": url}, **options)  # type: ignore[arg-type]
-    queries = Queries(store_url(settings), Listener(settings))
+    queries = Queries(settings.store_url, Listener(settings))
     api = Api(queries, settings)
     loop = asyncio.new_event_loop()
     try:

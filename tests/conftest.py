@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -14,6 +15,30 @@ from programs import program
 
 if TYPE_CHECKING:
     from postgres import Server
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+MISSING = re.compile(r"could not import|MIEN_TEST_DATA")
+"""What skips a test for a package or data that is not there; with CI=true it fails instead."""
+
+
+def _failed_in_ci(report: Report) -> Report:
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if MISSING.search(reason):
+            report.outcome, report.longrepr = "failed", f"with CI=true nothing may be skipped for this: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _failed_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _failed_in_ci((yield))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

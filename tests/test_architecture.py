@@ -15,9 +15,9 @@ import mien
 
 SRC = Path(mien.__file__).parent
 FLOORS = [
-    {"version", "errors", "masking"},
-    {"observation"},
-    {"config", "system", "table", "charts", "stores"},
+    {"version", "errors", "masking", "silence"},
+    {"observation", "system"},
+    {"config", "table", "charts", "stores"},
     {"media", "models", "mqtt"},
     {"vision", "training"},
     {"api", "forward", "compat"},
@@ -32,6 +32,8 @@ FLOORS = [
 SEES_STORES_BY = {"reports": "mien.stores.base", "dashboard": "mien.stores.base"}
 TRAINING_SEES = {"mien.observation", "mien.errors", "mien.models.classifier"}
 TORCH = {"torch", "lightning", "torchmetrics", "pytorch_lightning"}
+DASHBOARD = [{"errors", "rendering"}, {"assets", "data", "security"}, {"jobs"}, {"api", "pages"}, {"app"}]
+"""The rooms inside the dashboard, and its loose files, from the ground up."""
 REPORTS = {"film", "meeting", "audience", "album"}
 MOST = 20
 """A folder holds at most so many modules beside its __init__."""
@@ -108,6 +110,19 @@ def test_the_reports_import_nothing_of_each_other() -> None:
             assert not [name for name in names if name.startswith("mien.reports")]
 
 
+def test_a_room_of_the_dashboard_imports_only_lower_ones() -> None:
+    floor = {room: number for number, rooms in enumerate(DASHBOARD) for room in rooms}
+    inside = {module: module.split(".")[2] for module in MODULES if module.startswith("mien.dashboard.")}
+    assert set(inside.values()) == set(floor)
+    wrong = [
+        f"{module} -> {name}"
+        for module, room in inside.items()
+        for name in OURS[module] & set(inside)
+        if inside[name] != room and floor[inside[name]] >= floor[room]
+    ]
+    assert wrong == []
+
+
 def test_reports_and_dashboard_see_stores_by_their_base() -> None:
     for module, names in OURS.items():
         if room_of(module) in SEES_STORES_BY:
@@ -134,7 +149,8 @@ def test_no_folder_holds_too_much() -> None:
             held[path.parent.name] = held.get(path.parent.name, 0) + 1
     assert {folder: count for folder, count in held.items() if count > MOST} == {}
     loose = {path.stem for path in SRC.glob("*.py")}
-    assert loose == {"__init__", "__main__", "api", "config", "errors", "masking", "observation", "table", "version"}
+    named = {"api", "config", "errors", "masking", "observation", "silence", "table", "version"}
+    assert loose == {"__init__", "__main__", *named}
 
 
 def test_strings_that_name_modules_resolve() -> None:
@@ -191,7 +207,7 @@ def test_importing_mien_is_light() -> None:
         "import sys, json; before = set(sys.modules); import mien; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
-    heavy = {"numpy", "cv2", "av", "onnxruntime", "msgspec", "pydantic", "sqlalchemy", "polars", "nicegui", "typer"}
+    heavy = {"numpy", "cv2", "av", "onnxruntime", "msgspec", "pydantic", "sqlalchemy", "polars", "fastapi", "typer"}
     assert not heavy & {name.split(".")[0] for name in loaded}
 
 

@@ -15,7 +15,8 @@ import typer.main
 import mien
 from mien.cli.app import app
 from mien.config import TABLES, fields
-from mien.observation import Observation, Stored, TopicKind, decode, encode
+from mien.mqtt.messages import Stored, TopicKind, decode_message
+from mien.observation import Observation, decode, encode
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -63,7 +64,7 @@ def test_the_sample_payloads_are_valid() -> None:
     observation = decode(blocks[0].encode())
     assert json.loads(encode(observation)) == json.loads(blocks[0])
     stored = re.findall(r"```json\n(.*?)```", read("reference/topics.md"), re.DOTALL)[0]
-    assert decode(stored.encode(), Stored).ranges == [(0, 511)]
+    assert decode_message(stored.encode(), Stored).ranges == [(0, 511)]
 
 
 def test_every_field_of_the_record_is_documented() -> None:

@@ -181,7 +181,9 @@ def run_command(block: Block, command: str) -> None:
 
 def run_shell(block: Block, beside: ExitStack, desk: Path) -> None:
     """Run a block as a shell does, with a dashboard for what it asks."""
-    text = "\n".join(one for one in block.commands() if not any(re.match(pattern, one) for pattern in NOT_RUN))
+    text = "\n".join(
+        command for command in block.commands() if not any(re.match(pattern, command) for pattern in NOT_RUN)
+    )
     if "127.0.0.1:8080" in text:
         address = beside.enter_context(dashboard(desk / "home"))
         text = text.replace("http://127.0.0.1:8080", address)

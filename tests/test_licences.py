@@ -7,7 +7,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("", "analyze", "pandas", "dashboard", "postgres", "bigquery", "s3", "tensorboard", "train", "wandb", "all")
+EXTRAS = ("", "analyze", "pandas", "dashboard", "postgres", "bigquery", "rawpy", "s3", "screen")
+EXTRAS += ("tensorboard", "train", "wandb", "all")
 
 CONSIDERED = re.compile(
     r"MIT|BSD|Apache|ISC\b|Python Software Foundation|PSF|MPL|Mozilla Public|Zlib|0BSD|HPND|Unlicense|LGPL|"

@@ -30,6 +30,7 @@ __all__ = [
     "watch",
 ]
 
+import_module("mien.silence").silence()  # before other packages: some report to their makers once they are imported
 
 _HOMES = {
     "Analysis": "mien.api",

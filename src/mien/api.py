@@ -25,7 +25,7 @@ from mien.observation import Face, Observation, decode, encode
 from mien.table import TableWriter, to_pandas, to_polars
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, read_pictures, shared_models
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 
 __all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
 
@@ -47,7 +47,8 @@ class Analyzer:
     Args:
         model: An ONNX file with Mien's contract, or "ferplus" for the second model of this machine; None: the first.
             They are those that `mien model pull` brought, or else those that come with Mien.
-        settings: The others of `[vision]`, by name: `confidence`, `max_side`, `abstain_below`, `smoothing_s`.
+        settings: The others of `[vision]`, by name: `detector`, `confidence`, `max_side`, `abstain_below`,
+            `smoothing_s`.
 
     Attributes:
         model_id: What observations call the model.
@@ -57,7 +58,7 @@ class Analyzer:
         ModelError: A model is missing or cannot be used.
     """
 
-    def __init__(self, model: str | Path | None = None, **settings: float | None) -> None:
+    def __init__(self, model: str | Path | None = None, **settings: float | str | None) -> None:
         self._settings = model_store.in_use(checked({"vision": {"model": model, **settings}}, "the arguments"))
         self._detector, self._classifier = shared_models(self._settings)
         self.model_id = self._classifier.model_id
@@ -96,15 +97,19 @@ class Analyzer:
         fps: float | None = None,
         start: float = 0.0,
         end: float | None = None,
+        stream: int | None = None,
+        fps_in: float | None = None,
     ) -> Analysis:
         """Return what each frame of a video shows, once all of it has been looked at.
 
         Args:
             path: A video, a photo or a folder of photos, or `demo`.
-            every: Look only at each so-manieth frame.
+            every: Look at every Nth frame only.
             fps: Look at most at so many frames a second.
             start: Begin at this time, in seconds.
             end: Stop before this time, in seconds.
+            stream: The number of the stream to look at, as ffprobe counts them; None: the film's.
+            fps_in: How many frames a second a file has that doesn't say when they are shown, such as raw H.264.
 
         Raises:
             InputError: It cannot be read at all, or has no end. Where it can be read in part, a warning says so and
@@ -112,7 +117,7 @@ class Analyzer:
             UsageError: A number is out of range.
         """
         shown = without_password(str(path))
-        source = open_source(str(path))
+        source = open_source(str(path), stream=stream, fps_in=fps_in)
         with source:
             if source.live:
                 raise InputError(
@@ -122,7 +127,7 @@ class Analyzer:
             chosen = selected(source, every=every, fps=fps, start=start, end=end)
             for _, observation in observe_all(self._pipeline(source), chosen):
                 analysis._add(observation)  # noqa: SLF001 - nobody else may
-            analysis.problem = chosen.problem
+            analysis.problem, analysis.notes = chosen.problem, chosen.notes
         if analysis.problem:
             warnings.warn(f"{analysis.problem}; what could be read was analysed", stacklevel=2)
         return analysis
@@ -135,7 +140,7 @@ class Analyzer:
 
     def _pipeline(self, source: Source) -> Pipeline:
         of = self._settings
-        detector = Closely(self._detector) if isinstance(source, Photos) else self._detector
+        detector = PhotoDetector(self._detector) if isinstance(source, Photos) else self._detector
         return Pipeline(
             detector, self._classifier, source.name, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
         )
@@ -149,11 +154,13 @@ class Analysis:
     Attributes:
         path: What was analysed.
         problem: One line where it could be read in part only.
+        notes: Lines on what was chosen or assumed, such as one of several streams.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.problem: str | None = None
+        self.notes: tuple[str, ...] = ()
         self._count = 0
         self._lines = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._lines.close)
@@ -215,7 +222,14 @@ def analyze(picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
 
 
 def analyze_video(
-    path: str | Path, *, every: int = 1, fps: float | None = None, start: float = 0.0, end: float | None = None
+    path: str | Path,
+    *,
+    every: int = 1,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    stream: int | None = None,
+    fps_in: float | None = None,
 ) -> Analysis:
     """Return what each frame of a video shows, once all of it has been looked at; see `Analyzer.analyze_video`.
 
@@ -225,7 +239,7 @@ def analyze_video(
     >>> [len(observation.faces) for observation in analysis]
     [1, 1, 1, 1, 1, 1]
     """
-    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end)
+    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end, stream=stream, fps_in=fps_in)
 
 
 def watch(source: str | Path, *, name: str | None = None) -> Iterator[Observation]:

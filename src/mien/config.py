@@ -30,7 +30,7 @@ from pydantic import (
 
 from mien.errors import ConfigError
 from mien.masking import without_password
-from mien.observation import Emotion
+from mien.observation import SOURCE_NAME, Emotion
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,6 +38,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "NOWHERE",
     "TABLES",
     "AlertSettings",
     "Preview",
@@ -87,7 +88,7 @@ class SourceSettings(Section):
 
     url: str = Field(min_length=1, description="A camera's number or device, a stream's URL, a video, or demo.")
     name: str | None = Field(
-        None, pattern=r"^[a-z0-9_-]{1,64}$", description="What it is called; default: made from the url."
+        None, pattern=f"^{SOURCE_NAME}$", description="What it is called; default: made from the url."
     )
     loop: bool = Field(False, description="Play a video again and again.")
     mask: tuple[Shape, ...] = Field(
@@ -106,20 +107,25 @@ class SourceSettings(Section):
 class AlertSettings(Section):
     """Something to be told about: a table [[alert]] in mien.toml, which `mien forward` heeds."""
 
-    name: str = Field(pattern=r"^[a-z0-9_-]{1,64}$", description="What it is called, in its topic and messages.")
+    name: str = Field(pattern=f"^{SOURCE_NAME}$", description="What it is called, in its topic and messages.")
     on: Literal["share", "offline", "drops", "store"] = Field(
         description="An emotion's 'share' of the faces, a source 'offline', a full outbox that 'drops', or no 'store'."
     )
     source: str | None = Field(
-        None, pattern=r"^[a-z0-9_-]{1,64}$", description="The source that it is about; default: each one."
+        None, pattern=f"^{SOURCE_NAME}$", description="The source that it is about; default: each one."
     )
     emotion: Emotion | None = Field(None, description="With share: the emotion.")
-    above: float | None = Field(None, ge=0, lt=1, description="With share: told when it is larger.")
-    below: float | None = Field(None, gt=0, le=1, description="With share: told when it is smaller.")
-    window_s: int = Field(60, ge=1, le=3600, description="With share: over so many seconds. With drops: told so long.")
-    min_faces: int = Field(10, ge=1, le=1_000_000, description="With share: only where so many faces were seen.")
-    after_s: float = Field(60, ge=0, le=86400, description="With offline and store: told when it has lasted so long.")
-    cooldown_s: float = Field(300, ge=1, le=86400, description="Not told again within so many seconds.")
+    above: float | None = Field(None, ge=0, lt=1, description="With share: alert when it is larger.")
+    below: float | None = Field(None, gt=0, le=1, description="With share: alert when it is smaller.")
+    window_s: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="Seconds: with share, what it is taken over; with drops, how long it stays raised.",
+    )
+    min_faces: int = Field(10, ge=1, le=1_000_000, description="With share: the fewest faces seen in the window.")
+    after_s: float = Field(60, ge=0, le=86400, description="With offline and store: how many seconds it must last.")
+    cooldown_s: float = Field(300, ge=1, le=86400, description="Seconds before it is raised again.")
     webhook: SecretStr | None = Field(None, description="An http:// or https:// URL that gets a POST with the message.")
 
     @field_validator("webhook")
@@ -144,6 +150,9 @@ class AlertSettings(Section):
 
 TABLES: dict[str, type[BaseModel]] = {"source": SourceSettings, "alert": AlertSettings}
 """Settings that are lists of tables, [[source]] and [[alert]]."""
+
+NOWHERE = Path("/nonexistent/mien")
+"""The state folder of a user without a home folder: nothing is there, and nothing is ever made there."""
 
 NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
@@ -181,6 +190,11 @@ class VisionSettings(Section):
         description="fer2013 or ferplus, as pulled to this machine or else as it comes with Mien, or an ONNX file with "
         "Mien's contract; default: fer2013.",
     )
+    detector: str = Field(
+        "yunet",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="What finds faces: yunet, or the name that another package registered in mien.detectors.",
+    )
     confidence: float = Field(0.7, gt=0, lt=1, description="Faces that the detector is less sure of are left out.")
     max_side: int = Field(640, ge=160, le=4096, description="Frames are detected at most this large, in pixels.")
     abstain_below: float | None = Field(
@@ -197,7 +211,7 @@ class VisionSettings(Section):
 class WatchSettings(Section):
     """How live sources are watched."""
 
-    fps: float | None = Field(None, gt=0, le=240, description="Analyse at most so many frames a second; default: all.")
+    fps: float | None = Field(None, gt=0, le=240, description="The most frames analysed a second; default: all.")
     stats_every_s: float = Field(10.0, ge=1, le=3600, description="Seconds between two messages of statistics.")
     remote: bool = Field(
         False, description="Take threshold, fps and pause by MQTT (`mien fleet set`) from who may publish there."
@@ -219,7 +233,7 @@ class OutboxSettings(Section):
     max_age_days: float | None = Field(
         None, gt=0, le=3650, description="What was never sent is dropped, and counted, at this age; default: kept."
     )
-    resend_after_s: float = Field(30.0, ge=1, le=3600, description="What is unconfirmed so long is sent again.")
+    resend_after_s: float = Field(30.0, ge=1, le=3600, description="Seconds before what is unconfirmed is sent again.")
     in_flight: int = Field(500, ge=1, le=10_000, description="How many observations may be unconfirmed by the broker.")
     delivery: str = Field(
         "stored",
@@ -231,8 +245,8 @@ class OutboxSettings(Section):
 class ForwardSettings(Section):
     """How observations go from the broker to the store."""
 
-    batch_rows: int = Field(500, ge=1, le=10_000, description="Commit at the latest after so many observations …")
-    batch_s: float = Field(0.2, ge=0.01, le=60, description="… or so many seconds.")
+    batch_rows: int = Field(500, ge=1, le=10_000, description="Commit after this many observations at the latest …")
+    batch_s: float = Field(0.2, ge=0.01, le=60, description="… or after this many seconds.")
     group: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
@@ -240,8 +254,8 @@ class ForwardSettings(Section):
     )
     sources: str = Field(
         "",
-        pattern=r"^$|^[a-z0-9_-]{1,64}(,[a-z0-9_-]{1,64})*$",
-        description="Forward these sources alone, separated by commas; default: all.",
+        pattern=f"^$|^{SOURCE_NAME}(,{SOURCE_NAME})*$",
+        description="Forward only these sources, separated by commas; default: all.",
     )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Serve /metrics (Prometheus) and /health on this port of 127.0.0.1."
@@ -254,7 +268,10 @@ class StoreSettings(Section):
     url: SecretStr | None = Field(
         None, description="An URL, such as sqlite:////var/lib/mien/mien.db; default: mien.db in `home`."
     )
-    keep_raw_days: int = Field(30, ge=1, le=36500, description="Raw rows are kept so long; rollups for good.")
+    keep_raw_days: int = Field(30, ge=1, le=36500, description="Days that raw rows are kept after they came.")
+    keep_rollups_days: int | None = Field(
+        None, ge=1, le=36500, description="Days that rollups are kept, and no shorter than raw rows; default: for good."
+    )
 
 
 class DashboardSettings(Section):
@@ -267,14 +284,14 @@ class DashboardSettings(Section):
         False,
         description="Ask for a login on this machine too; from other machines one is always needed (`mien access`).",
     )
-    login_hours: float = Field(12.0, gt=0, le=87_600, description="A login lasts so long.")
+    login_hours: float = Field(12.0, gt=0, le=87_600, description="Hours that a login lasts.")
     tls_cert: Path | None = Field(None, description="Serve HTTPS: the certificate and its chain, PEM.")
     tls_key: Path | None = Field(None, description="The private key of `tls_cert`, where that file lacks it.")
     media: Path | None = Field(
         None, description="Videos, tables and photos in this folder can be chosen on the page Reports; default: none."
     )
     upload_mb: int = Field(
-        2048, ge=1, le=1_000_000, description="Files that wait to be reported on may have so many MiB together."
+        2048, ge=1, le=1_000_000, description="The most MiB that files waiting for a report may have together."
     )
     report_mb: int = Field(
         4096, ge=512, le=1_000_000, description="A report's process, or the demo's, may have so many MiB of memory."
@@ -288,9 +305,7 @@ class Settings(Section):
     """Every setting of Mien."""
 
     home: Path = Field(
-        default_factory=lambda: Path(
-            os.environ.get("MIEN_HOME") or platformdirs.user_data_dir("mien", appauthor=False)
-        ),
+        default_factory=lambda: _usual_home(),  # defined below
         description="The folder that holds the outbox, the store and the broker's state.",
     )
     broker: BrokerSettings = BrokerSettings()
@@ -323,15 +338,24 @@ class Settings(Section):
 
     @property
     def store_url(self) -> str:
-        """The store's URL: the one set, or SQLite's `mien.db` in the state folder."""
-        return self.store.url.get_secret_value() if self.store.url else f"sqlite:///{self.home / 'mien.db'}"
+        """The store's URL: the one set, or SQLite's `mien.db` in the state folder.
+
+        Raises:
+            ConfigError: None is set, and there is no state folder.
+        """
+        if self.store.url:
+            return self.store.url.get_secret_value()
+        home = self.ensure_home() if self.home == NOWHERE else self.home.absolute()
+        return f"sqlite:///{home / 'mien.db'}"
 
     def ensure_home(self) -> Path:
         """Return the state folder, made if need be, open to its owner alone.
 
         Raises:
-            ConfigError: It cannot be made or written.
+            ConfigError: It cannot be made or written, or this user has no home folder and none was named.
         """
+        if self.home == NOWHERE:
+            raise ConfigError("there is no state folder, as this user has no home folder: name one with MIEN_HOME")
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(self.home, os.W_OK | os.X_OK):
@@ -341,6 +365,17 @@ class Settings(Section):
                 f"cannot write the state folder '{self.home}' ({error.strerror or error}): name another with MIEN_HOME"
             ) from error
         return self.home
+
+
+def _usual_home() -> Path:
+    """Return the state folder where none was named."""
+    if named := os.environ.get("MIEN_HOME"):
+        return Path(named)
+    try:
+        usual = Path(platformdirs.user_data_dir("mien", appauthor=False))
+    except RuntimeError:  # no HOME, and a user that the system doesn't know, as in containers
+        return NOWHERE
+    return usual if usual.is_absolute() else NOWHERE
 
 
 def load(flags: dict[str, Any] | None = None, file: Path | None = None) -> Settings:

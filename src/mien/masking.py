@@ -8,9 +8,10 @@ should have been. Where it is not certain what belongs to one, more is masked ra
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import unquote
 
-__all__ = ["without_password", "without_secrets"]
+__all__ = ["as_text", "without_password", "without_secrets"]
 
 MASK = "***"
 
@@ -49,8 +50,17 @@ SHORTEST = 3
 """A secret that is shorter cannot be told from the words of a message."""
 
 
+def as_text(file: Path | str) -> str:
+    """Return a file's name as text that can be written anywhere; for a byte that is no UTF-8 a mark (U+FFFD) stands."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", str(file))
+
+
 def without_password(url: str) -> str:
-    """Return an URL, a spec of a source or a libpq keyword string with asterisks in the place of its secrets."""
+    """Return an URL, a path, a spec or a libpq keyword string with asterisks in the place of its secrets.
+
+    It can be written anywhere: bytes of a name that are no UTF-8 are replaced.
+    """
+    url = as_text(url)
     masked = _masked(url)
     for _ in range(MOST_DECODED):
         decoded = unquote(masked)

@@ -1,4 +1,4 @@
-"""The one record that every part shares, its JSON form and the topics it travels on.
+"""The one record that every part shares, and its JSON form.
 
 An `Observation` is what one analysed frame showed, also when it showed no face. It is made in `vision`, travels as
 JSON and ends in a store. Whatever comes from outside goes through `decode`, which accepts a valid observation and
@@ -11,31 +11,37 @@ import os
 import re
 import time as clock
 import unicodedata
-from datetime import datetime, timezone
-from typing import Annotated, Any, Literal, TypeVar, overload
+from datetime import datetime, timezone, tzinfo
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 __all__ = [
     "EMOTIONS",
     "MAX_PAYLOAD",
+    "MAX_SPAN_S",
     "MODEL_NAME",
+    "RECORD",
+    "SOURCE_NAME",
+    "UNTOLD_SPAN_S",
     "Emotion",
     "Face",
     "Observation",
+    "Openness",
+    "Pose",
     "Probabilities",
-    "Stored",
-    "TopicKind",
     "decode",
+    "decode_json",
     "encode",
+    "first_form",
+    "is_source_name",
     "new_id",
     "now",
+    "parse_time",
     "slug",
-    "topic",
 ]
 
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-TopicKind = Literal["observations", "stored", "available", "stats", "set", "state", "preview"]
 
 EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven emotions, in the order that arrays, columns and files use everywhere."""
@@ -43,21 +49,38 @@ EMOTIONS: tuple[Emotion, ...] = ("angry", "disgust", "fear", "happy", "sad", "su
 MAX_PAYLOAD = 1 << 20
 """The largest observation, in bytes of JSON, that is read from the wire: some 3,000 faces."""
 
+RECORD = 2
+"""The form of the record that this version writes; 1 had no `span_s`, and of a face no `read`, `pose`, `openness`."""
+
+MAX_SPAN_S = 2.0
+"""A frame stands for so many seconds at most, however long nothing was analysed before it."""
+
+UNTOLD_SPAN_S = 0.1
+"""A frame that does not say how long it stands for counts as so many seconds, also the first one of a session."""
+
 MAX_REASON = 300
 """So many characters of the reason are given why a payload is no record."""
 
-Source = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,64}\\Z")]
+SOURCE_NAME = "[a-z0-9_-]{1,64}"
+"""What a source may be called, as a regular expression without anchors."""
+
+Source = Annotated[str, msgspec.Meta(pattern=rf"^{SOURCE_NAME}\Z")]
 Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Side = Annotated[int, msgspec.Meta(ge=1, lt=2**20)]
 Pixel = Annotated[int, msgspec.Meta(gt=-(2**20), lt=2**20)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Span = Annotated[float, msgspec.Meta(ge=0, le=MAX_SPAN_S)]
+Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,79}"
 """What a model may be called: nothing that a spreadsheet takes for a formula."""
 
 Model = Annotated[str, msgspec.Meta(pattern=rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z")]
+
+
+Decoded = TypeVar("Decoded")
 
 
 class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +100,28 @@ class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"the probabilities add up to {total:.3f}, not 1")
 
 
-class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Pose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a head is turned, in degrees; None where the model should not say.
+
+    Attributes:
+        yaw: To the side; positive: to the picture's right.
+        pitch: Up and down; positive: up.
+        roll: Tilted; positive: clockwise in the picture.
+    """
+
+    yaw: Degrees | None = None
+    pitch: Degrees | None = None
+    roll: Degrees | None = None
+
+
+class Openness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How open eyes and mouth are, 0 to 1; None where the model should not say."""
+
+    eyes: Share | None = None
+    mouth: Share | None = None
+
+
+class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One face in a frame.
 
     Attributes:
@@ -88,6 +132,10 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             once it leads by 0.3, or has led for a while (by 0.25 for 0.2 s, by 0.1 for half a second); in a photo it is
             the likeliest.
         probabilities: Calibrated and smoothed per track.
+        read: Whether the emotion was read in this frame; False: it was carried on from the frame before, and is no new
+            evidence.
+        pose: Where the head is turned; None where the model has no such head.
+        openness: How open eyes and mouth are; None where the model has no such head.
     """
 
     track: Count | None
@@ -95,9 +143,12 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: Share
     emotion: Emotion | None
     probabilities: Probabilities
+    read: bool = True
+    pose: Pose | None = None
+    openness: Openness | None = None
 
 
-class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one analysed frame showed.
 
     Attributes:
@@ -113,6 +164,8 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: The model's name @ the first 8 hex digits of its file's sha256.
         elapsed_ms: From the decoded frame to this record, in milliseconds.
         faces: The faces found; empty when there was none.
+        span_s: The seconds that the frame stands for: since the source's frame before it that was analysed, at most
+            MAX_SPAN_S. None: not told, as by earlier versions; it counts as UNTOLD_SPAN_S then.
     """
 
     id: Id
@@ -127,62 +180,63 @@ class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Model
     elapsed_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
     faces: Annotated[list[Face], msgspec.Meta(max_length=5000)]
+    span_s: Span | None = None
 
-
-class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The forwarder's word that it has committed, or set aside, these observations of a session.
-
-    Attributes:
-        session: The session they belong to.
-        ranges: First and last `seq` of each run, both included.
-    """
-
-    session: Id
-    ranges: Annotated[list[tuple[Count, Count]], msgspec.Meta(max_length=10_000)]
-
-
-Record = TypeVar("Record", Observation, Stored)
 
 _encoder = msgspec.json.Encoder()
-_decoders: dict[type, msgspec.json.Decoder[Any]] = {
-    Observation: msgspec.json.Decoder(Observation),
-    Stored: msgspec.json.Decoder(Stored),
-}
+_decoder = msgspec.json.Decoder(Observation)
 
 
-def encode(record: Observation | Stored) -> bytes:
+def encode(record: Observation) -> bytes:
     """Return the record as one line of JSON."""
     return _encoder.encode(record)
 
 
-@overload
-def decode(payload: bytes) -> Observation: ...
-
-
-@overload
-def decode(payload: bytes, kind: type[Record]) -> Record: ...
-
-
-def decode(payload: bytes, kind: type[Any] = Observation) -> Any:
+def decode(payload: bytes) -> Observation:
     """Return the record that the JSON holds.
 
     Args:
         payload: As it came from the wire or a file.
-        kind: `Observation` or `Stored`.
 
     Raises:
         ValueError: The payload is too large, is no JSON, or is not a valid record; the message says where.
     """
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"{len(payload):,} bytes are more than the {MAX_PAYLOAD:,} allowed")
+    return decode_json(payload, _decoder, MAX_PAYLOAD)
+
+
+def decode_json(payload: bytes, decoder: msgspec.json.Decoder[Decoded], most: int) -> Decoded:
+    """Return what a decoder makes of JSON that came from outside.
+
+    Args:
+        payload: As it came.
+        decoder: Knows what it should be.
+        most: The largest payload that is read, in bytes.
+
+    Raises:
+        ValueError: The payload is too large, no JSON, or not what it should be; the reason is one printable line.
+    """
+    if len(payload) > most:
+        raise ValueError(f"{len(payload):,} bytes are more than the {most:,} allowed")
     try:
-        return _decoders[kind].decode(payload)
+        return decoder.decode(payload)
     except RecursionError as error:
         raise ValueError("the JSON is nested too deeply") from error
     except ValueError as error:
-        if len(reason := str(error)) <= MAX_REASON:
+        reason = str(error)
+        if len(reason) <= MAX_REASON and reason.isprintable():
             raise
-        raise ValueError(f"{reason[:MAX_REASON]}…") from error  # it quotes names that came, of any length
+        short = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}…"  # it quotes names that came
+        raise ValueError("".join(letter if letter.isprintable() else "?" for letter in short)) from error
+
+
+def first_form(payload: bytes) -> bytes:
+    """Return an observation as forwarders of the first release read it: without what was added since."""
+    observation = decode(payload)
+    faces = [
+        msgspec.structs.replace(face, read=True, pose=None, openness=None) if _is_of_now(face) else face
+        for face in observation.faces
+    ]
+    return encode(msgspec.structs.replace(observation, faces=faces, span_s=None))
 
 
 def new_id() -> str:
@@ -199,12 +253,35 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def parse_time(text: str, zone: tzinfo | None = None) -> datetime:
+    """Return the time, in UTC, that a text means.
+
+    Args:
+        text: As in ISO 8601, such as 2026-11-22, 2026-11-22T09:00 or 2026-11-22T09:00:00Z.
+        zone: Where it holds if it names no zone; None: where this machine is.
+
+    Raises:
+        ValueError: It is no time.
+    """
+    try:
+        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+        if time.tzinfo is None and zone is not None:
+            time = time.replace(tzinfo=zone)
+        return time.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"'{text}' is out of range") from error
+
+
+def is_source_name(name: str) -> bool:
+    """Return whether a source may be called so."""
+    return re.fullmatch(SOURCE_NAME, name) is not None
+
+
 def slug(name: str) -> str:
     """Return the name as a source may be called: 1 to 64 of `a-z 0-9 _ -`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_-]+", "-", plain).strip("-")[:64] or "source"
 
 
-def topic(prefix: str, source: str, kind: TopicKind) -> str:
-    """Return the MQTT topic for one kind of message of a source; `+` as the source stands for all of them."""
-    return f"{prefix}/{source}/{kind}"
+def _is_of_now(face: Face) -> bool:
+    return not face.read or face.pose is not None or face.openness is not None

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 
 from mien.errors import InputError, MienError, MissingExtraError
+from mien.masking import as_text
 from mien.observation import EMOTIONS, Observation, encode
+from mien.system.files import part_of, replacing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +32,6 @@ __all__ = [
     "COLUMNS",
     "TEXT",
     "TableWriter",
-    "as_text",
     "cells",
     "guarded",
     "read_cell",
@@ -75,11 +76,6 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
         yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last)
     if not of.faces:
         yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
-
-
-def as_text(file: Path | str) -> str:
-    """Return a file's name as text that can be written anywhere; of a byte that is no UTF-8 the number stands there."""
-    return str(file).encode(errors="backslashreplace").decode()
 
 
 def cells(row: Iterable[Any]) -> list[Any]:
@@ -157,7 +153,7 @@ class TableWriter:
             raise InputError(f"cannot write '{path}': its name must end in {', '.join(KINDS)}")
         if self.kind == ".parquet":
             _polars("writing Parquet")
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = part_of(path)
         try:
             if path.is_dir():
                 raise IsADirectoryError(21, "it is a folder")
@@ -207,12 +203,8 @@ class TableWriter:
 
 def _to_parquet(part: Path, path: Path) -> None:
     pl = _polars("writing Parquet")
-    whole = path.with_name(f".{path.name}.whole")
-    try:
+    with replacing(path) as whole:
         pl.scan_csv(part, schema=_polars_schema(pl)).with_columns(_polars_time(pl)).sink_parquet(whole)
-        whole.replace(path)
-    finally:
-        whole.unlink(missing_ok=True)
 
 
 def _polars_schema(pl: Any) -> dict[str, Any]:

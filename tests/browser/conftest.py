@@ -86,7 +86,7 @@ def visit(browser: Browser, shared: BrowserContext) -> Iterator[Callable[..., Vi
                 visited.foreign.append(url)
 
         visited.page.on("request", lambda request: check(request.url))
-        visited.page.on("websocket", lambda socket: check(socket.url))
+        visited.page.on("websocket", lambda socket: visited.foreign.append(socket.url))
         visited.page.on("console", lambda message: message.type == "error" and visited.errors.append(message.text))
         visited.page.on("pageerror", lambda error: visited.errors.append(str(error)))
         visited.page.set_default_timeout(90_000)

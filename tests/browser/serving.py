@@ -23,9 +23,9 @@ ARGS = [
 
 
 @contextmanager
-def dashboard(home: Path, **environment: str) -> Iterator[str]:
+def dashboard(home: Path, port: int | None = None, **environment: str) -> Iterator[str]:
     """Run `mien dashboard`; at the end it must go cleanly, and soon, at SIGTERM."""
-    port = unused_port()
+    port = port or unused_port()
     command = [sys.executable, "-m", "mien", "dashboard", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, "MIEN_HOME": str(home), **environment}, cwd=home.parent)
     try:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from feeding import Camera, broker, publishing
 from playwright.sync_api import expect
+from serving import dashboard
 from visits import Visit, serious
 
 from mien.config import load
 from mien.edge.watch import run_watch
 from mien.stores.base import open_store
+from ports import unused_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
 
@@ -81,6 +83,47 @@ def test_live_faces_arrive_and_the_page_says_when_the_broker_goes_and_comes_back
     with broker(mosquitto, broker_port), publishing(broker_port, [camera]):
         expect(status).to_contain_text("Live")
         expect(card).to_contain_text("Online")
+
+
+def test_a_page_goes_on_by_itself_when_the_server_comes_back(visit: Open, home: Path) -> None:
+    home.mkdir()
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    camera, port = Camera("hall", 2), unused_port()
+    store.add([camera.observe(datetime.now(timezone.utc))])
+    with dashboard(home, port) as address:
+        visited = visit(address, viewport={"width": 900, "height": 700})
+        expect(visited.page.locator("article.source")).to_have_count(1)
+    store.add([Camera("stage", 1).observe(datetime.now(timezone.utc))])
+    with dashboard(home, port):
+        expect(visited.page.locator("article.source")).to_have_count(2)
+    store.close()
+    visited.page.close()
+    visited.errors.clear()  # the browser reports that nobody answered meanwhile
+
+
+def test_a_hidden_page_is_sent_nothing_and_goes_on_where_it_is_seen_again(
+    serve: Serve, visit: Open, home: Path
+) -> None:
+    home.mkdir()
+    store = open_store(f"sqlite:///{home / 'mien.db'}")
+    store.add([Camera("hall", 2).observe(datetime.now(timezone.utc))])
+    address = serve()
+    page, system = visit(address).page, visit(f"{address}/system").page
+    expect(page.locator("article.source")).to_have_count(1)
+    expect(system.locator("#parts")).to_contain_text("2 open pages")
+    page.evaluate(HIDDEN, True)
+    expect(system.locator("#parts")).to_contain_text("1 open page")
+    store.add([Camera("stage", 1).observe(datetime.now(timezone.utc))])
+    page.evaluate(HIDDEN, False)
+    expect(page.locator("article.source")).to_have_count(2)
+    expect(system.locator("#parts")).to_contain_text("2 open pages")
+    store.close()
+
+
+HIDDEN = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @pytest.mark.data

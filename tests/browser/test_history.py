@@ -65,7 +65,7 @@ def box_of(place: Locator) -> tuple[float, float, float, float]:
 def test_the_bands_stand_there_before_the_library_that_draws_the_chart(seeded: Served, visit: Open) -> None:
     page = visit(f"{seeded.address}/").page
     held: list[Route] = []
-    page.route("**/esm/*/index.js", lambda route: held.append(route))
+    page.route("**/assets/plotly.min.js*", lambda route: held.append(route))
     page.goto(f"{seeded.address}/history?as=count&period=7d")
     expect(page.locator("#plot-sketch path")).to_have_count(8)
     heights = [box_of(band)[3] for band in page.locator("#plot-sketch path").all()]

@@ -63,6 +63,8 @@ def test_a_report_is_made_opened_and_downloaded(place: tuple[str, Path], visit: 
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("How happy is clip?")
     expect(opened.value.locator("svg").first).to_be_visible()
     assert opened.value.evaluate("self.origin") == "null"
+    width = opened.value.locator("main").evaluate("main => getComputedStyle(main).maxWidth")
+    assert width == "1060px", "its style is let through"
     opened.value.close()
     with page.expect_download() as data:
         done.get_by_role("link", name="Data").click()

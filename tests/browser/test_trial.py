@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import cv2
 import pytest
+from feeding import until
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import ARGS, dashboard
 from visits import Visit, keep
@@ -83,7 +84,7 @@ def test_the_browsers_camera_shows_boxes_and_bars(address: str, visit: Open, scr
     assert 0.1 < box["height"] / screen["height"] < 0.9
     expect(page.locator("[data-stream=try] path").first).to_have_attribute("d", re.compile("^M.+Z$"))
     if screenshots:
-        page.wait_for_function("document.querySelector('[data-stream=try] path').getBBox().width > 0")
+        until(lambda: page.locator("[data-stream=try] path").first.evaluate("path => path.getBBox().width > 0"))
         keep(page, screenshots / "trying.webp")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".stage .face")).to_have_count(0)

@@ -32,6 +32,7 @@ from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.errors import MienError
 from mien.mqtt import credentials
+from mien.mqtt.messages import Stats
 from mien.observation import new_id
 from ports import unused_port
 from postgres import Server
@@ -303,7 +304,7 @@ def _take(sources: list[str], rate: float, stopping: threading.Event) -> None:
     config = load()
     over = config.home / "over"
     outboxes = {source: open_outbox(config, source) for source in sources}
-    publishers = [Publisher(outbox, source, config, lambda: {"fps": rate}) for source, outbox in outboxes.items()]
+    publishers = [Publisher(outbox, source, config, lambda: Stats(fps=rate)) for source, outbox in outboxes.items()]
     sessions = {source: new_id() for source in sources}
     began, seq = time.monotonic(), 0
     while not over.exists() and not stopping.is_set():

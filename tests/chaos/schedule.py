@@ -52,7 +52,7 @@ class Schedule(NamedTuple):
     events: tuple[Event, ...]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{one.at:.1f} {one.kind} {one.target} {one.lasts:.1f}" for one in self.events)
+        told = ", ".join(f"{event.at:.1f} {event.kind} {event.target} {event.lasts:.1f}" for event in self.events)
         return (
             f"seed {self.seed}: {self.broker}, {self.store}, {self.watch}, {self.sources} sources, {self.rate}/s, "
             f"outbox {self.max_rows}, {self.forwarders} forwarders, queue kept {self.keeps}, {self.lasts:.0f} s: {told}"

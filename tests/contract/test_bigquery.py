@@ -39,14 +39,14 @@ def test_tables_are_partitioned_by_day_and_clustered_by_source(dataset: Dataset)
 
 def test_a_row_that_comes_twice_counts_once_wherever_it_is_read(dataset: Dataset) -> None:
     given = [observation(NOON + timedelta(minutes=n), n, faces=2) for n in range(3)]
-    rows = [bigquery_tables.to_row(to_microseconds(one.time), one) for one in given if one.time]
-    for _ in range(3):
-        dataset.append("observations", rows)
+    for late in range(3):
+        rows = [(to_microseconds(one.time), one) for one in given if one.time]
+        dataset.append("observations", [bigquery_tables.to_row(at, one, at + late) for at, one in rows])
     assert next(dataset.read(f"SELECT COUNT(*) FROM {dataset.table('observations')}"))[0] == 9
     for view, expected in {"frames": 3, "faces": 6, "rollups_minute": 3, "rollups_hour": 1, "rollups_day": 1}.items():
         assert next(dataset.read(f"SELECT COUNT(*) FROM {dataset.table(view)}"))[0] == expected, view
     (hour,) = dataset.read(f"SELECT * FROM {dataset.table('rollups_hour')}")
-    assert (hour.start, hour.source, hour.frames, hour.faces, hour.abstained, hour.count_happy) == (
+    assert (hour.start, hour.source, hour.frames, hour.faces, hour.unclear, hour.count_happy) == (
         *(NOON, "lobby", 3, 6, 3, 3),
     )
     with closing(open_store("bigquery://test-project/contract")) as store:
@@ -60,7 +60,7 @@ def test_what_a_writer_brings_late_into_an_erased_time_stays_unseen_and_goes(dat
     with closing(open_store("bigquery://test-project/contract")) as store:
         late = observation()
         store.erase("lobby", NOON, NOON + timedelta(minutes=1))
-        dataset.append("observations", [bigquery_tables.to_row(to_microseconds(NOON), late)])
+        dataset.append("observations", [bigquery_tables.to_row(to_microseconds(NOON), late, to_microseconds(NOON))])
         assert store.recent(NOON) == store.sources() == []
         store.prune(NOON - timedelta(days=1))
     assert next(dataset.read(f"SELECT COUNT(*) FROM {dataset.table('observations')}"))[0] == 0

@@ -117,7 +117,7 @@ def test_what_cannot_be_opened_is_told_without_the_password(postgresql: Server, 
         (url.replace(QUOTED, "guess"), "password authentication failed.*check user and password"),
         (url.replace(database, "none"), '"none" does not exist; make it'),
         (url.replace("127.0.0.1", "no-such-host.invalid"), "check the host"),
-        (url.replace(str(postgresql.port), "port"), r"'postgresql://…@127.0.0.1:port/\w+' is no database URL"),
+        (url.replace(str(postgresql.port), "port"), r"'postgresql://\*\*\*@127.0.0.1:port/\w+' is no database URL"),
     ):
         with pytest.raises(StoreError, match=told) as found:
             open_store(wrong)

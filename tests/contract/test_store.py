@@ -18,8 +18,9 @@ import msgspec
 import pytest
 
 from mien.errors import StoreError
-from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
-from mien.stores.base import Marker, Store, Summary, open_store
+from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities, new_id
+from mien.stores.base import Marker, Store, Sums, open_store
+from mien.stores.maintenance import backup, restore
 from mien.stores.tables import SCHEMA
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
@@ -35,6 +36,15 @@ def face(emotion: str | None = "happy", happy: float = 0.9) -> Face:
 def observation(at: datetime | None = NOON, seq: int = 0, source: str = "lobby", faces: int = 1) -> Observation:
     found = [face() if n % 2 == 0 else face(None, 0.2) for n in range(faces)]
     return Observation(new_id(), source, SESSION, seq, at, 12.48, 374, 1280, 720, "mien-1@3f9c2a1b", 7.9, found)
+
+
+def fill(store: Store, given: list[Observation]) -> None:
+    """Add observations as they would have come: each minute of them when it was over."""
+    minutes = {one.time.replace(second=0, microsecond=0) for one in given if one.time}
+    for minute in sorted(minutes):
+        end = minute + timedelta(minutes=1)
+        some = [one for one in given if one.time and minute <= one.time < end]
+        store.add(some, arrived=max(one.time for one in some if one.time))
 
 
 def marker(n: int = 0, source: str | None = None, label: str = "the show begins") -> Marker:
@@ -103,6 +113,12 @@ def test_ignores_what_it_has(store: Store) -> None:
     assert store.sources() == [("lobby", NOON, NOON, 10)]
 
 
+def test_a_source_reaches_from_its_first_to_its_last_observation(store: Store) -> None:
+    for n, minutes in enumerate((0, 5, -5, 2)):
+        store.add([observation(NOON + timedelta(minutes=minutes), n)])
+    assert store.sources() == [("lobby", NOON - timedelta(minutes=5), NOON + timedelta(minutes=5), 4)]
+
+
 def test_two_writers_add_each_observation_once(store: Store, url: str) -> None:
     given = [observation(seq=n) for n in range(300 if is_sql(url) else 60)]
     others = [open_store(url) for _ in range(3 if is_sql(url) else 1)]
@@ -141,19 +157,21 @@ def test_sums_are_those_of_the_raw_rows(store: Store, url: str) -> None:
         summary = store.summary(start, end, sources)
         assert summary.frames == len(inside)
         assert summary.faces == sum(len(one.faces) for one in inside)
-        assert summary.abstained == sum(face.emotion is None for one in inside for face in one.faces)
-        assert summary.counts[3] == summary.faces - summary.abstained
+        assert summary.unclear == sum(face.emotion is None for one in inside for face in one.faces)
+        assert summary.counts["happy"] == summary.faces - summary.unclear
         total = sum(face.probabilities.happy for one in inside for face in one.faces)
-        assert summary.sums[3] == pytest.approx(total)
+        assert summary.probabilities["happy"] == pytest.approx(total)
         for bucket in ("minute", "hour", "day"):
             line = store.timeline(NOON - timedelta(days=1), NOON + timedelta(days=60), bucket, sources)
             assert [one.start for one in line] == sorted({one.start for one in line})
-            assert sum(one.frames for one in line) == sum(sources is None or one.source in sources for one in given)
+            assert sum(one.sums.frames for one in line) == sum(
+                sources is None or one.source in sources for one in given
+            )
 
 
 def test_happiness_of_nothing_is_none(store: Store) -> None:
     empty = store.summary(NOON, NOON + timedelta(days=400))
-    assert empty == Summary(0, 0, 0, (0,) * 7, (0.0,) * 7)
+    assert empty == Sums(0, 0, 0, dict.fromkeys(EMOTIONS, 0), dict.fromkeys(EMOTIONS, 0.0))
     assert empty.happiness is None
     assert store.sources() == store.recent(NOON) == store.timeline(NOON, NOON, "day") == []
 
@@ -170,20 +188,92 @@ def test_a_bucket_begins_on_its_boundary(store: Store) -> None:
 
 def test_pruned_rows_stay_away_and_stay_counted(store: Store) -> None:
     given = [observation(NOON + timedelta(hours=n), n, faces=2) for n in range(10)]
-    store.add(given)
+    fill(store, given)
     assert store.prune(NOON + timedelta(hours=4)) == 4
     assert store.prune(NOON + timedelta(hours=1)) == 0
     assert store.add(given) == 0
-    assert store.add([observation(NOON + timedelta(hours=3))]) == 0, "older than the mark"
     assert store.recent(NOON) == given[4:]
     assert store.summary(NOON, NOON + timedelta(days=1)).faces == 20
+    assert store.arrivals() == []
+
+
+def test_what_comes_late_is_stored_once_and_stays_for_its_time(store: Store) -> None:
+    """An edge that was offline for long, or whose clock is behind: what it sends is new, however old its time is."""
+    given = [observation(NOON + timedelta(seconds=10 * n), n, faces=2) for n in range(6)]
+    fill(store, given[:4])
+    assert store.prune(NOON + timedelta(days=20)) == 4
+    came = NOON + timedelta(days=60)
+    assert store.add(given, arrived=came) == 2, "those that were pruned are known"
+    assert store.add(given, arrived=came) == 0
+    ahead = observation(NOON + timedelta(days=30_000), 9, faces=1)
+    assert store.add([ahead], arrived=came) == 1, "a clock that is ahead by decades"
+    assert store.sources()[0].last == came, "nobody was seen in the future"
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).faces == 12
+    assert store.prune(came) == 0, "they are kept as long as what came in time"
+    assert store.recent(NOON) == [*given[4:], ahead]
+    assert store.prune(came + timedelta(days=1)) == 3
+    assert store.add([*given, ahead], arrived=came + timedelta(days=1)) == 0
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).faces == 12
+    assert store.sources()[0].frames == 7
+    assert store.arrivals() == [("lobby", 2, 0)]
+
+
+def test_what_is_refused_is_counted_once(store: Store) -> None:
+    given = [observation(NOON + timedelta(seconds=n), n) for n in range(4)]
+    assert store.add(given[:1]) == 1
+    assert store.erase("lobby", NOON, NOON + timedelta(minutes=1)) == 1
+    for _ in range(2):
+        assert store.add(given) == 0
+    assert store.arrivals() == [("lobby", 0, 3)], "the first was stored, and is known"
+
+
+def test_rollups_of_old_days_are_forgotten(store: Store) -> None:
+    given = [observation(NOON + timedelta(hours=12 * n), n) for n in range(6)]
+    fill(store, given)
+    assert store.prune_rollups(NOON + timedelta(days=9)) == 0, "they have raw rows"
+    store.prune(NOON + timedelta(days=2))
+    assert store.prune_rollups(NOON + timedelta(days=9)) == 3
+    start, end = NOON - timedelta(days=9), NOON + timedelta(days=9)
+    for bucket in ("minute", "hour", "day"):
+        assert sum(one.sums.frames for one in store.timeline(start, end, bucket)) == 3
+    assert store.add(given) == 0, "but not that they were here"
+
+
+def test_a_face_counts_for_the_time_that_it_was_seen(store: Store) -> None:
+    fast = [
+        msgspec.structs.replace(observation(NOON + timedelta(seconds=n / 10), n, "a"), span_s=0.1) for n in range(20)
+    ]
+    slow = [
+        msgspec.structs.replace(observation(NOON + timedelta(seconds=n), n, "b"), span_s=1.0, faces=[face(None, 0.2)])
+        for n in range(2)
+    ]
+    store.add([*fast, *slow])
+    total = store.summary(NOON, NOON + timedelta(minutes=1))
+    assert (total.faces, total.untimed, total.face_seconds) == (22, 0, pytest.approx(4.0))
+    assert total.happiness == pytest.approx(100 * (2 * 0.9 + 2 * 0.2) / 4)
+    seconds = store.timeline(NOON, NOON + timedelta(minutes=1), "second")
+    assert sum(one.sums.seconds["happy"] for one in seconds) == pytest.approx(total.seconds["happy"])
+    store.add([observation(NOON + timedelta(seconds=30), 30, "a")])
+    assert store.summary(NOON, NOON + timedelta(minutes=1)).untimed == 1
+
+
+def test_what_else_is_known_of_a_face_comes_back(store: Store) -> None:
+    looks = [
+        msgspec.structs.replace(face(), read=False, pose=Pose(-30.5, None, 4.0), openness=Openness(0.9, None)),
+        msgspec.structs.replace(face(), openness=Openness(None, 0.0)),
+        face(),
+    ]
+    given = msgspec.structs.replace(observation(), faces=looks, span_s=0.25)
+    store.add([given])
+    assert store.recent(NOON) == [given]
 
 
 def figures(store: Store) -> list[object]:
     """All that a store says of itself in figures."""
     start, end = NOON - timedelta(days=1), NOON + timedelta(days=60)
     lines = [store.timeline(start, end, bucket, [source]) for bucket in ("minute", "hour", "day") for source in "ab"]
-    return [[(*one[:5], [round(value, 6) for value in one.sums]) for one in line] for line in lines]
+    rows = [[(bucket.start, bucket.sums.row()) for bucket in line] for line in lines]
+    return [[(start, {name: round(row[name], 6) for name in row}) for start, row in line] for line in rows]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -207,21 +297,23 @@ def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_
     assert store.sources() == other.sources()
     assert [one for batch in store.observations(7) for one in batch] == sorted(kept, key=lambda one: (one.time, one.id))
     other.close()
-    assert store.add(given) == 0, "what was erased is refused"
+    assert store.add(given) == 0, "what was erased is known"
+    unseen = observation(start, 9999, "a")
+    assert store.add([unseen]) == 0, "what is of that time is refused"
     assert store.erase("a", start, end) == 0
     assert figures(store) == left
 
 
 def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
     times = [NOON + timedelta(seconds=at) for at in (0.0, 0.4, 0.999999, 1.0, 7.5, 65.0)]
-    store.add([observation(at, n, "ab"[n % 2], faces=n % 3) for n, at in enumerate(times)])
+    fill(store, [observation(at, n, "ab"[n % 2], faces=n % 3) for n, at in enumerate(times)])
     line = store.timeline(NOON, NOON + timedelta(seconds=60), "second")
-    assert [(one.start.second, one.frames, one.faces, one.abstained) for one in line] == [
+    assert [(one.start.second, one.sums.frames, one.sums.faces, one.sums.unclear) for one in line] == [
         (0, 3, 3, 1), (1, 1, 0, 0), (7, 1, 1, 0),
     ]  # fmt: skip
-    assert line[0].counts[3] == 2
-    assert line[0].sums[3] == pytest.approx(0.9 + 0.9 + 0.2)
-    assert line[1].sums == (0.0,) * 7
+    assert line[0].sums.counts["happy"] == 2
+    assert line[0].sums.probabilities["happy"] == pytest.approx(0.9 + 0.9 + 0.2)
+    assert line[1].sums == Sums(frames=1)
     late = store.timeline(NOON + timedelta(seconds=0.2), NOON + timedelta(seconds=65.1), "second", ["b"])
     assert [(one.start - NOON).total_seconds() for one in late] == [1.0, 65.0]
     store.prune(NOON + timedelta(minutes=1))
@@ -230,17 +322,21 @@ def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
 
 def test_erasing_what_was_pruned_takes_whole_minutes(store: Store) -> None:
     given = [observation(NOON + timedelta(seconds=30 * n), n, faces=2) for n in range(20)]
-    store.add(given)
+    fill(store, given)
     store.prune(NOON + timedelta(minutes=5, seconds=10))
     assert store.pruned_before() == NOON + timedelta(minutes=5)
     assert store.erase("lobby", NOON + timedelta(seconds=90), NOON + timedelta(minutes=7, seconds=30)) == 5
     line = store.timeline(NOON, NOON + timedelta(hours=1), "minute")
-    assert [(one.start.minute, one.frames, one.faces) for one in line] == [(0, 2, 4), (7, 1, 2), (8, 2, 4), (9, 2, 4)]
+    assert [(one.start.minute, one.sums.frames, one.sums.faces) for one in line] == [
+        (0, 2, 4),
+        (7, 1, 2),
+        (8, 2, 4),
+        (9, 2, 4),
+    ]
     (hour,) = store.timeline(NOON, NOON + timedelta(hours=1), "hour")
     (day,) = store.timeline(NOON - timedelta(hours=12), NOON + timedelta(hours=1), "day")
-    assert hour[1:4] == day[1:4]
-    assert hour.sums == pytest.approx(day.sums), "the order in which a store adds is its own"
-    assert (hour.frames, hour.faces) == (7, 14)
+    assert hour.sums.row() == pytest.approx(day.sums.row()), "the order in which a store adds is its own"
+    assert (hour.sums.frames, hour.sums.faces) == (7, 14)
     assert store.sources() == [("lobby", NOON, NOON + timedelta(seconds=570), 7)]
 
 
@@ -340,7 +436,7 @@ def test_its_size_grows_with_what_it_holds(store: Store, url: str) -> None:
 
 def test_vacuuming_changes_nothing_else(store: Store) -> None:
     given = [observation(NOON + timedelta(hours=n), n) for n in range(10)]
-    store.add(given)
+    fill(store, given)
     store.prune(NOON + timedelta(hours=4))
     store.vacuum()
     assert store.recent(NOON) == given[4:]
@@ -515,18 +611,15 @@ class TestSqlite:
             open_store(url)
 
     def test_an_earlier_schema_is_brought_up_to_date(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from mien.stores import sql
+        from mien.stores import migrations, sql
 
         url = f"sqlite:///{tmp_path / 'mien.db'}"
         first = open_store(url)
         first.add([observation()])
         first.close()
         monkeypatch.setattr(sql, "SCHEMA", SCHEMA + 2)
-        monkeypatch.setattr(
-            sql,
-            "MIGRATIONS",
-            {SCHEMA + 1: ("ALTER TABLE sources ADD note TEXT",), SCHEMA + 2: ("UPDATE sources SET note=1",)},
-        )
+        for n, statement in enumerate(("ALTER TABLE sources ADD note TEXT", "UPDATE sources SET note=1"), SCHEMA + 1):
+            monkeypatch.setitem(migrations.STEPS, n, (statement,))
         store = open_store(url)
         assert len(store.recent(NOON)) == 1
         store.close()
@@ -542,22 +635,66 @@ class TestSqlite:
         for file in tmp_path.glob("mien.db*"):
             assert told.encode() not in file.read_bytes()
 
-    def test_the_first_version_is_brought_up_to_date(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path / 'mien.db'}"
-        open_store(url).close()
-        with sqlite3.connect(tmp_path / "mien.db") as raw:
-            raw.execute("DROP TABLE erased")
-            raw.execute("DROP TABLE markers")
-            raw.execute("UPDATE state SET value = 1 WHERE name = 'schema'")
-        raw.close()
-        with pytest.raises(StoreError, match="start `mien forward`, which upgrades it"):
-            open_store(url, read_only=True)
-        store = open_store(url)
-        store.add([observation()])
-        assert store.erase("lobby", NOON, NOON + timedelta(seconds=1)) == 1
-        assert store.add_markers([marker()]) == 1
-        assert store.markers(NOON, NOON + timedelta(seconds=1)) == [marker()]
-        store.close()
+    @pytest.mark.parametrize("how", ["deleted", "replaced", "moved away"])
+    def test_nothing_is_written_to_a_file_that_is_there_no_more(self, store: Store, tmp_path: Path, how: str) -> None:
+        given = [observation(seq=n) for n in range(20)]
+        reader = open_store(f"sqlite:///{tmp_path / 'mien.db'}", read_only=True)
+        store.add(given[:10])
+        if how == "replaced":
+            other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+            other.add(given[5:8])
+            other.close()
+            (tmp_path / "other.db").replace(tmp_path / "mien.db")
+        elif how == "deleted":
+            (tmp_path / "mien.db").unlink()
+        else:
+            (tmp_path / "mien.db").rename(tmp_path / "away.db")
+        assert store.add(given[10:]) == 10, "it goes to the file that is there now"
+        here = {one.id for one in open_store(f"sqlite:///{tmp_path / 'mien.db'}", read_only=True).recent(NOON)}
+        assert here == {one.id for one in given[10:] + (given[5:8] if how == "replaced" else [])}
+        assert len(reader.recent(NOON)) == len(here), "who reads follows"
+        reader.close()
+
+    def test_a_commit_to_a_file_that_goes_meanwhile_is_none(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mien.stores import sql
+
+        path, grow = tmp_path / "mien.db", sql.sums.grow
+
+        def replaced(*arguments: object) -> None:
+            grow(*arguments)  # type: ignore[arg-type]
+            path.rename(tmp_path / "away.db")
+
+        monkeypatch.setattr(sql.sums, "grow", replaced)
+        with pytest.raises(StoreError, match="was deleted, or replaced"):
+            store.add([observation()])
+        monkeypatch.undo()
+        assert store.add([observation()]) == 1
+        assert len(open_store(f"sqlite:///{path}", read_only=True).recent(NOON)) == 1
+
+    def test_a_backup_is_restored_while_others_read_and_write(self, store: Store, tmp_path: Path) -> None:
+        url, saved = f"sqlite:///{tmp_path / 'mien.db'}", tmp_path / "saved.db"
+        given = [observation(seq=n, faces=2) for n in range(300)]
+        store.add(given[:200])
+        backup(url, saved)
+        store.add(given[200:])
+        reader = open_store(url, read_only=True)
+        assert len(reader.recent(NOON)) == 300
+        restore(url, saved)
+        assert len(reader.recent(NOON)) == len(store.recent(NOON)) == 200
+        assert store.add(given) == 100, "what an outbox still has comes again"
+        assert reader.summary(NOON, NOON + timedelta(minutes=1)).faces == 600
+        reader.close()
+        (tmp_path / "nonsense.db").write_bytes(b"x" * 5000)
+        for bad in (tmp_path / "nonsense.db", tmp_path / "nothing.db"):
+            with pytest.raises(StoreError, match=bad.name):
+                restore(url, bad)
+        with closing(sqlite3.connect(tmp_path / "empty.db")) as raw:
+            raw.execute("CREATE TABLE other (n INTEGER)")
+        with pytest.raises(StoreError, match="holds no store"):
+            restore(url, tmp_path / "empty.db")
+        assert len(store.recent(NOON)) == 300
 
     def test_a_full_disk_is_told_and_survived(self, store: Store) -> None:
         with store._engine.connect() as connection:  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from mien.edge.publisher import Publisher
 from mien.errors import MienError
 from mien.forward.forwarder import run_forwarder
 from mien.mqtt.broker import run_broker
+from mien.mqtt.messages import Stats
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 
 STARTED: list[Part] = []
@@ -160,7 +161,7 @@ def assert_complete(home: Path, source: str) -> None:
 def _camera(home: Path, source: str, count: int, rate: float, stopping: threading.Event) -> None:
     config = load()
     outbox = open_outbox(config, source)
-    publisher = Publisher(outbox, source, config, lambda: {"fps": rate})
+    publisher = Publisher(outbox, source, config, lambda: Stats(fps=rate))
     session = new_id()
     began = time.monotonic()
     for seq in range(count):

@@ -1,9 +1,12 @@
-"""`mien dashboard` in a process of its own: its stream, its metrics, its WebSocket, and all of its API at random."""
+"""`mien dashboard` in a process of its own: its pages, its streams, its metrics, and all of its API at random."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -111,9 +114,9 @@ def test_metrics_are_prometheus_text(address: str) -> None:
     answer = httpx.get(f"{address}/api/v1/metrics", timeout=60)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
-    assert "mien_store_up 1" in lines
-    assert "mien_broker_up 0" in lines
-    assert 'mien_source_frames_total{source="lobby"} 100' in lines
+    assert "mien_store_up 1.0" in lines
+    assert "mien_broker_up 0.0" in lines
+    assert 'mien_source_frames_total{source="lobby"} 100.0' in lines
     assert "# TYPE mien_source_frames_total counter" in lines
 
 
@@ -143,25 +146,89 @@ def operation(request: dict[str, Any]) -> tuple[str, str]:
     return request["method"], urlsplit(request["url"]).path
 
 
-def handshake(address: str, *headers: str) -> int:
-    """Ask for a WebSocket, and return the status of the answer."""
+def updates(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """Yield what a page's stream brings, update by update."""
+    return (json.loads(line[6:]) for line in lines if line.startswith("data: "))
+
+
+def test_a_pages_stream_brings_all_of_it_and_then_what_changes(address: str, home: Path) -> None:
+    asked = {"period": "1h", "source": "lobby", "zone": "Europe/Berlin"}
+    with httpx.stream("GET", f"{address}/events/history", params=asked, timeout=60) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["content-encoding"] == "gzip"
+        coming = updates(stream.iter_lines())
+        whole = next(coming)
+        assert {"html:figures", "html:numbers", "text:chart-about", "call:plot", "call:sources"} <= set(whole)
+        assert "Europe/Berlin" in whole["text:chart-about"]
+        assert "lobby" in whole["call:sources"]
+        marked = httpx.post(f"{address}/api/v1/markers", json={"label": "<b>now</b>"}, timeout=60).json()
+        changed = next(update for update in coming if "html:markers" in update)
+        assert "&lt;b&gt;now&lt;/b&gt;" in changed["html:markers"]
+        assert "call:sources" not in changed
+    httpx.delete(f"{address}/api/v1/markers/{marked['id']}", timeout=60)
+
+
+@pytest.mark.parametrize("name", ["live", "history", "try", "reports", "system"])
+def test_no_page_has_a_script_or_a_style_of_its_own(address: str, name: str) -> None:
+    page = httpx.get(f"{address}/{name if name != 'live' else ''}", timeout=60)
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    empty = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+    assert policy["style-src"] == f"'self' 'sha256-{empty}'"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert not re.search(r"<style|<script(?![^>]* src=)|\sstyle=|\son\w+=|javascript:", page.text)
+    with httpx.stream("GET", f"{address}/events/{name}", timeout=60) as stream:
+        parts = next(updates(stream.iter_lines()))
+    assert "html:status" in parts
+    filled = "".join(value for part, value in parts.items() if part.startswith("html:"))
+    assert not re.search(r"<style|<script|\sstyle=|\son\w+=|javascript:", filled)
+
+
+def test_pages_and_their_streams_refuse_foreign_pages(address: str) -> None:
+    host = address.partition("://")[2]
+    for headers, status in (
+        ({}, 200), ({"origin": f"http://{host}"}, 200), ({"origin": "http://evil.example"}, 403),
+        ({"host": "evil.example"}, 403), ({"origin": "null"}, 403), ({"x-forwarded-for": "10.0.0.7"}, 303),
+    ):  # fmt: skip
+        for path in ("/", "/events/live"):
+            with httpx.stream("GET", address + path, headers=headers, timeout=60) as answer:
+                assert answer.status_code == status, (path, headers)
+    assert httpx.post(f"{address}/system/check", headers={"origin": "http://evil.example"}).status_code == 403
+    assert httpx.post(f"{address}/system/check", headers={"origin": address}).status_code == 204
+
+
+def test_there_are_no_websockets(address: str) -> None:
     host, port = address.partition("://")[2].split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         lines = [
-            "GET /_nicegui_ws/socket.io/?EIO=4&transport=websocket HTTP/1.1", "Upgrade: websocket",
-            "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *headers,
+            "GET /events/none HTTP/1.1", f"Host: {host}:{port}", "Upgrade: websocket", "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         ]  # fmt: skip
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        return int(connection.recv(100).split()[1])
+        assert int(connection.recv(100).split()[1]) == 404
 
 
-def test_the_websocket_refuses_foreign_pages(address: str) -> None:
-    host = address.partition("://")[2]
-    assert handshake(address, f"Host: {host}", f"Origin: http://{host}") == 101
-    assert handshake(address, f"Host: {host}", "Origin: http://evil.example") == 403
-    assert handshake(address, "Host: evil.example", "Origin: http://evil.example") == 403
-    assert handshake(address, f"Host: {host}", "Origin: null") == 403
-    assert handshake(address, f"Host: {host}", f"Origin: http://{host}", "X-Forwarded-For: 10.0.0.7") == 403
+def test_what_is_not_there_is_a_page_for_people_and_an_error_for_programs(address: str) -> None:
+    page = httpx.get(f"{address}/histories", headers={"accept": "text/html"}, timeout=60)
+    assert (page.status_code, "There is no /histories" in page.text) == (404, True)
+    gone = httpx.get(f"{address}/reports/{'0' * 32}/film.html", headers={"accept": "text/html"}, timeout=60)
+    assert (gone.status_code, "it was deleted" in gone.text) == (404, True)
+    assert "script-src 'self'" in gone.headers["content-security-policy"]
+    assert httpx.get(f"{address}/histories", timeout=60).json()["error"]["code"] == "not_found"
+    assert httpx.get(f"{address}/assets/../app.py", timeout=60).status_code == 404
+
+
+def test_what_pages_load_is_kept_by_browsers_and_packed(address: str) -> None:
+    page = httpx.get(f"{address}/history", timeout=60).text
+    for name in ("mien.css", "mien.js", "history.js", "plotly.min.js", "roboto.woff2"):
+        (place,) = set(re.findall(rf"/assets/{re.escape(name)}\?[0-9a-f]{{12}}", page))
+        answer = httpx.get(address + place, timeout=60)
+        assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True)
+        assert ("content-encoding" in answer.headers) == (name != "roboto.woff2")
+        known = {"if-none-match": answer.headers["etag"]}
+        assert httpx.get(address + place.partition("?")[0], headers=known, timeout=60).status_code == 304
+        assert "no-cache" in httpx.get(f"{address}/assets/{name}?000000000000", timeout=60).headers["cache-control"]
 
 
 def test_beyond_this_machine_it_asks_for_a_login_over_https(home: Path, tmp_path: Path) -> None:

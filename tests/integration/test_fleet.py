@@ -18,12 +18,14 @@ from mien.config import Settings
 from mien.edge.fleet import Member, _Listener, listen, set_remotely
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
-from mien.edge.remote import Remote, decode_state
+from mien.edge.remote import Remote
 from mien.edge.watch import run_watch
 from mien.errors import MienError, UsageError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Observation, TopicKind, new_id, topic
+from mien.mqtt.messages import RemoteState, Stats, TopicKind, decode_message, topic
+from mien.observation import Observation, new_id
+from mien.run.doctor import LOOKS
 from ports import unused_port
 
 WITHIN_S = 60.0
@@ -66,10 +68,10 @@ def _reachable(named: Settings) -> bool:
 
 
 @contextmanager
-def source(home: Settings, name: str = "cam") -> Iterator[Remote]:
-    """A source without pictures: an outbox and a publisher, as `mien watch` has them."""
+def source(home: Settings, name: str = "cam", **stats: str) -> Iterator[Remote]:
+    """A source without frames: an outbox and a publisher, as `mien watch` has them, and what it says besides."""
     outbox, remote = Outbox(home.home / "outbox", name), Remote(home, name)
-    publisher = Publisher(outbox, name, home, lambda: {"version": "0.1.0", "uptime_s": 5.0}, remote)
+    publisher = Publisher(outbox, name, home, lambda: Stats(version="0.1.0", uptime_s=5.0, **stats), remote)
     try:
         wait_for(lambda: publisher.connected)
         yield remote
@@ -114,9 +116,56 @@ def member(home: Settings, name: str, like: Callable[[Member], object]) -> Membe
     return found[0]
 
 
+def preview_finding(home: Settings) -> tuple[str, str]:
+    """Return the doctor's word on previews."""
+    return LOOKS["preview"](home)
+
+
+def test_the_doctor_asks_the_sources_what_pictures_they_send(home: Settings) -> None:
+    assert home.watch.preview == "off", "what the settings here say"
+    assert preview_finding(home) == ("ok", "no source is online; watch.preview here says off")
+    with source(home, "hall", preview="off"):
+        member(home, "hall", lambda one: one.stats.preview)
+        assert preview_finding(home) == ("ok", "off at the 1 source that is online; watch.preview here says off")
+        with source(home, "lobby", preview="plain"), source(home, "old"):
+            for name, said in (("lobby", "plain"), ("old", None)):
+                member(home, name, lambda one, said=said: one.stats.version and one.stats.preview == said)
+            state, text = preview_finding(home)
+            assert state == "note"
+            assert "sent to the broker by lobby: plain, old: unsaid; " in text
+        member(home, "lobby", lambda one: one.online is False)
+        assert preview_finding(home)[0] == "ok", "one that has gone sends nothing"
+        with sending(home, "hall"):
+            assert "by hall: unsaid; " in preview_finding(home)[1], "it says off, and sends"
+
+
+def test_the_doctor_cannot_tell_of_previews_where_the_broker_does_not_answer(home: Settings) -> None:
+    away = home.model_copy(update={"broker": home.broker.model_copy(update={"host": "127.0.0.1", "port": 1})})
+    state, text = preview_finding(away)
+    assert state == "note"
+    assert text.startswith("the sources cannot be asked whether they send pictures: ")
+
+
+@contextmanager
+def sending(home: Settings, name: str) -> Iterator[None]:
+    """Pictures under a source's name, ten a second."""
+    connection, end = Connection(find_broker(home), "pictures"), threading.Event()
+
+    def send() -> None:
+        while not end.wait(0.1):
+            connection.offer(topic(home.broker.prefix, name, "preview"), b"a picture")
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    yield
+    end.set()
+    thread.join()
+    connection.close()
+
+
 def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home: Settings) -> None:
     with source(home) as remote, hearing(home, "state") as states:
-        first = member(home, "cam", lambda one: one.online and one.state and one.told.version)
+        first = member(home, "cam", lambda one: one.online and one.state and one.stats.version)
         assert first.state is not None
         assert first.state.remote
         wait_for(lambda: states)
@@ -126,8 +175,10 @@ def test_a_source_is_set_answers_once_and_is_still_so_after_a_reconnection(home:
         assert (remote.threshold, remote.fps, remote.paused) == (0.6, 5, True)
         publish(home, b'{"fps": 6, "id": "x"}', b'{"fps": 6, "id": "x"}', b"nonsense", b'{"speed": 9, "pause": false}')
         wait_for(lambda: len(states) == 4)
-        assert [decode_state(one).id for one in states][1:] == ["x", None, None], "twice the same: answered once"
-        assert "unknown field `speed`" in (decode_state(states[3]).error or "")
+        assert [decode_message(one, RemoteState).id for one in states][1:] == ["x", None, None], (
+            "twice the same: answered once"
+        )
+        assert "unknown field `speed`" in (decode_message(states[3], RemoteState).error or "")
         assert remote.paused
     offline = member(home, "cam", lambda one: one.online is False)
     assert offline.state is not None
@@ -155,7 +206,7 @@ def test_a_request_of_qos_0_is_answered_on_the_connection_that_it_came_on(home: 
         sender.offer(topic(home.broker.prefix, "cam", "set"), b'{"pause": true}')
         wait_for(lambda: remote.paused and len(states) == 2)
         sender.publish(topic(home.broker.prefix, "cam", "set"), b'{"pause": false, "id": "second"}')
-        wait_for(lambda: decode_state(states[-1]).id == "second", WITHIN_S)
+        wait_for(lambda: decode_message(states[-1], RemoteState).id == "second", WITHIN_S)
         sender.close()
         assert b"offline" not in heard
         assert len(states) == 3, "each connection begins with the state"
@@ -186,9 +237,9 @@ def test_the_list_stands_what_others_say(home: Settings) -> None:
         "hall/state": b" " * 5000,
     }.items():
         sender.publish(f"{home.broker.prefix}/{place}", payload, retain=True)
-    hall = member(home, "hall", lambda one: one.told.uptime_s == 10)
+    hall = member(home, "hall", lambda one: one.stats.uptime_s == 10)
     sender.close()
-    assert hall == Member("hall", None, hall.told, None)
+    assert hall == Member("hall", None, hall.stats, None)
     assert [one.source for one in listen(home, 1)] == ["cam", "door", "hall"]
 
 
@@ -201,7 +252,7 @@ def test_the_demo_is_watched_as_it_is_set(home: Settings) -> None:
     watching.start()
     try:
         wait_for(lambda: seen, WITHIN_S)
-        told = member(home, "demo", lambda one: one.online and one.told.time and one.told.model).told
+        told = member(home, "demo", lambda one: one.online and one.stats.time and one.stats.model).stats
         assert told.model == seen[0].model
         assert told.uptime_s is not None
 

@@ -8,6 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from mien.forward import forwarder as forwarder_module
 from mien.forward.forwarder import merge, run_forwarder
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Observation, Stored, decode, encode, new_id
+from mien.mqtt.messages import Stored, decode_message
+from mien.observation import Observation, encode, new_id, now
 from mien.stores.base import DeadLetter, open_store
 from mien.stores.sql import SqlStore
 from ports import unused_port
@@ -47,7 +50,7 @@ class Edge:
         self._connection.close()
 
     def _note(self, message: Any) -> None:
-        stored = decode(message.payload, Stored)
+        stored = decode_message(message.payload, Stored)
         self.stored.append((message.topic.split("/")[1], stored))
         self._connection.acknowledge(message.mid)
 
@@ -275,3 +278,96 @@ def test_a_store_that_cannot_be_opened_is_told_at_once(home: Settings) -> None:
 def test_merges_numbers_to_ranges() -> None:
     assert merge([5, 3, 4, 9, 3, 1]) == [(1, 1), (3, 5), (9, 9)]
     assert merge([]) == []
+
+
+@pytest.mark.parametrize("days", [-60, 90, 400])
+def test_an_edge_whose_clock_is_wrong_loses_nothing(home: Settings, edge: Edge, days: int) -> None:
+    """Nor one that was offline for longer than raw rows are kept."""
+    session, taken = new_id(), now() + timedelta(days=days)
+    given = [observation("cam", session, seq, at=taken + timedelta(seconds=seq)) for seq in range(40)]
+    for one in given + given[:7]:
+        edge.publish(one)
+    wait_for(lambda: edge.confirmed("cam", session) == list(range(40)))
+    with closing(open_store(home.store_url)) as store:
+        assert store.prune(now() - timedelta(days=30)) == 0
+        assert sorted(one.seq for batch in store.observations() for one in batch) == list(range(40))
+        assert store.summary(taken - timedelta(minutes=2), taken + timedelta(minutes=5)).frames == 40
+        assert store.sources()[0].last <= now()
+
+
+def test_a_forwarder_whose_clock_jumps_deletes_nothing(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, session = time.time(), new_id()
+    clock = {"ahead_s": 0.0}
+    real = time.time
+    monkeypatch.setattr("mien.system.clock.time.time", lambda: real() + clock["ahead_s"])
+    edge = Edge(home)
+
+    def bring(first: int) -> None:
+        stopping = threading.Event()
+        caplog.clear()
+        thread = threading.Thread(target=run_forwarder, args=(home, stopping))
+        thread.start()
+        wait_for(lambda: "forwarding from" in caplog.text)
+        for seq in range(first, first + 20):
+            edge.publish(observation("cam", session, seq))
+        wait_for(lambda: edge.confirmed("cam", session) == list(range(first + 20)))
+        stopping.set()
+        thread.join()
+        told.append(caplog.text)
+
+    told: list[str] = []
+    caplog.set_level("INFO", "mien.forward.forwarder")
+    bring(0)
+    for n, days in enumerate((90, -60, 0), 1):
+        clock["ahead_s"] = days * 86400.0
+        bring(20 * n)
+    edge.close()
+    assert ["the machine's clock shows" in text for text in told] == [False, True, True, False]
+    with closing(open_store(home.store_url)) as store:
+        assert sorted(one.seq for batch in store.observations() for one in batch) == list(range(80))
+        assert store.sources()[0].frames == 80
+        mark = store.pruned_before()
+        assert mark is not None
+        assert mark.timestamp() <= began
+        assert store.prune(now() - timedelta(days=1)) == 0, "what came while the clock was wrong came just now"
+
+
+def test_what_is_refused_is_told(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mien.forward.forwarder.COUNT_EVERY_S", 0.2)
+    with closing(open_store(home.store_url)) as store:
+        store.add([observation("cam", new_id(), 0)])
+        store.erase("cam", now() - timedelta(hours=1), now() + timedelta(hours=1))
+    port, stopping = unused_port(), threading.Event()
+    config = settings(home.home, forward={"metrics_port": port})
+    thread = threading.Thread(target=run_forwarder, args=(config, stopping))
+    thread.start()
+    edge, session = Edge(home), new_id()
+    wait_for(lambda: _reachable(port))
+    time.sleep(0.5)
+    for seq in range(5):
+        edge.publish(observation("cam", session, seq))
+    wait_for(lambda: edge.confirmed("cam", session) == list(range(5)))
+    wait_for(lambda: "mien_forwarder_refused_total 5" in ask(port, "/metrics")[1])
+    wait_for(lambda: "5 observations refused by now, of times that were erased (cam)" in caplog.text)
+    stopping.set()
+    thread.join()
+    edge.close()
+
+
+def test_says_which_records_it_reads(home: Settings, edge: Edge) -> None:
+    heard: list[tuple[str, bytes, bool]] = []
+    listener = Connection(
+        find_broker(home), "listener", on_message=lambda m: heard.append((m.topic, m.payload, m.retain))
+    )
+    edge.publish(b"online", "mien/cam/available")
+    listener.subscribe("mien/+/accepts")
+    wait_for(lambda: ("mien/cam/accepts", b'{"record":2}') in [one[:2] for one in heard])
+    late = Connection(find_broker(home), "late", on_message=lambda m: heard.append((m.topic, m.payload, m.retain)))
+    late.subscribe("mien/+/accepts")
+    wait_for(lambda: ("mien/cam/accepts", b'{"record":2}', True) in heard)
+    late.close()
+    listener.close()

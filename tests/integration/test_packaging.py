@@ -27,7 +27,7 @@ BUDGET_MB = 550
 
 HELD_BY = {
     "analyze": ("polars", "vaderSentiment"),
-    "dashboard": ("nicegui",),
+    "dashboard": ("fastapi", "jinja2", "plotly", "uvicorn"),
     "postgres": ("psycopg",),
     "bigquery": ("google",),
     "train": ("torch", "lightning", "onnx", "pyarrow", "matplotlib", "fsspec"),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from parts import Part, kill, observation, settings, start, stop_all, wait_for
 
@@ -17,7 +18,8 @@ from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import Observation, Stored, decode, encode, new_id
+from mien.mqtt.messages import Accepts, Stats, Stored, encode_message
+from mien.observation import RECORD, Observation, Pose, decode, new_id
 
 SESSION = new_id()
 
@@ -39,7 +41,7 @@ class Listener:
         return next((payload for topic, payload in self.messages[::-1] if topic == f"mien/cam/{kind}"), None)
 
     def confirm(self, *ranges: tuple[int, int]) -> None:
-        self._connection.publish("mien/cam/stored", encode(Stored(SESSION, list(ranges))))
+        self._connection.publish("mien/cam/stored", encode_message(Stored(SESSION, list(ranges))))
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._connection.publish(topic, payload)
@@ -81,7 +83,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 @pytest.fixture
 def publisher(home: Settings, outbox: Outbox, listener: Listener) -> Iterator[Publisher]:
-    publisher = Publisher(outbox, "cam", home, lambda: {"fps": 15.0})
+    publisher = Publisher(outbox, "cam", home, lambda: Stats(fps=15.0))
     yield publisher
     publisher.close()
 
@@ -137,14 +139,14 @@ def test_draining_waits_for_a_broker_that_is_just_being_reached(home: Settings, 
     start("forward", tmp_path)
     wait_for((tmp_path / "mien.db").exists)
     fill(outbox, 5)
-    publisher = Publisher(outbox, "cam", home, dict)
+    publisher = Publisher(outbox, "cam", home, Stats)
     assert publisher.drain(60)
     publisher.close()
 
 
 def test_draining_does_not_wait_where_there_is_no_broker(tmp_path: Path, outbox: Outbox) -> None:
     fill(outbox, 5)
-    publisher = Publisher(outbox, "cam", settings(tmp_path), dict)
+    publisher = Publisher(outbox, "cam", settings(tmp_path), Stats)
     began = time.monotonic()
     assert not publisher.drain(60)
     assert time.monotonic() - began < 20
@@ -154,7 +156,7 @@ def test_draining_does_not_wait_where_there_is_no_broker(tmp_path: Path, outbox:
 def test_home_assistant_is_told_where_it_is_asked_for(tmp_path: Path, broker: object, outbox: Outbox) -> None:
     came: dict[str, Any] = {}
     home = settings(tmp_path, watch={"home_assistant": "homeassistant"}, broker={"prefix": "house/mien"})
-    publisher = Publisher(outbox, "cam", home, lambda: {"faces": 2, "emotion": "happy", "happiness": 81.5})
+    publisher = Publisher(outbox, "cam", home, lambda: Stats(faces=2, emotion="happy", happiness=81.5))
     wait_for(lambda: publisher.connected)
 
     def note(message: Any) -> None:
@@ -192,7 +194,7 @@ def test_nonsense_on_the_confirmations_topic_is_ignored(
     wait_for(lambda: len(listener.seqs()) >= 5)
     for payload in (b"", b"\xff", b"[" * 10_000, b'{"session": "x", "ranges": []}', b"0" * 100_000):
         listener.publish("mien/cam/stored", payload)
-    listener.publish("mien/cam/stored", encode(Stored(new_id(), [(0, 2**53 - 1)] * 500)))
+    listener.publish("mien/cam/stored", encode_message(Stored(new_id(), [(0, 2**53 - 1)] * 500)))
     listener.confirm((3, 2**53 - 1))
     wait_for(lambda: outbox.counts.depth == 3)
 
@@ -221,7 +223,7 @@ def test_takes_on_without_a_broker_and_says_one_line(
     tmp_path: Path, free_port: int, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     home = settings(tmp_path, broker={"host": "127.0.0.1", "port": free_port})
-    publisher = Publisher(outbox, "cam", home, dict)
+    publisher = Publisher(outbox, "cam", home, Stats)
     fill(outbox, 30)
     wait_for(lambda: "no broker at" in caplog.text)
     time.sleep(2)
@@ -233,7 +235,7 @@ def test_takes_on_without_a_broker_and_says_one_line(
 def test_sends_all_again_after_the_broker_was_away(
     broker: Part, home: Settings, outbox: Outbox, free_port: int, tmp_path: Path
 ) -> None:
-    publisher = Publisher(outbox, "cam", home, dict)
+    publisher = Publisher(outbox, "cam", home, Stats)
     fill(outbox, 30)
     wait_for(lambda: publisher.connected)
     kill(broker)
@@ -260,7 +262,7 @@ def test_sends_all_again_after_the_broker_was_away(
 
 def test_delivery_published_lets_go_at_the_brokers_word(tmp_path: Path, broker: object, outbox: Outbox) -> None:
     home = settings(tmp_path, outbox={"delivery": "published"})
-    publisher = Publisher(outbox, "cam", home, dict)
+    publisher = Publisher(outbox, "cam", home, Stats)
     fill(outbox, 40)
     wait_for(lambda: outbox.counts.confirmed == 40)
     assert publisher.drain(5)
@@ -274,3 +276,23 @@ def test_ends_at_once_however_often_it_is_told(publisher: Publisher, outbox: Out
     publisher.close()
     assert time.monotonic() - began < 20
     assert not any(thread.name == "publisher-cam" for thread in threading.enumerate())
+
+
+def test_a_forwarder_of_the_first_release_gets_records_that_it_reads(
+    publisher: Publisher, outbox: Outbox, listener: Listener
+) -> None:
+    """`releases/0.1.0/observation.json` holds what that version read; later ones say what they read."""
+    first = json.loads((Path(__file__).parents[1] / "unit" / "releases" / "0.1.0" / "observation.json").read_bytes())
+    face = msgspec.structs.replace(observation("cam", SESSION, 0).faces[0], read=False, pose=Pose(yaw=3.0))
+    whole = msgspec.structs.replace(observation("cam", SESSION, 0), span_s=0.04, faces=[face])
+    outbox.append(whole)
+    wait_for(lambda: listener.seqs() == [0])
+    sent = json.loads(listener.last("observations") or b"")
+    assert sent.keys() == first.keys()
+    assert sent["faces"][0].keys() == first["faces"][0].keys()
+    listener.confirm((0, 0))
+    listener.publish("mien/cam/accepts", encode_message(Accepts(RECORD)))
+    time.sleep(0.5)
+    outbox.append(msgspec.structs.replace(whole, seq=1))
+    wait_for(lambda: listener.seqs() == [0, 1])
+    assert decode(listener.last("observations") or b"") == msgspec.structs.replace(whole, seq=1)

@@ -27,7 +27,8 @@ from mien.mqtt import credentials
 from mien.mqtt.broker import find_broker, run_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.credentials import client_id
-from mien.observation import Stored, encode, new_id
+from mien.mqtt.messages import Stats, Stored, encode_message
+from mien.observation import encode, new_id
 from mien.run.doctor import diagnose
 from programs import program
 
@@ -120,7 +121,7 @@ def test_a_source_delivers_with_its_own_rights_and_has_no_others(
     lobby = Connection(find_broker(settings(edge, broker=outside("lobby"))), "intruder")
     for seq in range(5):
         lobby.publish("mien/door/observations", encode(observation("door", session, seq)))
-        lobby.publish("mien/door/stored", encode(Stored(session, [(0, 5)])))
+        lobby.publish("mien/door/stored", encode_message(Stored(session, [(0, 5)])))
         lobby.publish("mien/lobby/observations", encode(observation("door", session, seq)))
     lobby.publish("mien/lobby/observations", encode(observation("lobby", session, 0)))
     wait_for(lambda: sum(map(len, stored_seqs(hub, "lobby").values())) == 51)
@@ -197,7 +198,7 @@ def test_only_who_may_sets_a_source_from_afar(outside: Callable[..., dict[str, A
     sources = {}
     for source in ("lobby", "door"):
         outbox, remote = Outbox(tmp_path / "outbox", source), Remote(as_user(source), source)
-        sources[source] = outbox, remote, Publisher(outbox, source, as_user(source), dict, remote)
+        sources[source] = outbox, remote, Publisher(outbox, source, as_user(source), Stats, remote)
     try:
         wait_for(lambda: all(publisher.connected for _, _, publisher in sources.values()))
         assert set_remotely(as_user("fleet"), "lobby", {"fps": 5}, 60).fps == 5

@@ -18,7 +18,7 @@ from mien.errors import InputError, UsageError
 from mien.media.demo import PORTRAIT
 from mien.models import store as model_store
 from mien.observation import EMOTIONS
-from mien.reports.album.measure import Look, Measured
+from mien.reports.album.measure import Measured, PhotoFace
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.album.selection import WEIGHTS, Photo, choose, grouped, rated
 from mien.reports.base.job import Job
@@ -28,7 +28,7 @@ DAY = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 
 def photo(name: str, happy: float = 0.9, fingerprint: int = 0, second: float | None = None, faces: int = 1) -> Photo:
     shares = [happy if emotion == "happy" else (1 - happy) / 6 for emotion in EMOTIONS]
-    look = Look((100, 100, 200, 200), shares, 0.3, 0.9, 0.9)
+    look = PhotoFace((100, 100, 200, 200), shares, 0.3, 0.9, 0.9)
     time = None if second is None else DAY + timedelta(seconds=second)
     return rated(Path(name), Measured(name, 800, 600, time, f"{fingerprint:016x}", [look] * faces))
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from mien.config import AlertSettings
-from mien.forward.alerts import SOURCES, Notice, Watcher
+from mien.forward.alerts import SOURCES, AlertMonitor, Notice
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 
 SESSION = new_id()
@@ -22,11 +22,11 @@ def seen(source: str, seq: int, *emotions: str | None, ago_s: float = 0.0) -> Ob
     return Observation(new_id(), source, SESSION, seq, now, 0.0, seq, 640, 360, "m@00000000", 1.0, faces)
 
 
-def watcher(**alert: Any) -> Watcher:
-    return Watcher((AlertSettings(name="it", **alert),), 0.0)
+def watcher(**alert: Any) -> AlertMonitor:
+    return AlertMonitor((AlertSettings(name="it", **alert),), 0.0)
 
 
-def told(watcher: Watcher, at: float) -> list[tuple[str, str | None, float]]:
+def told(watcher: AlertMonitor, at: float) -> list[tuple[str, str | None, float]]:
     return [(notice.state, notice.source, notice.value) for _, notice in watcher.notices(at)]
 
 

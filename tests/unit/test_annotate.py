@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import av
 import msgspec
 import numpy as np
 import pytest
+from making import add_beep, grey_levels, write_video
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
@@ -22,7 +25,7 @@ from mien.media.encode import VideoWriter
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.vision import annotate as drawing
 from mien.vision.annotate import annotate, write_picture
-from mien.vision.blur import Hiding
+from mien.vision.blur import FaceBlur
 from mien.vision.window import Window
 
 
@@ -153,7 +156,7 @@ def test_a_picture_keeps_its_colours(tmp_path: Path) -> None:
 
 def test_a_face_that_is_lost_for_a_moment_stays_hidden() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8)
-    hiding = Hiding(keep_s=1.0)
+    hiding = FaceBlur(keep_s=1.0)
 
     def hides(at: float, *faces: Face) -> bool:
         observation = msgspec.structs.replace(seen(300, 200, *faces), offset_s=at)
@@ -240,3 +243,47 @@ def test_without_a_display_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(MienError, match="cannot open a window"):
         Window("Mien")
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from mien.errors import MienError
+from mien.media.encode import VideoWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+random = np.random.default_rng(1)
+try:
+    with VideoWriter(Path(sys.argv[1]), sound=sys.argv[2]) as writer:
+        for number in range(75):
+            writer.write(random.integers(0, 255, (240, 320, 3), np.uint8), number / 25)
+except MienError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1, 5_000, 60_000, 400_000])
+def test_a_full_disk_ends_in_one_line_and_leaves_nothing(tmp_path: Path, room: int) -> None:
+    loud = add_beep(tmp_path / "loud.mp4", write_video(tmp_path / "s.mp4", grey_levels(75), range(0, 3000, 40)), 1, 2)
+    out = tmp_path / "out" / "drawn.mp4"
+    out.parent.mkdir()
+    asked = [sys.executable, "-c", FULL_DISK, str(out), str(loud), str(room)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(rf"cannot (go on writing|finish) video '{out}': [a-z ]+\n", done.stdout)
+    assert "damaged" not in done.stderr  # the sound is not to blame
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_picture_for_which_there_is_no_room_is_not_left_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(MienError, match=r"cannot write picture .*out\.png': file too large"):
+            write_picture(tmp_path / "out.png", np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

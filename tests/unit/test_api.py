@@ -67,9 +67,9 @@ def test_a_picture_that_cannot_be_read_says_so(tmp_path: Path) -> None:
 
 def test_watching_yields_an_observation_per_frame(video: Path) -> None:
     observations = list(mien.watch(video))
-    assert [one.seq for one in observations] == list(range(40))
-    assert {one.source for one in observations} == {"forty"}
-    assert all(isinstance(one, mien.Observation) for one in observations)
+    assert [observation.seq for observation in observations] == list(range(40))
+    assert {observation.source for observation in observations} == {"forty"}
+    assert all(isinstance(observation, mien.Observation) for observation in observations)
     assert next(mien.watch("demo", name="stage")).source == "stage"
 
 

@@ -215,3 +215,7 @@ def test_events_faster_than_a_reaction_are_judged_as_one() -> None:
     assert joined(close[:2]) == [Event(40, "set-up + punchline", 5.0)]
     assert joined([Event(2.0 * n, f"cue {n}", 1.5) for n in range(30)])[0].duration <= 12, "not the whole of the film"
     assert joined([]) == []
+
+
+def test_no_event_is_no_reaction() -> None:
+    assert react(still(6, 60, 1), []).each == []

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from making import grey_levels, write_video
+from PIL import Image as Pillow
 
 import mien
 from mien.cli.app import app
@@ -156,6 +158,49 @@ def test_doctor_finds_nothing_that_fails(tmp_path: Path) -> None:
     done = run("doctor", home=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "emotion model" in done.stdout
+
+
+HOMELESS = """
+import pwd
+def unknown(_):
+    raise KeyError("no such user")
+pwd.getpwuid = unknown
+from mien.cli.app import main
+main()
+"""
+
+
+def homeless(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user whom the system doesn't know and who has no HOME, as in containers."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HOME", "MIEN_", "XDG_"))}
+    asked = [sys.executable, "-c", HOMELESS, *arguments]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=100, cwd=folder, env=environment, check=False)
+
+
+def test_without_a_home_folder_analyze_report_and_doctor_work(tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", grey_levels(25), range(0, 1000, 40))
+    Pillow.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    analysed = homeless("analyze", str(film), "-o", "out.csv", folder=tmp_path)
+    assert analysed.returncode == 0, analysed.stderr
+    for arguments in (("film", str(film)), ("album", "photo.jpg")):
+        done = homeless("report", *arguments, "-o", f"{arguments[0]}.html", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "is not kept for other reports: there is no state folder" in done.stderr
+        assert (tmp_path / f"{arguments[0]}.html").is_file()
+    done = homeless("doctor", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "MIEN_HOME" in done.stdout
+    assert homeless("config", folder=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("watch", "demo"), ("up", "demo"), ("forward",), ("broker",), ("secrets",), ("dashboard",)]
+)
+def test_without_a_home_folder_the_others_say_which_variable_to_set(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = homeless(*arguments, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("mien: ")]
+    assert "MIEN_HOME" in line
 
 
 def test_config_shows_where_the_state_is(tmp_path: Path) -> None:

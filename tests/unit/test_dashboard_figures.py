@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from mien.charts.palette import COLOURS
-from mien.dashboard.data.listener import PICTURE_S, Picture, Queue, Stats
+from mien.dashboard.data.listener import PICTURE_S, Picture
 from mien.dashboard.data.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
 from mien.dashboard.data.queries import SourceState, Timeline, nothing
-from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
+from mien.dashboard.data.second_sums import KEPT, ROW, Ring, blank, numbers, row_of
 from mien.dashboard.pages import cards, checks, tables
 from mien.dashboard.pages.charts import SHOWN, stream, timeline_figure
 from mien.dashboard.pages.model import model_card
@@ -25,8 +25,9 @@ from mien.dashboard.pages.wording import amount, moment, span, stretch
 from mien.errors import StoreError
 from mien.models.classifier import SHIPPED, Classifier
 from mien.models.evaluation import evaluation_of
-from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
-from mien.stores.base import Bucket, Marker, Summary
+from mien.mqtt.messages import OutboxCounts, Stats
+from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
+from mien.stores.base import Bucket, Marker, Sums
 
 NOW = datetime(2026, 11, 22, 14, 3, 21, 500_000, tzinfo=timezone.utc)
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -142,23 +143,22 @@ def test_a_ring_sums_per_second_and_forgets_what_is_older_than_it_keeps() -> Non
     ring.add(observe(NOW + timedelta(milliseconds=300), faces=2, emotion=None))
     ring.add(observe(NOW + timedelta(seconds=2), faces=0))
     rows = ring.rows(first, 4)
-    assert rows[:, :3].tolist() == [[2, 3, 2], [0, 0, 0], [1, 0, 0], [0, 0, 0]]
-    assert rows[0, 3 + EMOTIONS.index("happy")] == 1
-    assert rows[0, 10 + EMOTIONS.index("happy")] == pytest.approx(2.7)
+    assert rows[["frames", "faces", "unclear"]].tolist() == [(2, 3, 2), (0, 0, 0), (1, 0, 0), (0, 0, 0)]
+    assert rows["count_happy"][0] == 1
+    assert rows["sum_happy"][0] == pytest.approx(2.7)
     ring.add(observe(NOW + timedelta(seconds=KEPT)))
-    assert not ring.rows(first, 1).any()
-    assert ring.rows(first + KEPT, 1)[0, 0] == 1
+    assert not numbers(ring.rows(first, 1)).any()
+    assert ring.rows(first + KEPT, 1)["frames"][0] == 1
     ring.add(observe(NOW))  # too late for its slot: ignored
-    assert ring.rows(first + KEPT, 1)[0, 0] == 1
-    assert not ring.before(first + KEPT).rows(first + KEPT, 1).any()
+    assert ring.rows(first + KEPT, 1)["frames"][0] == 1
+    assert not numbers(ring.before(first + KEPT).rows(first + KEPT, 1)).any()
 
 
 def test_the_chart_stacks_shares_to_a_hundred_and_drops_to_nothing_where_nobody_was() -> None:
     window = Window(NOW.replace(microsecond=0), NOW.replace(microsecond=0) + timedelta(seconds=5), 1)
-    rows = np.zeros((5, COLUMNS))
+    rows = blank(5)
     for second, faces in ((0, 2), (1, 1), (4, 1)):
-        rows[second, :2] = 1, faces
-        rows[second, 10:] = faces / 7
+        rows[second] = row_of(sums(1, faces, 0, {}, dict.fromkeys(EMOTIONS, faces / 7)))
     figure = timeline_figure(Timeline(window, rows), KOLKATA)
     bands, count = figure["data"][:-1], figure["data"][-1]
     assert [band["name"].lower() for band in bands] == list(SHOWN)
@@ -182,8 +182,8 @@ def test_an_empty_chart_has_a_valid_figure() -> None:
 
 def test_faces_are_stacked_as_steps_with_the_unclear_on_top() -> None:
     window = Window(NOW.replace(microsecond=0), NOW.replace(microsecond=0) + timedelta(seconds=2), 1)
-    rows = np.zeros((2, COLUMNS))
-    rows[0, :3], rows[0, 3 + EMOTIONS.index("happy")] = (2, 5, 1), 4
+    rows = blank(2)
+    rows[0] = row_of(sums(2, 5, 1, {"happy": 4}, {}))
     every = timeline_figure(Timeline(window, rows), KOLKATA, form="count")
     bands = {band["name"]: band["y"] for band in every["data"][:-1]}
     assert (bands["Happy"], bands["Unclear"], bands["Sad"]) == ([4, 0, 0], [1, 0, 0], [0, 0, 0])
@@ -201,17 +201,21 @@ def test_markers_are_lines_whose_labels_keep_apart_and_are_escaped() -> None:
 
 
 def test_a_stream_shows_faces_in_a_frame_and_bridges_short_gaps_alone() -> None:
-    rows = np.zeros((20, COLUMNS))
-    rows[[0, 1, 2, 6, 19], 0] = 10
-    rows[[0, 1, 2, 6, 19], 10 + EMOTIONS.index("happy")] = 20  # ten frames a second with two happy faces each
+    rows = blank(20)
+    rows["frames"][[0, 1, 2, 6, 19]] = 10
+    rows["sum_happy"][[0, 1, 2, 6, 19]] = 20  # ten frames a second with two happy faces each
     bands = dict(zip(SHOWN, stream(rows), strict=True))
     assert bands["happy"] == [200] * 9 + [0] * 8 + [200] * 3
     assert bands["sad"] == [0] * 20
-    assert stream(np.zeros((3, COLUMNS))) == [[0] * 3] * 7
+    assert stream(blank(3)) == [[0] * 3] * 7
 
 
-TOTAL = Summary(10, 4, 1, (0, 0, 0, 3, 0, 0, 0), (0.5, 0.0, 0.5, 2.6, 0.0, 0.0, 0.4))
-EMPTY = Summary(0, 0, 0, (0,) * 7, (0.0,) * 7)
+def sums(frames: int, faces: int, unclear: int, named: dict[Emotion, int], shares: dict[Emotion, float]) -> Sums:
+    return Sums(frames, faces, unclear, dict.fromkeys(EMOTIONS, 0) | named, dict.fromkeys(EMOTIONS, 0.0) | shares)
+
+
+TOTAL = sums(10, 4, 1, {"happy": 3}, {"angry": 0.5, "fear": 0.5, "happy": 2.6, "neutral": 0.4})
+EMPTY = Sums()
 
 
 def test_the_happiness_index_is_a_hundred_times_the_mean_probability_of_happy() -> None:
@@ -224,7 +228,7 @@ def test_the_happiness_index_is_a_hundred_times_the_mean_probability_of_happy() 
 
 
 def test_a_comparison_tells_the_difference() -> None:
-    other = Summary(20, 4, 0, (0, 0, 0, 2, 2, 0, 0), (0.0, 0.0, 0.5, 1.0, 2.1, 0.0, 0.4))
+    other = sums(20, 4, 0, {"happy": 2, "sad": 2}, {"fear": 0.5, "happy": 1.0, "sad": 2.1, "neutral": 0.4})
     figures = cards.figures(TOTAL, other)
     assert "▲ 40 points against 25" in figures
     assert "against Sad 52\u202f%" in figures
@@ -233,7 +237,7 @@ def test_a_comparison_tells_the_difference() -> None:
     assert "&lt;now&gt;" in table
     assert "<td>0.40</td><td>0.20</td><td>+0.20</td>" in table
     assert "the same: 65" in cards.figures(TOTAL, TOTAL)
-    near = [Summary(10, 1, 0, (0,) * 7, (0.0, 0.0, 0.0, happy, 0.0, 0.0, 0.0)) for happy in (0.504, 0.496)]
+    near = [sums(10, 1, 0, {}, {"happy": happy}) for happy in (0.504, 0.496)]
     assert "the same: 50" in cards.figures(*near)
     assert "–" in tables.comparison(TOTAL, EMPTY, ("a", "b"))
 
@@ -247,9 +251,8 @@ def test_without_faces_no_figure_is_invented() -> None:
 
 def test_numbers_add_fine_points_up_and_leave_empty_stretches_out() -> None:
     window = Window(NOW.replace(second=0, microsecond=0), NOW.replace(second=0, microsecond=0) + timedelta(hours=2), 60)
-    rows = np.zeros((120, COLUMNS))
-    rows[0, :2] = rows[1, :2] = rows[119, :2] = 10, 5
-    rows[:2, 10 + EMOTIONS.index("happy")] = 2.5
+    rows = blank(120)
+    rows["frames"][[0, 1, 119]], rows["faces"][[0, 1, 119]], rows["sum_happy"][:2] = 10, 5, 2.5
     table = tables.numbers(Timeline(window, rows), KOLKATA)
     assert table.count('<th scope="row">') == 2
     assert "Each row: 2 minutes" in table
@@ -262,7 +265,7 @@ def test_numbers_add_fine_points_up_and_leave_empty_stretches_out() -> None:
 )
 def test_days_which_are_those_of_utc_are_told_with_the_hour_elsewhere(zone: Any, told: str) -> None:
     day = Window(datetime(2026, 11, 20, tzinfo=timezone.utc), datetime(2026, 11, 21, tzinfo=timezone.utc), 86400)
-    line = Timeline(day, np.ones((1, COLUMNS)))
+    line = Timeline(day, np.ones(1, ROW))
     assert f'<th scope="row">{told}</th>' in tables.numbers(line, zone)
     shown = timeline_figure(line, zone)["layout"]["xaxis"]["hoverformat"]
     assert day.start.astimezone(zone).strftime(shown) == told
@@ -271,7 +274,7 @@ def test_days_which_are_those_of_utc_are_told_with_the_hour_elsewhere(zone: Any,
 def test_days_over_a_change_to_summer_time_tell_the_hour_in_chart_and_table_alike() -> None:
     london = ZoneInfo("Europe/London")
     days = Window(datetime(2026, 3, 27, tzinfo=timezone.utc), datetime(2026, 4, 1, tzinfo=timezone.utc), 86400)
-    line = Timeline(days, np.ones((5, COLUMNS)))
+    line = Timeline(days, np.ones(5, ROW))
     table = tables.numbers(line, london)
     assert ">Fri 27 Mar 2026, 00:00<" in table
     assert ">Tue 31 Mar 2026, 01:00<" in table
@@ -280,7 +283,7 @@ def test_days_over_a_change_to_summer_time_tell_the_hour_in_chart_and_table_alik
 
 def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
     start = datetime(2026, 11, 16, 10, tzinfo=timezone.utc)  # a Monday; 15:30 to 16:30 in Kolkata
-    hours = [Bucket(start + timedelta(hours=h), 10, 10 * (1 + (h == 0)), 0, (0,) * 7, (0.0,) * 7) for h in range(5)]
+    hours = [Bucket(start + timedelta(hours=h), Sums(10, 10 * (1 + (h == 0)))) for h in range(5)]
     week = Window(start - timedelta(days=3), start + timedelta(days=3), 3600)
     told = tables.busiest(hours, week, KOLKATA)
     assert "Mon, 16:00 to 17:00</b> with 2.00 faces a frame" in told
@@ -293,8 +296,8 @@ def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
 
 def test_a_long_period_tells_the_hours_of_when_something_was_seen() -> None:
     window = Window(NOW - timedelta(days=365), NOW, 86400)
-    rows = np.zeros((365, COLUMNS))
-    rows[100:103, 0] = 5
+    rows = blank(365)
+    rows["frames"][100:103] = 5
     assert Timeline(window, rows).seen == Window(window.start, window.start + timedelta(days=103), 86400)
     assert nothing(window).seen == window
 
@@ -345,9 +348,9 @@ def test_the_forwarder_is_judged_by_how_far_the_store_lies_behind() -> None:
 
 
 def test_lost_observations_are_told_of() -> None:
-    state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(outbox=Queue(7, 3)), None)
+    state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(outbox=OutboxCounts(7, 3)), None)
     assert checks.outboxes([state])[1:] == ("fail", "7 waiting", "3 were dropped from a full outbox of lobby")
-    assert checks.outboxes([state._replace(stats=Stats(outbox=Queue(0, 0)))]).state == "ok"
+    assert checks.outboxes([state._replace(stats=Stats(outbox=OutboxCounts(0, 0)))]).state == "ok"
     assert checks.outboxes([]).state == "note"
 
 

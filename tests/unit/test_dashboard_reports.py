@@ -27,11 +27,11 @@ from mien.config import Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
 from mien.dashboard.data.listener import Listener
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError, answer_errors
 from mien.dashboard.jobs import reports as making_module
 from mien.dashboard.jobs.media_folder import find_media, list_media
-from mien.dashboard.jobs.reports import Making
+from mien.dashboard.jobs.reports import ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Uploads, clean_name, kind_of
 from mien.dashboard.security.accounts import Access, make_token
 from mien.dashboard.security.guard import Guard
@@ -46,7 +46,7 @@ from mien.stores.base import Marker, open_store
 class House:
     """A dashboard's reports behind its guard, with a token for each role."""
 
-    def __init__(self, home: Path, client: Client, making: Making, tokens: dict[str, dict[str, str]]) -> None:
+    def __init__(self, home: Path, client: Client, making: ReportQueue, tokens: dict[str, dict[str, str]]) -> None:
         self.home, self.client, self.making, self.tokens = home, client, making, tokens
 
     def ask(self, method: str, path: str, role: str = "editor", **options: Any) -> httpx.Response:
@@ -80,7 +80,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     (home.parent / "media" / "holiday").mkdir(parents=True)
     settings = Settings(home=home, dashboard={"upload_mb": 4, "media": home.parent / "media"})  # type: ignore[arg-type]
     settings.ensure_home()
-    queries = Queries(store_url(settings), Listener(settings))
+    queries = Queries(settings.store_url, Listener(settings))
     api = Api(queries, settings)
     app = FastAPI(openapi_url=None)
     answer_errors(app)
@@ -140,7 +140,7 @@ def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House
     folder = house.making.folder / film["id"]
     assert stat.S_IMODE(house.home.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    (again,) = [one for one in Making(house.making.settings).all() if one.key == film["id"]]
+    (again,) = [one for one in ReportQueue(house.making.settings).all() if one.key == film["id"]]
     assert (again.state, again.title) == ("done", "How happy is my film?")
 
 
@@ -347,7 +347,7 @@ def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
 
 def test_a_part_of_the_store_is_reported_on(house: House) -> None:
     start = datetime(2026, 11, 20, 8, tzinfo=timezone.utc)
-    store = open_store(store_url(house.making.settings))
+    store = open_store(house.making.settings.store_url)
     happy = Probabilities(0.0, 0.0, 0.0, 0.9, 0.0, 0.0, 0.1)
     face = Face(1, (100, 80, 60, 60), 0.9, "happy", happy)
     session = new_id()

@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 
 from mien.cli.app import app
 from mien.config import Settings, fields, load
+from mien.silence import SILENT, UNASKED
 from programs import program
 
 if sys.version_info >= (3, 11):
@@ -67,6 +68,13 @@ class Dockerfile:
 
     def last(self, instruction: str) -> str:
         return list(self.all(instruction))[-1]
+
+
+@pytest.mark.parametrize("file", [*UNITS, *sorted(DEPLOY.glob("*.Dockerfile"))], ids=lambda file: file.name)
+def test_no_package_reports_to_its_makers_from_an_image_or_unit(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    words = {word for line in re.findall(r"(?m)^(?:ENV |Environment=)(.*)$", text) for word in line.split()}
+    assert {f"{name}={value}" for name, value in {**SILENT, **UNASKED}.items()} <= words
 
 
 @pytest.mark.parametrize("role", ROLES)

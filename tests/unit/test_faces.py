@@ -159,7 +159,7 @@ def test_a_face_that_hardly_leans_or_lies_on_its_head_stays_as_it_is(
 def test_a_face_at_the_border_of_being_turned_does_not_leap(detector: Detector, portrait: np.ndarray) -> None:
     found = detector.detect(portrait)
     marks = [leaning(portrait, found.landmarks[0], angle)[1] for angle in np.arange(6, 15, 0.5)]
-    faces = [crop(portrait, found.boxes, one[None])[0].astype(float) for one in marks]
+    faces = [crop(portrait, found.boxes, mark[None])[0].astype(float) for mark in marks]
     steps = [np.abs(later - face).mean() for face, later in itertools.pairwise(faces)]
     assert max(steps) < np.abs(faces[-1] - faces[0]).mean() / 2
 

@@ -88,6 +88,15 @@ def test_a_difference_and_its_size() -> None:
     assert bootstrap.compare(one, None, one, None).p[0] > 0.9
 
 
+def test_the_interval_of_a_difference_of_few_units_is_as_wide_as_students() -> None:
+    rng = np.random.default_rng(7)
+    one, other = rng.normal(0.5, 0.1, (6, 200)), rng.normal(0.3, 0.1, (6, 200))
+    difference = bootstrap.compare(one, None, other, None)
+    error = np.sqrt(one.var(0, ddof=1) / 6 + other.var(0, ddof=1) / 6)
+    half = (difference.high - difference.low) / 2
+    assert float(np.median(half / error)) == pytest.approx(2.228, rel=0.04)  # of t with ten degrees of freedom
+
+
 def test_a_person_is_one_within_a_scene_only() -> None:
     def faces(at: float) -> list:
         if 2.0 < at < 3.0:  # lost for a second, and found again as another track

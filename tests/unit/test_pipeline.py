@@ -97,6 +97,37 @@ def test_no_emotion_is_named_below_the_threshold(detector: Detector, always: Alw
     assert Pipeline(detector, sure, "stage", abstain_below=0.5).observe(frames[0]).faces[0].emotion is None
 
 
+def test_the_threshold_is_the_one_that_is_set(detector: Detector, always: Always, frames: list[Frame]) -> None:
+    place = detector.detect(frames[0].image).boxes[0]
+
+    def named(probability: float, abstain_below: float | None) -> str | None:
+        pipeline = Pipeline(Fixed(place), always("fear", probability), "stage", abstain_below=abstain_below)
+        return pipeline.observe(frames[0]).faces[0].emotion
+
+    own = always("fear", 0.5).threshold
+    for threshold, given in ((0.6, 0.6), (own, None)):
+        assert named(threshold + 0.005, given) == "fear"
+        assert named(threshold - 0.005, given) is None
+
+
+def test_a_narrow_face_counts_by_its_longer_side(always: Always, frames: list[Frame]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, frames[0].image.shape, np.uint8)  # sharp everywhere
+    sure = always("happy", 0.95)
+    for width, height, emotion in ((14, 21, "happy"), (21, 14, "happy"), (19, 19, None)):
+        finder = Fixed(np.array([100, 100, width, height], np.float32))
+        (face,) = Pipeline(finder, sure, "stage").observe(replace(frames[0], image=noise)).faces
+        assert face.emotion == emotion, (width, height)
+
+
+def test_what_a_face_showed_is_forgotten_with_its_track(always: Always, frames: list[Frame]) -> None:
+    finder = Fixed(np.array([100, 100, 60, 60], np.float32))
+    pipeline = Pipeline(finder, always("happy", 0.9), "stage")
+    for number in range(8):
+        finder.box = np.array([100 + 60 * (number % 2) * 5, 100, 60, 60], np.float32)
+        pipeline.observe(replace(frames[0], index=number, offset_s=30.0 * number))
+    assert len(pipeline._smoother._state) == 1, "one face at a time, each long after the one before"
+
+
 def test_no_emotion_is_named_of_a_blurred_or_tiny_face(detector: Detector, always: Always, frames: list[Frame]) -> None:
     sure = always("happy", 0.95)
     box = detector.detect(frames[0].image).boxes[0]

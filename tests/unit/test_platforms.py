@@ -70,7 +70,7 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
     script = (
         "import subprocess\n"
         "from pathlib import Path\n"
-        "from mien.system.locks import alone, in_turn\n"
+        "from mien.system.locks import alone\n"
         "from mien.errors import MienError\n"
         "path, depth = Path(sys.argv[1]), int(sys.argv[2])\n"
         "try:\n"
@@ -81,7 +81,7 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
         "except MienError as error:\n"
         "    print(error)\n"
         "if depth:\n"
-        "    with in_turn(path, MienError('never')):\n"
+        "    with alone(path, MienError('never'), 30.0):\n"
         "        print('mine again')\n"
     )
     whole = ELSEWHERE + script

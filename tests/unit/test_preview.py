@@ -12,8 +12,9 @@ import pytest
 
 from mien.config import Settings, SourceSettings
 from mien.edge import preview as preview_module
-from mien.edge.preview import MAX_BYTES, MAX_SIZE, BlurredPreview, Preview, checked, preview_of
+from mien.edge.preview import BlurredPreview, Preview, preview_of
 from mien.media.base import Frame, Image
+from mien.mqtt.messages import MAX_PREVIEW, PREVIEW_SIZE, checked_preview
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.vision.detector import Detector, crop
 
@@ -67,7 +68,7 @@ def test_it_is_small_and_keeps_its_shape(size: tuple[int, int], small: tuple[int
     noted(preview, np.resize(NOISE, (size[1], size[0], 3)))
     picture = preview.picture()
     assert decoded(picture).shape[1::-1] == small
-    assert checked(picture or b"") == picture
+    assert checked_preview(picture or b"") == picture
 
 
 def test_however_much_is_seen_it_has_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +76,9 @@ def test_however_much_is_seen_it_has_few_bytes(monkeypatch: pytest.MonkeyPatch) 
     noted(preview, NOISE[:480, :320])
     sharp = preview.picture()
     assert sharp
-    monkeypatch.setattr(preview_module, "MAX_BYTES", len(sharp) - 1)
+    monkeypatch.setattr(preview_module, "MAX_PREVIEW", len(sharp) - 1)
     for most, some in ((len(sharp) - 1, True), (100, False)):
-        monkeypatch.setattr(preview_module, "MAX_BYTES", most)
+        monkeypatch.setattr(preview_module, "MAX_PREVIEW", most)
         preview = Preview()
         noted(preview, NOISE[:480, :320])
         picture = preview.picture()
@@ -154,11 +155,11 @@ def jpeg(width: int = 32, height: int = 24, *options: int) -> bytes:
 
 
 def test_only_a_small_baseline_jpeg_is_taken_for_one() -> None:
-    assert checked(jpeg(*MAX_SIZE, cv2.IMWRITE_JPEG_QUALITY, 30))
+    assert checked_preview(jpeg(*PREVIEW_SIZE, cv2.IMWRITE_JPEG_QUALITY, 30))
     hostile = {
-        "wide": jpeg(MAX_SIZE[0] + 1),
-        "high": jpeg(32, MAX_SIZE[1] + 1),
-        "long": jpeg() + bytes(MAX_BYTES),
+        "wide": jpeg(PREVIEW_SIZE[0] + 1),
+        "high": jpeg(32, PREVIEW_SIZE[1] + 1),
+        "long": jpeg() + bytes(MAX_PREVIEW),
         "progressive": jpeg(32, 24, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
         "png": cv2.imencode(".png", NOISE[:24, :32])[1].tobytes(),
         "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
@@ -169,7 +170,7 @@ def test_only_a_small_baseline_jpeg_is_taken_for_one() -> None:
     }
     for name, payload in hostile.items():
         with pytest.raises(ValueError, match="a preview"):
-            pytest.fail(f"{name} is taken") if checked(payload) else None
+            pytest.fail(f"{name} is taken") if checked_preview(payload) else None
 
 
 def test_damaged_ones_are_refused_or_bounded() -> None:
@@ -181,10 +182,10 @@ def test_damaged_ones_are_refused_or_bounded() -> None:
             payload[chance.randrange(200)] = chance.randrange(256)
         cut = bytes(payload[: chance.randrange(300, len(payload))])
         try:
-            checked(cut)
+            checked_preview(cut)
         except ValueError:
             continue
         taken += 1
         shown = cv2.imdecode(np.frombuffer(cut, np.uint8), cv2.IMREAD_COLOR)
-        assert shown is None or (shown.shape[1] <= MAX_SIZE[0] and shown.shape[0] <= MAX_SIZE[1])
+        assert shown is None or (shown.shape[1] <= PREVIEW_SIZE[0] and shown.shape[0] <= PREVIEW_SIZE[1])
     assert 500 < taken < 4500

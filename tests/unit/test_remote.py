@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.config import Settings, load
-from mien.edge.remote import MAX_REQUEST, Remote, State, decode_state, encode_request
+from mien.edge.remote import Remote, encode_request
 from mien.errors import UsageError
+from mien.mqtt.messages import MAX_MESSAGE, RemoteState, SetRequest, decode_message
 
 
 def made(home: Path, **watch: Any) -> Settings:
@@ -24,20 +25,20 @@ def remote(tmp_path: Path) -> Remote:
     return Remote(made(tmp_path, fps=12), "lobby")
 
 
-def told(remote: Remote, request: object, *, retained: bool = False) -> State:
+def told(remote: Remote, request: object, *, retained: bool = False) -> RemoteState:
     payload = request if isinstance(request, bytes) else json.dumps(request).encode()
     state = remote.answer(payload, retained=retained)
     assert state is not None
-    return decode_state(state)
+    return decode_message(state, RemoteState)
 
 
 def test_what_is_asked_for_holds_and_is_echoed(remote: Remote) -> None:
-    assert decode_state(remote.state()) == State(True, 0.4, 12, False)
-    assert told(remote, {"threshold": 0.6, "id": "a-1"}) == State(True, 0.6, 12, False, "a-1")
-    assert told(remote, {"fps": 5, "pause": True}) == State(True, 0.6, 5, True)
+    assert decode_message(remote.state(), RemoteState) == RemoteState(True, 0.4, 12, False)
+    assert told(remote, {"threshold": 0.6, "id": "a-1"}) == RemoteState(True, 0.6, 12, False, "a-1")
+    assert told(remote, {"fps": 5, "pause": True}) == RemoteState(True, 0.6, 5, True)
     assert (remote.threshold, remote.fps, remote.paused) == (0.6, 5, True)
-    assert told(remote, {"fps": None, "threshold": None, "pause": False}) == State(True, 0.4, 12, False)
-    assert told(remote, {}) == State(True, 0.4, 12, False), "to ask for nothing is to ask how it is set"
+    assert told(remote, {"fps": None, "threshold": None, "pause": False}) == RemoteState(True, 0.4, 12, False)
+    assert told(remote, {}) == RemoteState(True, 0.4, 12, False), "to ask for nothing is to ask how it is set"
 
 
 BAD: list[object] = [
@@ -45,7 +46,7 @@ BAD: list[object] = [
     *({"speed": 5}, {"fps": 0}, {"fps": -1}, {"fps": 241}, {"fps": "5"}, {"fps": True}, {"fps": [5]}),
     *({"threshold": 1.1}, {"threshold": -0.1}, {"threshold": "high"}, {"pause": None}, {"pause": 1}, {"pause": "on"}),
     *({"id": 5}, {"id": ""}, {"id": "x" * 65}, {"id": "a b"}, {"fps": 5, "pause": 3}, {"\x1b[31m\n" + "k" * 900: 1}),
-    b" " * MAX_REQUEST + b"{}",
+    b" " * MAX_MESSAGE[SetRequest] + b"{}",
 ]
 
 
@@ -65,7 +66,7 @@ def test_what_is_not_right_in_every_part_changes_nothing(remote: Remote, bad: ob
 def test_nothing_that_comes_stops_it(payload: bytes) -> None:
     state = Remote(load({"home": Path("/nonexistent"), "watch": {"remote": True}}), "lobby").answer(payload)
     assert state is not None
-    decode_state(state)
+    decode_message(state, RemoteState)
 
 
 def test_a_request_that_came_twice_is_answered_once(remote: Remote) -> None:

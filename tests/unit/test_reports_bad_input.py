@@ -147,14 +147,14 @@ def test_a_transcript_that_ends_early(table: Path, tmp_path: Path, settings: Set
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be"])
 def test_an_encoding_that_is_not_told(tmp_path: Path, encoding: str) -> None:
     made = read_transcript(written(tmp_path / "t.vtt", GOOD.encode(encoding)))
-    assert [one.text for one in made.utterances] == ["Grüße", "Hi"]
+    assert [utterance.text for utterance in made.utterances] == ["Grüße", "Hi"]
     assert any("it was read as" in note for note in made.notes)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_an_encoding_that_is_told(tmp_path: Path, encoding: str) -> None:
     made = read_transcript(written(tmp_path / "t.vtt", GOOD.encode(encoding)))
-    assert [one.text for one in made.utterances] == ["Grüße", "Hi"]
+    assert [utterance.text for utterance in made.utterances] == ["Grüße", "Hi"]
     assert not made.notes
 
 

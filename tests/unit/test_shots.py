@@ -12,14 +12,16 @@ from making import write_video
 
 from mien import Analyzer
 from mien.config import Settings
-from mien.media.base import Image
+from mien.media.base import Frame, Image
 from mien.media.demo import Demo
 from mien.media.shots import ShotDetector
-from mien.observation import Face
+from mien.models.classifier import Classifier
+from mien.observation import EMOTIONS, Face
 from mien.reports.base.job import Job
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.film.figures import look_at
 from mien.vision.detector import Detector
+from mien.vision.pipeline import Pipeline
 
 FPS = 20
 
@@ -147,3 +149,22 @@ def test_a_film_has_the_same_cuts(turns: Path, tmp_path: Path) -> None:
     (again,) = read_recordings(Inputs(paths=(str(turns),), fps=5), settings, Job())
     assert again.cuts is not None
     assert again.cuts.tolist() == film.cuts.tolist(), "read from what was kept"
+
+
+def test_a_face_reads_the_same_whichever_look_finds_it(detector: Detector) -> None:
+    classifier, demo = Classifier.load(), Demo()
+    for at in (0.5, 7.5, 12.5):  # still pictures: near looks frame the face as the first look did
+        pipeline = Pipeline(detector, classifier, "still")
+        raw = []
+        for n in range(5):
+            pipeline.observe(Frame(demo.image(at), n, n / FPS, None))
+            raw.append(pipeline.raw[0])
+        assert np.abs(np.stack(raw) - raw[0]).max() < 0.05
+    happy = []
+    for fps in (2, 20):
+        pipeline, values = Pipeline(detector, classifier, "clip"), []
+        for n in range(8 * fps):
+            pipeline.observe(Frame(demo.image(n / fps), n, n / fps, None))
+            values.append(100 * pipeline.raw[0, EMOTIONS.index("happy")])
+        happy.append(np.mean(values))
+    assert abs(happy[0] - happy[1]) < 2.5  # 16 frames against 160: more is chance

@@ -297,6 +297,7 @@ def test_exif_turns_a_photo_and_tells_its_time(tmp_path: Path) -> None:
     exif[0x0112] = 6
     details = exif.get_ifd(0x8769)
     details[0x9003], details[0x9011] = "2024:05:06 07:08:09", "+02:00"
+    exif[0x0132] = "2025:01:01 00:00:00"  # when it was edited
     half_red("RGB").save(tmp_path / "turned.jpg", exif=exif, quality=95)
     (frame,) = frames_of(tmp_path / "turned.jpg")
     assert frame.image.shape == (40, 20, 3)

@@ -1,10 +1,11 @@
-"""What the first release wrote still opens: settings, outbox, accesses and secrets.
+"""What the first release wrote still opens: settings, records, outbox, accesses and secrets.
 
 `releases/` holds the files as that release had them; stores have their own in `tests/contract/schemas`.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import sys
@@ -12,12 +13,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mien.config import AlertSettings, SourceSettings, fields, load
 from mien.edge.outbox import Outbox
 from mien.edge.remote import Remote
 from mien.mqtt import credentials
+from mien.observation import Openness, Pose, decode, encode, first_form
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -79,6 +82,19 @@ def test_an_outbox_of_the_first_release_delivers_what_it_holds(tmp_path: Path) -
         outbox.close()
 
 
+def test_a_record_of_the_first_release_is_read_and_written_as_it_was() -> None:
+    payload = (FIRST / "observation.json").read_bytes()
+    observation = decode(payload)
+    assert observation.span_s is None
+    assert all(face.read and face.pose is None and face.openness is None for face in observation.faces)
+    assert json.loads(encode(observation)) == json.loads(payload)
+    looks = {"read": False, "pose": Pose(yaw=-3.0), "openness": Openness(eyes=0.5)}
+    faces = [msgspec.structs.replace(face, **looks) for face in observation.faces]
+    now = msgspec.structs.replace(observation, span_s=0.04, faces=faces)
+    assert decode(encode(now)) == now
+    assert json.loads(first_form(encode(now))) == json.loads(payload), "what forwarders of that release read"
+
+
 def test_the_other_files_of_the_state_folder_are_read(tmp_path: Path) -> None:
     for name in ("access.json", "secrets.json"):
         shutil.copy(FIRST / name, tmp_path)
@@ -87,7 +103,7 @@ def test_the_other_files_of_the_state_folder_are_read(tmp_path: Path) -> None:
     shutil.copy(FIRST / "remote.json", tmp_path / "remote" / "lobby.json")
     from mien.dashboard.security.accounts import entries
 
-    assert [(one.name, one.role, one.kind) for one in entries(tmp_path)] == [
+    assert [(entry.name, entry.role, entry.kind) for entry in entries(tmp_path)] == [
         ("ada", "editor", "password"),
         ("grafana", "viewer", "token"),
     ]

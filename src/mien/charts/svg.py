@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.charts.palette import COLOURS
 from mien.observation import EMOTIONS, Emotion
 
-__all__ = ["SHOWN", "Line", "Mark", "clock", "intervals", "keys", "legend", "lines", "stacked"]
+__all__ = ["SHOWN", "Line", "Mark", "clock", "intervals", "legend", "lines", "stacked"]
 
 SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "disgust", "angry")
 """The order in which people read them: from pleasant to unpleasant."""
@@ -74,15 +74,9 @@ def clock(seconds: float, *, fine: bool = False) -> str:
     return f"{text}.{tenth}" if fine else text
 
 
-def legend(emotions: Sequence[Emotion] = SHOWN) -> str:
-    """Return which colour is which emotion."""
-    return keys([(one, COLOURS[one]) for one in emotions])
-
-
-def keys(named: Sequence[tuple[str, str]]) -> str:
-    """Return which colour is what, for pairs of name and colour."""
-    spans = "".join(f'<span><i style="background:{colour}"></i>{html.escape(name)}</span>' for name, colour in named)
-    return f'<p class="legend">{spans}</p>'
+def legend(emotions: Sequence[Emotion] = SHOWN) -> list[tuple[str, str]]:
+    """Return which emotion has which colour."""
+    return [(emotion, COLOURS[emotion]) for emotion in emotions]
 
 
 def stacked(

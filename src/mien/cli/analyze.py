@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example: mien analyze holiday/ -o faces.csv")
 def analyze(
-    paths: Annotated[list[str], typer.Argument(help="Photos, folders of photos, videos, URLs of videos.")],
+    paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders of both, URLs of videos.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a table on the terminal]"),
@@ -26,10 +26,19 @@ def analyze(
         typer.Option(help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."),
     ] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Hide the faces in what --annotate writes.")] = False,
-    every: Annotated[int, typer.Option(metavar="N", help="Look only at each Nth frame of a video.")] = 1,
-    fps: Annotated[float | None, typer.Option(help="Look at most at so many frames of a video's second.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Look at every Nth frame of a video only.")] = 1,
+    fps: Annotated[
+        float | None, typer.Option(help="Look at this many frames of each second of a video at most.")
+    ] = None,
     start: Annotated[str, typer.Option(metavar="TIME", help="Begin videos at: seconds, mm:ss or hh:mm:ss.")] = "0",
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Stop videos before this time.")] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Take this stream of videos, as ffprobe counts [default: the film]"),
+    ] = None,
+    fps_in: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Frames a second of videos without times, such as raw .h264.")
+    ] = None,
     model: Model = None,
     device: Device = None,
 ) -> None:
@@ -50,6 +59,8 @@ def analyze(
         fps=fps,
         start=begin,
         end=stop,
+        stream=stream,
+        fps_in=fps_in,
         shown=ShownTable(),
         progress=progress(),
     )

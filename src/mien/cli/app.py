@@ -106,7 +106,9 @@ def _explain(error: Exception) -> int:
         return int(getattr(error, "exit_code", 2))
     with tempfile.NamedTemporaryFile("w", prefix="mien-", suffix=".txt", delete=False) as file:
         traceback.print_exception(error, file=file)
-    typer.echo(f"mien: this is a bug: {error!r}. Its details are in {file.name}; please report them.", err=True)
+    typer.echo(
+        f"mien: this is a bug: {repr(error)[:300]}. Its details are in {file.name}; please report them.", err=True
+    )
     return 1
 
 

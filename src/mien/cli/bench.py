@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command(epilog="Example: mien bench film.mp4")
 def bench(
     video: Annotated[Path | None, typer.Argument(help="What to measure with [default: the demo clip]")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="End after so many seconds at the latest.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="The most seconds it may take.")] = 10.0,
     model: Model = None,
     device: Device = None,
 ) -> None:

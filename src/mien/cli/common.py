@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.errors import UsageError
+from mien.observation import parse_time
 from mien.system.logs import keep_log, log_as
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ __all__ = [
     "Preview",
     "Store",
     "address_of",
-    "parse_time",
     "session",
     "settings_of",
     "stop_on_signals",
+    "time_of",
 ]
 
 Store = Annotated[
@@ -52,13 +52,13 @@ Preview = Annotated[
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
 
 
-class Session:
+class GlobalOptions:
     """What the options before the command say."""
 
     config: Path | None = None
 
 
-session = Session()
+session = GlobalOptions()
 
 
 def settings_of(component: str, flags: dict[str, Any] | None = None) -> Settings:
@@ -99,16 +99,15 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def parse_time(text: str, option: str) -> datetime:
+def time_of(text: str, option: str) -> datetime:
     """Return the time that the text of an option means; one that names no zone is local.
 
     Raises:
         UsageError: It is no time.
     """
     try:
-        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
-        return time.astimezone(timezone.utc)  # what names no zone is local time
-    except (ValueError, OverflowError) as error:
+        return parse_time(text)
+    except ValueError as error:
         raise UsageError(
             f"{option} '{text}' is no time: expected one such as 2026-11-22, 2026-11-22T09:00 or 2026-11-22T09:00:00Z"
         ) from error

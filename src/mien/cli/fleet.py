@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +11,11 @@ import typer
 
 from mien.cli.common import settings_of
 from mien.errors import UsageError
+from mien.observation import is_source_name
 
 if TYPE_CHECKING:
     from mien.edge.fleet import Member
-    from mien.edge.remote import State
+    from mien.mqtt.messages import RemoteState
 
 __all__ = ["app"]
 
@@ -29,7 +29,7 @@ def fleet() -> None:
 
 @app.command("list", epilog="Example: mien fleet list")
 def show(
-    wait: Annotated[float, typer.Option(min=0.1, max=600, help="Listen for so many seconds.")] = 2.0,
+    wait: Annotated[float, typer.Option(min=0.1, max=600, help="How many seconds to listen.")] = 2.0,
 ) -> None:
     """List the sources that the broker has word of, how they are and how they are set."""
     from rich.console import Console
@@ -59,12 +59,14 @@ def change(
             help="threshold (0 to 1), fps, pause (true or false); 'default' is what the source's own settings say.",
         ),
     ],
-    wait: Annotated[float, typer.Option(min=0.1, max=600, help="It may take so many seconds to answer.")] = 10.0,
+    wait: Annotated[
+        float, typer.Option(min=0.1, max=600, help="How many seconds the source may take to answer.")
+    ] = 10.0,
 ) -> None:
     """Set threshold, fps or pause of a source, and show what it answers. It needs watch.remote there."""
     from mien.edge.fleet import set_remotely
 
-    if not re.fullmatch("[a-z0-9_-]{1,64}", source):
+    if not is_source_name(source):
         raise UsageError(f"{source!a} is no name of a source: expected 1 to 64 of a-z 0-9 _ -")
     asked = dict(_parsed(value) for value in values)
     settings = settings_of("fleet")
@@ -84,22 +86,22 @@ def _parsed(value: str) -> tuple[str, Any]:
 
 
 def _row(member: Member) -> tuple[str, ...]:
-    told = member.told
+    stats = member.stats
     online = {True: "online", False: "offline", None: "?"}[member.online]
     return (
         member.source,
         "paused" if member.online and member.state and member.state.pause else online,
-        told.version or "?",
-        told.model or "?",
-        "?" if told.uptime_s is None else _lasting(told.uptime_s),
-        "" if told.temperature_c is None else f"{told.temperature_c:.0f}",
-        "" if told.fps is None else f"{told.fps:.1f}",
-        "?" if told.time is None else _moment(told.time),
+        stats.version or "?",
+        stats.model or "?",
+        "?" if stats.uptime_s is None else _lasting(stats.uptime_s),
+        "" if stats.temperature_c is None else f"{stats.temperature_c:.0f}",
+        "" if stats.fps is None else f"{stats.fps:.1f}",
+        "?" if stats.time is None else _moment(stats.time),
         _set_to(member.state) if member.state and member.state.remote else "not from afar",
     )
 
 
-def _set_to(state: State) -> str:
+def _set_to(state: RemoteState) -> str:
     threshold = "the model's" if state.threshold is None else f"{state.threshold:g}"
     fps = "all" if state.fps is None else f"{state.fps:g}"
     return f"threshold {threshold}, fps {fps}{', paused' if state.pause else ''}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.cli.common import parse_time, settings_of
+from mien.cli.common import settings_of, time_of
 from mien.errors import PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ Anonymous = Annotated[
 AtLeast = Annotated[
     int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
 ]
-Fps = Annotated[float, typer.Option(min=0.2, max=60, help="Look at a video so many times a second.")]
+Fps = Annotated[float, typer.Option(min=0.2, max=60, help="How many frames of each second of a video are looked at.")]
+Stream = Annotated[
+    int | None, typer.Option(metavar="N", help="Take this stream of videos, as ffprobe counts [default: the film]")
+]
+FpsIn = Annotated[
+    float | None, typer.Option(metavar="RATE", help="Frames a second of videos without times, such as raw .h264.")
+]
 Store = Annotated[
     str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
 ]
@@ -61,12 +67,14 @@ def report() -> None:
 def film(
     paths: Paths = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("film.html"),
-    moments: Annotated[int, typer.Option(help="So many key moments of each kind.")] = 3,
+    moments: Annotated[int, typer.Option(help="How many key moments of each kind are shown.")] = 3,
     blur: Blur = False,
     anonymous: Anonymous = False,
     k: AtLeast = 3,
     data: Data = "parquet",
     fps: Fps = 5.0,
+    stream: Stream = None,
+    fps_in: FpsIn = None,
     store: Store = None,
     source: Sources = None,
     since: Since = None,
@@ -77,7 +85,7 @@ def film(
     from mien.reports.film.report import FilmRequest, report_film
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
     request = FilmRequest(inputs, moments, blur, k if anonymous else None)
     _run(lambda job: report_film(request, settings, job), output, data)
 
@@ -95,14 +103,14 @@ def meeting(
     offset: Annotated[
         float | None, typer.Option(help="Seconds to add to the transcript's times [default: found from the sound]")
     ] = None,
-    consent: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Who agreed, and when, to be told on the page.")
-    ] = None,
+    consent: Annotated[str | None, typer.Option(metavar="TEXT", help="Who agreed, and when; the page says so.")] = None,
     blur: Blur = False,
     anonymous: Anonymous = False,
     k: AtLeast = 3,
     data: Data = "parquet",
     fps: Fps = 5.0,
+    stream: Stream = None,
+    fps_in: FpsIn = None,
     store: Store = None,
     source: Sources = None,
     since: Since = None,
@@ -113,7 +121,7 @@ def meeting(
     from mien.reports.meeting.report import MeetingRequest, report_meeting
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
     request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, k if anonymous else None)
     _run(lambda job: report_meeting(request, settings, job), output, data)
 
@@ -139,6 +147,8 @@ def audience(
     k: AtLeast = 3,
     data: Data = "parquet",
     fps: Fps = 10.0,
+    stream: Stream = None,
+    fps_in: FpsIn = None,
     store: Store = None,
     source: Sources = None,
     since: Since = None,
@@ -149,7 +159,7 @@ def audience(
     from mien.reports.audience.report import AudienceRequest, report_audience
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
     marked = str(events) == "markers"
     request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
     _run(lambda job: report_audience(request, settings, job), output, data)
@@ -161,7 +171,7 @@ def album(
         list[Path], typer.Argument(help="Photos, folders of photos, or tables of mien analyze that name photos.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("album.html"),
-    best: Annotated[int, typer.Option(metavar="N", help="Choose so many.")] = 20,
+    best: Annotated[int, typer.Option(metavar="N", help="How many to choose.")] = 20,
     emotion: Annotated[Emotion, typer.Option(help="Which expression is asked for.")] = "happy",
     copy_to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Copy the chosen there; the originals stay as they are.")
@@ -188,6 +198,8 @@ def _inputs(
     sources: list[str] | None,
     since: str | None,
     until: str | None,
+    stream: int | None,
+    fps_in: float | None,
 ) -> Inputs:
     from mien.reports.base.recordings import Inputs
 
@@ -202,9 +214,11 @@ def _inputs(
         tuple(paths or ()),
         (store or settings.store_url) if of_store else None,
         tuple(sources or ()),
-        parse_time(since, "--from") if since else None,
-        parse_time(until, "--to") if until else None,
+        time_of(since, "--from") if since else None,
+        time_of(until, "--to") if until else None,
         fps,
+        stream=stream,
+        fps_in=fps_in,
     )
 
 

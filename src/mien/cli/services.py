@@ -33,7 +33,7 @@ def up(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A camera's number, a video, a stream's URL, or 'demo' "
+            help="A camera's number, a video, a stream's URL, 'screen:', or 'demo' "
             "[default: the sources in mien.toml, or camera 0, or demo]"
         ),
     ] = None,
@@ -59,14 +59,14 @@ def watch(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Cameras' numbers, videos, streams' URLs, 'demo', names of sources in mien.toml "
+            help="Cameras' numbers, videos, streams' URLs, 'screen:', 'demo', names of sources in mien.toml "
             "[default: all sources in mien.toml]"
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the source is called [default: made from the source]")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show the live picture; q closes it.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Play videos again and again.")] = False,
-    fps: Annotated[float | None, typer.Option(help="Analyse at most so many frames a second.")] = None,
+    fps: Annotated[float | None, typer.Option(help="The most frames to analyse a second.")] = None,
     model: Model = None,
     broker: Broker = None,
     device: Device = None,
@@ -117,7 +117,7 @@ def forward(
     store: Store = None,
     broker: Broker = None,
     once: Annotated[bool, typer.Option("--once", help="Store what is waiting, then end.")] = False,
-    source: Annotated[list[str] | None, typer.Option(help="Forward this source alone; may be repeated.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Forward only this source; may be repeated.")] = None,
     group: Annotated[
         str | None, typer.Option(metavar="NAME", help="Share the work with the other forwarders of this group.")
     ] = None,

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.common import parse_time, settings_of
+from mien.cli.common import settings_of, time_of
 from mien.errors import UsageError
+from mien.system.clock import FORWARDERS_CLOCK, SteadyClock
 from mien.system.logs import log_as
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def prune(
     before = datetime.now(timezone.utc) - _age(older_than)
     with _opened(_url(store)) as opened:
         pruned = opened.prune(before)
+    noted = settings_of("store").home / FORWARDERS_CLOCK
+    if store is None and noted.exists():  # whoever deletes by the machine's clock takes it for right
+        clock = SteadyClock(noted)
+        clock.set(datetime.now(timezone.utc))
+        clock.note()
     typer.echo(f"{pruned:,} raw observations from before {_shown(before)} deleted; their sums stay")
 
 
@@ -60,7 +66,7 @@ def erase(
     store: Url = None,
 ) -> None:
     """Delete what a source saw in a period, for good: rows, faces and their share of all sums."""
-    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    first, last = time_of(start, "--from"), time_of(end, "--to")
     if not first < last:
         raise UsageError(f"--to '{end}' is not later than --from '{start}': expected a period")
     if first < (now := datetime.now(timezone.utc)) < last:
@@ -83,7 +89,7 @@ def erase(
 
 @app.command("dead-letters", epilog="Example: mien store dead-letters --limit 20")
 def dead_letters(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to list, the newest first.")] = 100,
     store: Url = None,
 ) -> None:
     """List the messages that were no valid observations, with the reason."""
@@ -173,6 +179,28 @@ def backup(
     with _opened(url, read_only=True):
         size = run(url, file)
     typer.echo(f"{file} holds the store, {size / 1e6:,.1f} MB, checked")
+
+
+@app.command(epilog="Example: mien store restore mien-2026-11-22.db")
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `mien store backup` wrote.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: Url = None,
+) -> None:
+    """Put a backup in a SQLite store's place, in one step; what came since the backup is gone."""
+    from mien.stores.base import open_store
+    from mien.stores.maintenance import restore as run
+
+    url = _url(store)
+    question = f"Replace all that is in the store by what '{file}' holds?"
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"{question} There is nobody to ask: add --yes")
+    if not yes:
+        typer.confirm(question, abort=True)
+    size = run(url, file)
+    with closing(open_store(url)) as opened:  # one of an earlier version is upgraded
+        frames = sum(source.frames for source in opened.sources())
+    typer.echo(f"the store is what '{file}' held, {size / 1e6:,.1f} MB with {frames:,} observations")
 
 
 def _url(named: str | None) -> str:

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mien.masking import as_text
 from mien.observation import EMOTIONS, Observation
-from mien.table import as_text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,7 +57,7 @@ class ShownTable:
                 share = max(getattr(face.probabilities, emotion) for emotion in EMOTIONS)
                 track = "" if face.track is None else str(face.track)
                 box = " ".join(map(str, face.box))
-                table.add_row(*start, track, box, face.emotion or "unsure", f"{100 * share:.0f} %")
+                table.add_row(*start, track, box, face.emotion or "unclear", f"{100 * share:.0f} %")
             if not observation.faces:
                 table.add_row(*start, "", "", "no face")
         console = Console()

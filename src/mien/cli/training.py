@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mien.errors import InputError, MissingExtraError
+from mien.cli.common import session
+from mien.errors import InputError, MienError, MissingExtraError
+from mien.silence import caches_in
 from mien.system.logs import log_as
 
 __all__ = ["app"]
@@ -42,7 +44,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="The schedule's peak [default: 0.1]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by chance [default: 1]")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed [default: 32-true]")] = None,
-    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without progress.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after this many epochs without progress.")] = None,
     log_to: Annotated[
         str | None,
         typer.Option(help="csv, tensorboard, wandb or wandb-offline [default: csv, which is always written]"),
@@ -54,6 +56,7 @@ def train(
     skip_bad: SkipBad = False,
 ) -> None:
     """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
+    _keep_caches()
     with _extra("mien train", "train"):
         from mien.training.config import read, validated
         from mien.training.train import train as run
@@ -105,6 +108,7 @@ def evaluate(
     skip_bad: SkipBad = False,
 ) -> None:
     """Say how good a model is, with figures, plots and a page that hides nothing."""
+    _keep_caches()
     with _extra("mien evaluate", "train"):
         from mien.training import audit as audits
         from mien.training import evaluate as evaluation
@@ -145,6 +149,7 @@ def export(
     skip_bad: SkipBad = False,
 ) -> None:
     """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
+    _keep_caches()
     with _extra("mien export", "train"):
         from mien.training.export import export as write
         from mien.training.quantise import NotKeptError, quantise
@@ -171,6 +176,15 @@ def _split(text: str) -> tuple[Any, float | None]:
         return "PublicTest", float(text)
     except ValueError:
         return text, None
+
+
+def _keep_caches() -> None:
+    """Have what is about to be imported keep its caches in the state folder, where there can be one."""
+    from mien.config import load
+
+    settings = load({}, session.config)
+    with contextlib.suppress(MienError):
+        caches_in(settings.ensure_home() / "caches")
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import Settings
+from mien.config import load
 from mien.media.base import Image
 from mien.media.photos import Picture, as_image
 from mien.models import store as model_store
@@ -71,7 +71,7 @@ class DeepFace:
 
 def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
     image = as_image(picture)
-    detector, classifier = shared_models(model_store.in_use(Settings()))
+    detector, classifier = shared_models(model_store.in_use(load()))
     found = None if detector_backend == "skip" else detector.detect(image)
     if found is not None and not len(found) and enforce_detection:
         what = "the array" if isinstance(picture, np.ndarray) else f"'{picture}'"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import Settings
+from mien.config import load
 from mien.errors import MissingExtraError
 from mien.media.base import Image, raise_problem
 from mien.media.open import open_source
@@ -48,7 +48,7 @@ class FER:
         if unknown := sorted(of_haar.keys() - self.IGNORED):
             raise TypeError(f"FER has no setting {', '.join(unknown)}")
         self._smallest = min_face_size
-        self._detector, self._classifier = load_models(model_store.in_use(Settings()))
+        self._detector, self._classifier = load_models(model_store.in_use(load()))
 
     def find_faces(self, img: Picture) -> list[list[int]]:
         """Return the faces' boxes, [x, y, w, h] in pixels, the surest first; see `detect_emotions`."""
@@ -143,7 +143,7 @@ class Video:
             detector: Looks at each frame on its own.
             display: Only False; `mien watch --window` shows a video.
             output: `pandas` for a data frame; otherwise a list.
-            frequency: Look only at each so-manieth frame.
+            frequency: Look at every Nth frame only.
             max_results: Stop after so many frames.
             of_files: What fer would write (`save_frames`, `save_video`, `annotate_frames`, `zip_images`, …): no effect.
 

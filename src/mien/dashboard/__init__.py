@@ -4,5 +4,8 @@ import importlib.util
 
 from mien.errors import MissingExtraError
 
-if importlib.util.find_spec("nicegui") is None:
+NEEDS = ("fastapi", "jinja2", "plotly", "uvicorn")
+"""What the extra `dashboard` brings."""
+
+if not all(map(importlib.util.find_spec, NEEDS)):
     raise MissingExtraError("mien dashboard", "dashboard")

@@ -12,18 +12,20 @@ import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from fastapi import FastAPI
-from nicegui import ui
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
 
-from mien.config import Settings
+from mien.config import NOWHERE, Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
+from mien.dashboard.assets import assets
 from mien.dashboard.data.listener import Listener
-from mien.dashboard.data.queries import Queries, store_url
-from mien.dashboard.errors import answer_errors, error_response
-from mien.dashboard.pages import STATIC, Diagnose, add_pages
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.errors import ApiError, answer_errors, error_response
+from mien.dashboard.pages.refresh import Refresh
+from mien.dashboard.pages.router import missing, showing
+from mien.dashboard.pages.system import Diagnose
 from mien.dashboard.security.guard import Guard
 from mien.dashboard.security.http_limits import WithoutCancelled, bounded
 from mien.dashboard.security.login import Login
@@ -49,11 +51,14 @@ class Server(uvicorn.Server):
         config: Uvicorn's.
         stop: Ends it.
         ready: Called once when it can be reached.
+        ending: Called when it ends: closes what would stay open.
     """
 
-    def __init__(self, config: uvicorn.Config, stop: threading.Event, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, stop: threading.Event, ready: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._stop, self._ready = stop, ready
+        self._stop, self._ready, self._ending = stop, ready, ending
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,6 +69,11 @@ class Server(uvicorn.Server):
         """Start, then say so."""
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then all else."""
+        self._ending()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; asked ten times a second."""
@@ -83,15 +93,18 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         MienError: The port is in use, or the address is not this machine's.
         ConfigError: Other machines may come, but nobody has access; or the certificate cannot be used.
     """
+    if settings.home == NOWHERE:
+        settings.ensure_home()
     host = settings.dashboard.host
     tls = tls_options(settings)
     access = checked_access(settings)
     listening = _bind(host, settings.dashboard.port)
     listener = Listener(settings)
-    queries = Queries(store_url(settings), listener)
+    queries = Queries(settings.store_url, listener)
     api = Api(queries, settings)
     api.making.uploads.tidy()
-    add_pages(queries, settings, diagnose, api.making, api.demo)
+    refresh = Refresh()
+    pages = showing(queries, settings, diagnose, api.making, api.demo, refresh)
     address = _address(host, listening, "https" if tls else "http")
     cookie = f"{'__Host-' if tls else ''}mien-{listening.getsockname()[1]}"
     lasting_s = settings.dashboard.login_hours * 3600
@@ -99,19 +112,23 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     login = Login(access, sessions, cookie, lasting_s)
     names = [name.strip() for name in settings.dashboard.allowed_hosts.split(",") if name.strip()]
     guard = Guard(
-        _build(api, login), host, names, access=access, sessions=sessions, cookie=cookie,
+        _build(api, login, pages), host, names, access=access, sessions=sessions, cookie=cookie,
         always=settings.dashboard.login, per_s=settings.dashboard.requests_per_s,
     )  # fmt: skip
     config = uvicorn.Config(
-        guard, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on", ws_max_size=1 << 20,
+        guard, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="off", ws="none",
         server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, http=bounded(), **tls,
     )  # fmt: skip
-    for name in ("uvicorn.error", "nicegui"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(WithoutCancelled())
+
+    def ending() -> None:
+        refresh.close()
+        api.streams.closed = True
+
     listener.start()
     try:
-        asyncio.run(Server(config, stop, lambda: ready(address)).serve(sockets=[listening]))
+        asyncio.run(Server(config, stop, lambda: ready(address), ending).serve(sockets=[listening]))
     finally:
         listener.stop()
         login.close()
@@ -120,22 +137,26 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         listening.close()
 
 
-def _build(api: Api, login: Login) -> FastAPI:
+def _build(api: Api, login: Login, pages: APIRouter) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     answer_errors(app)
+    app.add_exception_handler(404, _on_missing)
     app.include_router(login.router)
+    app.include_router(pages)
     app.include_router(finished(api.making))
+    app.include_router(assets())
     app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
     app.mount("/api", api.app)
-    app.mount("/assets", StaticFiles(directory=STATIC))
-
-    ui.run_with(
-        app, title="Mien", favicon=STATIC / "icon.svg", language="en-US", tailwind=False, message_history_length=50,
-        show_welcome_message=False, binding_refresh_interval=None, reconnect_timeout=30.0,
-        # Plotly's script is large: packing it hard costs more time than it saves.
-        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, minimum_size=1000, compresslevel=1),
-    )  # fmt: skip
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)
     return app
+
+
+async def _on_missing(request: Request, error: Exception) -> Response:
+    """Answer a browser with a page, a program as the API does."""
+    message = error.detail if isinstance(error, ApiError) else f"there is no {request.url.path}"
+    if "text/html" in request.headers.get("accept", ""):
+        return missing(request, f"{message[:1].upper()}{message[1:]}.")
+    return error_response(404, message)
 
 
 def _bind(host: str, port: int | None) -> socket.socket:

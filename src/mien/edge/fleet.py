@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-
-import msgspec
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mien.config import Settings
-from mien.edge.remote import State, decode_state, encode_request
-from mien.errors import MienError, UsageError
+from mien.edge.remote import encode_request
+from mien.errors import BrokerError, MienError, UsageError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
-from mien.observation import MODEL_NAME, TopicKind, new_id, topic
+from mien.mqtt.messages import (
+    RemoteState,
+    Stats,
+    TopicKind,
+    decode_available,
+    decode_message,
+    split_topic,
+    topic,
+)
+from mien.observation import is_source_name, new_id
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Member", "Told", "listen", "set_remotely"]
+__all__ = ["Member", "listen", "previews", "set_remotely"]
+
+log = logging.getLogger(__name__)
 
 ANSWER_S = 10.0
 """So long a source may take to answer, in seconds."""
 
 MAX_SOURCES = 10_000
-MAX_STATS = 16_384
-
-Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.+!-]{1,40}\Z")]
-Model = Annotated[str, msgspec.Meta(pattern=rf"\A{MODEL_NAME}@[0-9a-f]{{8}}\Z")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What a source says in its statistics; what it leaves out is None.
-
-    Attributes:
-        time: When it said so, UTC.
-        version: Of Mien.
-        model: The emotion model that it uses.
-        uptime_s: For how long it has been watched, in seconds.
-        temperature_c: The machine's hottest sensor, in degrees Celsius.
-        fps: Frames analysed a second.
-    """
-
-    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    version: Version | None = None
-    model: Model | None = None
-    uptime_s: Annotated[float, msgspec.Meta(ge=0, lt=1e10)] | None = None
-    temperature_c: Annotated[float, msgspec.Meta(gt=-300, lt=10_000)] | None = None
-    fps: Annotated[float, msgspec.Meta(ge=0, lt=100_000)] | None = None
 
 
 class Member(NamedTuple):
@@ -58,14 +43,16 @@ class Member(NamedTuple):
     Attributes:
         source: Its name.
         online: Whether it says so; None: it says nothing.
-        told: Its newest statistics.
+        stats: Its newest statistics.
         state: What can be set from afar, and how it is set; None: it says nothing.
+        sends: Whether it was seen to send a picture.
     """
 
     source: str
     online: bool | None = None
-    told: Told = Told()
-    state: State | None = None
+    stats: Stats = Stats()
+    state: RemoteState | None = None
+    sends: bool = False
 
 
 def listen(settings: Settings, seconds: float) -> list[Member]:
@@ -78,12 +65,39 @@ def listen(settings: Settings, seconds: float) -> list[Member]:
     Raises:
         MienError: The broker cannot be reached, or does not let the topics be read.
     """
-    with _Listener(settings, "+", ("available", "stats", "state")) as listener:
+    return _heard(settings, seconds, ("available", "stats", "state"))
+
+
+def previews(settings: Settings, seconds: float) -> dict[str, str]:
+    """Return what pictures the sources send that are online, by their names: off, blurred, plain, or unsaid.
+
+    A source whose picture came sends pictures, whatever it says.
+
+    Args:
+        settings: Where the broker is, and the prefix.
+        seconds: So long is listened; a source that sends pictures sends one a second.
+
+    Raises:
+        MienError: The broker cannot be reached, or does not let statistics be read.
+    """
+    kinds: dict[str, str] = {}
+    for member in _heard(settings, seconds, ("available", "stats"), ("preview",)):
+        if member.online or member.sends:
+            word = member.stats.preview or "unsaid"
+            kinds[member.source] = "unsaid" if member.sends and word == "off" else word
+    return kinds
+
+
+def _heard(
+    settings: Settings, seconds: float, kinds: tuple[TopicKind, ...], optional: tuple[TopicKind, ...] = ()
+) -> list[Member]:
+    """Return all sources, by name, after having listened for so long; optional is what a user may not be let read."""
+    with _Listener(settings, "+", kinds, optional) as listener:
         listener.wait_for(lambda: False, seconds)
-        return sorted(listener.members.values())
+        return sorted(listener.members.values(), key=lambda member: member.source)
 
 
-def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> State:
+def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> RemoteState:
     """Set what of a source can be set from afar, and return how it is set then, as the source says itself.
 
     Args:
@@ -120,14 +134,16 @@ def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_
             f"{topic(settings.broker.prefix, source, 'set')}, and whether the source is online"
         )
     if state.error:
-        raise UsageError(f"'{source}' says: {''.join(one for one in state.error if one.isprintable())}")
+        raise UsageError(f"'{source}' says: {''.join(letter for letter in state.error if letter.isprintable())}")
     return state
 
 
 class _Listener:
     """A connection that notes what sources say of themselves."""
 
-    def __init__(self, settings: Settings, source: str, kinds: tuple[TopicKind, ...]) -> None:
+    def __init__(
+        self, settings: Settings, source: str, kinds: tuple[TopicKind, ...], optional: tuple[TopicKind, ...] = ()
+    ) -> None:
         self.members: dict[str, Member] = {}
         self._prefix = settings.broker.prefix
         self._changed = threading.Condition()
@@ -137,6 +153,9 @@ class _Listener:
         try:
             for kind in kinds:
                 self._connection.subscribe(topic(self._prefix, source, kind))
+            for kind in optional:
+                with suppress(BrokerError):
+                    self._connection.subscribe(topic(self._prefix, source, kind))
         except MienError:
             self._connection.close()
             raise
@@ -167,11 +186,10 @@ class _Listener:
             self._changed.notify_all()
 
     def _note(self, message: Any) -> None:
-        self._connection.acknowledge(message.mid)
-        source, _, kind = message.topic.removeprefix(f"{self._prefix}/").rpartition("/")
-        try:
-            msgspec.convert(source, Name)
-        except ValueError:
+        if message.qos:
+            self._connection.acknowledge(message.mid)
+        source, kind = split_topic(self._prefix, message.topic)
+        if not is_source_name(source):
             return
         if source not in self.members and len(self.members) >= MAX_SOURCES:
             return
@@ -182,13 +200,15 @@ class _Listener:
 
 def _updated(member: Member, kind: str, payload: bytes) -> Member:
     """Return what is known of a source after a message of it; one that cannot be read tells nothing."""
-    if kind == "available":
-        return member._replace(online=payload == b"online")
+    if kind == "preview":
+        return member._replace(sends=True)
     try:
+        if kind == "available":
+            return member._replace(online=decode_available(payload))
         if kind == "state":
-            return member._replace(state=decode_state(payload))
-        if kind == "stats" and len(payload) <= MAX_STATS:
-            return member._replace(told=msgspec.json.decode(payload, type=Told))
-    except (ValueError, RecursionError):
-        pass
+            return member._replace(state=decode_message(payload, RemoteState))
+        if kind == "stats":
+            return member._replace(stats=decode_message(payload, Stats))
+    except ValueError as error:
+        log.debug("ignored a message of '%s' on %s: %s", member.source, kind, error)
     return member

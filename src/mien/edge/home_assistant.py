@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mien.observation import EMOTIONS, topic
+from mien.mqtt.messages import OFFLINE, ONLINE, topic
+from mien.observation import EMOTIONS
 from mien.version import __version__
 
 __all__ = ["discovery"]
@@ -33,8 +34,8 @@ def discovery(discovery_prefix: str, prefix: str, source: str) -> list[tuple[str
     happiness = {"unit_of_measurement": "%", "state_class": "measurement", "icon": "mdi:emoticon-happy-outline"}
     online = {
         "state_topic": topic(prefix, source, "available"),
-        "payload_on": "online",
-        "payload_off": "offline",
+        "payload_on": ONLINE.decode(),
+        "payload_off": OFFLINE.decode(),
         "device_class": "connectivity",
         "entity_category": "diagnostic",
         "device": device,
@@ -46,9 +47,9 @@ def discovery(discovery_prefix: str, prefix: str, source: str) -> list[tuple[str
         ("binary_sensor", "online", "Online", online),
     ]
     messages = []
-    for kind, key, name, told in entities:
-        said = {"name": name, "unique_id": f"{node}_{key}", **told}
+    for kind, key, name, described in entities:
+        entity = {"name": name, "unique_id": f"{node}_{key}", **described}
         if kind == "sensor":
-            said["value_template"] = f"{{{{ value_json.{key} }}}}"  # null is shown as unknown
-        messages.append((f"{discovery_prefix}/{kind}/{node}/{key}/config", json.dumps(said).encode()))
+            entity["value_template"] = f"{{{{ value_json.{key} }}}}"  # null is shown as unknown
+        messages.append((f"{discovery_prefix}/{kind}/{node}/{key}/config", json.dumps(entity).encode()))
     return messages

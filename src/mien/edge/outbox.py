@@ -24,6 +24,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import BaseFileLock
+
 from mien.config import Settings
 from mien.errors import MienError, StoreError, UsageError
 from mien.observation import Observation, encode
@@ -112,14 +114,14 @@ class Outbox:
         self.path = folder / f"{source}.db"
         self.changed = changed
         self._max_rows, self._max_age_s = max_rows, max_age_s
-        self._lock_file = _lock(folder, source)
+        self._lock = _lock(folder, source)
         try:
             with ExitStack() as opened:
                 self._writer, self._reader = (opened.enter_context(closing(_open(self.path))) for _ in range(2))
                 self._load()
                 opened.pop_all()
         except sqlite3.Error as error:
-            os.close(self._lock_file)
+            self._lock.release()
             todo = "move it away to begin anew" if "malformed" in str(error) or "not a" in str(error) else "make room"
             raise StoreError(f"cannot open the outbox '{self.path}': {error}; {todo}") from error
         self._reading = threading.Lock()
@@ -196,7 +198,7 @@ class Outbox:
         with self._reading:
             self._reader.close()
         self._writer.close()
-        os.close(self._lock_file)
+        self._lock.release()
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -374,7 +376,7 @@ def waiting_sources(folder: Path) -> list[str]:
     return found
 
 
-def _lock(folder: Path, source: str) -> int:
+def _lock(folder: Path, source: str) -> BaseFileLock:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(folder / f"{source}.db", os.O_RDWR | os.O_CREAT, 0o600))

@@ -17,16 +17,12 @@ import numpy as np
 
 from mien.config import Settings
 from mien.media.base import Frame, Image
+from mien.mqtt.messages import MAX_PREVIEW, PREVIEW_SIZE
 from mien.observation import Observation
-from mien.vision.blur import Box, Hiding, hide
-from mien.vision.detector import Detector
+from mien.vision.blur import Box, FaceBlur, hide
+from mien.vision.detector import FaceDetector, open_detector
 
-__all__ = ["MAX_BYTES", "MAX_SIZE", "BlurredPreview", "Preview", "checked", "preview_of"]
-
-MAX_SIZE = 320, 480
-"""The largest width and height, in pixels."""
-
-MAX_BYTES = 1 << 16
+__all__ = ["BlurredPreview", "Preview", "preview_of"]
 
 EVERY_S = 1.0
 FRESH_S = 2.0
@@ -34,14 +30,10 @@ FRESH_S = 2.0
 
 SUSPICION = 0.3
 """The detector's confidence from which something is hidden. Measured: of the 28 faces in four photos, shrunk to
-MAX_SIZE, it finds 27 at 0.3 and 24 at the usual 0.7; and eight more places are hidden."""
+PREVIEW_SIZE, it finds 27 at 0.3 and 24 at the usual 0.7; and eight more places are hidden."""
 
 QUALITIES = (75, 50, 25)
 """Of JPEG, tried in this order until the picture is small enough."""
-
-BASELINE = 0xC0
-TABLES = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
-"""What may stand before the size in a baseline JPEG: tables, restarts, comments, applications' own."""
 
 
 class Newest(NamedTuple):
@@ -80,7 +72,7 @@ class Preview:
         self._due = now + EVERY_S
         if self._newest is newest:
             self._newest = None  # each frame is sent once
-        scale = min(1.0, *(most / side for most, side in zip(MAX_SIZE, newest.image.shape[1::-1], strict=True)))
+        scale = min(1.0, *(most / side for most, side in zip(PREVIEW_SIZE, newest.image.shape[1::-1], strict=True)))
         return _jpeg(self._shown(_scaled(newest.image, scale), newest.places, scale))
 
     def _places(self, observation: Observation) -> Sequence[Box]:  # noqa: ARG002
@@ -91,55 +83,41 @@ class Preview:
 
 
 class BlurredPreview(Preview):
-    """What a source sees, without the faces."""
+    """What a source sees, without the faces.
+
+    Args:
+        detector: The name of the detector, as in `vision.detector`.
+    """
 
     kind = "blurred"
 
-    def __init__(self) -> None:
+    def __init__(self, detector: str = "yunet") -> None:
         super().__init__()
-        self._hiding = Hiding()
+        self._detector = detector
+        self._hiding = FaceBlur()
         self._session = ""
 
     def _places(self, observation: Observation) -> Sequence[Box]:
         if observation.session != self._session:  # its tracks and times begin anew
-            self._session, self._hiding = observation.session, Hiding()
+            self._session, self._hiding = observation.session, FaceBlur()
         return self._hiding.places(observation)
 
     def _shown(self, small: Image, places: Sequence[Box], scale: float) -> Image:
         known = np.multiply(np.reshape(places, (-1, 4)), scale)
-        found = np.concatenate([known, _suspicious().detect(small).boxes])
+        found = np.concatenate([known, _suspicious(self._detector).detect(small).boxes])
         return hide(small, [(x, y, max(1, w), max(1, h)) for x, y, w, h in found.round().astype(int).tolist()])
 
 
 def preview_of(settings: Settings) -> Preview | None:
     """Return the preview that the settings of a source ask for; None: they ask for none."""
-    makers = {one.kind: one for one in (Preview, BlurredPreview)}
-    maker = makers.get(settings.watch.preview)
-    return maker() if maker else None
-
-
-def checked(payload: bytes) -> bytes:
-    """Return a preview as it came from the wire, if it is one: a baseline JPEG of no more than MAX_SIZE and MAX_BYTES.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if len(payload) > MAX_BYTES or not payload.startswith(b"\xff\xd8\xff"):
-        raise ValueError("a preview that is no JPEG, or too large a one")
-    at = 2
-    while at + 9 <= len(payload) and payload[at] == 0xFF and payload[at + 1] in {*TABLES, BASELINE}:
-        if payload[at + 1] == BASELINE:
-            height, width = (int.from_bytes(payload[at + n : at + n + 2], "big") for n in (5, 7))
-            if 0 < width <= MAX_SIZE[0] and 0 < height <= MAX_SIZE[1]:
-                return payload
-            break
-        at += 2 + int.from_bytes(payload[at + 2 : at + 4], "big")
-    raise ValueError("a preview whose size cannot be read, or is too large")
+    if settings.watch.preview == BlurredPreview.kind:
+        return BlurredPreview(settings.vision.detector)
+    return Preview() if settings.watch.preview == Preview.kind else None
 
 
 @functools.cache
-def _suspicious() -> Detector:
-    return Detector(SUSPICION, max(MAX_SIZE))
+def _suspicious(name: str) -> FaceDetector:
+    return open_detector(name, SUSPICION, max(PREVIEW_SIZE))
 
 
 def _scaled(image: Image, scale: float) -> Image:
@@ -151,6 +129,6 @@ def _jpeg(image: Image) -> bytes | None:
     """Return a picture as a JPEG that is small enough; None where none is."""
     for quality in QUALITIES:
         _, written = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if written.size <= MAX_BYTES:
+        if written.size <= MAX_PREVIEW:
             return written.tobytes()
     return None

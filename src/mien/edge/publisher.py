@@ -11,15 +11,15 @@ One thread does it all; what comes from the connection is only noted. The broker
 
 from __future__ import annotations
 
-import json
 import logging
-import random
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import msgspec
 
 from mien.config import Settings
 from mien.edge.home_assistant import discovery
@@ -29,7 +29,21 @@ from mien.errors import BrokerError, ConfigError, MienError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.credentials import client_id
-from mien.observation import Stored, TopicKind, decode, topic
+from mien.mqtt.messages import (
+    OFFLINE,
+    ONLINE,
+    Accepts,
+    Delay,
+    OutboxCounts,
+    Stats,
+    Stored,
+    TopicKind,
+    decode_message,
+    encode_message,
+    topic,
+)
+from mien.observation import RECORD, first_form
+from mien.system.retry import Backoff
 
 if TYPE_CHECKING:
     from mien.edge.preview import Preview
@@ -49,7 +63,7 @@ DELAYS_KEPT = 1000
 
 
 class Sent(NamedTuple):
-    """When a row was last sent: its place in the queue, the how-manieth it was, the monotonic clock in seconds."""
+    """When a row was last sent: its place in the queue, its number among all sent, the monotonic clock in seconds."""
 
     n: int
     turn: int
@@ -74,7 +88,7 @@ class Publisher:
         outbox: Outbox,
         source: str,
         settings: Settings,
-        stats: Callable[[], dict[str, Any]] | None = None,
+        stats: Callable[[], Stats] | None = None,
         remote: Remote | None = None,
         preview: Preview | None = None,
     ) -> None:
@@ -89,6 +103,7 @@ class Publisher:
         self._acknowledged: deque[int] = deque()
         self._refused: deque[int] = deque()
         self._delays: deque[float] = deque(maxlen=DELAYS_KEPT)
+        self._record = 1  # the form of the record that is sent: the first, until a forwarder says that it reads more
         self._confirmed_at = 0.0
         self._newest = outbox.inherited
         self.connected = False
@@ -112,18 +127,17 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        wait_s, told = BACKOFF_S[0], ""
+        backoff = Backoff(self._stop, *BACKOFF_S, spread=0.5)
         while not self._stop.is_set():
             try:
                 connection = self._connect()
             except (BrokerError, ConfigError) as error:
-                if str(error) != told:
+                if backoff.is_news(error):
                     log.warning("%s; '%s' keeps its observations in the outbox and tries again", error, self._source)
-                told = str(error)
                 self._reachable = False
             else:
                 log.info("'%s' publishes to the broker at %s", self._source, connection.address)
-                told = ""
+                backoff.worked()
                 try:
                     self._serve(connection)
                 except Exception:  # this thread must live as long as the source does
@@ -134,8 +148,7 @@ class Publisher:
                     connection.close()
                 if not self._stop.is_set():
                     log.warning("the broker at %s is gone; '%s' tries again", connection.address, self._source)
-            self._stop.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311 - so that cameras do not come back in step
-            wait_s = min(wait_s * 2, BACKOFF_S[1]) if told else BACKOFF_S[0]
+            backoff.wait()
 
     def _connect(self) -> Connection:
         # new ones, for what a connection that hung may still say is of no concern to the next
@@ -143,7 +156,7 @@ class Publisher:
         connection = Connection(
             find_broker(self._settings),
             self._client_id,
-            will=(self._topics["available"], b"offline") if self._stats else None,
+            will=(self._topics["available"], OFFLINE) if self._stats else None,
             in_flight=self._settings.outbox.in_flight,
             keepalive_s=self._settings.broker.keepalive_s,
             on_message=self._note(self._messages),
@@ -152,6 +165,7 @@ class Publisher:
             on_lost=self._wake.set,
         )
         try:
+            self._hear_what_is_accepted(connection)
             connection.subscribe(self._topics["stored"])
             if self._remote and self._remote.allowed:
                 connection.subscribe(self._topics["set"])
@@ -159,6 +173,15 @@ class Publisher:
             connection.close()
             raise
         return connection
+
+    def _hear_what_is_accepted(self, connection: Connection) -> None:
+        self._record = 1
+        try:
+            connection.subscribe(self._topics["accepts"])
+        except BrokerError as error:  # a broker's list of rights from before there was this topic
+            if connection.lost.is_set():
+                raise
+            log.info("'%s' sends records of the first form: %s", self._source, error)
 
     def _note(self, notes: deque[Any]) -> Callable[[Any], None]:
         def note(what: Any) -> None:
@@ -184,7 +207,7 @@ class Publisher:
             self._send_again(connection)
             if self._stats and time.monotonic() >= stats_at:
                 stats_at = time.monotonic() + self._settings.watch.stats_every_s
-                connection.publish(self._topics["available"], b"online", retain=True)
+                connection.publish(self._topics["available"], ONLINE, retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
             self._show(connection)
             if self._in_flight and time.monotonic() - self._moved_at > stuck_s:
@@ -218,11 +241,14 @@ class Publisher:
         while self._messages:
             message = self._messages.popleft()
             connection.acknowledge(message.mid)
+            if message.topic == self._topics["accepts"]:
+                self._accept(message.payload)
+                continue
             if message.topic != self._topics["stored"]:
                 self._answer(connection, message)
                 continue
             try:
-                stored = decode(message.payload, Stored)
+                stored = decode_message(message.payload, Stored)
             except ValueError as error:
                 log.warning("a message on %s is no confirmation and is ignored: %s", self._topics["stored"], error)
                 continue
@@ -232,6 +258,12 @@ class Publisher:
                 self._greeted = True
         if self._greeted and time.monotonic() - self._restarted_at > GREETED_S:
             self._restart()
+
+    def _accept(self, payload: bytes) -> None:
+        try:
+            self._record = decode_message(payload, Accepts).record
+        except ValueError as error:
+            log.warning("a message on %s tells nothing and is ignored: %s", self._topics["accepts"], error)
 
     def _answer(self, connection: Connection, request: Any) -> None:
         if self._remote and (state := self._remote.answer(request.payload, retained=request.retain)):
@@ -289,27 +321,24 @@ class Publisher:
                     self._send(connection, row)
 
     def _send(self, connection: Connection, row: Row) -> None:
-        number = connection.publish(self._topics["observations"], row.payload)
+        payload = row.payload if self._record >= RECORD else first_form(row.payload)
+        number = connection.publish(self._topics["observations"], payload)
         self._turn += 1
         if not self._in_flight:
             self._moved_at = time.monotonic()
         self._in_flight[number] = row
         self._sent[row.session, row.seq] = Sent(row.n, self._turn, time.monotonic())
 
-    def _figures(self, stats: dict[str, Any]) -> bytes:
-        """Return the statistics as JSON; `delay_ms` is from the frame to the broker's acknowledgement."""
+    def _figures(self, stats: Stats) -> bytes:
+        """Return the statistics with what the publisher adds, as JSON."""
         delays = sorted(self._delays) or [0.0]
         p50, p99 = (delays[int(share * (len(delays) - 1))] for share in (0.5, 0.99))
         counts = self._outbox.counts
-        figures = {
-            **stats,
-            "delay_ms": {"p50": p50, "p99": p99},
-            "outbox": {"depth": counts.depth, "dropped": counts.dropped},
-        }
-        return json.dumps(figures).encode()
+        outbox = OutboxCounts(counts.depth, counts.dropped)
+        return encode_message(msgspec.structs.replace(stats, delay_ms=Delay(p50, p99), outbox=outbox))
 
     def _say_offline(self, connection: Connection) -> None:
-        number = connection.publish(self._topics["available"], b"offline", retain=True)
+        number = connection.publish(self._topics["available"], OFFLINE, retain=True)
         end = time.monotonic() + 1.0
         while number not in self._acknowledged and time.monotonic() < end and not connection.lost.is_set():
             time.sleep(0.01)

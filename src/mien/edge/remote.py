@@ -10,70 +10,26 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from mien.config import Settings
 from mien.errors import MienError, UsageError
+from mien.mqtt.messages import Fps, RemoteState, SetRequest, Threshold, decode_message, encode_message
 from mien.system.files import write_private
 
-__all__ = ["MAX_REQUEST", "Remote", "Request", "State", "decode_state", "encode_request"]
+__all__ = ["Remote", "encode_request"]
 
 log = logging.getLogger(__name__)
-
-MAX_REQUEST = 4096
-"""The largest request and state that is read, in bytes."""
-
-MAX_REASON = 300
 
 EXPECTED = (
     "expected a JSON object of threshold (0 to 1), fps (over 0, at most 240), both null for the source's own setting, "
     "and pause (true or false)"
 )
 
-Threshold = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Fps = Annotated[float, msgspec.Meta(gt=0, le=240)]
-Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 
-
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What somebody wants to be set; what is left out stays as it is.
-
-    Attributes:
-        threshold: No emotion is named below this probability; None: as the settings or the model say.
-        fps: At most so many frames a second; None: as the settings say.
-        pause: Look at no frame.
-        id: The echo bears it too.
-    """
-
-    threshold: Threshold | msgspec.UnsetType | None = msgspec.UNSET
-    fps: Fps | msgspec.UnsetType | None = msgspec.UNSET
-    pause: bool | msgspec.UnsetType = msgspec.UNSET
-    id: Key | None = None
-
-
-class State(msgspec.Struct, frozen=True):
-    """What holds for a source, and how the newest request fared.
-
-    Attributes:
-        remote: Whether it takes requests at all.
-        threshold: No emotion is named below this probability; None: the model's own threshold.
-        fps: At most so many frames a second; None: all.
-        pause: Whether it looks at no frame.
-        id: The newest request's.
-        error: Why that was refused, in one line; None: it was not.
-    """
-
-    remote: bool
-    threshold: float | None
-    fps: float | None
-    pause: bool
-    id: Key | None = None
-    error: Annotated[str, msgspec.Meta(max_length=2 * MAX_REASON)] | None = None
-
-
-class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HeldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was set from afar; None: nothing, so the settings hold."""
 
     threshold: Threshold | None = None
@@ -96,7 +52,7 @@ class Remote:
         self._source = source
         self._fps, self._threshold = settings.watch.fps, settings.vision.abstain_below
         self._file = settings.home / "remote" / f"{source}.json"
-        self._held = _read(self._file) if self.allowed else Held()
+        self._held = _read(self._file) if self.allowed else HeldSettings()
         self._newest: str | None = None
         self._error: str | None = None
 
@@ -125,7 +81,7 @@ class Remote:
         Returns:
             The state; None where this request has been answered before.
         """
-        request, error = Request(), None
+        request, error = SetRequest(), None
         try:
             request = _decode(payload)
             if request.id is not None and request.id == self._newest:
@@ -141,10 +97,10 @@ class Remote:
 
     def state(self) -> bytes:
         """Return what holds, as JSON."""
-        told = State(self.allowed, self.threshold, self.fps, self.paused, self._newest, self._error)
-        return msgspec.json.encode(told)
+        state = RemoteState(self.allowed, self.threshold, self.fps, self.paused, self._newest, self._error)
+        return encode_message(state)
 
-    def _hold(self, request: Request) -> None:
+    def _hold(self, request: SetRequest) -> None:
         named = ("threshold", "fps", "pause")
         asked = {name: value for name in named if (value := getattr(request, name)) is not msgspec.UNSET}
         held = msgspec.structs.replace(self._held, **asked)
@@ -177,32 +133,19 @@ def encode_request(asked: dict[str, Any], key: str) -> bytes:
     return payload
 
 
-def decode_state(payload: bytes) -> State:
-    """Return what a source says of itself.
-
-    Raises:
-        ValueError: That is no state.
-    """
-    if len(payload) > MAX_REQUEST:
-        raise ValueError("it is too long")
-    return msgspec.json.decode(payload, type=State)
-
-
-def _decode(payload: bytes) -> Request:
-    if len(payload) > MAX_REQUEST:
-        raise UsageError(f"the request is refused: it has {len(payload):,} bytes, at most {MAX_REQUEST:,} are read")
+def _decode(payload: bytes) -> SetRequest:
     try:
-        return msgspec.json.decode(payload, type=Request)
-    except (ValueError, RecursionError) as error:
-        said = "".join(one if one.isprintable() else "?" for one in str(error)[:MAX_REASON])
-        raise UsageError(f"the request is refused: {said[:1].lower()}{said[1:]}; {EXPECTED}") from error
+        return decode_message(payload, SetRequest)
+    except ValueError as error:
+        reason = str(error)
+        raise UsageError(f"the request is refused: {reason[:1].lower()}{reason[1:]}; {EXPECTED}") from error
 
 
-def _read(file: Path) -> Held:
+def _read(file: Path) -> HeldSettings:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Held)
+        return msgspec.json.decode(file.read_bytes(), type=HeldSettings)
     except FileNotFoundError:
-        return Held()
+        return HeldSettings()
     except (OSError, ValueError) as error:
         log.warning("cannot read '%s' (%s): what was set from afar is forgotten", file, error)
-        return Held()
+        return HeldSettings()

@@ -16,7 +16,7 @@ from mien.errors import MienError, UsageError
 from mien.media.base import Source
 from mien.media.open import is_camera, open_source
 
-__all__ = ["AGAIN_S", "Away"]
+__all__ = ["AGAIN_S", "WaitingSources"]
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ AGAIN_S = 10.0
 """So often a source is tried again, in seconds."""
 
 
-class Away:
+class WaitingSources:
     """The sources that are waited for, each on a thread of its own; true while there are any."""
 
     def __init__(self) -> None:

@@ -21,16 +21,18 @@ from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.preview import preview_of
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
-from mien.edge.waiting import Away
+from mien.edge.waiting import WaitingSources
 from mien.errors import InputError, MienError, UsageError
-from mien.media.base import Frame, Source, limited, paced, performed, raise_problem
+from mien.media.base import Frame, Source, limited, notes_of, paced, performed, raise_problem
 from mien.media.open import open_source
 from mien.media.selection import masked
-from mien.observation import EMOTIONS, Observation, Probabilities
+from mien.mqtt.messages import Stats
+from mien.observation import EMOTIONS, Emotion, Observation, Probabilities
 from mien.observation import now as utc
+from mien.system.clock import ClockWatch
 from mien.system.machine import temperature_c
 from mien.version import __version__
-from mien.vision.detector import Detector
+from mien.vision.detector import FaceDetector, open_detector
 from mien.vision.pipeline import Pipeline
 
 __all__ = ["FrameCallback", "run_watch"]
@@ -79,15 +81,15 @@ def run_watch(
         raise UsageError(f"--name '{name}' names one source, but {len(sources)} were given")
     settings.ensure_home()
     model = LiveModel(settings)
-    detectors: dict[tuple[float, int], Detector] = {}
+    detectors: dict[tuple[str, float, int], FaceDetector] = {}
     watchers: list[_Watcher] = []
     leftovers: _Leftovers | None = None
-    away = Away()
+    away = WaitingSources()
 
     def add(listed: SourceSettings, opened: Source) -> _Watcher:
         own = settings.overridden(listed)
-        asked = own.vision.confidence, own.vision.max_side
-        detector = detectors[asked] = detectors.get(asked) or Detector(*asked)
+        asked = own.vision.detector, own.vision.confidence, own.vision.max_side
+        detector = detectors[asked] = detectors.get(asked) or open_detector(*asked)
         watchers.append(_Watcher(own, listed, opened, detector, model))
         return watchers[-1]
 
@@ -140,7 +142,7 @@ class _Watcher:
     """One source on its way to the broker."""
 
     def __init__(
-        self, settings: Settings, listed: SourceSettings, source: Source, detector: Detector, model: LiveModel
+        self, settings: Settings, listed: SourceSettings, source: Source, detector: FaceDetector, model: LiveModel
     ) -> None:
         self.name = source.name
         self.error: MienError | None = None
@@ -154,6 +156,7 @@ class _Watcher:
         self._shown: deque[Probabilities] = deque(maxlen=SHOWN)
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
+        self._clock = ClockWatch()
         try:
             self._outbox = open_outbox(settings, self.name)
         except MienError:
@@ -167,6 +170,8 @@ class _Watcher:
     def start(self, callback: FrameCallback | None) -> None:
         self._callback = callback
         log.info("watching '%s'%s", self.name, ", in a loop" if self._loops else "")
+        for line in notes_of(self._source):
+            log.info("%s", line)
         if self._preview:
             log.info("'%s' sends a %s picture each second (watch.preview)", self.name, self._preview.kind)
         self._thread.start()
@@ -217,6 +222,7 @@ class _Watcher:
             smoothing_s=self._settings.vision.smoothing_s,
         )
         with self._source as source:
+            noted = len(notes_of(source))
             chosen = masked(limited(source, lambda: self._remote.fps), self._mask)
             self._player = performed(chosen) if self._loops else paced(chosen)
             for frame in self._player:
@@ -240,6 +246,8 @@ class _Watcher:
                 self._shown.extend(face.probabilities for face in observation.faces)
                 if self._callback is not None:
                     self._callback(frame, observation)
+            for line in notes_of(source)[noted:]:
+                log.info("%s", line)
             if not self._stopping.is_set():
                 raise_problem(source, f"the {self._frames} frames before were analysed")
 
@@ -248,23 +256,26 @@ class _Watcher:
         if self._preview:
             self._preview.forget()
 
-    def _stats(self) -> dict[str, Any]:
+    def _stats(self) -> Stats:
         now = time.monotonic()
         passed, self._counted_at = now - self._counted_at, now
         frames, self._frames_before = self._frames - self._frames_before, self._frames
-        return {
-            "fps": round(frames / passed, 2) if passed > 0 else 0.0,
-            "state": "paused" if self._remote.paused else self._player.state,
-            "dropped": self._dropped_before + self._player.dropped,
-            "faces": len(self.newest[1].faces) if self.newest else 0,
-            **_mood([self._shown.popleft() for _ in range(len(self._shown))]),
-            "preview": self._preview.kind if self._preview else "off",
-            "uptime_s": round(now - self._began, 1),
-            "model": self._model.classifier.model_id,
-            "version": __version__,
-            "temperature_c": temperature_c(),
-            "time": utc().isoformat(timespec="seconds"),
-        }
+        emotion, happiness = _mood([self._shown.popleft() for _ in range(len(self._shown))])
+        return Stats(
+            fps=round(frames / passed, 2) if passed > 0 else 0.0,
+            state="paused" if self._remote.paused else self._player.state,
+            dropped=self._dropped_before + self._player.dropped,
+            faces=len(self.newest[1].faces) if self.newest else 0,
+            emotion=emotion,
+            happiness=happiness,
+            preview=self._preview.kind if self._preview else "off",
+            uptime_s=round(now - self._began, 1),
+            model=self._model.classifier.model_id,
+            version=__version__,
+            temperature_c=temperature_c(),
+            time=utc().replace(microsecond=0),
+            clock=self._clock.state(),
+        )
 
 
 class _Leftovers:
@@ -323,13 +334,12 @@ def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[Source
     return [source.model_copy(update={"loop": loop or source.loop}) for source in found]
 
 
-def _mood(shown: Sequence[Probabilities]) -> dict[str, Any]:
-    """Return the emotion that was strongest in the faces shown and their happiness index; null without faces."""
+def _mood(shown: Sequence[Probabilities]) -> tuple[Emotion | None, float | None]:
+    """Return the emotion that was strongest in the faces shown and their happiness index; None without faces."""
     if not shown:
-        return {"emotion": None, "happiness": None}
+        return None, None
     means = [sum(shares) / len(shown) for shares in zip(*map(astuple, shown), strict=True)]
-    happiness = round(100 * means[EMOTIONS.index("happy")], 1)
-    return {"emotion": EMOTIONS[means.index(max(means))], "happiness": happiness}
+    return EMOTIONS[means.index(max(means))], round(100 * means[EMOTIONS.index("happy")], 1)
 
 
 def _open_named(spec: str, name: str | None, taken: set[str | None]) -> Source:

@@ -1,23 +1,56 @@
-"""When to tell what: what is heard of sources and store goes in, notices that an alert is raised or resolved come out.
+"""Alerts: what sources publish and whether the store works goes in, notices go out by MQTT and to webhooks.
 
-Each alert has one state for each source: it is raised once, resolved once, and then quiet for its cool-down.
+Each alert has one state for each source: it is raised once, resolved once, and then quiet for its cool-down. All this
+has a connection and a thread of its own, so that nothing here can hold up what is being stored.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from mien.config import AlertSettings
-from mien.observation import EMOTIONS, Emotion, Observation, now
+from mien.config import AlertSettings, Settings
+from mien.errors import BrokerError, MienError
+from mien.forward.webhook import Webhook
+from mien.mqtt.broker import find_broker
+from mien.mqtt.connection import Connection
+from mien.mqtt.messages import ONLINE, Stats, TopicKind, decode_message, split_topic, topic
+from mien.observation import Emotion, Observation, decode, is_source_name, new_id, now
+from mien.stores.base import Sums
+from mien.system.retry import Backoff
 
-__all__ = ["Notice", "Watcher"]
+__all__ = ["AlertMonitor", "Notice", "alerting"]
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+BACKOFF_S = (0.2, 10.0)
 
 SOURCES = 1000
 """So many sources are heeded; of more, those heard of longest ago are forgotten."""
+
+
+@contextmanager
+def alerting(settings: Settings, store_works: Callable[[], bool]) -> Iterator[None]:
+    """Heed the alerts of the settings as long as the block runs; without any, do nothing."""
+    if not settings.alert:
+        yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=(settings, store_works, stop), name="alerts", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(5.0)
 
 
 class Notice(msgspec.Struct):
@@ -42,14 +75,14 @@ class Notice(msgspec.Struct):
     text: str
 
 
-class Reading(NamedTuple):
+class AlertReading(NamedTuple):
     """How an alert stands: whether there is something to tell, and the figure that says so."""
 
     wrong: bool
     value: float
 
 
-class Seen:
+class SourceActivity:
     """What was heard of one source.
 
     Args:
@@ -60,7 +93,7 @@ class Seen:
 
     def __init__(self, at: float, window_s: int, online: bool) -> None:
         self._window_s = window_s
-        self._seconds: dict[int, list[int]] = {}
+        self._seconds: dict[int, Sums] = {}
         self._newest: tuple[str, int] = ("", -1)
         self.online = online
         self.offline_since = at
@@ -76,23 +109,18 @@ class Seen:
         late_s = max(0.0, (now() - one.time).total_seconds()) if one.time else 0.0
         if late_s > self._window_s:
             return  # of a backlog
-        counts = self._seconds.setdefault(int(at - late_s), [0] * (1 + len(EMOTIONS)))
-        counts[0] += len(one.faces)
-        for face in one.faces:
-            if face.emotion is not None:
-                counts[1 + EMOTIONS.index(face.emotion)] += 1
+        self._seconds.setdefault(int(at - late_s), Sums()).count(one)
         while len(self._seconds) > self._window_s + 1:
             del self._seconds[min(self._seconds)]
 
     def share(self, at: float, window_s: int, emotion: Emotion) -> tuple[int, float]:
         """Return how many faces there were in a window, and the share of them of which the emotion was named."""
-        within = [counts for second, counts in self._seconds.items() if second > at - window_s]
-        faces = sum(counts[0] for counts in within)
-        named = sum(counts[1 + EMOTIONS.index(emotion)] for counts in within)
-        return faces, named / faces if faces else 0.0
+        within = [sums for second, sums in self._seconds.items() if second > at - window_s]
+        faces = sum(sums.faces for sums in within)
+        return faces, sum(sums.counts[emotion] for sums in within) / faces if faces else 0.0
 
 
-class Watcher:
+class AlertMonitor:
     """The alerts and how they stand: what is heard goes in, notices come out.
 
     Args:
@@ -103,10 +131,10 @@ class Watcher:
     def __init__(self, alerts: tuple[AlertSettings, ...], at: float) -> None:
         self._alerts = alerts
         self._window_s = max((alert.window_s for alert in alerts), default=1)
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen: OrderedDict[str, SourceActivity] = OrderedDict()
         self._named = {alert.source for alert in alerts if alert.source}
         for name in self._named:
-            self._seen[name] = Seen(at, self._window_s, online=False)
+            self._seen[name] = SourceActivity(at, self._window_s, online=False)
         self._store_lost_at: float | None = None
         self._raised: dict[tuple[str, str | None], float] = {}
         self._told_at: dict[tuple[str, str | None], float] = {}
@@ -154,23 +182,23 @@ class Watcher:
                     del self._raised[key]
                     yield alert, _notice(alert, "resolved", source, reading.value)
 
-    def _read(self, alert: AlertSettings, source: str | None, at: float) -> Reading:
+    def _read(self, alert: AlertSettings, source: str | None, at: float) -> AlertReading:
         if source is None:
             lasted = 0.0 if self._store_lost_at is None else at - self._store_lost_at
-            return Reading(self._store_lost_at is not None and lasted >= alert.after_s, round(lasted, 1))
+            return AlertReading(self._store_lost_at is not None and lasted >= alert.after_s, round(lasted, 1))
         seen = self._seen[source]
         if alert.on == "offline":
             lasted = 0.0 if seen.online else at - seen.offline_since
-            return Reading(not seen.online and lasted >= alert.after_s, round(lasted, 1))
+            return AlertReading(not seen.online and lasted >= alert.after_s, round(lasted, 1))
         if alert.on == "drops":
-            return Reading(at - seen.dropped_at < alert.window_s, seen.dropped_by)
+            return AlertReading(at - seen.dropped_at < alert.window_s, seen.dropped_by)
         faces, share = seen.share(at, alert.window_s, alert.emotion or "neutral")
         beyond = share > alert.above if alert.above is not None else share < (alert.below or 0)
-        return Reading(faces >= alert.min_faces and beyond, round(share, 4))
+        return AlertReading(faces >= alert.min_faces and beyond, round(share, 4))
 
-    def _of(self, at: float, source: str) -> Seen:
+    def _of(self, at: float, source: str) -> SourceActivity:
         if source not in self._seen:
-            self._seen[source] = Seen(at, self._window_s, online=True)
+            self._seen[source] = SourceActivity(at, self._window_s, online=True)
             if len(self._seen) > SOURCES:
                 oldest = next(name for name in self._seen if name not in self._named)
                 del self._seen[oldest]
@@ -197,3 +225,83 @@ def _notice(alert: AlertSettings, state: Literal["raised", "resolved"], source: 
         what, back = f"the store has been out for {value:.0f} s", "the store works again"
     text = f"{alert.name}: {what if state == 'raised' else back}"
     return Notice(alert.name, state, alert.on, source, value, now().isoformat(), text)
+
+
+def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Event) -> None:
+    watcher, lock = AlertMonitor(settings.alert, time.monotonic()), threading.Lock()
+    hooks = {alert.name: Webhook(alert.webhook.get_secret_value()) for alert in settings.alert if alert.webhook}
+    backoff = Backoff(stop, *BACKOFF_S)
+
+    def tell(connection: Connection | None) -> None:
+        at = time.monotonic()
+        with lock:
+            watcher.store(at, store_works())
+            notices = list(watcher.notices(at))
+        for alert, notice in notices:
+            log.warning("%s", notice.text)
+            payload = msgspec.json.encode(notice)
+            if connection is not None:
+                connection.publish(f"{settings.broker.prefix}/alerts/{alert.name}/{notice.source or 'store'}", payload)
+            if alert.name in hooks:
+                hooks[alert.name].send(payload)
+
+    try:
+        while not stop.is_set():
+            try:
+                connection = _connect(settings, watcher, lock)
+            except MienError:  # the forwarder says so; webhooks are sent all the same
+                end = time.monotonic() + backoff.next_s()
+                while time.monotonic() < end and not stop.is_set():
+                    tell(None)
+                    stop.wait(TICK_S)
+                continue
+            backoff.worked()
+            while not stop.is_set() and not connection.lost.is_set():
+                tell(connection)
+                stop.wait(TICK_S)
+            connection.close()
+    finally:
+        for hook in hooks.values():
+            hook.close()
+
+
+def _connect(settings: Settings, watcher: AlertMonitor, lock: threading.Lock) -> Connection:
+    holder: list[Connection] = []
+    prefix = settings.broker.prefix
+
+    def take(message: Any) -> None:
+        source, kind = split_topic(prefix, message.topic)
+        if is_source_name(source):
+            with lock:
+                _note(watcher, source, kind, message.payload)
+        for connection in holder:
+            connection.acknowledge(message.mid)
+
+    connection = Connection(find_broker(settings), f"mien-alerts-{new_id()[-12:]}", on_message=take)
+    holder.append(connection)
+    shares = any(alert.on == "share" for alert in settings.alert)
+    kinds: list[TopicKind] = ["available", "stats", *(["observations"] if shares else [])]  # type: ignore[list-item]
+    try:
+        for kind in kinds:
+            connection.subscribe(topic(prefix, "+", kind))
+    except BrokerError:
+        connection.close()
+        raise
+    return connection
+
+
+def _note(watcher: AlertMonitor, source: str, kind: str, payload: bytes) -> None:
+    at = time.monotonic()
+    try:
+        if kind == "available":
+            watcher.available(at, source, payload == ONLINE)
+        elif kind == "stats":
+            outbox = decode_message(payload, Stats).outbox
+            if outbox is not None and outbox.dropped is not None:
+                watcher.dropped(at, source, outbox.dropped)
+        else:
+            observation = decode(payload)
+            if observation.source == source:
+                watcher.observation(at, observation)
+    except ValueError as error:  # the forwarder sets aside what is no observation
+        log.debug("ignored a message of '%s' on %s: %s", source, kind, error)

@@ -12,29 +12,31 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
 import socket
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
 from mien.config import Settings
 from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
-from mien.forward.alerting import alerting
+from mien.forward.alerts import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.metrics import State, serve
 from mien.forward.replay import read
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import Connection
+from mien.mqtt.connection import MAX_PACKET, Connection
 from mien.mqtt.credentials import client_id
-from mien.observation import Count, Id, Observation, Stored, encode, new_id, topic
+from mien.mqtt.messages import ONLINE, Accepts, Stored, encode_message, split_topic, topic
+from mien.observation import RECORD, Count, Id, Observation, decode_json, encode, is_source_name, new_id
 from mien.stores.base import Store, open_store
+from mien.system.clock import FORWARDERS_CLOCK, SteadyClock, is_synchronised
 from mien.system.locks import alone
+from mien.system.retry import Backoff
 
 __all__ = ["Forwarded", "merge", "run_forwarder"]
 
@@ -45,7 +47,7 @@ BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
 COUNT_EVERY_S = 60.0
 MAX_RANGES = 1000
-SOURCE = re.compile("[a-z0-9_-]{1,64}")
+MAX_GREETED = 10_000
 
 
 class Forwarded(NamedTuple):
@@ -53,7 +55,7 @@ class Forwarded(NamedTuple):
 
     Attributes:
         stored: Observations that the store did not have.
-        known: Observations that it had, or that are older than what it keeps.
+        known: Observations that it had, or that are of a time that was erased.
         dead: Messages set aside as dead letters.
     """
 
@@ -67,6 +69,9 @@ class Trace(msgspec.Struct):
 
     session: Id
     seq: Count
+
+
+_trace_decoder = msgspec.json.Decoder(Trace)
 
 
 def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = False) -> Forwarded:
@@ -94,6 +99,7 @@ def run_forwarder(settings: Settings, stop: threading.Event, *, once: bool = Fal
                 alerting(settings, lambda: forwarder.state().store_works),
             ):
                 forwarder.run(ONCE_IDLE_S if once else None)
+            forwarder.end()
             return Forwarded(forwarder.stored, forwarder.known, forwarder.dead)
         finally:
             store.close()
@@ -125,31 +131,35 @@ class _Forwarder:
             else f"mien-forward-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
         )
         self._inbox = Inbox()
+        self._greeted: set[str] = set()
+        self._clock = SteadyClock(settings.home / FORWARDERS_CLOCK)
         self._prune_at = self._count_at = 0.0
-        self.stored = self.known = self.dead = self._dropped = 0
-        self._connected, self._store_works, self._committed_at = False, True, 0.0
+        self.stored = self.known = self.dead = self._dropped = self._late = self._refused = 0
+        self._connected, self._store_works, self._committed_at, self._counted = False, True, 0.0, False
 
     def state(self) -> State:
         return State(
-            *(self.stored, self.known, self.dead, self._dropped, self._inbox.depth),
-            *(self._connected, self._store_works, self._committed_at),
+            *(self.stored, self.known, self._late, self._refused, self.dead, self._dropped, self._inbox.depth),
+            *(self._connected, self._store_works, self._committed_at, self._clock.is_wrong),
         )
 
+    def end(self) -> None:
+        """Note how late it is."""
+        self._clock.note()
+
     def run(self, until_idle_s: float | None) -> None:
-        wait_s, told = BACKOFF_S[0], ""
+        backoff = Backoff(self._stop, *BACKOFF_S)
         while not self._stop.is_set():
             try:
                 connection = self._connect()
             except BrokerError as error:
                 if until_idle_s is not None:
                     raise
-                if str(error) != told:
+                if backoff.is_news(error):
                     log.warning("%s; trying again", error)
-                told = str(error)
-                self._stop.wait(wait_s)
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
+                backoff.wait()
                 continue
-            wait_s, told = BACKOFF_S[0], ""
+            backoff.worked()
             log.info("forwarding from the broker at %s", connection.address)
             try:
                 self._connected = True
@@ -162,10 +172,11 @@ class _Forwarder:
                 return
             if not self._stop.is_set():
                 log.warning("the broker at %s is gone; trying again", connection.address)
-                self._stop.wait(wait_s)
+                backoff.wait()
 
     def _connect(self) -> Connection:
         holder: list[Connection] = []
+        self._greeted = set()
         connected = threading.Event()
 
         def take(message: Any) -> None:
@@ -211,7 +222,7 @@ class _Forwarder:
         heard_at = time.monotonic()
         while not self._stop.is_set():
             self._prune()
-            self._count_dropped()
+            self._count_lost()
             batch = self._inbox.take(self._settings.forward.batch_rows, self._settings.forward.batch_s)
             if batch:
                 self._work_off(batch, connection)
@@ -227,7 +238,7 @@ class _Forwarder:
         letters: list[tuple[str, str, bytes]] = []
         done: dict[tuple[str, str], list[int]] = defaultdict(list)
         for message in batch:
-            source, _, kind = message.topic.removeprefix(f"{self._prefix}/").partition("/")
+            source, kind = split_topic(self._prefix, message.topic)
             if kind == "available":
                 self._greet(message, source)
                 continue
@@ -235,7 +246,7 @@ class _Forwarder:
                 one = read(message.payload, source)
             except ValueError as error:
                 letters.append((message.topic, str(error), message.payload))
-                if SOURCE.fullmatch(source) and (trace := _trace(message.payload)):
+                if is_source_name(source) and (trace := _trace(message.payload)):
                     done[source, trace.session].append(trace.seq)
             else:
                 good[one.id] = one
@@ -249,12 +260,12 @@ class _Forwarder:
             ranges = merge(numbers)
             for at in range(0, len(ranges), MAX_RANGES):
                 stored = Stored(session, ranges[at : at + MAX_RANGES])
-                connection.publish(topic(self._prefix, source, "stored"), encode(stored))
+                connection.publish(topic(self._prefix, source, "stored"), encode_message(stored))
         self._inbox.acknowledge(batch, connection)
 
     def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> bool:
         """Commit a batch, however long the store is out; say whether it was done before stopping."""
-        new, wait_s, failed_at = 0, BACKOFF_S[0], 0.0
+        new, backoff, failed_at = 0, Backoff(self._stop, *BACKOFF_S), 0.0
         while True:
             try:
                 new += self._add(good, letters)
@@ -264,72 +275,108 @@ class _Forwarder:
                 if not failed_at:
                     log.warning("%s; observations wait at the broker and in the outboxes", error)
                     failed_at = time.monotonic()
-                if self._stop.wait(wait_s):
+                if backoff.wait():
                     return False
-                wait_s = min(wait_s * 2, BACKOFF_S[1])
                 continue
             if failed_at:
                 log.warning("the store works again after %.0f s", time.monotonic() - failed_at)
             self._store_works, self._committed_at = True, time.time()
+            self._ask_at(good, letters, new)
             self.stored += new
             self.known += len(good) - new
             self.dead += len(letters)
-            if letters:
-                self._count_at = min(self._count_at, time.monotonic() + COUNT_EVERY_S)
             return True
 
     def _add(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> int:
         try:
-            return self._store.add(good)
+            return self._add_now(good)
         except ValueError:
             pass
         new = 0
         for one in list(good):  # one of them is what the store cannot take: find it, and keep the others
             try:
-                new += self._store.add([one])
+                new += self._add_now([one])
             except ValueError as error:  # noqa: PERF203
                 good.remove(one)
                 letters.append((topic(self._prefix, one.source, "observations"), str(error), encode(one)))
         return new
 
+    def _add_now(self, good: list[Observation]) -> int:
+        now = self._clock.now()
+        return self._store.add(good, arrived=now) if self._clock.is_wrong else self._store.add(good)
+
     def _greet(self, message: Message, source: str) -> None:
-        """Tell a source that was online before us, whose messages the broker did not keep for us, to send again."""
+        """Tell a source which records are read here, and one that was online before us to send again.
+
+        What it published while nobody listened the broker did not keep for us.
+        """
         connection = message.connection
-        if not SOURCE.fullmatch(source):
+        if not is_source_name(source) or connection.lost.is_set():
             return
-        before_us = message.retained and message.payload == b"online"
-        if before_us and not connection.resumed and not connection.lost.is_set():
-            connection.publish(topic(self._prefix, source, "stored"), encode(Stored(new_id(), [])))
+        if source not in self._greeted and len(self._greeted) < MAX_GREETED:
+            self._greeted.add(source)
+            connection.publish(topic(self._prefix, source, "accepts"), encode_message(Accepts(RECORD)), retain=True)
+        before_us = message.retained and message.payload == ONLINE
+        if before_us and not connection.resumed:
+            connection.publish(topic(self._prefix, source, "stored"), encode_message(Stored(new_id(), [])))
 
     def _prune(self) -> None:
         if time.monotonic() < self._prune_at:
             return
         self._prune_at = time.monotonic() + PRUNE_EVERY_S
-        days = self._settings.store.keep_raw_days
+        keep = self._settings.store
+        days, forget = keep.keep_raw_days, keep.keep_rollups_days
         try:
-            pruned = self._store.prune(datetime.now(timezone.utc) - timedelta(days=days))
+            self._begin_clock()
+            now = self._clock.now()
+            self._clock.note()
+            pruned = self._store.prune(now - timedelta(days=days))
+            minutes = self._store.prune_rollups(now - timedelta(days=forget)) if forget else 0
         except StoreError as error:
             log.warning("%s; what is older than %d days stays for now", error, days)
         else:
             if pruned:
-                log.info("deleted %d raw observations older than %d days; their sums stay", pruned, days)
+                log.info("deleted %d raw observations that came over %d days ago; their sums stay", pruned, days)
+            if minutes:
+                log.info("deleted the sums of %d minutes older than %d days", minutes, forget)
 
-    def _count_dropped(self) -> None:
-        """Ask the store, a minute after some came, how many dead letters made room for newer ones; say if some did."""
+    def _begin_clock(self) -> None:
+        """Let a clock of which nothing was noted begin no later than the newest that is stored, unless it is known."""
+        if self._clock.is_new and is_synchronised() is False:
+            newest = max((info.last for info in self._store.sources()), default=None)
+            if newest is not None and newest < self._clock.now():
+                self._clock.set(newest)
+
+    def _ask_at(self, good: list[Observation], letters: list[tuple[str, str, bytes]], new: int) -> None:
+        """Have the store asked a minute after something came that it may count."""
+        day_ago = self._clock.now() - timedelta(days=1)
+        if letters or new < len(good) or any(one.time is not None and one.time < day_ago for one in good):
+            self._count_at = min(self._count_at, time.monotonic() + COUNT_EVERY_S)
+
+    def _count_lost(self) -> None:
+        """Ask the store what was refused, came late, or made room for newer dead letters; say if some did."""
         if time.monotonic() < self._count_at:
             return
         self._count_at = time.monotonic() + COUNT_EVERY_S
         try:
             dropped = self._store.dropped_dead_letters()
+            arrivals = self._store.arrivals()
         except StoreError:
             return
         if dropped > self._dropped:
             log.warning("%d dead letters made room for newer ones and are gone; look at what publishes them", dropped)
-        self._dropped, self._count_at = dropped, math.inf
+        late, refused = sum(one.late for one in arrivals), sum(one.refused for one in arrivals)
+        if self._counted and refused > self._refused:
+            of = ", ".join(one.source for one in arrivals if one.refused)
+            log.warning("%d observations refused by now, of times that were erased (%s)", refused, of)
+        if self._counted and late > self._late:
+            log.info("%d observations came by now after raw rows of their time had been deleted; they count", late)
+        self._dropped, self._late, self._refused, self._counted = dropped, late, refused, True
+        self._count_at = math.inf
 
 
 def _trace(payload: bytes) -> Trace | None:
     try:
-        return msgspec.json.decode(payload, type=Trace)
-    except (ValueError, RecursionError):
+        return decode_json(payload, _trace_decoder, MAX_PACKET)
+    except ValueError:
         return None

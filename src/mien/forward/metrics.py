@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 from mien.errors import MienError
+from mien.system.prometheus import CONTENT_TYPE, Kind, Sample, exposition
 
 __all__ = ["State", "serve"]
 
@@ -27,27 +28,41 @@ class State(NamedTuple):
     Attributes:
         stored: Observations that the store did not have.
         known: Observations that it had, or that it refuses.
+        late: Observations in this store that came after raw rows of their time had been deleted, within a minute.
+        refused: Observations that this store did not take, since they are of a time that was erased, within a minute.
         dead: Messages set aside as dead letters.
         dropped: Dead letters that have made room for newer ones in this store, within a minute.
         waiting: Messages that came and wait for their commit.
         connected: Whether there is a broker.
         store_works: Whether the newest commit was done.
         committed_at: When that was, in seconds since 1970; 0: not yet.
+        clock_is_wrong: Whether the machine's clock shows another time than what has passed tells.
     """
 
     stored: int
     known: int
+    late: int
+    refused: int
     dead: int
     dropped: int
     waiting: int
     connected: bool
     store_works: bool
     committed_at: float
+    clock_is_wrong: bool
 
 
-METRICS = {
+METRICS: dict[str, tuple[str, Kind, str]] = {
     "stored": ("mien_forwarder_stored_total", "counter", "Observations that the store did not have."),
     "known": ("mien_forwarder_known_total", "counter", "Observations that the store had, or that it refuses."),
+    "late": (
+        *("mien_forwarder_late_total", "counter"),
+        "Observations in the store that came after raw rows of their time had been deleted, counted once a minute.",
+    ),
+    "refused": (
+        *("mien_forwarder_refused_total", "counter"),
+        "Observations that the store did not take, of times that were erased, counted once a minute.",
+    ),
     "dead": ("mien_forwarder_dead_letters_total", "counter", "Messages set aside as dead letters."),
     "dropped": (
         *("mien_forwarder_dead_letters_dropped_total", "counter"),
@@ -57,6 +72,10 @@ METRICS = {
     "connected": ("mien_forwarder_broker_connected", "gauge", "Whether there is a broker."),
     "store_works": ("mien_forwarder_store_works", "gauge", "Whether the newest commit was done."),
     "committed_at": ("mien_forwarder_committed_timestamp_seconds", "gauge", "When the newest commit was done."),
+    "clock_is_wrong": (
+        *("mien_forwarder_clock_wrong", "gauge"),
+        "Whether the machine's clock shows another time than what has passed tells.",
+    ),
 }
 
 
@@ -94,30 +113,24 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         now = self.state()
         if self.path == "/metrics":
-            self._answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", _exposition(now))
+            metrics = {name: (kind, text) for name, kind, text in METRICS.values()}
+            samples: list[Sample] = [(name, {}, getattr(now, field)) for field, (name, *_) in METRICS.items()]
+            self._answer(HTTPStatus.OK, CONTENT_TYPE, exposition(metrics, samples))
         elif self.path == "/health":
             wrong = [text for text, well in (("no broker", now.connected), ("no store", now.store_works)) if not well]
             code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
-            said = {"status": ", ".join(wrong) or "ok", "dead_letters": now.dead, "dropped_dead_letters": now.dropped}
-            self._answer(code, "application/json", json.dumps(said))
+            lost = {"dead_letters": now.dead, "dropped_dead_letters": now.dropped, "refused": now.refused}
+            health = {"status": ", ".join(wrong) or "ok", **lost}
+            self._answer(code, "application/json", json.dumps(health).encode())
         else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", "there are /metrics and /health\n")
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there are /metrics and /health\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Say nothing of requests."""
 
-    def _answer(self, code: HTTPStatus, kind: str, text: str) -> None:
-        payload = text.encode()
+    def _answer(self, code: HTTPStatus, kind: str, payload: bytes) -> None:
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
-
-
-def _exposition(state: State) -> str:
-    lines = []
-    for field, (name, kind, told) in METRICS.items():
-        value = float(getattr(state, field))
-        lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}", f"{name} {value:.15g}"]
-    return "\n".join(lines) + "\n"

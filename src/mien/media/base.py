@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Wrapper",
     "limited",
+    "notes_of",
     "paced",
     "performed",
     "raise_problem",
@@ -74,12 +75,14 @@ class Source(Protocol):
         state: How a live source does at present: "ok"; "frozen" where it shows the same picture again and again; "away"
             where it gives none.
         problem: One line once iteration has met something that could not be read; what could be read was yielded.
+        notes: Lines on what was chosen or assumed where it could have been otherwise; more may come while iterating.
     """
 
     name: str
     live: bool
     dropped: int
     problem: str | None
+    notes: tuple[str, ...] = ()
     expected: int | None = None
     state: str = "ok"
 
@@ -119,6 +122,11 @@ def raise_problem(source: Source, kept: str) -> None:
         raise PartialError(f"{source.problem}; {kept}")
 
 
+def notes_of(source: Source) -> tuple[str, ...]:
+    """Return what a source has to note; one of another package may know of no notes."""
+    return getattr(source, "notes", ())
+
+
 class Wrapper(Source):
     """A source that hands on the frames of another; what it does with them, its `__iter__` says."""
 
@@ -134,6 +142,11 @@ class Wrapper(Source):
             self.dropped = self.source.dropped
             yield frame
         self.problem = self.source.problem
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the other has to say of what it chose."""
+        return notes_of(self.source)
 
     @property
     def state(self) -> str:  # type: ignore[override]

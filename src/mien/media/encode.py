@@ -13,8 +13,9 @@ import numpy as np
 
 from mien.errors import InputError, MienError
 from mien.media.base import Image
+from mien.media.containers import reason_of
 from mien.media.sound import Sound
-from mien.media.video import reason_of
+from mien.system.files import part_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -30,6 +31,7 @@ class VideoWriter:
     Args:
         path: The file.
         sound: A video, or the URL of one, whose sound is to be heard with it, where an MP4 can hold that.
+        stream: The number of the video stream that the sound goes with; None: the film's.
 
     Raises:
         InputError: It cannot be written.
@@ -37,18 +39,19 @@ class VideoWriter:
 
     TICKS = 90_000
 
-    def __init__(self, path: Path, *, sound: Path | str | None = None) -> None:
+    def __init__(self, path: Path, *, sound: Path | str | None = None, stream: int | None = None) -> None:
         self.path = path
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = part_of(path)
         self._container: Any = None
         self._stream: Any = None
+        self._failed = False
         self._last, self._step, self._first_s = -1, 0, 0.0
         try:
             if path.is_dir() or not path.parent.is_dir():
                 raise InputError(f"cannot write video '{path}': it is a folder, or lies in none")
         except OSError as error:
             raise InputError(f"cannot write video '{path}': {(error.strerror or str(error)).lower()}") from error
-        self._sound = Sound(sound) if sound else None
+        self._sound = Sound(sound, stream) if sound else None
 
     def write(self, image: Image, offset_s: float) -> None:
         """Add a picture, BGR, shape (h, w, 3), uint8, that is shown from this time on, in seconds.
@@ -80,6 +83,7 @@ class VideoWriter:
             if self._sound:
                 self._sound.write(self._container, self._last / self.TICKS)
         except (av.FFmpegError, OSError) as error:
+            self._failed = True  # FFmpeg crashes where anything is written after that
             raise MienError(f"cannot go on writing video '{self.path}': {reason_of(error)}") from error
 
     def _open(self, width: int, height: int) -> None:
@@ -87,7 +91,8 @@ class VideoWriter:
 
         av.logging.set_level(av.logging.PANIC)
         try:
-            self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
+            address = f"file:{self._part}"
+            self._container = av.open(address, "w", format="mp4", options={"movflags": "+faststart"})
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"cannot write video '{self.path}': {reason_of(error)}") from error
         self._stream = self._container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "21"})
@@ -100,7 +105,7 @@ class VideoWriter:
     def _finish(self) -> None:
         import av
 
-        if self._container is None:
+        if self._container is None or self._failed:
             return
         try:
             self._container.mux(self._stream.encode(None))

@@ -7,6 +7,7 @@ growing pauses, for as long as the source is open. One that shows the same pictu
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -22,8 +23,10 @@ import numpy as np
 from mien.errors import InputError, MienError
 from mien.masking import without_password
 from mien.media.base import Frame, Image, Source
-from mien.media.video import Converter, open_container, reason_of
+from mien.media.containers import open_container, reason_of
+from mien.media.displayed import Converter, aspects
 from mien.observation import now
+from mien.system.retry import Backoff
 
 __all__ = ["Connection", "Live", "camera", "device_of", "is_file_behind", "stream"]
 
@@ -35,13 +38,13 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 """A connection that gives nothing for so long is broken."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+BACKOFF_S = (0.5, 30.0)
 
 FROZEN_S = 10.0
 """A picture that doesn't change for so long stands still: no sensor is without noise."""
 
 EACH = 8
-"""Of each so-manieth row and column the pixels are compared for that."""
+"""Every EACH-th pixel of every EACH-th row is compared for that."""
 
 BROKEN = (MienError, OSError, ValueError)
 
@@ -58,6 +61,7 @@ class Live(Source):
     Args:
         name: What the source is called.
         connect: Makes the connection; called again whenever it broke.
+        rests: Whether it is nothing of note that the picture doesn't change, as on a screen.
 
     Raises:
         MienError: The first connection fails, or gives no frame.
@@ -65,8 +69,9 @@ class Live(Source):
 
     live = True
 
-    def __init__(self, name: str, connect: Callable[[], Connection]) -> None:
+    def __init__(self, name: str, connect: Callable[[], Connection], *, rests: bool = False) -> None:
         self.name = name
+        self._rests = rests
         self.dropped = 0
         self.problem: str | None = None
         self.state = "ok"
@@ -95,7 +100,8 @@ class Live(Source):
                 (image, time, at), self._newest = self._newest, None
             start = at if start is None else start
             picture = image()
-            self._note(at - max(still.since(picture, at), self._came_back))
+            if not self._rests:
+                self._note(at - max(still.since(picture, at), self._came_back))
             yield Frame(picture, count + self.dropped, at - start, time)
             count += 1
 
@@ -109,7 +115,7 @@ class Live(Source):
             self.state = "ok"
 
     def _read(self, connection: Connection) -> None:
-        pause = FIRST_PAUSE_S
+        backoff = Backoff(self._closed, *BACKOFF_S)
         while not self._closed.is_set():
             reason = "it ended"
             try:
@@ -117,7 +123,7 @@ class Live(Source):
                     if self.state == "away":
                         log.info("'%s' is back", self.name)
                         self.state, self._came_back = "ok", clock.monotonic()
-                    pause = FIRST_PAUSE_S
+                    backoff.worked()
                     self._put(image)
                     if self._closed.is_set():
                         return
@@ -127,9 +133,8 @@ class Live(Source):
                 log.warning("'%s' gives no picture (%s); it is connected to again and again", self.name, reason)
                 self.state = "away"
             connection = iter(())
-            if self._closed.wait(pause):
+            if backoff.wait():
                 return
-            pause = min(2 * pause, LONGEST_PAUSE_S)
             try:
                 connection = self._connect()
             except BROKEN as error:
@@ -266,19 +271,22 @@ def is_file_behind(url: str) -> bool:
 
 
 def _open(url: str) -> tuple[Any, Any]:
+    """Return PyAV's container and video stream of a URL."""
     options = {"fflags": "nobuffer", "flags": "low_delay"}
     if url.lower().startswith("rtsp"):
         options["rtsp_flags"] = "prefer_tcp"  # over UDP, pictures arrive damaged
-    return open_container(url, timeout_s=TIMEOUT_S, options=options)
+    opened = open_container(url, timeout_s=TIMEOUT_S, options=options)
+    return opened.container, opened.stream
 
 
 def _receive(container: Any, video: Any, url: str) -> Connection:
     import av
 
-    convert = Converter()
+    convert, aspect = Converter(), aspects(video)
     try:
         for decoded in container.decode(video):
-            yield lambda decoded=decoded: convert(decoded)  # type: ignore[misc]
+            # Asked here and now: when the image is, the stream may be closed.
+            yield functools.partial(convert, decoded, aspect())
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MienError(f"stream {without_password(url)} broke: {reason_of(error)}") from error
     finally:

@@ -1,62 +1,69 @@
 """Where frames come from: one way to open a camera, a stream, a video, photos or the demo.
 
-A spec goes in (`demo`, `0`, `/dev/video0`, `rtsp://host/path`, `film.mp4`, `album/`), a `Source` of frames comes out.
+A spec goes in (`demo`, `0`, `screen:`, `rtsp://host/path`, `film.mp4`, `album/`), a `Source` of frames comes out.
 Which opener takes a spec is decided here; the openers are the entry points of the group `mien.sources`, so others can
 add theirs for URLs of their own scheme.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mien.errors import InputError
+from mien.errors import InputError, UsageError
 from mien.masking import without_password
 from mien.media.base import Source
 from mien.media.shots import numbered
 from mien.observation import slug
+from mien.system.plugins import load_plugin, plugin_names
 
 __all__ = [
     "is_camera",
     "open_camera",
     "open_demo",
     "open_photos",
+    "open_screen",
     "open_source",
     "open_stream",
     "open_video",
 ]
 
 
-def open_source(spec: str, name: str | None = None) -> Source:
+FASTEST = 1000.0
+"""No file has more frames a second."""
+
+
+def open_source(
+    spec: str, name: str | None = None, *, stream: int | None = None, fps_in: float | None = None
+) -> Source:
     """Return the source that a spec names; the frames of all but photos bear the number of their shot.
 
     Args:
-        spec: `demo`, a camera's number or device, a URL, or the path of a video, a photo or a folder of photos.
+        spec: `demo`, a camera's number or device, `screen:`, a URL, or the path of a video, a photo or a folder of
+            photos.
         name: What to call it; default: `camera-0`, the file's stem, or the host.
+        stream: Of a video file the number of the stream to look at, as ffprobe counts them; None: the film's.
+        fps_in: How many frames a second a video file has that doesn't say when they are shown, such as raw H.264.
 
     Raises:
+        UsageError: A number is out of range.
         InputError: There is no such thing, or it cannot be read; one line says which.
         MienError: A stream cannot be reached.
     """
+    if fps_in is not None and not 0 < fps_in <= FASTEST:
+        raise UsageError(f"a file cannot have {fps_in:g} frames a second: expected more than 0, at most {FASTEST:g}")
+    if stream is not None and stream < 0:
+        raise UsageError(f"there is no stream {stream}: expected 0 or more")
     kind = _kind(spec)
-    openers = _openers()
-    if kind not in openers:
-        known = ", ".join(sorted(openers))
+    known = plugin_names("mien.sources")
+    if kind not in known:
         shown = without_password(spec)
-        raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {known})")
-    opener: Any = openers[kind].load()
-    source: Source = opener(spec, slug(name) if name else None)
+        raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {', '.join(known)})")
+    how = {"stream": stream, "fps_in": fps_in} if kind in ("video", "stream") else {}
+    source: Source = load_plugin("mien.sources", kind)(spec, slug(name) if name else None, **how)
     return source if kind == "photo" else numbered(source)
-
-
-@functools.lru_cache(maxsize=1)
-def _openers() -> dict[str, EntryPoint]:
-    # Kept: with many packages installed, looking costs as much as reading the faces of two frames.
-    return {point.name: point for point in entry_points(group="mien.sources")}
 
 
 def _kind(spec: str) -> str:
@@ -64,6 +71,8 @@ def _kind(spec: str) -> str:
         return "demo"
     if spec.isdecimal() or re.match(r"/dev/|(v4l2|csi):", spec, re.IGNORECASE):
         return "camera"
+    if spec.lower().startswith("screen:"):
+        return "screen"
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         known = scheme[1].lower()
         return "stream" if known in ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp") else known
@@ -94,7 +103,15 @@ def open_camera(spec: str, name: str | None = None) -> Source:
     )
 
 
-def open_stream(spec: str, name: str | None = None) -> Source:
+def open_screen(spec: str, name: str | None = None) -> Source:
+    """Return this machine's screen or a part of it: `screen:`, `screen:2` or `screen:x,y,width,height`."""
+    from mien.media.live import Live
+    from mien.media.screen import screen
+
+    return Live(name or "screen", screen(spec), rests=True)
+
+
+def open_stream(spec: str, name: str | None = None, **how: Any) -> Source:
     """Return the stream at a URL; a whole video file behind one is read as a file."""
     from mien.media.live import Live, is_file_behind, stream
     from mien.media.video import Video
@@ -104,14 +121,14 @@ def open_stream(spec: str, name: str | None = None) -> Source:
     except ValueError as error:
         raise InputError(f"cannot open '{without_password(spec)}': it is no URL ({str(error).lower()})") from error
     name = name or slug(host or "stream")
-    return Video(spec, name) if is_file_behind(spec) else Live(name, stream(spec))
+    return Video(spec, name, **how) if is_file_behind(spec) else Live(name, stream(spec))
 
 
-def open_video(spec: str, name: str | None = None) -> Source:
+def open_video(spec: str, name: str | None = None, **how: Any) -> Source:
     """Return the video file at a path."""
     from mien.media.video import Video
 
-    return Video(spec, name or slug(Path(spec).stem))
+    return Video(spec, name or slug(Path(spec).stem), **how)
 
 
 def open_photos(spec: str, name: str | None = None) -> Source:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,9 +18,9 @@ import numpy as np
 from mien.errors import InputError, MissingExtraError
 from mien.media.base import Frame, Image, Source
 from mien.media.decoding import decode_photo, kind_of, moves, pages_of, read_photo
+from mien.media.folder import PHOTOS, contents_of
 
 __all__ = [
-    "ENDINGS",
     "Colour",
     "Photos",
     "Picture",
@@ -37,9 +38,9 @@ Picture = str | Path | Image
 Colour = Literal["bgr", "rgb"]
 """The order of an array's channels: OpenCV's is BGR, that of Pillow and most others RGB."""
 
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif"})
-ENDINGS |= {".heic", ".heif", ".ppm", ".pgm"}
-"""Which files of a folder are taken for photos."""
+
+CHAINS = frozenset({".mjpeg", ".mjpg"})
+"""Which files begin as a photo does, but are a chain of them: a video."""
 
 
 class Photos(Source):
@@ -61,18 +62,25 @@ class Photos(Source):
         self.path, self.name = path, name
         self.problem: str | None = None
         self._closed = False
-        self._files = _in_folder(path) if path.is_dir() else [file for file in matching(path) if is_photo(file)]
+        if path.is_dir():
+            contents = contents_of(path)
+            self._files = contents.photos
+            line = contents.left_out(path, videos=True)
+            self.notes = (line,) if line else ()
+        else:
+            self._files = [file for file in matching(path) if is_photo(file)]
         if not self._files:
-            kinds = ", ".join(sorted(ending[1:] for ending in ENDINGS))
+            kinds = ", ".join(sorted(ending[1:] for ending in PHOTOS))
             raise InputError(f"cannot open folder '{path}': it and its folders hold no photo ({kinds})")
         self.expected = len(self._files)
 
     def __iter__(self) -> Iterator[Frame]:
         failed: list[str] = []
+        cut: list[str] = []
         count = 0
         for file in self._files:
             try:
-                for image, time in pages_of(file):
+                for image, time in pages_of(file, cut.append):
                     if self._closed:
                         return
                     yield Frame(image, count, None, time, file)
@@ -83,9 +91,12 @@ class Photos(Source):
                 failed.append(str(error))
         if failed and not count:
             raise InputError(f"none of the {len(failed):,} photos in '{self.path}' can be read: {failed[0]}")
-        if failed:
-            rest = f" (and {len(failed) - 1:,} more like it)" if len(failed) > 1 else ""
-            self.problem = f"{failed[0]}{rest}"
+        lines = [
+            f"{lines[0]} (and {len(lines) - 1:,} more like it)" if len(lines) > 1 else lines[0]
+            for lines in (failed, cut)
+            if lines
+        ]
+        self.problem = "; ".join(lines) or None
 
     def close(self) -> None:
         """End the iteration."""
@@ -93,13 +104,15 @@ class Photos(Source):
 
 
 def is_photo(path: Path) -> bool:
-    """Return whether a file is a photo by its beginning or, failing that, by its ending; a GIF that moves is none."""
+    """Return whether a file is a photo by its beginning or, failing that, by its ending; one that moves is none."""
+    if path.suffix.lower() in CHAINS:
+        return False
     try:
         with path.open("rb") as file:
             kind = kind_of(file)
     except OSError:
         kind = None
-    return not moves(path) if kind == "GIF" else kind is not None or path.suffix.lower() in ENDINGS
+    return not moves(path) if kind == "GIF" else kind is not None or path.suffix.lower() in PHOTOS
 
 
 def is_there(path: str | Path) -> bool:
@@ -128,18 +141,7 @@ def as_image(picture: Picture, colour: Colour = "bgr") -> Image:
     if colour not in ("bgr", "rgb"):
         raise ValueError(f"colour must be 'bgr' or 'rgb', not {colour!r}")
     if not isinstance(picture, np.ndarray):
-        return read_photo(Path(picture))[0]
+        return read_photo(Path(picture), lambda line: warnings.warn(line, stacklevel=3))[0]
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
         raise ValueError(f"a picture must be uint8 of shape (h, w, 3), not {picture.dtype} of shape {picture.shape}")
     return picture if colour == "bgr" else np.ascontiguousarray(picture[..., ::-1])
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    try:
-        return sorted(
-            file
-            for file in folder.rglob("*")
-            if file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
-        )
-    except OSError as error:
-        raise InputError(f"cannot open folder '{folder}': {error.strerror}") from error

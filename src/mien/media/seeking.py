@@ -1,7 +1,8 @@
-"""Finding a time in a video without decoding what lies before: a container and a time go in, a place comes out.
+"""Times in a video: what a file says of its frames' times goes in, offsets that only grow come out.
 
-The packets before it are counted, so that a frame keeps its number in the whole, but only those from a key frame on
-need to be decoded: counting takes a small part of the time that decoding does.
+`find` finds a time without decoding what lies before: a container and a time go in, a place comes out. The packets
+before it are counted, so that a frame keeps its number in the whole, but only those from a key frame on need to be
+decoded: counting takes a small part of the time that decoding does.
 """
 
 from __future__ import annotations
@@ -13,10 +14,52 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Place", "begin_of", "find"]
+__all__ = ["Clock", "Place", "begin_of", "find"]
 
 LEAD_S = 0.2
 """A picture that begins so much after its sound keeps its place in the medium; else the first frame stands at 0."""
+
+BACK_S = 1.0
+"""A clock that falls back by more has begun anew."""
+
+AHEAD_S, FAR_AHEAD_S = 10.0, 3600.0
+"""One that jumps ahead by more has, too: in formats whose clock may begin anew, and in others, whose gaps are real."""
+
+
+class Clock:
+    """Turns the times that a file gives into offsets that only grow.
+
+    Where the clock begins anew, as in files that were joined, the frame follows the one before it. A clock that ran
+    over at 33 bits goes on as it was: FFmpeg has seen to that.
+
+    Args:
+        begin_s: Which time of the file is the offset 0.
+        step_s: After how long a frame follows that has no time, or a new clock.
+        may_restart: Whether the format is one whose clock may begin anew.
+
+    Attributes:
+        restarts: How often it began anew so far.
+        begin_s: Which time of the file would be the offset 0, by the clock as it runs now.
+    """
+
+    def __init__(self, begin_s: float, step_s: float, *, may_restart: bool) -> None:
+        self.restarts = 0
+        self.begin_s = begin_s
+        self._step_s = step_s
+        self._ahead_s = AHEAD_S if may_restart else FAR_AHEAD_S
+        self._last_s: float | None = None
+
+    def offset(self, time_s: float | None) -> float:
+        """Return the offset of the next frame, in seconds; None: the file gives it no time."""
+        last = self._last_s
+        after = 0.0 if last is None else last + self._step_s
+        at = after if time_s is None else time_s - self.begin_s
+        if last is not None and not last - BACK_S <= at <= last + self._ahead_s:
+            self.restarts += 1
+            self.begin_s += at - after
+            at = after
+        self._last_s = at if last is None else max(last, at)
+        return self._last_s
 
 
 class Place(NamedTuple):
@@ -24,10 +67,12 @@ class Place(NamedTuple):
 
     Attributes:
         key: The time of a key frame before the time looked for, in the stream's unit.
+        position: Up to where in the file the times are, in bytes; None: not known.
         times: The times of the frames up to the one looked for, in the stream's unit, in order, shape (n,).
     """
 
     key: int
+    position: int | None
     times: NDArray[np.int64]
 
     def number_of(self, time: int | None) -> int | None:
@@ -47,20 +92,27 @@ def begin_of(container: Any, first_s: float) -> float:
     return begin if first_s - begin > LEAD_S else first_s
 
 
-def find(container: Any, stream: Any, offset_s: float, is_closed: Callable[[], bool]) -> Place | None:
+def find(
+    container: Any, stream: Any, offset_s: float, is_closed: Callable[[], bool], *, may_restart: bool = False
+) -> Place | None:
     """Return the place of a time, or None where the file tells too little and must be decoded from its beginning.
+
+    So it must where its clock begins anew before that time.
 
     Args:
         container: PyAV's, at its beginning; it is read up to the place.
         stream: Its video stream.
         offset_s: The time in seconds, counted as frames' `offset_s` are.
         is_closed: Whether nobody waits for the answer any more.
+        may_restart: Whether the format is one whose clock may begin anew.
     """
     import av
 
     times = array("q")
     keys: list[int] = []
+    position: int | None = None
     wanted: float | None = None
+    clock = Clock(0.0, 0.0, may_restart=may_restart)
     try:
         for packet in container.demux(stream):
             if is_closed() or packet.is_corrupt:
@@ -71,13 +123,17 @@ def find(container: Any, stream: Any, offset_s: float, is_closed: Callable[[], b
                 return None
             if wanted is None:
                 wanted = (offset_s + begin_of(container, float(packet.pts * stream.time_base))) / stream.time_base
+            clock.offset(float(packet.dts * stream.time_base))
+            if clock.restarts:
+                return None
             if packet.dts >= wanted:
                 break
             if not packet.is_discard:
                 times.append(packet.pts)
             if packet.is_keyframe and packet.pts < wanted:
                 keys.append(packet.pts)
+            position = packet.pos
     except (av.FFmpegError, ValueError, OverflowError):
         return None
     # A key frame more than needed: some containers find a time only roughly, and frames may refer to what is before.
-    return Place(keys[-2], np.sort(times)) if len(keys) > 1 and times else None
+    return Place(keys[-2], position, np.sort(times)) if len(keys) > 1 and times else None

@@ -26,7 +26,7 @@ def selected(
 
     Args:
         source: The source; closing the returned one closes it.
-        every: Only each so-manieth frame.
+        every: Yield every Nth frame only.
         fps: At most so many frames a second of the medium's time, evenly.
         start: From this time on, in seconds.
         end: Up to this time, in seconds, which is left out itself; None: to the medium's end.

@@ -25,6 +25,7 @@ from mien.config import Settings, VisionSettings
 from mien.errors import InputError, MienError, ModelError
 from mien.masking import without_password
 from mien.models.classifier import Classifier
+from mien.system.files import replacing
 
 __all__ = ["Head", "Installed", "current", "head_of", "in_use", "pull", "rollback", "sign"]
 
@@ -126,10 +127,9 @@ def pull(url: str, home: Path, *, which: Literal["best", "latest"] = "best", hea
     models = home / "models"
     try:
         models.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = models / f"{digest}.part"
-        part.write_bytes(content)
-        model_id = _tried(part, f"{shown}/{wanted.model}")
-        part.replace(_file(home, digest))
+        with replacing(_file(home, digest)) as part:
+            part.write_bytes(content)
+            model_id = _tried(part, f"{shown}/{wanted.model}")
         installed = Installed(model_id, digest, f"{shown}/{wanted.model}", wanted.epoch, wanted.accuracy)
         before = _pointer(home, head)
         if before.current is None or before.current.sha256 != digest:
@@ -178,7 +178,7 @@ def current(home: Path, head: Head = "fer2013") -> tuple[Path, Installed] | None
 def in_use(settings: Settings) -> VisionSettings:
     """Return how faces are read on this machine: where the settings name no file, with the model pulled to it, if any.
 
-    A pulled model that cannot be used is told of in the log, and the one that comes with Mien takes its place.
+    A pulled model that cannot be used is replaced by the one that comes with Mien, and the log says why.
     """
     head = head_of(settings.vision.model)
     if head is None:
@@ -249,12 +249,10 @@ def _pointer(home: Path, head: Head) -> Pointer:
 def _point(home: Path, head: Head, pointer: Pointer) -> None:
     """Write the head's file atomically and drop the models that no head names any longer."""
     models = home / "models"
-    part = models / f"{head}.{os.getpid()}.part"
-    with part.open("wb") as file:
+    with replacing(_pointer_file(home, head)) as part, part.open("wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(pointer), indent=1))
         file.flush()
         os.fsync(file.fileno())
-    part.replace(_pointer_file(home, head))
     try:
         pointers = [_pointer(home, head) for head in HEADS]
     except ModelError:
@@ -266,13 +264,12 @@ def _point(home: Path, head: Head, pointer: Pointer) -> None:
 
 
 def _tried(file: Path, origin: str) -> str:
-    """Load the model and let it answer once; return its id, or remove the file."""
+    """Load the model, let it answer once and return its id."""
     try:
         classifier = Classifier.load(file)
         size = classifier.contract.input_size
         classifier.classify(np.zeros((1, size, size), np.uint8))
     except ModelError as error:
-        file.unlink(missing_ok=True)
         reason = str(error).replace(str(file), origin)
         raise ModelError(f"{reason}; the model of this machine stays as it was") from error
     return classifier.model_id

@@ -27,6 +27,7 @@ from mien.mqtt.connection import BrokerAddress
 from mien.mqtt.nats import Server, server_program
 from mien.system.files import write_private
 from mien.system.locks import alone
+from mien.system.retry import Backoff
 
 __all__ = ["DEFAULT_PORT", "BrokerAddress", "find_broker", "run_broker"]
 
@@ -106,7 +107,7 @@ def run_broker(
         raise ConfigError(
             f"the settings name an outside broker, '{settings.broker.host}': without broker.host the built-in one runs"
         )
-    server_program()  # so that its absence is told first
+    server_program()  # which says so first where there is none
     folder = settings.ensure_home() / "broker"
     folder.mkdir(mode=0o700, exist_ok=True)
     refusal = BrokerError(f"a broker runs already for '{settings.home}': use that one, or another MIEN_HOME")
@@ -158,17 +159,14 @@ def run_broker(
 
 def _restart(start: Callable[[], Server], stop: threading.Event) -> Server | None:
     """Start the server again, however long that takes; None where stopping is asked for before."""
-    wait_s, longest_s = RESTART_AFTER_S
-    told = ""
+    backoff = Backoff(stop, *RESTART_AFTER_S)
     while not stop.is_set():
         try:
             return start()
         except BrokerError as error:  # noqa: PERF203
-            if str(error) != told:
+            if backoff.is_news(error):
                 log.warning("%s; trying again", error)
-            told = str(error)
-            stop.wait(wait_s)
-            wait_s = min(2 * wait_s, longest_s)
+            backoff.wait()
     return None
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from mien.errors import ConfigError, MienError
 from mien.system.files import others_may_read, write_private
-from mien.system.locks import in_turn
+from mien.system.locks import PATIENCE_S, alone
 
 __all__ = ["Credentials", "client_id", "make", "read"]
 
@@ -77,7 +77,11 @@ def client_id(home: Path, role: str, of: str) -> str:
 
 def _client_secret(home: Path) -> bytes:
     path = home / "client-ids.secret"
-    with in_turn(home / "client-ids.lock", MienError(f"another process holds '{home / 'client-ids.lock'}': try again")):
+    with alone(
+        home / "client-ids.lock",
+        MienError(f"another process holds '{home / 'client-ids.lock'}': try again"),
+        PATIENCE_S,
+    ):
         try:
             secret = path.read_bytes()
             if CLIENT_SECRET.fullmatch(secret) and not others_may_read(path):

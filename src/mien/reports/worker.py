@@ -127,7 +127,7 @@ def main() -> None:
     os.chdir(order.folder)
     if hasattr(os, "nice"):
         os.nice(10)
-    job = Job(_Teller(said))
+    job = Job(_ProgressSender(said))
     threading.Thread(target=_listen, args=(orders, job), daemon=True).start()
     try:
         ended = _made(order, job)
@@ -186,7 +186,7 @@ def _report(order: Order, job: Job) -> Report:
     )
 
 
-class _Teller:
+class _ProgressSender:
     """Says how far a job is, not more often than anybody wants to hear it."""
 
     def __init__(self, said: BinaryIO) -> None:

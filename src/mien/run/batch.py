@@ -16,6 +16,7 @@ from mien.errors import InputError, MienError, MissingExtraError, PartialError, 
 from mien.masking import without_password
 from mien.media.base import Image, Source
 from mien.media.encode import VideoWriter
+from mien.media.folder import contents_of
 from mien.media.open import open_source
 from mien.media.photos import Photos, is_there, matching
 from mien.media.selection import selected
@@ -23,10 +24,10 @@ from mien.models import store as model_store
 from mien.observation import Observation
 from mien.table import TableWriter
 from mien.vision.annotate import annotate, write_picture
-from mien.vision.blur import Hiding
+from mien.vision.blur import FaceBlur
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, shared_models
-from mien.vision.schedule import Always, Closely
+from mien.vision.schedule import PhotoDetector, WholeFrameDetector
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -87,10 +88,12 @@ def analyze_paths(
     fps: float | None = None,
     start: float = 0.0,
     end: float | None = None,
+    stream: int | None = None,
+    fps_in: float | None = None,
     shown: Records | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Analyse photos, folders of photos and videos into one table.
+    """Analyse photos, videos and folders of both into one table; what of a folder is left out, the log says at the end.
 
     Args:
         settings: The effective settings.
@@ -98,10 +101,12 @@ def analyze_paths(
         output: A .csv, .jsonl or .parquet file.
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
         blur: Hide the faces in it.
-        every: Of videos only each so-manieth frame.
+        every: Look at every Nth frame of a video only.
         fps: Of videos at most so many frames a second.
         start: Of videos only what comes from this time on, in seconds.
         end: Of videos only what comes before this time, in seconds.
+        stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
+        fps_in: How many frames a second videos have that don't say when they are shown.
         shown: Takes the observations where there is no output file.
         progress: A bar that is shown meanwhile.
 
@@ -110,31 +115,35 @@ def analyze_paths(
         InputError: A path cannot be read at all, or an output cannot be written.
         PartialError: Part of it could not be read; what could be was written.
     """
+    notes: list[str] = []
     specs = [spec for path in paths for spec in _expanded(str(path))]
     _check(specs, output, annotate)
+    specs = [spec for given in specs for spec in _inside(given, notes)]
     if blur and not annotate:
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
     found, classifier = shared_models(vision)
-    in_videos = Always(found) if blur else found  # a face that comes into view is hidden from its first frame on
+    in_videos = (
+        WholeFrameDetector(found) if blur else found
+    )  # a face that comes into view is hidden from its first frame on
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
         records: Records = TableWriter(output) if output else shown or Unseen()
         stack.enter_context(records)
-        hiding = Hiding() if blur else None
-        drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding)) if annotate else None
+        hiding = FaceBlur() if blur else None
+        drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding, stream)) if annotate else None
         bar = stack.enter_context(progress or Progress(disable=True))
         for spec in specs:
             label = without_password(spec)
             task = bar.add_task(escape(label.rpartition("/")[2]), total=None)
             try:
-                with _open(spec) as source:
+                with _open(spec, stream, fps_in) as source:
                     if drawing:
                         drawing.check(source)
                     chosen = selected(source, every=every, fps=fps, start=start, end=end)
                     bar.update(task, total=chosen.expected)
                     pipeline = Pipeline(
-                        Closely(found) if isinstance(source, Photos) else in_videos,
+                        PhotoDetector(found) if isinstance(source, Photos) else in_videos,
                         classifier,
                         source.name,
                         abstain_below=vision.abstain_below,
@@ -145,11 +154,15 @@ def analyze_paths(
                         if drawing:
                             drawing.add(frame.image, observation)
                         bar.advance(task)
+                    if not Path(spec).is_dir():
+                        notes += chosen.notes
                 problems += [chosen.problem] if chosen.problem else []
             except (InputError, MissingExtraError) as error:
                 if len(specs) == 1 and not records.count:
                     raise
                 problems.append(str(error))
+    for line in notes:
+        log.info("%s", line)
     if problems and not records.count:
         raise InputError("; ".join(problems))
     if output and not problems:
@@ -164,8 +177,20 @@ def _expanded(spec: str) -> list[str]:
     return [spec] if not spec or "://" in spec else [str(match) for match in matching(Path(spec)) or [Path(spec)]]
 
 
-def _open(spec: str) -> Source:
-    source = open_source(spec)
+def _inside(spec: str, notes: list[str]) -> list[str]:
+    """Return a folder, for its photos, and the videos in it; of anything else itself."""
+    folder = Path(spec)
+    if "://" in spec or not folder.is_dir():
+        return [spec]
+    contents = contents_of(folder)
+    if line := contents.left_out(folder, videos=False):
+        notes.append(line)
+    photos = [spec] if contents.photos or not contents.videos else []
+    return [*photos, *map(str, contents.videos)]
+
+
+def _open(spec: str, stream: int | None, fps_in: float | None) -> Source:
+    source = open_source(spec, stream=stream, fps_in=fps_in)
     if source.live:
         source.close()
         label = without_password(spec)
@@ -196,10 +221,10 @@ def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> 
 class _Drawing:
     """Writes the annotated photo or video."""
 
-    def __init__(self, path: Path, source: str, hiding: Hiding | None) -> None:
+    def __init__(self, path: Path, source: str, hiding: FaceBlur | None, stream: int | None) -> None:
         self.path = path
         self._hiding = hiding
-        self._video = VideoWriter(path, sound=source) if path.suffix.lower() == ".mp4" else None
+        self._video = VideoWriter(path, sound=source, stream=stream) if path.suffix.lower() == ".mp4" else None
 
     def check(self, source: Source) -> None:
         """Refuse a source that does not fit the file.

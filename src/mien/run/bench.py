@@ -16,21 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.config import VisionSettings
 from mien.errors import InputError
-from mien.media.base import Image
 from mien.media.demo import Demo
 from mien.media.encode import VideoWriter
 from mien.media.open import open_source
-from mien.models.classifier import Classifier
 from mien.system.machine import peak_bytes
-from mien.vision.detector import Detector, Faces
 from mien.vision.parallel import observe_all
-from mien.vision.pipeline import Pipeline
+from mien.vision.pipeline import Pipeline, load_models
 
-__all__ = ["PARTS", "Report", "bench", "machine"]
+__all__ = ["PARTS", "BenchReport", "bench", "machine"]
 
 PARTS = ("decode", "detect", "classify", "track", "total")
 """What is measured; `track` holds all that is no other part: crops, tracks, smoothing, the record."""
@@ -42,7 +38,7 @@ DEMO_FRAMES = 200
 
 
 @dataclass
-class Report:
+class BenchReport:
     """What was measured.
 
     Attributes:
@@ -72,7 +68,7 @@ class Report:
         return found
 
 
-def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 10.0) -> Report:
+def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 10.0) -> BenchReport:
     """Measure how fast the faces of a video are read.
 
     Args:
@@ -105,43 +101,37 @@ def machine() -> str:
     return f"{model or platform.machine()}, {os.cpu_count()} cores, {system}"
 
 
-class _TimedDetector(Detector):
-    ms = 0.0
+class _Timed:
+    """A detector or classifier with a clock beside it.
 
-    def detect(self, frame: Image, max_side: int | None = None) -> Faces:
-        began = time.perf_counter()
-        found = super().detect(frame, max_side)
-        self.ms += (time.perf_counter() - began) * 1000
-        return found
+    Args:
+        timed: Whose methods are called.
+        methods: Those whose time is added up, in milliseconds, in `ms`.
+    """
 
-    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
-        began = time.perf_counter()
-        found = super().detect_near(frame, boxes)
-        self.ms += (time.perf_counter() - began) * 1000
-        return found
-
-
-class _TimedClassifier:
-    """A classifier with a clock beside it."""
-
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, timed: Any, *methods: str) -> None:
         self.ms = 0.0
-        self._classifier = classifier
+        self._timed, self._methods = timed, methods
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._classifier, name)
+        value = getattr(self._timed, name)
+        if name not in self._methods:
+            return value
 
-    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        began = time.perf_counter()
-        probabilities = self._classifier.classify(crops)
-        self.ms += (time.perf_counter() - began) * 1000
-        return probabilities
+        def measured(*args: Any) -> Any:
+            began = time.perf_counter()
+            answer = value(*args)
+            self.ms += (time.perf_counter() - began) * 1000
+            return answer
+
+        return measured
 
 
-def _measure(settings: VisionSettings, video: str, seconds: float) -> Report:
-    detector = _TimedDetector(settings.confidence, settings.max_side)
-    classifier: Any = _TimedClassifier(Classifier.load(settings.model, device=settings.device))
-    report = Report()
+def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchReport:
+    models = load_models(settings)
+    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near")
+    classifier: Any = _Timed(models[1], "classify")
+    report = BenchReport()
     with open_source(video) as source:
         if source.live:
             raise InputError(f"cannot measure with '{video}': it is live, and its own pace would be measured")

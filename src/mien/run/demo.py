@@ -27,7 +27,7 @@ from mien.mqtt.broker import run_broker
 from mien.system.locks import lock
 from mien.system.processes import limit_memory
 
-__all__ = ["Said", "play"]
+__all__ = ["DemoStatus", "play"]
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ END_S = 15.0
 """So long its parts may take to end, together."""
 
 
-class Said(msgspec.Struct, frozen=True, omit_defaults=True):
+class DemoStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the process says.
 
     Attributes:
@@ -62,12 +62,12 @@ def main() -> None:
     threading.Thread(target=_listen, args=(given, stop), daemon=True).start()
     try:
         values: dict[str, Any] = msgspec.json.decode(line)
-        play(checked(values, "the dashboard"), stop, lambda: _say(said, Said(playing=True)))
+        play(checked(values, "the dashboard"), stop, lambda: _send(said, DemoStatus(playing=True)))
     except MienError as error:
-        _say(said, Said(failed=str(error)))
+        _send(said, DemoStatus(failed=str(error)))
     except Exception as error:  # whoever waits must hear that it ended
         log.exception("the demo failed")
-        _say(said, Said(failed=f"the demo failed unforeseen: {error!r}"))
+        _send(said, DemoStatus(failed=f"the demo failed unforeseen: {error!r}"))
 
 
 def play(settings: Settings, stop: threading.Event, playing: Callable[[], None]) -> None:
@@ -127,16 +127,16 @@ def _beside(run: Callable[[threading.Event], object], stop: threading.Event) -> 
 
 def _held(path: Path) -> bool:
     """Return whether another process holds a lock file."""
+    if not path.exists():
+        return False
     try:
-        os.close(lock(path))
+        lock(path).release()
     except BlockingIOError:
         return True
-    except FileNotFoundError:  # nor is there a folder for it
-        return False
     return False
 
 
-def _say(said: BinaryIO, what: Said) -> None:
+def _send(said: BinaryIO, what: DemoStatus) -> None:
     try:
         said.write(msgspec.json.encode(what) + b"\n")
         said.flush()

@@ -12,15 +12,27 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from mien.config import Settings
+from mien import silence
+from mien.config import NOWHERE, Settings
+from mien.edge.fleet import previews
 from mien.errors import MienError
 from mien.masking import without_password
 from mien.observation import new_id
 
 __all__ = ["Finding", "diagnose"]
 
-EXTRAS = {"analyze": ("polars",), "dashboard": ("nicegui",), "train": ("torch", "lightning", "onnx")}
+EXTRAS = {
+    "analyze": ("jinja2", "polars"),
+    "dashboard": ("fastapi", "jinja2", "plotly", "uvicorn"),
+    "train": ("torch", "lightning", "onnx"),
+}
 FREE_MB = 500
+
+LISTEN_S = 1.5
+"""So long the doctor listens to the sources, in seconds: they send a picture each second if any."""
+
+NAMED = 10
+"""So many sources that send pictures are named at most."""
 
 
 class Finding(NamedTuple):
@@ -58,6 +70,11 @@ Result = tuple[Literal["ok", "note", "fail"], str]
 
 
 def _home(settings: Settings) -> Result:
+    if settings.home == NOWHERE:
+        return "note", (
+            "none, as this user has no home folder: analyze and report work without, for the others name one with "
+            "MIEN_HOME"
+        )
     home = settings.ensure_home()
     if os.name == "posix" and stat.S_IMODE(home.stat().st_mode) & 0o077:
         return "note", f"{home} can be read by others: chmod 700 '{home}'"
@@ -70,10 +87,13 @@ def _home(settings: Settings) -> Result:
 def _detector(settings: Settings) -> Result:
     import numpy as np
 
-    from mien.vision.detector import Detector
+    from mien.vision.detector import open_detector
 
-    Detector(settings.vision.confidence, settings.vision.max_side).detect(np.zeros((360, 640, 3), np.uint8))
-    return "ok", "YuNet loads and runs; its weights are the expected ones"
+    name = settings.vision.detector
+    detector = open_detector(name, settings.vision.confidence, settings.vision.max_side)
+    detector.detect(np.zeros((360, 640, 3), np.uint8))
+    checked = "; its weights are the expected ones" if name == "yunet" else ""
+    return "ok", f"{name} loads and runs{checked}"
 
 
 def _model(settings: Settings) -> Result:
@@ -88,12 +108,17 @@ def _model(settings: Settings) -> Result:
     return "ok", f"{classifier.model_id} {classifier.runs_on}, onnxruntime {onnxruntime.__version__}"
 
 
+def _without_broker(settings: Settings) -> bool:
+    """Say whether the built-in broker is meant, and does not run."""
+    return settings.broker.host is None and not (settings.home / "broker.json").exists()
+
+
 def _broker(settings: Settings) -> Result:
     from mien.mqtt.broker import find_broker
     from mien.mqtt.connection import Connection
     from mien.mqtt.nats import server_program
 
-    if settings.broker.host is None and not (settings.home / "broker.json").exists():
+    if _without_broker(settings):
         return "ok", f"built in: {server_program().name} is there"
     address = find_broker(settings)
     Connection(address, f"mien-doctor-{new_id()}").close()
@@ -120,6 +145,8 @@ def _ports(settings: Settings) -> Result:
 def _store(settings: Settings) -> Result:
     from mien.stores.base import open_store
 
+    if settings.home == NOWHERE and not settings.store.url:
+        return "note", "none: it lies in the state folder, which MIEN_HOME would name"
     store = open_store(settings.store_url)
     count = len(store.sources())
     store.close()
@@ -135,14 +162,34 @@ def _camera(_: Settings) -> Result:
 
 
 def _preview(settings: Settings) -> Result:
-    kinds = {"what is not listed": settings.watch.preview} | {
+    wanted = {"what is not listed": settings.watch.preview} | {
         source.name or without_password(source.url): settings.overridden(source).watch.preview
         for source in settings.source
     }
+    here = ", ".join(f"{name}: {kind}" for name, kind in wanted.items() if kind != "off") or "off"
+    state: Literal["ok", "note"] = "ok" if here == "off" else "note"
+    here = f"watch.preview here says {here}"
+    if _without_broker(settings):
+        return state, f"no source is watched here; {here}"
+    try:
+        kinds = previews(settings, LISTEN_S)
+    except MienError as error:
+        return "note", f"the sources cannot be asked whether they send pictures: {error}; {here}"
     sent = [f"{name}: {kind}" for name, kind in kinds.items() if kind != "off"]
-    if not sent:
-        return "ok", "off: no picture leaves this machine (watch.preview)"
-    return "note", f"small pictures are sent to the broker, as watch.preview asks ({', '.join(sent)})"
+    if sent:
+        more = f" and {len(sent) - NAMED} more" if len(sent) > NAMED else ""
+        return "note", f"small pictures are sent to the broker by {', '.join(sent[:NAMED])}{more}; {here}"
+    counted = "1 source that is" if len(kinds) == 1 else f"{len(kinds)} sources that are"
+    return state, f"{f'off at the {counted} online' if kinds else 'no source is online'}; {here}"
+
+
+def _telemetry(_: Settings) -> Result:
+    if changed := silence.loud():
+        return "note", f"{', '.join(changed)} was changed after Mien was imported: packages may report to their makers"
+    if left := silence.traces():
+        words = "holds an id of this machine that onnxruntime made earlier or for another program: delete that folder"
+        return "note", f"off, but '{left[0]}' {words}"
+    return "ok", "off in every package that has any, before it is imported"
 
 
 def _window(_: Settings) -> Result:
@@ -162,5 +209,6 @@ LOOKS: dict[str, Callable[[Settings], Result]] = {
     "store": _store,
     "camera": _camera,
     "preview": _preview,
+    "telemetry": _telemetry,
     "window": _window,
 }

@@ -120,7 +120,7 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
         MissingExtraError: The dashboard is not installed.
         MienError: The broker cannot start, or a part refused what it was given.
     """
-    if importlib.util.find_spec("nicegui") is None:
+    if importlib.util.find_spec("uvicorn") is None:
         raise MissingExtraError("mien up", "dashboard")
     if source is None and not settings.source:
         source = default_source()

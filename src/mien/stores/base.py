@@ -6,18 +6,51 @@ again. Readers (`dashboard`, `reports`) see stores through this module alone.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from mien.errors import StoreError
-from mien.observation import Observation
+from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Emotion, Observation
+from mien.system.plugins import load_plugin, plugin_names
 
-__all__ = ["BUCKETS", "Bucket", "DeadLetter", "Marker", "SourceInfo", "Store", "Summary", "open_store", "utc"]
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    from typing_extensions import Self
+
+__all__ = [
+    "BUCKETS",
+    "SUM_COLUMNS",
+    "WHOLE_COLUMNS",
+    "Arrivals",
+    "Bucket",
+    "DeadLetter",
+    "Marker",
+    "SourceInfo",
+    "Store",
+    "Sums",
+    "open_store",
+    "utc",
+]
 
 BUCKETS = {"minute": 60, "hour": 3600, "day": 86400}
 """The rollups and their length in seconds; days are those of UTC."""
+
+
+SUM_COLUMNS = (
+    *("frames", "faces", "unclear", "untimed"),
+    *(f"count_{emotion}" for emotion in EMOTIONS),
+    *(f"sum_{emotion}" for emotion in EMOTIONS),
+    "face_seconds",
+    *(f"seconds_{emotion}" for emotion in EMOTIONS),
+)
+"""The columns in which tables keep `Sums`."""
+
+WHOLE_COLUMNS = {name for name in SUM_COLUMNS if not name.startswith(("sum_", "seconds_", "face_seconds"))}
+"""Those that hold whole numbers."""
 
 
 class SourceInfo(NamedTuple):
@@ -36,39 +69,141 @@ class SourceInfo(NamedTuple):
     frames: int
 
 
+@dataclass(slots=True)
+class Sums:
+    """What was seen, added up: of a stretch of time, a period, a table.
+
+    Attributes:
+        frames: Analysed frames.
+        faces: Faces in them, the unclear ones included.
+        unclear: Faces of which no emotion was named.
+        counts: Faces by the emotion named.
+        probabilities: The sum of the probability over all faces, by emotion.
+        face_seconds: The seconds that each face was seen, added up.
+        seconds: The sum of the probability x seconds over all faces, by emotion.
+        untimed: Faces in frames that do not say how long they stand for, as those of earlier versions: each of these
+            weighs the same, UNTOLD_SPAN_S, as the old rule had it.
+    """
+
+    frames: int = 0
+    faces: int = 0
+    unclear: int = 0
+    counts: dict[Emotion, int] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0))
+    probabilities: dict[Emotion, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
+    face_seconds: float = 0.0
+    seconds: dict[Emotion, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
+    untimed: int = 0
+
+    @classmethod
+    def of_row(cls, row: Any) -> Sums:
+        """Return the sums that a row of SUM_COLUMNS holds, asked for by name; what is None is 0."""
+        return cls(
+            int(row["frames"] or 0),
+            int(row["faces"] or 0),
+            int(row["unclear"] or 0),
+            {emotion: int(row[f"count_{emotion}"] or 0) for emotion in EMOTIONS},
+            {emotion: float(row[f"sum_{emotion}"] or 0) for emotion in EMOTIONS},
+            float(row["face_seconds"] or 0),
+            {emotion: float(row[f"seconds_{emotion}"] or 0) for emotion in EMOTIONS},
+            int(row["untimed"] or 0),
+        )
+
+    def row(self) -> dict[str, int | float]:
+        """Return the sums by SUM_COLUMNS."""
+        return {
+            "frames": self.frames,
+            "faces": self.faces,
+            "unclear": self.unclear,
+            "untimed": self.untimed,
+            **{f"count_{emotion}": count for emotion, count in self.counts.items()},
+            **{f"sum_{emotion}": total for emotion, total in self.probabilities.items()},
+            "face_seconds": self.face_seconds,
+            **{f"seconds_{emotion}": total for emotion, total in self.seconds.items()},
+        }
+
+    def count(self, observation: Observation) -> None:
+        """Add what an observation shows."""
+        span_s, faces = observation.span_s, len(observation.faces)
+        if span_s is None:
+            span_s, self.untimed = UNTOLD_SPAN_S, self.untimed + faces
+        self.frames += 1
+        self.faces += faces
+        self.face_seconds += faces * span_s
+        probabilities, seconds = self.probabilities, self.seconds
+        for face in observation.faces:
+            if face.emotion is None:
+                self.unclear += 1
+            else:
+                self.counts[face.emotion] += 1
+            for emotion in EMOTIONS:
+                probability = getattr(face.probabilities, emotion)
+                probabilities[emotion] += probability
+                seconds[emotion] += probability * span_s
+
+    def __iadd__(self, other: Sums) -> Self:
+        self.frames += other.frames
+        self.faces += other.faces
+        self.unclear += other.unclear
+        self.untimed += other.untimed
+        self.face_seconds += other.face_seconds
+        for emotion in EMOTIONS:
+            self.counts[emotion] += other.counts[emotion]
+            self.probabilities[emotion] += other.probabilities[emotion]
+            self.seconds[emotion] += other.seconds[emotion]
+        return self
+
+    def without(self, other: Sums) -> Sums:
+        """Return these sums less others that are part of them."""
+        mine, theirs = self.row(), other.row()
+        return Sums.of_row({name: mine[name] - theirs[name] for name in SUM_COLUMNS})
+
+    def share(self, emotion: Emotion) -> float | None:
+        """Return 100 x the mean probability of an emotion over faces and time; None without faces.
+
+        Each face weighs the seconds that its frame stands for, so that no source counts for more because it is
+        analysed more often.
+        """
+        if self.face_seconds > 0:
+            return 100 * self.seconds[emotion] / self.face_seconds
+        return 100 * self.probabilities[emotion] / self.faces if self.faces else None
+
+    @property
+    def happiness(self) -> float | None:
+        """The happiness index: the share of happy; None without faces."""
+        return self.share("happy")
+
+    @property
+    def strongest(self) -> Emotion | None:
+        """The emotion with the highest share; None without faces."""
+        if not self.faces:
+            return None
+        return max(EMOTIONS, key=lambda emotion: self.share(emotion) or 0.0)
+
+
+class Arrivals(NamedTuple):
+    """What came of a source otherwise than most does; nothing of it is lost without being counted here.
+
+    Attributes:
+        source: Its name.
+        late: Observations stored of minutes whose raw rows had been pruned before they came.
+        refused: Observations not stored, since they are of a time that was erased.
+    """
+
+    source: str
+    late: int
+    refused: int
+
+
 class Bucket(NamedTuple):
     """What one stretch of time showed, over the sources asked for.
 
     Attributes:
         start: Its beginning, UTC.
-        frames: Analysed frames.
-        faces: Faces in them, abstentions included.
-        abstained: Faces of which no emotion was named.
-        counts: Faces per emotion named, in EMOTIONS order, 7 numbers.
-        sums: Sum of the probability per emotion over all faces, in EMOTIONS order, 7 numbers.
+        sums: What was seen in it.
     """
 
     start: datetime
-    frames: int
-    faces: int
-    abstained: int
-    counts: tuple[int, ...]
-    sums: tuple[float, ...]
-
-
-class Summary(NamedTuple):
-    """What a whole period showed; the fields are those of `Bucket`."""
-
-    frames: int
-    faces: int
-    abstained: int
-    counts: tuple[int, ...]
-    sums: tuple[float, ...]
-
-    @property
-    def happiness(self) -> float | None:
-        """100 x the mean probability of happy over the faces in view; None without faces."""
-        return 100 * self.sums[3] / self.faces if self.faces else None
+    sums: Sums
 
 
 class DeadLetter(NamedTuple):
@@ -111,12 +246,21 @@ class Marker(NamedTuple):
 class Store(Protocol):
     """A database of observations. Every method raises StoreError when the database fails."""
 
-    def add(self, observations: Sequence[Observation]) -> int:
-        """Commit the observations that the store does not have, with their rollups, and return how many were new.
+    def add(self, observations: Sequence[Observation], *, arrived: datetime | None = None) -> int:
+        """Commit the observations that the store never had, with their rollups, and return how many were new.
 
+        What is of a time that was erased is counted as refused instead, once. Whatever else comes is stored, however
+        old its time is; what was pruned since is known by its session and `seq`.
         A store without keys, which removes doubles as it is read, may count what another writer brings just now.
         Observations without a time are refused with a ValueError: they belong to no minute.
+
+        Args:
+            observations: What came.
+            arrived: When, UTC; None: now. Raw rows are pruned by it.
         """
+
+    def arrivals(self) -> list[Arrivals]:
+        """Return what came late, or was refused, by source; of sources without either there is nothing."""
 
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
@@ -144,7 +288,7 @@ class Store(Protocol):
         They are 'minute', 'hour', 'day', which are kept, or 'second', counted from the raw rows that are there.
         """
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
         """Return the sum of the minutes that begin in [start, end)."""
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
@@ -165,13 +309,19 @@ class Store(Protocol):
         """
 
     def prune(self, before: datetime) -> int:
-        """Delete raw rows of minutes before `before`, refuse such ones from now on, and return how many went.
+        """Delete raw rows that arrived before `before`, and return how many went; rollups stay.
 
-        Rollups stay.
+        What was deleted stays known, and is not added again when it comes again.
+        """
+
+    def prune_rollups(self, before: datetime) -> int:
+        """Delete the rollups of days that ended before `before`, and return of how many minutes those were.
+
+        Only days all of whose raw rows are gone: first they are pruned, then forgotten.
         """
 
     def pruned_before(self) -> datetime | None:
-        """Return the time before which there are rollups alone; None: nothing was pruned."""
+        """Return the time before which raw rows may be missing; None: nothing was pruned."""
 
     def erase(self, source: str, start: datetime, end: datetime) -> int:
         """Delete what was seen in [start, end) with its figures, refuse it from now on, and return how many rows went.
@@ -219,11 +369,10 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
         StoreError: No backend has that scheme, or the database cannot be opened.
     """
     scheme = url.partition(":")[0].partition("+")[0]
-    backends = {point.name: point for point in entry_points(group="mien.stores")}
-    if scheme not in backends:
-        raise StoreError(f"no store for '{scheme}:' URLs: expected one of {', '.join(sorted(backends))}")
-    backend: Any = backends[scheme].load()
-    store: Store = backend(url, read_only=read_only)
+    known = plugin_names("mien.stores")
+    if scheme not in known:
+        raise StoreError(f"no store for '{scheme}:' URLs: expected one of {', '.join(known)}")
+    store: Store = load_plugin("mien.stores", scheme)(url, read_only=read_only)
     return store
 
 

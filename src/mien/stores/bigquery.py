@@ -18,8 +18,7 @@ from mien.errors import MissingExtraError, StoreError
 from mien.masking import without_password
 from mien.observation import Observation
 from mien.stores import rows
-from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
-from mien.stores.rollups import FIGURES
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Sums
 
 try:
     from google.api_core.exceptions import NotFound
@@ -69,22 +68,35 @@ class BigQueryStore:
             self.close()
             raise
 
-    def add(self, observations: Sequence[Observation]) -> int:
-        """Append what the store does not have, and return how many those were."""
+    def add(self, observations: Sequence[Observation], *, arrived: datetime | None = None) -> int:
+        """Append what the store never had, and return how many those were."""
         given = {one.id: (rows.taken_at(one), one) for one in observations}
+        came = rows.present() if arrived is None else rows.to_microseconds(arrived)
         self._check_writable()
         with self._lock:
-            refused = self._refused(given)
-            new = {key: one for key, one in given.items() if key not in refused and key not in self._written}
+            new = {key: one for key, one in given.items() if key not in self._written}
             for key in self._looked_up([one for _, one in new.values()]):
                 del new[key]
-            self._dataset.append("observations", [sql.to_row(at, one) for at, one in new.values()])
+            refused = self._refused(new)
+            mark, _ = self._refusals_now()
+            odd = {key: "refused" if key in refused else "late" for key in new if key in refused or new[key][0] < mark}
+            kinds = [{"id": key, "source": new[key][1].source, "kind": kind} for key, kind in odd.items()]
+            for key in refused:
+                del new[key]
+            self._dataset.append("observations", [sql.to_row(at, one, came) for at, one in new.values()])
+            self._dataset.append("arrivals", kinds)
             for key in given:
                 self._written.pop(key, None)
                 self._written[key] = None
             while len(self._written) > REMEMBERED:
                 del self._written[next(iter(self._written))]
         return len(new)
+
+    def arrivals(self) -> list[Arrivals]:
+        """Return what came late, or was refused, by source."""
+        kinds = ", ".join(f"COUNT(DISTINCT IF(kind = '{kind}', id, NULL)) AS {kind}" for kind in ("late", "refused"))
+        query = f"SELECT source, {kinds} FROM {self._dataset.table('arrivals')} GROUP BY source ORDER BY source"
+        return [Arrivals(row.source, row.late, row.refused) for row in self._dataset.read(query)]
 
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
@@ -132,13 +144,13 @@ class BigQueryStore:
             "GROUP BY 1 ORDER BY 1",
             **values,
         )
-        return [Bucket(row.start, *sql.figures(row)) for row in found]
+        return [Bucket(row.start, Sums.of_row(row)) for row in found]
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
         """Return the sum of the minutes that begin in [start, end)."""
         query, values = self._minutes(_ceil(start, 60), _ceil(end, 60), sources)
         (row,) = self._dataset.read(f"SELECT {sql.sums()} FROM ({query})", **values)
-        return Summary(*sql.figures(row))
+        return Sums.of_row(row)
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
@@ -176,13 +188,17 @@ class BigQueryStore:
             yield found
 
     def prune(self, before: datetime) -> int:
-        """Delete raw rows of minutes before `before`, keep their sums, and return how many rows went."""
+        """Delete raw rows that arrived before `before`, keep their sums, and return how many rows went."""
         self._check_writable()
         old, mark = self.pruned_before() or rows.EPOCH, _floor(before, 60)
         gone = self._fold(old, mark) if mark > old else 0
         self._refusals = None
         observations, erased = map(self._dataset.table, ("observations", "erased"))
-        self._dataset.write(f"DELETE FROM {observations} WHERE time < @mark", mark=max(mark, old))
+        self._dataset.write(  # all rows of an id, for it may have come again since
+            f"DELETE FROM {observations} WHERE id IN "
+            f"(SELECT id FROM {observations} WHERE IFNULL(arrived, time) < @mark)",
+            mark=max(mark, old),
+        )
         self._dataset.write(  # what a writer brought that did not know yet of the erasure
             f"DELETE FROM {observations} AS o WHERE EXISTS (SELECT 1 FROM {erased} AS e "
             "WHERE e.source = o.source AND o.time >= e.start AND o.time < e.until)"
@@ -190,8 +206,15 @@ class BigQueryStore:
         self._letters.trim()
         return gone
 
+    def prune_rollups(self, before: datetime) -> int:
+        """Delete the figures of days that ended before `before`, and return of how many minutes those were."""
+        self._check_writable()
+        until = min(_floor(before, 86400), _floor(self.pruned_before() or rows.EPOCH, 86400))
+        past = self._dataset.table("past_minutes")
+        return self._dataset.write(f"DELETE FROM {past} WHERE start < @until", until=until)
+
     def pruned_before(self) -> datetime | None:
-        """Return the time before which there are sums alone; None: nothing was pruned."""
+        """Return the time before which raw rows may be missing; None: nothing was pruned."""
         (mark,) = self._dataset.read(f"SELECT {sql.mark(self._name)} AS mark")
         return mark[0] if mark[0] > rows.EPOCH else None
 
@@ -204,6 +227,7 @@ class BigQueryStore:
         observations, past, letters, markers, erased = map(
             self._dataset.table, ("observations", "past_minutes", "dead_letters", "markers", "erased")
         )
+        self._keep_runs(seen, period)
         self._dataset.write(f"INSERT INTO {erased} (source, start, until) VALUES (@source, @start, @until)", **period)
         self._refusals = None
         within = "source = @source AND {0} >= @start AND {0} < @until"
@@ -269,13 +293,15 @@ class BigQueryStore:
             version = None
         if version == sql.SCHEMA:
             return
-        if version is not None:
+        if version is not None and (version > sql.SCHEMA or self._read_only):
+            todo = "upgrade Mien" if version > sql.SCHEMA else "start `mien forward`, which upgrades it"
             raise StoreError(
-                f"the store '{self._name}' has version {version} of the tables, this Mien reads {sql.SCHEMA}: "
-                "upgrade Mien"
+                f"the store '{self._name}' has version {version} of the tables, this Mien reads {sql.SCHEMA}: {todo}"
             )
         if self._read_only:
             raise StoreError(f"the store '{self._name}' is empty: start `mien forward` (or `mien up`), which fills it")
+        if version is not None:
+            self._dataset.widen(sql.COLUMNS, sql.RENAMED)
         with self._dataset.explained("make"):
             self._dataset.client.create_dataset(self._name, exists_ok=True, timeout=ANSWER_S)
             for table in sql.tables(self._name):
@@ -289,32 +315,38 @@ class BigQueryStore:
             raise StoreError(f"cannot write the store '{self._name}': it was opened for reading alone")
 
     def _fold(self, old: datetime, mark: datetime) -> int:
-        """Keep the sums of the minutes in [old, mark), then set the mark that takes their raw rows out of sight."""
-        period = {"old": old, "mark": mark}
-        raw = sql.unique(self._name, "o.time >= @old AND o.time < @mark")
-        ((gone,),) = self._dataset.read(f"SELECT COUNT(*) FROM ({raw})", **period)
+        """Keep the sums of what arrived before the mark, then set it: that takes their raw rows out of sight."""
+        past = self._dataset.table("past_minutes")
+        self._dataset.write(  # what was kept by one that did not come to its end
+            f"DELETE FROM {past} WHERE origin = 'pruned' AND pruned_at > @old", old=old
+        )
+        raw = sql.unique(self._name, came="IFNULL(o.arrived, o.time) < @mark")
+        ((gone,),) = self._dataset.read(f"SELECT COUNT(*) FROM ({raw})", mark=mark)
         if gone:
-            names = ["start", "source", "first", "last", *FIGURES]
+            names = ", ".join(["start", "source", "first", "last", *SUM_COLUMNS])
+            self._keep_runs(raw, {"mark": mark})
             self._dataset.write(
-                f"MERGE {self._dataset.table('past_minutes')} AS t USING ({sql.counted(raw)}) AS s "
-                "ON t.origin = 'pruned' AND t.start = s.start AND t.source = s.source "
-                f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{name} = s.{name}' for name in names[2:])} "
-                f"WHEN NOT MATCHED THEN INSERT (origin, {', '.join(names)}) "
-                f"VALUES ('pruned', {', '.join(f's.{name}' for name in names)})",
-                **period,
+                f"INSERT INTO {past} (origin, pruned_at, {names}) "
+                f"SELECT 'pruned', @mark, {names} FROM ({sql.counted(raw)})",
+                mark=mark,
             )
         state = self._dataset.table("state")
         value = rows.to_microseconds(mark)
         self._dataset.write(f"INSERT INTO {state} (name, value) VALUES ('prune_mark', @value)", value=value)
         return int(gone)
 
+    def _keep_runs(self, rows: str, values: Mapping[str, Any]) -> None:
+        """Take note of raw rows that are about to go: what is sent again after that is known."""
+        gone = self._dataset.table("gone")
+        self._dataset.write(f"INSERT INTO {gone} (session, first, last) {sql.runs(rows)}", **values)
+
     def _refused(self, given: Mapping[str, tuple[int, Observation]]) -> set[str]:
-        """Return the ids of what is older than the prune mark or of a time that was erased."""
-        oldest, gone = self._refusals_now()
+        """Return the ids of what is of a time that was erased."""
+        _, gone = self._refusals_now()
         return {
             key
             for key, (at, one) in given.items()
-            if at < oldest or any(source == one.source and start <= at < until for source, start, until in gone)
+            if any(source == one.source and start <= at < until for source, start, until in gone)
         }
 
     def _refusals_now(self) -> tuple[int, list[tuple[str, int, int]]]:
@@ -329,7 +361,7 @@ class BigQueryStore:
         return self._refusals[1:]
 
     def _looked_up(self, given: Sequence[Observation]) -> set[str]:
-        """Return which ids are there already, of those that are older than this writer, and so may be another one's."""
+        """Return which ids are, or were, there, of those older than this writer, that another one may have brought."""
         latest = datetime.now(timezone.utc) + MINUTE
         old = {one.id: one.time for one in given if one.time and not self._opened_at <= one.time <= latest}
         if not old:
@@ -341,7 +373,23 @@ class BigQueryStore:
             last=max(old.values()),
             ids=list(old),
         )
-        return {row.id for row in found}
+        known = {row.id for row in found}
+        gone = list(
+            self._dataset.read(
+                f"SELECT session, first, last FROM {self._dataset.table('gone')} WHERE session IN UNNEST(@sessions)",
+                sessions=sorted({one.session for one in given if one.id in old}),
+            )
+        )
+        refused = self._dataset.read(
+            f"SELECT DISTINCT id FROM {self._dataset.table('arrivals')} WHERE kind = 'refused' AND id IN UNNEST(@ids)",
+            ids=list(old),
+        )
+        known |= {row.id for row in refused}
+        return known | {
+            one.id
+            for one in given
+            if one.id in old and any(row.session == one.session and row.first <= one.seq <= row.last for row in gone)
+        }
 
     def _minutes(self, start: datetime, end: datetime, sources: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
         """Return the SQL for the minutes that begin in [start, end), and its parameters."""

@@ -48,6 +48,7 @@ WIRE = {
     "INTEGER": FIELD.TYPE_INT64,
     "TIMESTAMP": FIELD.TYPE_INT64,  # microseconds since 1970
     "FLOAT": FIELD.TYPE_DOUBLE,
+    "BOOLEAN": FIELD.TYPE_BOOL,
     "RECORD": FIELD.TYPE_MESSAGE,
 }
 
@@ -108,6 +109,25 @@ class Dataset:
                 waiting = table.streaming_buffer.estimated_bytes if table.streaming_buffer else 0
                 total += (table.num_bytes or 0) + (waiting or 0)
         return total
+
+    def widen(
+        self, columns: Mapping[str, Sequence[bigquery.SchemaField]], renamed: Mapping[tuple[str, str], str]
+    ) -> None:
+        """Rename columns that tables of an earlier version have, and add those that they lack."""
+        with self.explained("upgrade"):
+            there = {item.table_id for item in self.client.list_tables(self.name, timeout=ANSWER_S)}
+        for name in sorted(there & columns.keys()):
+            with self.explained("upgrade"):
+                table = self.client.get_table(f"{self.name}.{name}", retry=RETRY, timeout=ANSWER_S)
+            known = {column.name for column in table.schema}
+            for (of, old), new in renamed.items():
+                if of == name and old in known:
+                    self.write(f"ALTER TABLE {self.table(name)} RENAME COLUMN {old} TO {new}")
+                    known = known - {old} | {new}
+            before = [column for column in columns[name] if column.name in known]
+            table.schema = [*before, *(column for column in columns[name] if column.name not in known)]
+            with self.explained("upgrade"):
+                self.client.update_table(table, ["schema"], timeout=ANSWER_S)
 
     def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append rows to a table's default stream; when this returns they are there to be read.

@@ -89,7 +89,7 @@ class Markers:
 
     def add(self, markers: Sequence[Marker]) -> int:
         """Add the markers whose ids are not there yet, and return how many that were."""
-        given = {one.id: one for one in markers}
+        given = {marker.id: marker for marker in markers}
         for (key,) in self._dataset.read(f"SELECT id FROM {self._table} WHERE id IN UNNEST(@ids)", ids=list(given)):
             given.pop(key, None)
         made = [

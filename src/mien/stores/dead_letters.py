@@ -29,7 +29,9 @@ def add(connection: sa.Connection, time: int, letters: Sequence[tuple[str, str, 
 
 def take(connection: sa.Connection, letters: Sequence[DeadLetter]) -> int:
     """Keep another store's letters that are not here yet, and return how many those were."""
-    given = dict.fromkeys((rows.to_microseconds(one.time), one.topic, one.reason, one.payload) for one in letters)
+    given = dict.fromkeys(
+        (rows.to_microseconds(letter.time), letter.topic, letter.reason, letter.payload) for letter in letters
+    )
     same = sa.select(*(dead_letters.c[name] for name in FIELDS)).where(
         dead_letters.c.time.in_(sorted({time for time, *_ in given}))
     )
@@ -68,7 +70,7 @@ def erase(connection: sa.Connection, source: str, start: int, end: int) -> None:
 def _insert(connection: sa.Connection, letters: Sequence[tuple[Any, ...]]) -> None:
     if not letters:
         return
-    connection.execute(sa.insert(dead_letters), [dict(zip(FIELDS, one, strict=True)) for one in letters[-KEPT:]])
+    connection.execute(sa.insert(dead_letters), [dict(zip(FIELDS, letter, strict=True)) for letter in letters[-KEPT:]])
     oldest = sa.select(dead_letters.c.id).order_by(dead_letters.c.id.desc()).offset(KEPT).limit(1)
     gone = connection.execute(sa.delete(dead_letters).where(dead_letters.c.id <= oldest.scalar_subquery())).rowcount
     if gone := gone + len(letters[:-KEPT]):

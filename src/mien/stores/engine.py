@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from mien.errors import MissingExtraError, StoreError
 from mien.masking import without_password
 
-__all__ = ["advice_for", "bytes_of", "cause_of", "open_engine"]
+__all__ = ["advice_for", "bytes_of", "cause_of", "end_log", "file_of", "log_bytes", "open_engine"]
 
 WAIT_S = 10
 """How long one process waits until another has written to a SQLite file, in seconds."""
@@ -55,10 +55,38 @@ def open_engine(url: str, read_only: bool) -> sa.Engine:
         ) from error
 
 
+def file_of(engine: sa.Engine) -> tuple[int, int] | None:
+    """Return which file a SQLite store's path leads to now, as device and inode; None: to none, or it is no file."""
+    if engine.dialect.name != "sqlite":
+        return None
+    try:
+        found = Path(engine.url.database or "").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def log_bytes(engine: sa.Engine) -> int:
+    """Return the size of the log that lies beside a SQLite store's path."""
+    with suppress(OSError):
+        return Path(f"{engine.url.database}-wal").stat().st_size
+    return 0
+
+
+def end_log(engine: sa.Engine) -> None:
+    """Bring what is in the log of a SQLite file, wherever that lies now, into it, and leave an empty log.
+
+    The log is found by its path: another file that has come to lie there would take it for its own.
+    """
+    with suppress(exc.SQLAlchemyError, sqlite3.Error), engine.connect() as connection:
+        connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def bytes_of(connection: sa.Connection, tables: Sequence[str]) -> int:
     """Return how many bytes tables take up on the disk, with their indexes; of SQLite its file and log as a whole."""
     if connection.dialect.name == "postgresql":
-        return int(sum(connection.scalar(sa.select(sa.func.pg_total_relation_size(name))) or 0 for name in tables))
+        query = sa.text("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(CAST(:name AS regclass))")
+        return int(sum(connection.scalar(query, {"name": name}) or 0 for name in tables))
     total = 0
     for path in (f"{connection.engine.url.database}", f"{connection.engine.url.database}-wal"):
         with suppress(OSError):  # there is no log just now

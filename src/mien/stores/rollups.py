@@ -12,16 +12,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mien.observation import EMOTIONS, Observation
+from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Observation
 from mien.stores import rows
-from mien.stores.base import BUCKETS, Bucket
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, Sums
 from mien.stores.tables import erased, faces, frames, rollups, sources
+from mien.system.clock import EARLIEST_CLOCK
 
-__all__ = ["FIGURES", "MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds"]
+__all__ = ["MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds", "prune"]
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
-FIGURES = ["frames", "faces", "abstained", *(f"count_{e}" for e in EMOTIONS), *(f"sum_{e}" for e in EMOTIONS)]
+EARLIEST_CLOCK_US = rows.to_microseconds(EARLIEST_CLOCK)
 KEYS = ("seconds", "start", "source")
 
 
@@ -36,47 +37,54 @@ def minute_of(time: int) -> int:
     return time - time % MINUTE
 
 
-def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]]) -> None:
-    """Add observations, each with its time in microseconds, to the sums and totals."""
+def grow(connection: sa.Connection, new: Sequence[tuple[int, Observation]], present: int) -> None:
+    """Add observations, each with its time in microseconds, to the sums and totals.
+
+    A source was never seen last after the present, microseconds since 1970, whatever its clock says.
+    """
     seen: dict[str, list[int]] = {}
-    minutes: dict[tuple[int, str], list[float]] = {}
-    for time, one in new:
-        seen.setdefault(one.source, []).append(time)
-        rows.count(one, minutes.setdefault((minute_of(time), one.source), [0] * len(FIGURES)))
+    minutes: dict[tuple[int, str], Sums] = {}
+    for time, observation in new:
+        seen.setdefault(observation.source, []).append(time)
+        key = minute_of(time), observation.source
+        if key not in minutes:
+            minutes[key] = Sums()
+        minutes[key].count(observation)
     _add(connection, minutes)
-    _add_totals(connection, [(source, min(times), max(times), len(times)) for source, times in sorted(seen.items())])
+    totals = [(source, min(times), max(times), len(times)) for source, times in sorted(seen.items())]
+    if present >= EARLIEST_CLOCK_US:
+        totals = [(source, min(first, present), min(last, present), n) for source, first, last, n in totals]
+    _add_totals(connection, totals)
 
 
 def add_minutes(connection: sa.Connection, source: str, minutes: Sequence[Bucket]) -> int:
     """Add the figures of minutes of which there are none here, nor erased; return how many minutes that were."""
-    starts = {rows.to_microseconds(one.start): one for one in minutes}
+    starts = {rows.to_microseconds(minute.start): minute.sums for minute in minutes}
     here = sa.select(rollups.c.start).where(
         rollups.c.seconds == 60, rollups.c.source == source, rollups.c.start.in_(list(starts))
     )
     for start in connection.scalars(here).all():
         del starts[start]
     for gone in connection.execute(sa.select(erased).where(erased.c.source == source)):
-        starts = {at: one for at, one in starts.items() if not gone.start < at + MINUTE or not at < gone.until}
+        starts = {at: sums for at, sums in starts.items() if not gone.start < at + MINUTE or not at < gone.until}
     if starts:
-        cells = {
-            (start, source): [one.frames, one.faces, one.abstained, *one.counts, *one.sums]
-            for start, one in starts.items()
-        }
-        _add(connection, cells)
-        total = sum(one.frames for one in starts.values())
-        _add_totals(connection, [(source, min(starts), max(starts) + MINUTE - 1, total)])
+        _add(connection, {(start, source): sums for start, sums in starts.items()})
+        total = sum(sums.frames for sums in starts.values())
+        first, last = min(starts), min(max(starts) + MINUTE - 1, rows.present())
+        _add_totals(connection, [(source, min(first, last), last, total)])
     return len(starts)
 
 
-def erase(connection: sa.Connection, source: str, start: int, end: int, mark: int) -> None:
+def erase(connection: sa.Connection, source: str, start: int, end: int) -> None:
     """Take [start, end) out of a source's figures; its raw rows have been deleted.
+
+    Of a minute that is erased in part the rows that are left count; what of it was pruned goes with what is erased.
 
     Args:
         connection: In a transaction that writes.
         source: Its name.
         start: Microseconds since 1970.
         end: Microseconds since 1970.
-        mark: Raw rows of minutes before this time were pruned; such a minute goes whole if a part of it has to.
     """
     mine = (rollups.c.source == source, rollups.c.seconds == 60)
     first = minute_of(start)
@@ -84,7 +92,7 @@ def erase(connection: sa.Connection, source: str, start: int, end: int, mark: in
     before = connection.scalar(sa.select(sa.func.sum(rollups.c.frames)).where(*gone)) or 0
     connection.execute(sa.delete(rollups).where(*gone))
     for minute in sorted({first, minute_of(end)}):
-        if mark <= minute < end:
+        if minute < end:
             _count_again(connection, source, minute)
     after = connection.scalar(sa.select(sa.func.sum(rollups.c.frames)).where(*gone)) or 0
 
@@ -94,37 +102,56 @@ def erase(connection: sa.Connection, source: str, start: int, end: int, mark: in
     _narrow(connection, source, start, end, int(before - after))
 
 
+def prune(connection: sa.Connection, before: int) -> int:
+    """Delete the figures of whole days that ended before a time, and return of how many minutes those were."""
+    day = BUCKETS["day"] * SECOND
+    old = rollups.c.start < before - before % day
+    minutes = connection.scalar(sa.select(sa.func.count()).where(rollups.c.seconds == 60, old)) or 0
+    connection.execute(sa.delete(rollups).where(old))
+    return minutes
+
+
 def of_seconds(
     connection: sa.Connection, start: int, end: int, sources: Sequence[str] | None
-) -> list[tuple[int, list[float]]]:
-    """Return the seconds that begin in [start, end) and hold raw rows, each with its figures, oldest first."""
+) -> list[tuple[int, Sums]]:
+    """Return the seconds that begin in [start, end) and hold raw rows, each with its sums, oldest first."""
     second = (frames.c.time - frames.c.time % SECOND).label("second")
     of = [frames.c.time >= start + -start % SECOND, frames.c.time < end + -end % SECOND]
     of += [] if sources is None else [frames.c.source.in_(list(sources))]
     counted = sa.select(second, sa.func.count()).where(*of).group_by(sa.text("second"))
-    found = {at: [total, *[0] * (len(FIGURES) - 1)] for at, total in connection.execute(counted)}
+    seconds = {at: Sums(frames=total) for at, total in connection.execute(counted)}
     query = sa.select(second, *_of_faces()).join_from(frames, faces, faces.c.frame == frames.c.id).where(*of)
-    for at, *figures in connection.execute(query.group_by(sa.text("second"))):
-        found[at][1:] = figures
-    return sorted(found.items())
+    for row in connection.execute(query.group_by(sa.text("second"))).mappings():
+        seconds[row["second"]] += Sums.of_row({**row, "frames": 0})
+    return sorted(seconds.items(), key=lambda item: item[0])
 
 
 def _of_faces() -> list[Any]:
-    """Return what is counted of faces, in the order of FIGURES."""
-    named = [sa.func.count(sa.case((faces.c.emotion == emotion, 1))) for emotion in EMOTIONS]
-    shares = [sa.func.coalesce(sa.func.sum(faces.c[emotion]), 0.0) for emotion in EMOTIONS]
-    return [sa.func.count(), sa.func.count(sa.case((faces.c.emotion.is_(None), 1))), *named, *shares]
+    """Return what is counted of faces: all of SUM_COLUMNS but the frames."""
+    named = [sa.func.count(sa.case((faces.c.emotion == name, 1))).label(f"count_{name}") for name in EMOTIONS]
+    shares = [sa.func.coalesce(sa.func.sum(faces.c[name]), 0.0).label(f"sum_{name}") for name in EMOTIONS]
+    span = sa.func.coalesce(frames.c.span_s, UNTOLD_SPAN_S)
+    seconds = [sa.func.coalesce(sa.func.sum(faces.c[name] * span), 0.0).label(f"seconds_{name}") for name in EMOTIONS]
+    return [
+        sa.func.count().label("faces"),
+        sa.func.count(sa.case((faces.c.emotion.is_(None), 1))).label("unclear"),
+        sa.func.count(sa.case((frames.c.span_s.is_(None), 1))).label("untimed"),
+        sa.func.coalesce(sa.func.sum(span), 0.0).label("face_seconds"),
+        *(*named, *shares, *seconds),
+    ]
 
 
-def _add(connection: sa.Connection, minutes: dict[tuple[int, str], list[float]]) -> None:
-    cells: dict[tuple[int, int, str], list[float]] = {}
+def _add(connection: sa.Connection, minutes: dict[tuple[int, str], Sums]) -> None:
+    cells: dict[tuple[int, int, str], Sums] = {}
     for seconds in BUCKETS.values():
-        for (start, source), figures in minutes.items():
+        for (start, source), sums in minutes.items():
             key = (seconds, start - start % (seconds * 1_000_000), source)
-            cells[key] = [a + b for a, b in zip(cells[key], figures, strict=True)] if key in cells else figures
+            if key not in cells:
+                cells[key] = Sums()
+            cells[key] += sums
     upsert = insert(connection, rollups)
-    grown = {name: rollups.c[name] + upsert.excluded[name] for name in FIGURES}
-    values = [dict(zip((*KEYS, *FIGURES), (*key, *cells[key]), strict=True)) for key in sorted(cells)]
+    grown = {name: rollups.c[name] + upsert.excluded[name] for name in SUM_COLUMNS}
+    values = [dict(zip(KEYS, key, strict=True)) | cells[key].row() for key in sorted(cells)]
     connection.execute(upsert.on_conflict_do_update(index_elements=KEYS, set_=grown), values)
 
 
@@ -147,9 +174,9 @@ def _count_again(connection: sa.Connection, source: str, minute: int) -> None:
     if not total:
         return
     query = sa.select(*_of_faces()).select_from(faces)
-    figures = connection.execute(query.join(frames, frames.c.id == faces.c.frame).where(*of)).one()
-    values = dict(zip((*KEYS, *FIGURES), (60, minute, source, total, *figures), strict=True))
-    connection.execute(sa.insert(rollups).values(values))
+    counted = connection.execute(query.join(frames, frames.c.id == faces.c.frame).where(*of)).mappings().one()
+    keys = dict(zip(KEYS, (60, minute, source), strict=True))
+    connection.execute(sa.insert(rollups).values(keys | {"frames": total} | dict(counted)))
 
 
 def _sum_again(connection: sa.Connection, source: str, seconds: int, start: int, end: int) -> None:
@@ -157,13 +184,13 @@ def _sum_again(connection: sa.Connection, source: str, seconds: int, start: int,
     within = (rollups.c.source == source, rollups.c.start >= start, rollups.c.start < end)
     connection.execute(sa.delete(rollups).where(rollups.c.seconds == seconds, *within))
     beginning = (rollups.c.start - rollups.c.start % (seconds * 1_000_000)).label("beginning")
-    totals = [sa.func.sum(rollups.c[name]) for name in FIGURES]
+    totals = [sa.func.sum(rollups.c[name]) for name in SUM_COLUMNS]
     query = (
         sa.select(sa.literal(seconds), beginning, rollups.c.source, *totals)
         .where(rollups.c.seconds == 60, *within)
         .group_by(sa.text("beginning"), rollups.c.source)
     )
-    connection.execute(sa.insert(rollups).from_select([*KEYS, *FIGURES], query))
+    connection.execute(sa.insert(rollups).from_select([*KEYS, *SUM_COLUMNS], query))
 
 
 def _narrow(connection: sa.Connection, source: str, start: int, end: int, gone: int) -> None:
@@ -184,4 +211,5 @@ def _narrow(connection: sa.Connection, source: str, start: int, end: int, gone: 
         first = earliest if oldest is None else oldest
     if start <= last < end:
         last = latest + MINUTE - 1 if newest is None else newest
-    connection.execute(sa.update(sources).where(this).values(first=first, last=last, frames=sources.c.frames - gone))
+    seen = {"first": first, "last": min(last, rows.present()), "frames": sources.c.frames - gone}
+    connection.execute(sa.update(sources).where(this).values(seen))

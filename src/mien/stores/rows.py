@@ -7,16 +7,17 @@ from typing import Any
 
 import msgspec
 
-from mien.observation import EMOTIONS, Face, Observation, Probabilities
+from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities
 
 __all__ = [
-    "count",
     "cut",
     "face",
     "face_row",
     "frame_row",
+    "looks",
     "observation",
     "plain",
+    "present",
     "taken_at",
     "to_bytes",
     "to_microseconds",
@@ -27,12 +28,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
 LETTER_BYTES = 64 << 10
-PLACES: dict[str | None, int] = {None: 2, **{emotion: n for n, emotion in enumerate(EMOTIONS, 3)}}
+NO_POSE, NO_OPENNESS = Pose(), Openness()
 
 
 def to_microseconds(time: datetime) -> int:
     """Return a time as whole microseconds since 1970."""
     return (time - EPOCH) // MICROSECOND
+
+
+def present() -> int:
+    """Return the present, in microseconds since 1970."""
+    return to_microseconds(datetime.now(timezone.utc))
 
 
 def to_time(microseconds: int) -> datetime:
@@ -84,6 +90,7 @@ def frame_row(one: Observation) -> dict[str, Any]:
         "height": one.height,
         "model": plain(one.model),
         "elapsed_ms": one.elapsed_ms,
+        "span_s": one.span_s,
     }
 
 
@@ -102,13 +109,23 @@ def face_row(frame: bytes, n: int, face: Face) -> dict[str, Any]:
         "emotion": face.emotion,
     }
     row.update(zip(EMOTIONS, msgspec.structs.astuple(face.probabilities), strict=True))
+    pose, openness = face.pose or NO_POSE, face.openness or NO_OPENNESS
+    row["read"] = face.read
+    row |= {"yaw": pose.yaw, "pitch": pose.pitch, "roll": pose.roll, "eyes": openness.eyes, "mouth": openness.mouth}
     return row
 
 
 def face(row: Any) -> Face:
     """Return the face that a row of `faces` holds."""
     box = (row.x, row.y, row.width, row.height)
-    return Face(row.track, box, row.confidence, row.emotion, Probabilities(*(getattr(row, e) for e in EMOTIONS)))
+    shares = Probabilities(*(getattr(row, emotion) for emotion in EMOTIONS))
+    return Face(row.track, box, row.confidence, row.emotion, shares, bool(row.read), *looks(row))
+
+
+def looks(row: Any) -> tuple[Pose | None, Openness | None]:
+    """Return where the head is turned and how open eyes and mouth are, from a row's columns; None where all are."""
+    pose, openness = Pose(row.yaw, row.pitch, row.roll), Openness(row.eyes, row.mouth)
+    return None if pose == NO_POSE else pose, None if openness == NO_OPENNESS else openness
 
 
 def observation(row: Any, found: list[Face]) -> Observation:
@@ -126,17 +143,8 @@ def observation(row: Any, found: list[Face]) -> Observation:
         model=row.model,
         elapsed_ms=row.elapsed_ms,
         faces=found,
+        span_s=row.span_s,
     )
-
-
-def count(one: Observation, figures: list[float]) -> None:
-    """Add an observation to a rollup's figures: frames, faces, abstained, 7 counts, 7 sums."""
-    figures[0] += 1
-    for face in one.faces:
-        figures[1] += 1
-        figures[PLACES[face.emotion]] += 1
-        for place, probability in enumerate(msgspec.structs.astuple(face.probabilities), 3 + len(EMOTIONS)):
-            figures[place] += probability
 
 
 def _text(value: bytes) -> str:

@@ -17,16 +17,16 @@ from sqlalchemy import exc
 
 from mien.errors import StoreError
 from mien.masking import without_password, without_secrets
-from mien.observation import EMOTIONS, Face, Observation
+from mien.observation import Face, Observation
+from mien.stores import arrivals as coming
 from mien.stores import dead_letters as dead
 from mien.stores import markers as marks
+from mien.stores import partitions, rows
 from mien.stores import rollups as sums
-from mien.stores import rows
-from mien.stores.base import BUCKETS, Bucket, DeadLetter, Marker, SourceInfo, Summary
-from mien.stores.engine import advice_for, bytes_of, cause_of, open_engine
-from mien.stores.rollups import FIGURES
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Sums
+from mien.stores.engine import advice_for, bytes_of, cause_of, end_log, file_of, log_bytes, open_engine
+from mien.stores.migrations import migrate
 from mien.stores.tables import (
-    MIGRATIONS,
     SCHEMA,
     erased,
     faces,
@@ -58,29 +58,41 @@ class SqlStore:
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        self._engine = open_engine(url, read_only)
-        self._url, self._name = url, without_password(url)
-        try:
-            self._check_schema() if read_only else self._migrate()
-        except BaseException:
-            self._engine.dispose()
-            raise
+        self._weeks: set[int] = set()
+        self._url, self._name, self._read_only = url, without_password(url), read_only
+        self._open()
 
-    def add(self, observations: Sequence[Observation]) -> int:
-        """Commit what the store does not have and return how many were new."""
+    def add(self, observations: Sequence[Observation], *, arrived: datetime | None = None) -> int:
+        """Commit what the store never had and return how many were new."""
         if not observations:
             return 0
-        given = {row["id"]: (row, one) for one in observations for row in [rows.frame_row(one)]}
+        came = {"arrived": rows.present() if arrived is None else rows.to_microseconds(arrived)}
+        given = {row["id"]: (row | came, one) for one in observations for row in [rows.frame_row(one)]}
+        weeks: set[int] = set()
         with self._write() as connection:
-            known = self._known(connection, list(given)) | self._refused(connection, [row for row, _ in given.values()])
-            new = [(row, one) for key, (row, one) in given.items() if key not in known]
-            if not new:
-                return 0
-            self._insert_rows(connection, frames, [row for row, _ in new])
-            found = [rows.face_row(row["id"], n, face) for row, one in new for n, face in enumerate(one.faces)]
-            self._insert_rows(connection, faces, found)
-            sums.grow(connection, [(row["time"], one) for row, one in new])
+            for key in self._known(connection, [row for row, _ in given.values()]):
+                del given[key]
+            refused = self._refused(connection, [row for row, _ in given.values()])
+            new = [(row, one) for key, (row, one) in given.items() if key not in refused]
+            mark = _mark(connection)
+            late = [row["source"] for row, _ in new if row["time"] < mark]
+            out = [row for key, (row, _) in given.items() if key in refused]
+            coming.keep(connection, [(row["session"], row["seq"], row["seq"]) for row in out])
+            coming.count(connection, late, [row["source"] for row in out])
+            if new:
+                if self._engine.dialect.name == "postgresql":
+                    weeks = partitions.make(connection, [row["id"] for row, _ in new], self._weeks)
+                self._insert_rows(connection, frames, [row for row, _ in new])
+                found = [rows.face_row(row["id"], n, face) for row, one in new for n, face in enumerate(one.faces)]
+                self._insert_rows(connection, faces, found)
+                sums.grow(connection, [(row["time"], one) for row, one in new], came["arrived"])
+        self._weeks |= weeks
         return len(new)
+
+    def arrivals(self) -> list[Arrivals]:
+        """Return what came late, or was refused, by source."""
+        with self._read() as connection:
+            return coming.totals(connection)
 
     def add_dead_letters(self, letters: Sequence[tuple[str, str, bytes]]) -> None:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
@@ -124,7 +136,7 @@ class SqlStore:
         if bucket == "second":
             with self._read() as connection:
                 seconds = sums.of_seconds(connection, first, last, sources)
-            return [Bucket(rows.to_time(at), *_figures(figures)) for at, figures in seconds]
+            return [Bucket(rows.to_time(at), total) for at, total in seconds]
         if bucket not in BUCKETS:
             raise ValueError(f"no bucket '{bucket}': expected one of second, {', '.join(BUCKETS)}")
         query = (
@@ -134,17 +146,17 @@ class SqlStore:
             .order_by(rollups.c.start)
         )
         with self._read() as connection:
-            found = connection.execute(query).all()
-        return [Bucket(rows.to_time(row[0]), *_figures(row[1:])) for row in found]
+            found = connection.execute(query).mappings().all()
+        return [Bucket(rows.to_time(row["start"]), Sums.of_row(row)) for row in found]
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
         """Return the sum of the minutes that begin in [start, end), days and hours read whole where they fit."""
-        sums: list[float] = [0] * len(FIGURES)
+        total = Sums()
         with self._read() as connection:
             for seconds, first, last in _pieces(rows.to_microseconds(start), rows.to_microseconds(end)):
                 query = sa.select(*_totals()).where(*_span(seconds, first, last), *_of(rollups, sources))
-                sums = [one + (other or 0) for one, other in zip(sums, connection.execute(query).one(), strict=True)]
-        return Summary(*_figures(sums))
+                total += Sums.of_row(connection.execute(query).mappings().one())
+        return total
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
@@ -192,10 +204,11 @@ class SqlStore:
         first, until = rows.to_microseconds(start), rows.to_microseconds(end)
         where = (frames.c.source == source, frames.c.time >= first, frames.c.time < until)
         with self._write() as connection:
+            coming.keep_rows(connection, where)
             ids = sa.select(frames.c.id).where(*where)
             connection.execute(sa.delete(faces).where(faces.c.frame.in_(ids)))
             gone = connection.execute(sa.delete(frames).where(*where)).rowcount
-            sums.erase(connection, source, first, until, _mark(connection))
+            sums.erase(connection, source, first, until)
             period = {"source": source, "start": first, "until": until}
             connection.execute(sums.insert(connection, erased).values(period).on_conflict_do_nothing())
             dead.erase(connection, source, first, until)
@@ -206,8 +219,9 @@ class SqlStore:
         return gone
 
     def prune(self, before: datetime) -> int:
-        """Delete raw rows of minutes before `before`, refuse such ones from now on, and return how many went."""
-        mark = {"name": "prune_mark", "value": sums.minute_of(rows.to_microseconds(before))}
+        """Delete raw rows that arrived before `before`, and return how many went; they stay known."""
+        until = rows.to_microseconds(before)
+        mark = {"name": "prune_mark", "value": sums.minute_of(until)}
         with self._write() as connection:
             upsert = sums.insert(connection, state).values(mark)
             connection.execute(
@@ -218,15 +232,29 @@ class SqlStore:
                 )
             )
         pruned = 0
-        while True:  # in pieces, so that whoever adds needs not wait long
+        if self._engine.dialect.name == "postgresql":
             with self._write() as connection:
-                old = sa.select(frames.c.id).where(frames.c.time < mark["value"]).order_by(frames.c.time).limit(CHUNK)
-                ids = list(connection.scalars(old))
-                connection.execute(sa.delete(faces).where(faces.c.frame.in_(ids)))
-                connection.execute(sa.delete(frames).where(frames.c.id.in_(ids)))
-            pruned += len(ids)
-            if len(ids) < CHUNK:
-                return pruned
+                pruned += partitions.drop_old(
+                    connection, until, lambda part: coming.keep_rows(connection, (sa.true(),), part)
+                )
+        for old in (  # two statements, since each has its index
+            sa.select(frames.c.id).where(frames.c.arrived < until).order_by(frames.c.arrived),
+            sa.select(frames.c.id).where(frames.c.arrived.is_(None), frames.c.time < until).order_by(frames.c.time),
+        ):
+            ids: Sequence[bytes] = [b""] * CHUNK
+            while len(ids) == CHUNK:  # in pieces, so that whoever adds needs not wait long
+                with self._write() as connection:
+                    ids = connection.scalars(old.limit(CHUNK)).all()
+                    coming.keep_rows(connection, (frames.c.id.in_(ids),))
+                    connection.execute(sa.delete(faces).where(faces.c.frame.in_(ids)))
+                    connection.execute(sa.delete(frames).where(frames.c.id.in_(ids)))
+                pruned += len(ids)
+        return pruned
+
+    def prune_rollups(self, before: datetime) -> int:
+        """Delete the rollups of days that ended before `before`, and return of how many minutes those were."""
+        with self._write() as connection:
+            return sums.prune(connection, min(rows.to_microseconds(before), _mark(connection)))
 
     def add_markers(self, markers: Sequence[Marker]) -> int:
         """Commit the markers whose ids the store does not have, and return how many that were."""
@@ -267,6 +295,38 @@ class SqlStore:
         """Give the connections back."""
         self._engine.dispose()
 
+    def _open(self) -> None:
+        self._engine = open_engine(self._url, self._read_only)
+        self._file = file_of(self._engine)
+        try:
+            self._check_schema() if self._read_only else self._migrate()
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def _follow_file(self) -> None:
+        """Open the file that lies where the store's did, if that is another one now; make it if there is none."""
+        if file_of(self._engine) == self._file:
+            return
+        if self._read_only and log_bytes(self._engine):
+            return  # the other file's log lies beside this one; whoever writes takes it away
+        if not self._read_only:
+            end_log(self._engine)
+        self._engine.dispose()
+        self._open()
+
+    def _check_file(self) -> None:
+        """Refuse to have written to a file that lies there no more: nobody would find it again.
+
+        Raises:
+            StoreError: The file was deleted or replaced.
+        """
+        if file_of(self._engine) != self._file:
+            raise StoreError(
+                f"the store '{self._name}' was deleted, or replaced by another file, while it was open: what was about "
+                "to be written goes to the one that is there next; `mien store restore` replaces a store in use"
+            )
+
     def _insert_rows(self, connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
         if values:  # the statement as text: SQLAlchemy's handling of each row would take twice the database's time
             connection.exec_driver_sql(str(sa.insert(table).compile(dialect=self._engine.dialect)), values)
@@ -282,23 +342,23 @@ class SqlStore:
         return [rows.observation(row, in_frame.get(bytes(row.id), [])) for row in found]
 
     def _refused(self, connection: sa.Connection, given: list[dict[str, Any]]) -> set[bytes]:
-        """Return the ids of what is older than the prune mark or of a time that was erased."""
-        mark = _mark(connection)
+        """Return the ids of what is of a time that was erased."""
         gone = connection.execute(
             sa.select(erased).where(erased.c.source.in_(sorted({row["source"] for row in given})))
         ).all()
         return {
             row["id"]
             for row in given
-            if row["time"] < mark
-            or any(one.source == row["source"] and one.start <= row["time"] < one.until for one in gone)
+            if any(one.source == row["source"] and one.start <= row["time"] < one.until for one in gone)
         }
 
-    def _known(self, connection: sa.Connection, ids: list[bytes]) -> set[bytes]:
+    def _known(self, connection: sa.Connection, given: list[dict[str, Any]]) -> set[bytes]:
+        """Return the ids of what is here, or was and has gone."""
         known: set[bytes] = set()
-        for some in _chunks(ids):
+        for some in _chunks([row["id"] for row in given]):
             known.update(bytes(key) for key in connection.scalars(sa.select(frames.c.id).where(frames.c.id.in_(some))))
-        return known
+        gone = coming.known(connection, [(row["session"], row["seq"]) for row in given if row["id"] not in known])
+        return known | {row["id"] for row in given if (row["session"], row["seq"]) in gone}
 
     def _migrate(self) -> None:
         with self._write() as connection:
@@ -306,11 +366,11 @@ class SqlStore:
             version = connection.scalar(sa.select(state.c.value).where(state.c.name == "schema"))
             if version is None:
                 metadata.create_all(connection)
+                if self._engine.dialect.name == "postgresql":
+                    partitions.prepare(connection)
                 connection.execute(sa.insert(state).values(name="schema", value=SCHEMA))
             elif version < SCHEMA:
-                for step in range(version + 1, SCHEMA + 1):
-                    for statement in MIGRATIONS[step]:
-                        connection.exec_driver_sql(statement)
+                migrate(connection, version, SCHEMA)
                 connection.execute(sa.update(state).where(state.c.name == "schema").values(value=SCHEMA))
         self._check_schema()
 
@@ -328,6 +388,7 @@ class SqlStore:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
+        self._follow_file()
         with (
             self._explained("write"),
             self._engine.connect().execution_options(mien_write=True) as connection,
@@ -336,9 +397,12 @@ class SqlStore:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6D69656E)))
             yield connection
+            self._check_file()
+        self._check_file()  # while it was committed
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:
+        self._follow_file()
         with self._explained("read"), self._engine.connect() as connection, connection.begin():
             yield connection
 
@@ -363,7 +427,7 @@ def _chunks(ids: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def _totals() -> list[Any]:
-    return [sa.func.sum(rollups.c[name]) for name in FIGURES]
+    return [sa.func.sum(rollups.c[name]).label(name) for name in SUM_COLUMNS]
 
 
 def _span(seconds: int, start: int, end: int) -> tuple[Any, ...]:
@@ -377,12 +441,6 @@ def _of(table: sa.Table, names: Sequence[str] | None) -> tuple[Any, ...]:
 def _behind(time: datetime, key: str) -> sa.ColumnElement[bool]:
     last = sa.tuple_(sa.literal(rows.to_microseconds(time)), sa.literal(rows.to_bytes(key)))
     return sa.tuple_(frames.c.time, frames.c.id) > last
-
-
-def _figures(row: Sequence[Any]) -> tuple[int, int, int, tuple[int, ...], tuple[float, ...]]:
-    n = len(EMOTIONS)
-    counts = tuple(int(value) for value in row[3 : 3 + n])
-    return int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[3 + n :])
 
 
 def _pieces(start: int, end: int, lengths: tuple[int, ...] = (86400, 3600, 60)) -> Iterator[tuple[int, int, int]]:

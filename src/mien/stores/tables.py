@@ -1,4 +1,4 @@
-"""The tables of the SQL stores, and how an old database is brought up to date.
+"""The tables of the SQL stores.
 
 Times are whole microseconds since 1970, UTC; ids are their 16 bytes, half the size of their text. Rows of `faces`
 are keyed by their frame's id and their place in it. What is written here in SQLAlchemy's words is the same in SQLite
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     Index,
@@ -23,12 +24,13 @@ from sqlalchemy import (
 from mien.observation import EMOTIONS
 
 __all__ = [
-    "MIGRATIONS",
     "SCHEMA",
+    "arrivals",
     "dead_letters",
     "erased",
     "faces",
     "frames",
+    "gone",
     "markers",
     "metadata",
     "rollups",
@@ -36,24 +38,8 @@ __all__ = [
     "state",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of the tables below."""
-
-MIGRATIONS: dict[int, tuple[str, ...]] = {
-    2: (
-        """
-        CREATE TABLE erased (source VARCHAR(64) NOT NULL, start BIGINT NOT NULL, until BIGINT NOT NULL,
-            PRIMARY KEY (source, start, until))
-        """,
-    ),
-    3: (
-        """
-        CREATE TABLE markers (id VARCHAR(36) NOT NULL PRIMARY KEY, time BIGINT NOT NULL, label VARCHAR(200) NOT NULL,
-            source VARCHAR(64), created_by VARCHAR(64) NOT NULL)
-        """,
-    ),
-}
-"""The statements that lead from the version before to this one, by version."""
 
 metadata = MetaData()
 
@@ -78,8 +64,12 @@ frames = Table(
     Column("height", Integer, nullable=False),
     Column("model", String(100), nullable=False),
     Column("elapsed_ms", Double, nullable=False),
+    Column("span_s", Double),
+    Column("arrived", BigInteger),  # null: before there was this column, and so as old as its time
     Index("frames_time", "time"),
+    Index("frames_arrived", "arrived"),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (id)",
 )
 
 faces = Table(
@@ -95,7 +85,10 @@ faces = Table(
     Column("confidence", Double, nullable=False),
     Column("emotion", String(8)),
     *(Column(emotion, Double, nullable=False) for emotion in EMOTIONS),
+    Column("read", Boolean, nullable=False),
+    *(Column(name, Double) for name in ("yaw", "pitch", "roll", "eyes", "mouth")),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (frame)",
 )
 
 rollups = Table(
@@ -106,9 +99,12 @@ rollups = Table(
     Column("source", String(64), primary_key=True),
     Column("frames", BigInteger, nullable=False),
     Column("faces", BigInteger, nullable=False),
-    Column("abstained", BigInteger, nullable=False),
+    Column("unclear", BigInteger, nullable=False),
     *(Column(f"count_{emotion}", BigInteger, nullable=False) for emotion in EMOTIONS),
     *(Column(f"sum_{emotion}", Double, nullable=False) for emotion in EMOTIONS),
+    Column("untimed", BigInteger, nullable=False),
+    Column("face_seconds", Double, nullable=False),
+    *(Column(f"seconds_{emotion}", Double, nullable=False) for emotion in EMOTIONS),
     sqlite_with_rowid=False,
 )
 
@@ -120,6 +116,24 @@ sources = Table(
     Column("last", BigInteger, nullable=False),
     Column("frames", BigInteger, nullable=False),
 )
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("late", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+)
+
+gone = Table(
+    "gone",
+    metadata,
+    Column("session", LargeBinary(16), primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Runs of `seq` of a session that have no raw row any more, or never had one: pruned, erased or refused."""
 
 erased = Table(
     "erased",

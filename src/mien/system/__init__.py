@@ -1,1 +1,1 @@
-"""What any long-running program needs: locks, private files, processes, logs, the machine; it knows no settings."""
+"""What any long-running program needs: locks, files, processes, logs, plug-ins, retries; it knows no settings."""

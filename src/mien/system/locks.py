@@ -1,82 +1,51 @@
-"""A lock that one process at a time can hold; it goes with the process, so none is ever stale."""
+"""A file that one process at a time holds; the lock goes with the process, so none is ever stale."""
 
 from __future__ import annotations
 
-import os
-import time
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from mien.errors import MienError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    import msvcrt
+__all__ = ["PATIENCE_S", "alone", "lock"]
 
-    def _take(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-else:
-
-    def _take(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+PATIENCE_S = 30.0
+"""How long to wait for a lock that others hold for a moment only, in seconds."""
 
 
-__all__ = ["alone", "in_turn", "lock"]
+def lock(path: Path, patience_s: float = 0.0) -> BaseFileLock:
+    """Take a lock file, which `release` gives back from any thread.
 
-
-def lock(path: Path) -> int:
-    """Take a lock file and return its handle, whose closing gives it back.
+    Args:
+        path: The file, in a folder that is made where there is none.
+        patience_s: How long to wait for who holds it, in seconds.
 
     Raises:
         BlockingIOError: Another process holds it.
         OSError: The file cannot be written.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    taken = FileLock(path, mode=0o600, thread_local=False)
     try:
-        _take(handle)
-    except OSError as error:
-        os.close(handle)
-        raise BlockingIOError(error.errno, "another process holds it") from error
-    return handle
+        taken.acquire(timeout=patience_s, poll_interval=0.02)
+    except Timeout as error:
+        raise BlockingIOError(errno.EWOULDBLOCK, "another process holds it") from error
+    return taken
 
 
 @contextmanager
-def alone(path: Path, refusal: MienError) -> Iterator[None]:
-    """Hold the lock file, or raise `refusal` where another process holds it."""
+def alone(path: Path, refusal: MienError, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock file, or raise `refusal` where another process holds it for longer than `patience_s`."""
     try:
-        handle = lock(path)
+        taken = lock(path, patience_s)
     except BlockingIOError as error:
         raise refusal from error
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise MienError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}; whose is it?") from error
     try:
         yield
     finally:
-        os.close(handle)
-
-
-@contextmanager
-def in_turn(path: Path, refusal: MienError, patience_s: float = 30.0) -> Iterator[None]:
-    """Hold the lock file once those before have left it, or raise `refusal` where that takes too long, in seconds."""
-    end = time.monotonic() + patience_s
-    while True:
-        try:
-            handle = lock(path)
-        except BlockingIOError as error:  # noqa: PERF203
-            if time.monotonic() > end:
-                raise refusal from error
-            time.sleep(0.02)
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        else:
-            break
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _unwritable(path: Path, error: OSError) -> MienError:
-    return MienError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}; whose is it?")
+        taken.release()

@@ -1,7 +1,8 @@
 """Train the network: a data set in, a run's folder out, with a checkpoint and a model for each epoch and the curves.
 
-Lightning does the loop, the devices and the checkpoints. Several processes on one machine are started through
-torchrun; under a torchrun of the user's own, over several machines, `train` joins it.
+Lightning does the loop, the devices and the checkpoints. Several processes on one machine meet in a file: torchrun
+would have them meet at a port that is open to the network. Under a torchrun of the user's own, over several machines,
+`train` joins it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import io
 import json
 import logging
 import os
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -38,6 +45,8 @@ __all__ = ["TrainConfig", "train"]
 ACCELERATORS = ("auto", "cpu", "gpu")
 MAY_DIFFER = {"data", "out", "name", "log_to", "patience"}
 """What a run may be resumed with another value of."""
+
+END_WITHIN_S = 10.0
 
 
 def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accelerator: str = "auto") -> str:
@@ -168,16 +177,65 @@ def _check_run(config: TrainConfig, found: list[str], resume: bool) -> None:
 
 
 def _launch(config: TrainConfig, resume: bool, devices: int, accelerator: str) -> None:
-    """Run this module in several processes; torchrun stops them all when one of them fails."""
-    work = json.dumps({"config": dataclasses.asdict(config), "resume": resume, "accelerator": accelerator})
-    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices)), **os.environ}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-    done = subprocess.run([*torchrun, "-m", "mien.training.train", work], env=environment, check=False)
-    if done.returncode:
-        raise MienError(
-            f"training with {devices} processes stopped with exit code {done.returncode}; the lines above say why. "
-            "--resume goes on from the last complete epoch"
-        )
+    """Run this module in several processes, which all end when one of them fails, or this one does.
+
+    Raises:
+        MienError: One of them failed.
+    """
+    shared = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices)), **os.environ}
+    shared |= {"WORLD_SIZE": str(devices), "LOCAL_WORLD_SIZE": str(devices), "TORCHELASTIC_RUN_ID": "mien"}
+    work: dict[str, Any] = {"config": dataclasses.asdict(config), "resume": resume, "accelerator": accelerator}
+    with tempfile.TemporaryDirectory(prefix="mien-train-") as folder:
+        work["meeting"] = str(Path(folder, "meeting"))
+        command = [sys.executable, "-m", "mien.training.train", json.dumps(work)]
+        ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(devices)]
+        workers = [subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) for environment in ranks]
+        try:
+            while not (failed := [code for worker in workers if (code := worker.poll())]):
+                if all(worker.returncode == 0 for worker in workers):
+                    return
+                time.sleep(0.1)
+        finally:
+            for worker in workers:
+                _end(worker)
+    raise MienError(
+        f"training with {devices} processes stopped with exit code {failed[0]}; the lines above say why. "
+        "--resume goes on from the last complete epoch"
+    )
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.terminate()
+    try:
+        worker.wait(END_WITHIN_S)
+    except subprocess.TimeoutExpired:  # it waits for one that has gone
+        worker.kill()
+        worker.wait()
+    if worker.stdin is not None:
+        worker.stdin.close()
+
+
+@contextmanager
+def _together(meeting: str, accelerator: str) -> Iterator[None]:
+    """Join the other processes of this machine, over loopback alone."""
+    loopback = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    if loopback is not None:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", loopback)
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    backend = "nccl" if accelerator != "cpu" and torch.cuda.is_available() else "gloo"
+    torch.distributed.init_process_group(backend, f"file://{meeting}", rank=rank, world_size=size)
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    """End this process when its standard input closes: the parent that holds its other end has gone."""
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
@@ -198,4 +256,9 @@ def _quiet() -> Iterator[None]:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    train(TrainConfig(**given["config"]), resume=given["resume"], accelerator=given["accelerator"])
+    together: AbstractContextManager[None] = nullcontext()
+    if "meeting" in given:
+        threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
+        together = _together(given["meeting"], given["accelerator"])
+    with together:
+        train(TrainConfig(**given["config"]), resume=given["resume"], accelerator=given["accelerator"])

@@ -6,9 +6,11 @@ MP4 that browsers play.
 
 from __future__ import annotations
 
+import errno
 import functools
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -19,7 +21,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from mien.charts.palette import COLOURS
-from mien.errors import InputError
+from mien.errors import InputError, MienError
 from mien.media.base import Image
 from mien.observation import EMOTIONS, Face, Observation
 
@@ -30,6 +32,9 @@ UNSURE = "#ffffff"
 
 PANEL = np.array((28, 24, 20), np.float32)
 PANEL_OPACITY = 0.72
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What the system says of a disk that takes no more."""
 
 FAR = 8
 """So many labels' heights from its face one may stand, where others are in the way."""
@@ -67,11 +72,19 @@ def write_picture(path: Path, image: Image) -> None:
 
     Raises:
         InputError: No picture can be written there, or not of that kind.
+        MienError: The disk is full; nothing is left of the picture.
     """
+    part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
-        Pillow.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).save(path, quality=92)
+        Pillow.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).save(part, quality=92)
+        part.replace(path)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot write picture '{path}': {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        full = isinstance(error, OSError) and error.errno in FULL
+        raise (MienError if full else InputError)(f"cannot write picture '{path}': {reason.lower()}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _layout(image: Image, observation: Observation, unit: float) -> list[Placed]:
@@ -158,7 +171,7 @@ def _corners(image: Image, box: Edges, colour: tuple[int, int, int], line: int) 
 def _label(face: Face, unit: float, more: str) -> Panel:
     """Return the emotion and what more is said, as BGR and opacity, shape (h, w, 4), 0-255."""
     pad = round(4 * unit)
-    text = _text(f"{face.emotion or 'unsure'}{more}", round(12 * unit))
+    text = _text(f"{face.emotion or 'unclear'}{more}", round(12 * unit))
     label = _ground(text.shape[0] + pad, text.shape[1] + 2 * pad)
     _write(label, text, pad, pad // 2, _colour(face))
     return label

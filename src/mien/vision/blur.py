@@ -10,7 +10,7 @@ import numpy as np
 from mien.media.base import Image
 from mien.observation import Observation
 
-__all__ = ["Box", "Hiding", "hide"]
+__all__ = ["Box", "FaceBlur", "hide"]
 
 BLOCKS = 5
 """Of a face so many pixels remain, across and down."""
@@ -30,7 +30,7 @@ def hide(image: Image, boxes: Iterable[Box]) -> Image:
     return hidden
 
 
-class Hiding:
+class FaceBlur:
     """Hides the faces of one medium.
 
     Where the detector loses a face for a moment, the place where it was last seen stays hidden.

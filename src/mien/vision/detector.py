@@ -15,10 +15,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import ConfigError
 from mien.media.base import Image
-from mien.vision.yunet import GRID, YuNet, without_doubles
+from mien.system.plugins import load_plugin, plugin_names
+from mien.vision.yunet import GRID, YuNet, suppress_non_maxima
 
-__all__ = ["CROP_SIZE", "Detector", "FaceDetector", "Faces", "crop", "sharpness"]
+__all__ = [
+    "CROP_SIZE",
+    "CloseDetector",
+    "Detector",
+    "FaceDetector",
+    "Faces",
+    "NearDetector",
+    "crop",
+    "open_detector",
+    "sharpness",
+]
 
 CROP_SIZE = 48
 """FER-2013's, in pixels."""
@@ -70,10 +82,54 @@ class Faces:
 
 
 class FaceDetector(Protocol):
-    """What finds faces, for several threads at a time. The entry points of `mien.detectors` are such classes."""
+    """What finds faces, for several threads at a time.
+
+    The entry points of `mien.detectors` make one of a `confidence` (0 to 1: faces that it is less sure of are left
+    out) and a `max_side` (larger frames may be scaled down to this, in pixels).
+    """
 
     def detect(self, frame: Image) -> Faces:
-        """Return the faces in a BGR frame, shape (h, w, 3), uint8."""
+        """Return the faces in a BGR frame, shape (h, w, 3), uint8, the surest first."""
+
+
+class CloseDetector(FaceDetector, Protocol):
+    """What can look more closely at a picture that stands alone."""
+
+    def detect_closely(self, picture: Image) -> Faces:
+        """Return the faces in a BGR picture, shape (h, w, 3), uint8, small ones too."""
+
+
+class NearDetector(FaceDetector, Protocol):
+    """What can search less than the whole frame, where the faces of the frame before are known."""
+
+    def detect_coarsely(self, frame: Image) -> Faces:
+        """Return faces in a frame at a part of the usual cost; the smallest may be missed."""
+
+    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
+        """Return the faces in a frame that are close to where some were: x, y, width, height, shape (n, 4)."""
+
+    def is_near_cheaper(self, frame: Image, count: int) -> bool:
+        """Return whether that pays for so many faces."""
+
+
+def open_detector(name: str, confidence: float, max_side: int) -> FaceDetector:
+    """Return the detector that is registered under a name in the entry points `mien.detectors`.
+
+    Args:
+        name: `yunet`, or what another package calls its own.
+        confidence: Faces that it is less sure of are left out.
+        max_side: Larger frames are scaled down to this for detection, in pixels.
+
+    Raises:
+        ConfigError: There is no such detector.
+        ModelError: Its weights are missing or are not the ones known.
+        MienError: Its package cannot be loaded.
+    """
+    known = plugin_names("mien.detectors")
+    if name not in known:
+        raise ConfigError(f"setting 'vision.detector' is '{name}': expected one of {', '.join(known)}")
+    detector: FaceDetector = load_plugin("mien.detectors", name)(confidence, max_side)
+    return detector
 
 
 class Detector:
@@ -121,7 +177,11 @@ class Detector:
             return found
         looks = (found, self.detect(picture, CLOSER * self.max_side))
         rows = [np.column_stack([one.boxes, one.landmarks.reshape(-1, 10), one.confidences]) for one in looks]
-        return _faces(without_doubles(np.concatenate(rows)), np.ones(2))
+        return _faces(suppress_non_maxima(np.concatenate(rows)), np.ones(2))
+
+    def detect_coarsely(self, frame: Image) -> Faces:
+        """Return the faces in a frame at a quarter of the cost: all but the smallest."""
+        return self.detect(frame, self.max_side // 2)
 
     def with_offsets(self, frame: Image, faces: Faces) -> Faces:
         """Return the faces of a look at a whole frame with their offsets, so that looks near them frame them alike.
@@ -158,13 +218,13 @@ class Detector:
             return _faces(np.empty((0, 15), np.float32), np.ones(2))
         places = self._near(frame, boxes)
         if offsets is None:
-            return _faces(without_doubles(np.concatenate(places)), np.ones(2))
+            return _faces(suppress_non_maxima(np.concatenate(places)), np.ones(2))
         for rows, offset in zip(places, offsets, strict=True):
             centres = rows[:, :2] + rows[:, 2:4] / 2 - offset[:2] * rows[:, 2:4].max(1, keepdims=True, initial=0)
             rows[:, 2:4] *= np.exp(-offset[2:])
             rows[:, :2] = centres - rows[:, 2:4] / 2
         numbered = [np.column_stack([rows, np.full(len(rows), n)]) for n, rows in enumerate(places)]
-        kept = without_doubles(np.concatenate(numbered).astype(np.float32))
+        kept = suppress_non_maxima(np.concatenate(numbered).astype(np.float32))
         return replace(_faces(kept, np.ones(2)), offsets=offsets[kept[:, 15].astype(int)])
 
     def _near(self, frame: Image, boxes: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -20,7 +20,7 @@ from mien.media.base import Frame
 from mien.observation import Observation
 from mien.vision.detector import Faces
 from mien.vision.pipeline import Pipeline, Reading
-from mien.vision.schedule import Beat
+from mien.vision.schedule import KeyframeSchedule
 
 __all__ = ["WINDOW", "cores", "observe_all"]
 
@@ -94,12 +94,12 @@ class _Work:
 
     def _feed(self) -> None:
         """Cut the frames into stretches, as many as the window holds."""
-        beat, stretch = Beat(), _Stretch()
+        keyframes, stretch = KeyframeSchedule(), _Stretch()
         try:
             for frame in self._frames:
                 if not self._window.take(frame.image.nbytes):
                     break
-                if beat.begins(frame.offset_s, frame.shot):
+                if keyframes.is_due(frame.offset_s, frame.shot):
                     stretch.frames.put(None)
                     stretch = _Stretch()
                     self._in_order.put(stretch)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from mien.config import VisionSettings
 from mien.media.base import Frame, Image
 from mien.models.classifier import Classifier
-from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
-from mien.vision.detector import Detector, FaceDetector, Faces, crop, sharpness
-from mien.vision.schedule import Beat, Closely, look
+from mien.observation import EMOTIONS, MAX_SPAN_S, UNTOLD_SPAN_S, Emotion, Face, Observation, Probabilities, new_id
+from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness
+from mien.vision.schedule import KeyframeSchedule, PhotoDetector, detect_after
 from mien.vision.tracker import LabelHold, Smoother, Tracker
 
 __all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
@@ -81,15 +81,16 @@ class Pipeline:
         self.session = session or new_id()
         self.raw: NDArray[np.float32] = np.empty((0, len(EMOTIONS)), np.float32)
         self._detector = detector
-        self._beat = Beat()
+        self._keyframes = KeyframeSchedule()
         self._before: Faces | None = None
         self.abstain_below = abstain_below
         self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
         self._labels = LabelHold()
-        self._seq = 0
         self._shot = 0
+        self._seq = 0
+        self._before_s: float | None = None
 
     def use(self, classifier: Classifier) -> None:
         """Read emotions with this model from the next frame on."""
@@ -102,7 +103,9 @@ class Pipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Return what the next frame of the session shows."""
-        (reading,) = self.read([frame.image], None if self._beat.begins(frame.offset_s, frame.shot) else self._before)
+        (reading,) = self.read(
+            [frame.image], None if self._keyframes.is_due(frame.offset_s, frame.shot) else self._before
+        )
         self._before = reading.found
         return self.record(frame, reading)
 
@@ -117,7 +120,7 @@ class Pipeline:
         classifier = self._classifier
         found: list[Faces] = []
         for image in images:
-            before = look(self._detector, image, before)
+            before = detect_after(self._detector, image, before)
             found.append(before)
         crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
         raw = _split(classifier.classify(np.concatenate(crops)), found)
@@ -148,9 +151,19 @@ class Pipeline:
             model=reading.model,
             elapsed_ms=round(reading.elapsed_ms + (clock.perf_counter() - began) * 1000, 2),
             faces=faces,
+            span_s=self._span_of(frame),
         )
         self._seq += 1
         return observation
+
+    def _span_of(self, frame: Frame) -> float | None:
+        """Return the seconds that a frame stands for: since the one before it; photos stand for none."""
+        before, self._before_s = self._before_s, frame.offset_s
+        if frame.offset_s is None:
+            return None
+        if before is None:
+            return UNTOLD_SPAN_S
+        return round(min(max(frame.offset_s - before, 0.0), MAX_SPAN_S), 4)
 
     def _follow(
         self, found: Faces, frame: Frame
@@ -169,18 +182,19 @@ class Pipeline:
         return tracks, smoothed, held
 
 
-def load_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
+def load_models(settings: VisionSettings) -> tuple[FaceDetector, Classifier]:
     """Return the detector and the classifier that the settings name.
 
     Raises:
+        ConfigError: There is no such detector.
         ModelError: A model is missing or cannot be used.
     """
-    detector = Detector(settings.confidence, settings.max_side)
+    detector = open_detector(settings.detector, settings.confidence, settings.max_side)
     return detector, Classifier.load(settings.model, device=settings.device)
 
 
 @functools.lru_cache(maxsize=1)
-def shared_models(settings: VisionSettings) -> tuple[Detector, Classifier]:
+def shared_models(settings: VisionSettings) -> tuple[FaceDetector, Classifier]:
     """Return what `load_models` does, the same each time: for callers that keep no model of their own."""
     return load_models(settings)
 
@@ -197,7 +211,7 @@ def read_pictures(
         abstain_below: No emotion is named below this probability; None: the model's own threshold.
     """
     threshold = classifier.threshold if abstain_below is None else abstain_below
-    closely = Closely(detector)
+    closely = PhotoDetector(detector)
     found = [closely.detect(image) for image in images]
     crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
     probabilities = _split(classifier.classify(np.concatenate(crops)), found)

@@ -1,23 +1,26 @@
 """Where in a video's frames faces are looked for: a frame and the faces of the one before go in, its faces come out.
 
-A look at the whole frame is taken each LOOK_AGAIN_S. What lies from one such look to the next is a stretch. Within it,
-faces are looked for where they just were, which costs a few per cent, and the whole frame is searched again only where
-that finds fewer. A stretch rests on nothing before it, so stretches can be searched at the same time.
+The detection schedule: the whole frame is searched in keyframes, one each KEYFRAME_EVERY_S. From one keyframe to the
+next is a stretch. Within it, faces are looked for where they just were, which costs a few per cent, and the whole frame
+is searched again only where that finds fewer. A stretch rests on nothing before it, so stretches can be searched at the
+same time.
 """
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from mien.media.base import Image
-from mien.vision.detector import Detector, FaceDetector, Faces
+from mien.vision.detector import CloseDetector, Detector, FaceDetector, Faces, NearDetector
 
-__all__ = ["LOOK_AGAIN_S", "Always", "Beat", "Closely", "look"]
+__all__ = ["KEYFRAME_EVERY_S", "KeyframeSchedule", "PhotoDetector", "WholeFrameDetector", "detect_after"]
 
-LOOK_AGAIN_S = 0.25
+KEYFRAME_EVERY_S = 0.25
 """Who comes into view is seen this much later at most, in seconds."""
 
 
-class Always:
-    """Has a detector look at each whole frame, for those who must not miss a face for even LOOK_AGAIN_S.
+class WholeFrameDetector:
+    """Has a detector search each whole frame, for those who must not miss a face for even KEYFRAME_EVERY_S.
 
     Args:
         detector: Finds faces.
@@ -31,8 +34,8 @@ class Always:
         return self._detector.detect(frame)
 
 
-class Closely:
-    """Has a detector look at each picture as at one that stands alone; one that is not Mien's own looks as it does.
+class PhotoDetector:
+    """Has a detector look closely at each picture, as one that stands alone, if it can.
 
     Args:
         detector: Finds faces.
@@ -43,53 +46,64 @@ class Closely:
 
     def detect(self, frame: Image) -> Faces:
         """Return the faces in a BGR picture, shape (h, w, 3), uint8."""
-        if isinstance(self._detector, Detector):
+        if _looks_closely(self._detector):
             return self._detector.detect_closely(frame)
         return self._detector.detect(frame)
 
 
-class Beat:
-    """Says which frames begin a stretch: the first of a shot, and each LOOK_AGAIN_S or more after the last that did."""
+class KeyframeSchedule:
+    """Says which frames are keyframes: the first of a shot, and each KEYFRAME_EVERY_S or more after the newest."""
 
     def __init__(self) -> None:
-        self._began_s: float | None = None
+        self._newest_s: float | None = None
         self._shot = 0
 
-    def begins(self, at_s: float | None, shot: int = 0) -> bool:
-        """Return whether the next frame begins a stretch.
+    def is_due(self, at_s: float | None, shot: int = 0) -> bool:
+        """Return whether the next frame is a keyframe.
 
         Args:
             at_s: Its position in the medium in seconds; None for photos, each of which stands alone.
             shot: The number of its shot.
         """
-        same, self._shot = shot == self._shot, shot
-        if same and at_s is not None and self._began_s is not None and 0 <= at_s - self._began_s < LOOK_AGAIN_S - 1e-6:
+        if shot != self._shot:
+            self._shot, self._newest_s = shot, None
+        if at_s is not None and self._newest_s is not None and 0 <= at_s - self._newest_s < KEYFRAME_EVERY_S - 1e-6:
             return False
-        self._began_s = at_s
+        self._newest_s = at_s
         return True
 
 
-def look(detector: FaceDetector, image: Image, before: Faces | None) -> Faces:
+def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> Faces:
     """Return the faces in a frame.
 
     Args:
-        detector: Finds them; one that is not Mien's own always looks at the whole frame.
+        detector: Finds them; one that cannot look near or coarsely always searches the whole frame.
         image: BGR, shape (h, w, 3), uint8.
-        before: The faces in the frame before; None where a stretch begins.
+        before: The faces in the frame before; None for a keyframe.
     """
-    if not isinstance(detector, Detector):
-        return detector.detect(image)
-    if before is None:
-        return detector.with_offsets(image, detector.detect(image))
+    if before is None or not _looks_near(detector):
+        return _whole(detector, image)
     if not len(before):
-        # Nobody is there: a coarse look at a quarter of the cost sees all but the smallest who come.
-        return (
-            before
-            if not len(detector.detect(image, detector.max_side // 2))
-            else detector.with_offsets(image, detector.detect(image))
-        )
+        return before if not len(detector.detect_coarsely(image)) else _whole(detector, image)
     if detector.is_near_cheaper(image, len(before)):
-        found = detector.detect_near(image, before.boxes, before.offsets)
-        if len(found) >= len(before):
-            return found
-    return detector.with_offsets(image, detector.detect(image))
+        if isinstance(detector, Detector):
+            faces = detector.detect_near(image, before.boxes, before.offsets)
+        else:
+            faces = detector.detect_near(image, before.boxes)
+        if len(faces) >= len(before):
+            return faces
+    return _whole(detector, image)
+
+
+def _whole(detector: FaceDetector, image: Image) -> Faces:
+    """Return the faces of a look at the whole frame; Mien's own detector also says how looks near them differ."""
+    faces = detector.detect(image)
+    return detector.with_offsets(image, faces) if isinstance(detector, Detector) else faces
+
+
+def _looks_closely(detector: FaceDetector) -> TypeGuard[CloseDetector]:
+    return hasattr(detector, "detect_closely")
+
+
+def _looks_near(detector: FaceDetector) -> TypeGuard[NearDetector]:
+    return all(hasattr(detector, name) for name in ("detect_near", "detect_coarsely", "is_near_cheaper"))

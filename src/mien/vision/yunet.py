@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ModelError
 
-__all__ = ["GRID", "YuNet", "weights", "without_doubles"]
+__all__ = ["GRID", "YuNet", "suppress_non_maxima", "weights"]
 
 GRID = 32
 """Pictures' sides must be multiples of this, the net's coarsest step."""
@@ -73,7 +73,7 @@ class YuNet:
         picture, rows = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         possible = _is_possible(rows, (width, height))
         picture, rows = picture[possible], rows[possible]
-        return [without_doubles(rows[picture == number]) for number in range(len(pictures))]
+        return [suppress_non_maxima(rows[picture == number]) for number in range(len(pictures))]
 
     def _decode(
         self, outputs: dict[str, Any], step: int, high: int, wide: int
@@ -92,7 +92,7 @@ class YuNet:
         return picture, np.concatenate([left_top, size, marks, score[at, None]], 1).astype(np.float32)
 
 
-def without_doubles(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def suppress_non_maxima(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the rows, the surest first, without those that overlap a surer one."""
     if len(rows) < 2:
         return rows

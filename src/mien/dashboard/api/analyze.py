@@ -19,7 +19,7 @@ from mien.media.photos import decode_photo
 from mien.observation import Face
 from mien.vision.pipeline import read_pictures, shared_models
 
-__all__ = ["MAX_PICTURE", "Analyst", "analysing"]
+__all__ = ["MAX_PICTURE", "PhotoReader", "analysing"]
 
 MAX_PICTURE = 16 << 20
 """So many bytes a picture may have: 16 MiB."""
@@ -49,7 +49,7 @@ class Result(msgspec.Struct, frozen=True):
     faces: list[Face]
 
 
-class Analyst:
+class PhotoReader:
     """Reads pictures, one at a time, in a thread of its own.
 
     Args:
@@ -83,7 +83,7 @@ class Analyst:
         return Result(width, height, classifier.model_id, round((clock.perf_counter() - began) * 1000, 2), faces)
 
 
-def analysing(analyst: Analyst) -> APIRouter:
+def analysing(analyst: PhotoReader) -> APIRouter:
     """Return the route /v1/analyze."""
     router = APIRouter(tags=["pictures"])
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from fastapi import FastAPI
 
 from mien.config import Settings
-from mien.dashboard.api.analyze import Analyst, analysing
+from mien.dashboard.api.analyze import PhotoReader, analysing
 from mien.dashboard.api.demo import demonstrating
 from mien.dashboard.api.events import Streams, streaming
 from mien.dashboard.api.export import Exports, exporting
@@ -20,11 +20,11 @@ from mien.dashboard.api.markers import marking
 from mien.dashboard.api.metrics import measuring
 from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
-from mien.dashboard.data.queries import Queries, store_url
+from mien.dashboard.data.queries import Queries
 from mien.dashboard.data.records import Records
 from mien.dashboard.errors import answer_errors
 from mien.dashboard.jobs.demo import Demo
-from mien.dashboard.jobs.reports import Making
+from mien.dashboard.jobs.reports import ReportQueue
 from mien.models import store as model_store
 from mien.version import __version__
 
@@ -42,13 +42,14 @@ class Api:
         app: The application to mount under /api.
         making: Makes reports.
         demo: Plays the demo.
+        streams: The streams of events that are open.
     """
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
-        self._records = Records(store_url(settings))
-        self._analyst = Analyst(model_store.in_use(settings))
+        self._records = Records(settings.store_url)
+        self._analyst = PhotoReader(model_store.in_use(settings))
         self._exports = Exports()
-        self.making = Making(settings)
+        self.making = ReportQueue(settings)
         self.demo = Demo(settings)
         self.app = FastAPI(
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
@@ -63,9 +64,9 @@ class Api:
         self.app.include_router(exporting(queries, self._records, self._exports))
         self.app.include_router(reporting(self.making, queries))
         self.app.include_router(demonstrating(self.demo))
-        streams = Streams(queries)
-        self.app.include_router(streaming(streams))
-        self.app.include_router(measuring(queries, streams))
+        self.streams = Streams(queries)
+        self.app.include_router(streaming(self.streams))
+        self.app.include_router(measuring(queries, self.streams))
 
     def close(self) -> None:
         """Give back what it keeps open."""

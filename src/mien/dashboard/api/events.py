@@ -37,10 +37,14 @@ class Streams:
 
     Args:
         queries: Answers what they tell.
+
+    Attributes:
+        open: How many there are.
+        closed: Whether all are to end.
     """
 
     def __init__(self, queries: Queries) -> None:
-        self.open = 0
+        self.open, self.closed = 0, False
         self._queries = queries
         self._of: Sequence[SourceState] = ()
         self._told: dict[str, tuple[bytes, bytes]] = {}
@@ -53,7 +57,7 @@ class Streams:
             states: list[bytes] | None = None
             sent: dict[str, bytes] = {}
             told_at = checked = beat = clock.monotonic() - SOURCES_S
-            while True:
+            while not self.closed:
                 now = clock.monotonic()
                 if now - checked > STILL_S:
                     checked = now

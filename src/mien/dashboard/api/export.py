@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response, StreamingResponse
 
-from mien.dashboard.api.figures import summed, window_of
+from mien.dashboard.api.figures import window_of
 from mien.dashboard.api.parameters import From, Sources, To, period
 from mien.dashboard.api.schemas import refusals
 from mien.dashboard.data.queries import Queries, Timeline
@@ -25,6 +25,7 @@ from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import needs
 from mien.errors import MissingExtraError
 from mien.observation import EMOTIONS, Observation
+from mien.stores.base import Sums
 from mien.table import COLUMNS, TableWriter, cells, rows, to_polars
 
 __all__ = ["Exports", "exporting"]
@@ -37,7 +38,7 @@ FILES: dict[int | str, dict[str, Any]] = {
     **refusals(501),
 }
 TIMELINE = (
-    *("start", "width_s", "frames", "faces", "abstained", "happiness"),
+    *("start", "width_s", "frames", "faces", "unclear", "happiness"),
     *(f"count_{emotion}" for emotion in EMOTIONS),
     *(f"share_{emotion}" for emotion in EMOTIONS),
 )
@@ -156,7 +157,7 @@ def _timeline_parquet(line: Timeline) -> bytes:
     except ImportError as error:
         raise MissingExtraError("an export as Parquet", "analyze") from error
     kinds: dict[str, Any] = dict.fromkeys(TIMELINE, pl.Float64) | {"start": pl.Datetime("us", "UTC")}
-    kinds |= {name: pl.Int64 for name in TIMELINE if name.startswith(("count_", "width", "frames", "faces", "abst"))}
+    kinds |= {name: pl.Int64 for name in TIMELINE if name.startswith(("count_", "width", "frames", "faces", "unclear"))}
     made = io.BytesIO()
     pl.DataFrame(list(_timeline_rows(line)), schema=kinds, orient="row").write_parquet(made)
     return made.getvalue()
@@ -164,11 +165,12 @@ def _timeline_parquet(line: Timeline) -> bytes:
 
 def _timeline_rows(line: Timeline) -> Iterator[tuple[Any, ...]]:
     for index, row in enumerate(line.rows):
-        total = summed(row)
+        total = Sums.of_row(row)
         if total.frames:
             start = line.window.start + timedelta(seconds=index * line.window.width)
-            shares = [100 * value / total.faces if total.faces else None for value in total.sums]
-            yield start, line.window.width, *total[:3], total.happiness, *total.counts, *shares
+            shares = [total.share(emotion) for emotion in EMOTIONS]
+            seen = total.frames, total.faces, total.unclear, total.happiness
+            yield start, line.window.width, *seen, *total.counts.values(), *shares
 
 
 def _csv_lines(lines: Iterable[Iterable[Any]]) -> bytes:

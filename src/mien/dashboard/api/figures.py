@@ -19,10 +19,10 @@ from mien.dashboard.data.records import Records
 from mien.dashboard.errors import ApiError, told_to
 from mien.dashboard.security.roles import Viewer, needs, who_asks
 from mien.observation import EMOTIONS, Observation
-from mien.stores.base import Summary, utc
+from mien.stores.base import Sums, utc
 from mien.version import __version__
 
-__all__ = ["figures", "reading", "source_body", "summed", "window_of"]
+__all__ = ["figures", "reading", "source_body", "window_of"]
 
 MAX_OBSERVATIONS = 5000
 MAX_POINTS = 5000
@@ -93,9 +93,9 @@ def reading(queries: Queries, records: Records) -> APIRouter:
         line = await queries.timeline(window_of(start, end, width), source)
         window = line.window
         points = [
-            Point(start=window.start + timedelta(seconds=index * window.width), **figures(summed(row)))
+            Point(start=window.start + timedelta(seconds=index * window.width), **figures(Sums.of_row(row)))
             for index, row in enumerate(line.rows)
-            if row[0]
+            if row["frames"]
         ]
         return TimelineBody(start=window.start, end=window.end, width_s=window.width, points=points)
 
@@ -153,19 +153,12 @@ def _preview(state: SourceState) -> Preview | None:
     return next((kind for kind in get_args(Preview) if kind == told), None)
 
 
-def summed(row: Any) -> Summary:
-    """Return a row of a timeline as sums."""
-    counts = tuple(int(count) for count in row[3:10])
-    return Summary(int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[10:]))
-
-
-def figures(total: Summary) -> dict[str, Any]:
+def figures(total: Sums) -> dict[str, Any]:
     """Return sums as the API tells them."""
-    shares = [round(100 * value / total.faces, 3) for value in total.sums] if total.faces else None
     return {
-        "frames": total.frames, "faces": total.faces, "abstained": total.abstained, "happiness": total.happiness,
-        "counts": dict(zip(EMOTIONS, total.counts, strict=True)),
-        "shares": dict(zip(EMOTIONS, shares, strict=True)) if shares else None,
+        "frames": total.frames, "faces": total.faces, "unclear": total.unclear, "happiness": total.happiness,
+        "counts": total.counts,
+        "shares": {name: round(total.share(name) or 0.0, 3) for name in EMOTIONS} if total.faces else None,
     }  # fmt: skip
 
 

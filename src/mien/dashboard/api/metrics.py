@@ -11,13 +11,12 @@ from mien.dashboard.api.events import Streams
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.security.roles import needs
 from mien.observation import EMOTIONS
+from mien.system.prometheus import CONTENT_TYPE, Kind, Sample, exposition
 from mien.version import __version__
 
-__all__ = ["exposition", "measuring"]
+__all__ = ["METRICS", "measuring"]
 
-KIND = "text/plain; version=0.0.4; charset=utf-8"
-
-METRICS = {
+METRICS: dict[str, tuple[Kind, str]] = {
     "mien_info": ("gauge", "The version of the dashboard."),
     "mien_store_up": ("gauge", "Whether the store can be read."),
     "mien_store_bytes": ("gauge", "How many bytes the store takes up."),
@@ -33,8 +32,6 @@ METRICS = {
     "mien_source_outbox_dropped_total": ("counter", "Observations that a source's full outbox has dropped."),
     "mien_source_delay_seconds": ("gauge", "From the camera to the broker, by quantile."),
 }
-
-Sample = tuple[str, dict[str, str], float]
 
 
 def measuring(queries: Queries, streams: Streams) -> APIRouter:
@@ -55,20 +52,9 @@ def measuring(queries: Queries, streams: Streams) -> APIRouter:
             ("mien_broker_up", {}, queries.listener.connected),
             ("mien_dashboard_streams", {}, streams.open),
         ]
-        return Response(exposition([*parts, *_samples(states)]), media_type=KIND)
+        return Response(exposition(METRICS, [*parts, *_samples(states)]), media_type=CONTENT_TYPE)
 
     return router
-
-
-def exposition(samples: Sequence[Sample]) -> str:
-    """Return samples, each a name of METRICS with its labels and value, in Prometheus' text format."""
-    lines = []
-    for name, (kind, told) in METRICS.items():
-        lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}"]
-        for _, labels, value in (sample for sample in samples if sample[0] == name):
-            shown = ",".join(f'{key}="{text}"' for key, text in labels.items())
-            lines.append(f"{name}{{{shown}}} {float(value):.15g}" if shown else f"{name} {float(value):.15g}")
-    return "\n".join(lines) + "\n"
 
 
 def _samples(states: Sequence[SourceState]) -> Iterator[Sample]:

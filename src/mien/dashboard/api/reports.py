@@ -6,9 +6,12 @@ API, at `/reports/ID/FILE`, with a policy that lets it run no script.
 
 from __future__ import annotations
 
+import re
 import secrets
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -22,15 +25,19 @@ from mien.dashboard.api.schemas import NewReport, ReportBody, UploadBody, refusa
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
 from mien.dashboard.jobs.media_folder import find_media
-from mien.dashboard.jobs.reports import MAX_WAITING, Made, Making
+from mien.dashboard.jobs.reports import MAX_WAITING, MadeReport, ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
-from mien.dashboard.security.roles import Editor, Who, may, needs
+from mien.dashboard.security.guard import report_policy
+from mien.dashboard.security.roles import Caller, Editor, may, needs
 from mien.reports.worker import Order
 
 __all__ = ["finished", "reporting"]
 
 MAX_ROWS = 5_000_000
 """So many faces of the store a report may be made of."""
+
+HEAD = 1 << 16
+"""The head of a report's page, with its style, ends within so many bytes."""
 
 FILE = {
     "requestBody": {
@@ -50,7 +57,7 @@ Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$", description="The report's 
 Name = Annotated[str, Query(min_length=1, max_length=300, description="What the file is called, with its ending.")]
 
 
-def reporting(making: Making, queries: Queries) -> APIRouter:
+def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
     """Return the routes under /v1/uploads and /v1/reports."""
     router = APIRouter(prefix="/v1", tags=["reports"])
 
@@ -89,7 +96,7 @@ def reporting(making: Making, queries: Queries) -> APIRouter:
     return router
 
 
-def finished(making: Making) -> APIRouter:
+def finished(making: ReportQueue) -> APIRouter:
     """Return the route that serves the files of finished reports."""
     router = APIRouter()
 
@@ -101,12 +108,20 @@ def finished(making: Making) -> APIRouter:
             raise ApiError(404, "there is no such report: it was deleted, or never made")
         kind = TYPES.get(path.suffix, "application/octet-stream")
         shown = "inline" if path.suffix == ".html" else "attachment"
-        return FileResponse(path, media_type=kind, filename=name, content_disposition_type=shown)
+        headers = {"content-security-policy": report_policy(_style(path))} if shown == "inline" else {}
+        return FileResponse(path, media_type=kind, filename=name, content_disposition_type=shown, headers=headers)
 
     return router
 
 
-async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> Made:
+def _style(path: Path) -> str:
+    """Return the hash of a report's style, which stands in its head."""
+    with path.open("rb") as file:
+        style = re.search(rb"<style>(.*?)</style>", file.read(HEAD), re.DOTALL)
+    return f"sha256-{b64encode(sha256(style[1] if style else b'').digest()).decode()}"
+
+
+async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Caller) -> MadeReport:
     uploads = making.uploads
     kinds = PLACES["photo" if asked.kind == "album" else "recording"]
     files = [_taken_for(uploads.find(key, who.name), kinds) for key in asked.files]
@@ -152,7 +167,7 @@ async def _add(making: Making, queries: Queries, asked: NewReport, who: Who) -> 
         **{name: names[one.key] for name, one in extra.items()},
     )
     of = _listed(paths or asked.source or ["all sources"])
-    return making.add(Made(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
+    return making.add(MadeReport(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
 
 
 EXTRA: dict[str, dict[str, str]] = {
@@ -203,14 +218,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _found(making: Making, key: str) -> Made:
+def _found(making: ReportQueue, key: str) -> MadeReport:
     made = making.find(key)
     if made is None:
         raise ApiError(404, f"there is no report {key}: it was deleted, or never made")
     return made
 
 
-def _body(made: Made) -> ReportBody:
+def _body(made: MadeReport) -> ReportBody:
     return ReportBody(
         id=made.key, kind=made.kind, by=made.by, asked=made.asked, title=made.title, state=made.state,
         message=made.message, step=made.step, share=made.share, left_s=made.left_s,

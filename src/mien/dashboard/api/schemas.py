@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mien.config import Preview
+from mien.observation import SOURCE_NAME
 
 __all__ = [
     "Analysed",
@@ -29,7 +30,7 @@ __all__ = [
     "refusals",
 ]
 
-SOURCE = "^[a-z0-9_-]{1,64}$"
+SOURCE = f"^{SOURCE_NAME}$"
 
 Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -98,7 +99,7 @@ class Figures(BaseModel):
 
     frames: int
     faces: int
-    abstained: int
+    unclear: int
     counts: dict[str, int]
     shares: dict[str, float] | None
     happiness: float | None

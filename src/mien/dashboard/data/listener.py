@@ -10,8 +10,6 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import random
-import re
 import threading
 import time as clock
 from collections.abc import Sequence
@@ -19,27 +17,32 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from paho.mqtt.client import MQTTMessage
 
 from mien.config import Settings
 from mien.dashboard.data.second_sums import KEPT, Ring
-from mien.edge.preview import checked
 from mien.errors import BrokerError, MienError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import BrokerAddress, Connection
-from mien.observation import Observation, TopicKind, decode, new_id, topic
+from mien.mqtt.messages import (
+    Stats,
+    TopicKind,
+    checked_preview,
+    decode_available,
+    decode_message,
+    split_topic,
+    topic,
+)
+from mien.observation import Observation, decode, is_source_name, new_id
+from mien.system.retry import Backoff
 
-__all__ = ["Delay", "Listener", "LiveSource", "Picture", "Queue", "Stats"]
+__all__ = ["Listener", "LiveSource", "Picture"]
 
 log = logging.getLogger(__name__)
 
-SOURCE = re.compile("[a-z0-9_-]{1,64}")
 MAX_SOURCES = 256
-MAX_STATS = 16_384
-SHORTEST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
+BACKOFF_S = (0.5, 10.0)
 KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
 
 PICTURE_S = 10.0
@@ -50,33 +53,6 @@ PICTURE_EVERY_S = 0.5
 
 SHOWN = ("blurred", "plain")
 """What a source may say that its previews are."""
-
-
-class Delay(msgspec.Struct, frozen=True):
-    """Camera to broker, in milliseconds."""
-
-    p50: float | None = None
-    p99: float | None = None
-
-
-class Queue(msgspec.Struct, frozen=True):
-    """What waits on a source's disk for its confirmation, and what was lost from there, in observations."""
-
-    depth: int | None = None
-    dropped: int | None = None
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """A source's own word on how it runs; what it leaves out is None."""
-
-    fps: float | None = None
-    dropped: int | None = None
-    delay_ms: Delay | None = None
-    outbox: Queue | None = None
-    preview: str | None = None
-    uptime_s: float | None = None
-    model: str | None = None
-    version: str | None = None
 
 
 class Picture(NamedTuple):
@@ -166,7 +142,7 @@ class Listener:
             return {name: replace(state) for name, state in self._sources.items()}
 
     def rows(self, sources: Sequence[str], first: int, count: int) -> dict[str, np.ndarray]:
-        """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count, COLUMNS)."""
+        """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count,), dtype ROW."""
         with self._lock:
             names = [name for name in (sources or self._sources) if name in self._sources]
             return {name: self._sources[name].ring.rows(first, count) for name in names}
@@ -179,15 +155,14 @@ class Listener:
         return picture if picture and picture.age_s <= PICTURE_S else None
 
     def _run(self) -> None:
-        pause = SHORTEST_PAUSE_S
+        backoff = Backoff(self._stop, *BACKOFF_S, spread=0.3)
         while not self._stop.is_set():
             try:
                 self._listen(find_broker(self._settings))
-                pause = SHORTEST_PAUSE_S
+                backoff.worked()
             except MienError as error:
                 self._note(connected=False, reason=str(error))
-                pause = min(pause * 2, LONGEST_PAUSE_S)
-            self._stop.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
+            backoff.wait()
 
     def _listen(self, address: BrokerAddress) -> None:
         """Listen until the connection is lost or nobody listens any more."""
@@ -232,17 +207,17 @@ class Listener:
         self.connected, self.reason, self.met = connected, reason, self.met or connected
 
     def _on_message(self, message: MQTTMessage) -> None:
-        source, _, kind = message.topic[len(self._prefix) + 1 :].partition("/")
+        source, kind = split_topic(self._prefix, message.topic)
         try:
             if kind == "observations":
                 self._take_observation(source, bytes(message.payload))
             elif kind == "available":
                 self._take_availability(source, bytes(message.payload), retained=message.retain)
-            elif kind == "stats" and len(message.payload) <= MAX_STATS:
-                self._take_stats(source, msgspec.json.decode(message.payload, type=Stats), retained=message.retain)
+            elif kind == "stats":
+                self._take_stats(source, decode_message(bytes(message.payload), Stats), retained=message.retain)
             elif kind == "preview" and not message.retain:  # one that was kept is old
                 self._take_picture(source, bytes(message.payload))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             log.debug("ignored a message on %s: %s", message.topic, error)
 
     def _take_observation(self, source: str, payload: bytes) -> None:
@@ -260,9 +235,7 @@ class Listener:
             state.ring.add(seen)
 
     def _take_availability(self, source: str, payload: bytes, *, retained: bool) -> None:
-        if payload not in (b"online", b"offline"):
-            raise ValueError("neither online nor offline")
-        online = payload == b"online"
+        online = decode_available(payload)
         with self._lock:
             state = self._state(source)
             if state.online == online:
@@ -284,12 +257,12 @@ class Listener:
             kind = state.stats.preview if state.stats else None
             if kind not in SHOWN or (state.picture and state.picture.age_s < PICTURE_EVERY_S):
                 return
-            jpeg = checked(payload)
+            jpeg = checked_preview(payload)
             state.picture = Picture(next(self._numbers), clock.monotonic(), kind, jpeg)
 
     def _state(self, source: str) -> LiveSource:
         if source in self._sources:
             return self._sources[source]
-        if len(self._sources) >= MAX_SOURCES or not SOURCE.fullmatch(source):
+        if len(self._sources) >= MAX_SOURCES or not is_source_name(source):
             raise ValueError(f"more than {MAX_SOURCES} sources, or a name that cannot be one")
         return self._sources.setdefault(source, LiveSource())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from mien.observation import EMOTIONS, Emotion
+from mien.observation import EMOTIONS, Emotion, is_source_name, parse_time
 from mien.stores.base import utc
 
 __all__ = [
@@ -50,7 +49,6 @@ FINEST_S = 600
 POINTS = 400
 """At most so many points are drawn."""
 
-SOURCE = re.compile("[a-z0-9_-]{1,64}")
 
 STEPS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 7 * 86400, 28 * 86400)
 """How long a point may be, in seconds."""
@@ -134,7 +132,7 @@ def parse_choice(query: Mapping[str, str], sources: Sequence[str], emotions: Seq
         sources: Every value of `source`.
         emotions: Every value of `emotion`.
     """
-    named = tuple(sorted({name for name in sources if SOURCE.fullmatch(name)})[:100])
+    named = tuple(sorted({name for name in sources if is_source_name(name)})[:100])
     drawn = tuple(emotion for emotion in EMOTIONS if emotion in emotions)
     choice = Choice(
         named,
@@ -207,7 +205,7 @@ def _span(choice: Choice, zone: tzinfo, now: datetime) -> tuple[datetime, dateti
 
 
 def _versus(text: str) -> str:
-    if text in VERSUS or (text.startswith("@") and SOURCE.fullmatch(text[1:])):
+    if text in VERSUS or (text.startswith("@") and is_source_name(text[1:])):
         return text
     try:
         return _stamp(_parse(text))
@@ -221,8 +219,7 @@ def _within(time: datetime) -> datetime:
 
 
 def _parse(text: str) -> datetime:
-    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    time = time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+    time = parse_time(text, timezone.utc)
     if not 1971 <= time.year <= 9000:
         raise ValueError(f"the year {time.year} is out of range")
     return time

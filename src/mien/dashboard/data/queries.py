@@ -19,16 +19,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from mien.config import Settings
-from mien.dashboard.data.listener import Listener, LiveSource, Stats
+from mien.dashboard.data.listener import Listener, LiveSource
 from mien.dashboard.data.periods import FINEST_S, Window
-from mien.dashboard.data.second_sums import COLUMNS, KEPT, Ring
-from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, nothing, read_rings, read_timeline, summed
+from mien.dashboard.data.second_sums import KEPT, Ring, blank, numbers
+from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, nothing, read_rings, read_timeline
 from mien.errors import StoreError
+from mien.mqtt.messages import Stats
 from mien.observation import Observation
-from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
+from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Sums, open_store, utc
 
-__all__ = ["Queries", "SourceState", "Timeline", "nothing", "store_url", "summed"]
+__all__ = ["Queries", "SourceState", "Timeline", "nothing"]
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Queries:
         return await self._shared(key, lifetime, lambda store: read_timeline(store, window, chosen, self._hours))
 
     async def last_minute(self) -> dict[str, np.ndarray]:
-        """Return the sums of the last 60 whole seconds per source, shape (60, COLUMNS), oldest first."""
+        """Return the sums of the last 60 whole seconds per source, oldest first, shape (60,), dtype ROW."""
         with contextlib.suppress(StoreError):
             await self._catch_up()
         return self._by_source((), int(clock.time()) - 60, 60)
@@ -162,7 +162,7 @@ class Queries:
         except StoreError:
             return None
 
-    async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Summary:
+    async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Sums:
         """Return the sum of the minutes that begin in [start, end).
 
         Raises:
@@ -247,20 +247,20 @@ class Queries:
 
     def _seconds(self, window: Window, chosen: tuple[str, ...]) -> Timeline:
         first, count = int(window.start.timestamp()), window.points * window.width
-        total = np.zeros((count, COLUMNS), dtype=np.float64)
-        for rows in self._by_source(chosen, first, count).values():
-            total += rows
-        return Timeline(window, total.reshape(window.points, window.width, COLUMNS).sum(axis=1))
+        rows = blank(window.points)
+        for seconds in self._by_source(chosen, first, count).values():
+            numbers(rows)[:] += numbers(seconds.reshape(window.points, window.width)).sum(axis=1)
+        return Timeline(window, rows)
 
     def _by_source(self, chosen: tuple[str, ...], first: int, count: int) -> dict[str, np.ndarray]:
         live = self.listener.rows(chosen, first, count)
-        blank = np.zeros((count, COLUMNS), dtype=np.float32)
+        none = blank(count)
         found = {}
         for name in set(live) | {name for name in self._rings if not chosen or name in chosen}:
-            heard = live.get(name, blank)
-            stored = self._rings[name].rows(first, count) if name in self._rings else blank
+            heard = live.get(name, none)
+            stored = self._rings[name].rows(first, count) if name in self._rings else none
             # Both tell of the same frames, each perhaps in part: the one that has more of a second is right.
-            found[name] = np.where(heard[:, :1] >= stored[:, :1], heard, stored)
+            found[name] = np.where(heard["frames"] >= stored["frames"], heard, stored)
         return found
 
     def _read_seconds(self, store: Store) -> None:
@@ -315,13 +315,6 @@ class Queries:
         if self._store is not None:
             self._store.close()
         self._store = None
-
-
-def store_url(settings: Settings) -> str:
-    """Return the URL of the store that the settings name."""
-    if settings.store.url is not None:
-        return settings.store.url.get_secret_value()
-    return f"sqlite:///{settings.home.absolute() / 'mien.db'}"
 
 
 def _time(observation: Observation) -> datetime:

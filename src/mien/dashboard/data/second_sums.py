@@ -1,6 +1,6 @@
-"""Per-second sums over the last twelve minutes, one ring per source.
+"""Per-second sums over the last twelve minutes, one ring per source; and `Sums` as rows of an array.
 
-Observations go in; an array of one row per second comes out. A ring takes 50 kB whatever the frame rate and the number
+Observations go in; an array of one row per second comes out. A ring takes 100 kB whatever the frame rate and the number
 of faces, so the finest view of the dashboard has a fixed price.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from mien.observation import EMOTIONS, Observation
-from mien.stores.base import Bucket
+from mien.observation import Observation
+from mien.stores.base import SUM_COLUMNS, Sums
 
-__all__ = ["COLUMNS", "KEPT", "Ring", "row_for", "row_of"]
+__all__ = ["KEPT", "ROW", "Ring", "blank", "numbers", "row_of", "summed"]
 
 KEPT = 720
 """How many seconds a ring remembers."""
 
-COLUMNS = 3 + 2 * len(EMOTIONS)
-"""A row: frames, faces, abstained, the count per emotion, the sum of probabilities per emotion."""
+ROW = np.dtype([(name, np.float64) for name in SUM_COLUMNS])
+"""A row of an array of sums; its columns have the names that they have in the store."""
 
 
 class Ring:
@@ -25,7 +25,7 @@ class Ring:
 
     def __init__(self) -> None:
         self._stamps = np.full(KEPT, -1, dtype=np.int64)
-        self._rows = np.zeros((KEPT, COLUMNS), dtype=np.float32)
+        self._rows = blank(KEPT)
 
     def add(self, observation: Observation) -> None:
         """Add an observation to its second; one without a time belongs to none."""
@@ -37,11 +37,13 @@ class Ring:
             return
         if self._stamps[slot] < second:
             self._stamps[slot] = second
-            self._rows[slot] = 0
-        self._rows[slot] += row_for(observation)
+            self._rows[slot] = np.zeros((), ROW)
+        sums = Sums()
+        sums.count(observation)
+        numbers(self._rows)[slot] += numbers(row_of(sums))
 
     def put(self, second: int, row: np.ndarray) -> None:
-        """Set the sums of a second (a Unix time), shape (COLUMNS,)."""
+        """Set the sums of a second (a Unix time), shape (), dtype ROW."""
         self._stamps[second % KEPT], self._rows[second % KEPT] = second, row
 
     def before(self, first: int) -> Ring:
@@ -52,27 +54,28 @@ class Ring:
         return copy
 
     def rows(self, first: int, count: int) -> np.ndarray:
-        """Return the sums of `count` seconds from `first` (a Unix time) on, shape (count, COLUMNS), float32."""
+        """Return the sums of `count` seconds from `first` (a Unix time) on, shape (count,), dtype ROW."""
         wanted = np.arange(first, first + count)
         slots = wanted % KEPT
-        known = self._stamps[slots] == wanted
-        return np.where(known[:, None], self._rows[slots], np.float32(0))
+        return np.where(self._stamps[slots] == wanted, self._rows[slots], blank(count))
 
 
-def row_of(bucket: Bucket) -> np.ndarray:
-    """Return a store's bucket as a row, shape (COLUMNS,), float64."""
-    return np.array([bucket.frames, bucket.faces, bucket.abstained, *bucket.counts, *bucket.sums], dtype=np.float64)
+def blank(count: int) -> np.ndarray:
+    """Return rows in which nothing was seen, shape (count,), dtype ROW."""
+    return np.zeros(count, dtype=ROW)
 
 
-def row_for(observation: Observation) -> np.ndarray:
-    """Return an observation as a row, shape (COLUMNS,), float32."""
-    row = np.zeros(COLUMNS, dtype=np.float32)
-    row[0] = 1
-    row[1] = len(observation.faces)
-    for face in observation.faces:
-        if face.emotion is None:
-            row[2] += 1
-        else:
-            row[3 + EMOTIONS.index(face.emotion)] += 1
-        row[10:] += [getattr(face.probabilities, emotion) for emotion in EMOTIONS]
-    return row
+def numbers(rows: np.ndarray) -> np.ndarray:
+    """Return the same memory as plain numbers to add up, shape (..., columns), float64."""
+    return rows.reshape(-1).view(np.float64).reshape(*rows.shape, len(SUM_COLUMNS))
+
+
+def row_of(sums: Sums) -> np.ndarray:
+    """Return sums as one row, shape (), dtype ROW."""
+    columns = sums.row()
+    return np.array(tuple(columns[name] for name in SUM_COLUMNS), dtype=ROW)
+
+
+def summed(rows: np.ndarray) -> Sums:
+    """Return the sum of rows, shape (n,), dtype ROW."""
+    return Sums.of_row(numbers(rows).sum(axis=0).view(ROW)[0])

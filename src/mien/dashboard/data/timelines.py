@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.dashboard.data.periods import Window, by_the_minute
-from mien.dashboard.data.second_sums import COLUMNS, Ring, row_of
-from mien.stores.base import Bucket, Store, Summary, utc
+from mien.dashboard.data.second_sums import Ring, blank, numbers, row_of, summed
+from mien.stores.base import Bucket, Store, Sums, utc
 
-__all__ = ["HOURS_S", "Hours", "Timeline", "hours_of", "nothing", "read_rings", "read_timeline", "summed"]
+__all__ = ["HOURS_S", "Hours", "Timeline", "hours_of", "nothing", "read_rings", "read_timeline"]
 
 HOURS_S = 35 * 86400
 """Of at most so long a period hours are told."""
@@ -39,21 +39,21 @@ class Timeline(NamedTuple):
 
     Attributes:
         window: The window.
-        rows: One row per point, shape (window.points, COLUMNS).
+        rows: One row per point, shape (window.points,), dtype `second_sums.ROW`.
     """
 
     window: Window
     rows: np.ndarray
 
     @property
-    def total(self) -> Summary:
+    def total(self) -> Sums:
         """The sum of all points."""
         return summed(self.rows)
 
     @property
     def seen(self) -> Window:
         """The window up to the end of its last point with a frame; all of it if there is none."""
-        (points,) = np.nonzero(self.rows[:, 0])
+        (points,) = np.nonzero(self.rows["frames"])
         if not len(points):
             return self.window
         last = self.window.start + timedelta(seconds=self.window.width * (int(points[-1]) + 1))
@@ -62,14 +62,7 @@ class Timeline(NamedTuple):
 
 def nothing(window: Window) -> Timeline:
     """Return the timeline of a window in which nothing was seen."""
-    return Timeline(window, np.zeros((window.points, COLUMNS)))
-
-
-def summed(rows: np.ndarray) -> Summary:
-    """Return the sum of rows, shape (n, COLUMNS)."""
-    row = rows.sum(axis=0, dtype=np.float64)
-    counts = tuple(int(count) for count in row[3:10])
-    return Summary(int(row[0]), int(row[1]), int(row[2]), counts, tuple(float(value) for value in row[10:]))
+    return Timeline(window, blank(window.points))
 
 
 def read_timeline(store: Store, window: Window, chosen: tuple[str, ...], last: list[Hours]) -> Timeline:
@@ -114,15 +107,14 @@ def read_rings(store: Store, start: int, end: int) -> dict[str, Ring]:
         if info.last.timestamp() >= start:
             ring = rings.setdefault(info.source, Ring())
             for bucket in store.timeline(utc(start), utc(end), "second", [info.source]):
-                ring.put(int(bucket.start.timestamp()), row_of(bucket))
+                ring.put(int(bucket.start.timestamp()), row_of(bucket.sums))
     return rings
 
 
 def _folded(window: Window, buckets: Sequence[Bucket]) -> Timeline:
-    rows = np.zeros((window.points, COLUMNS))
+    rows = blank(window.points)
     if buckets:
         start = int(window.start.timestamp())
-        places = [(int(one.start.timestamp()) - start) // window.width for one in buckets]
-        figures = [(one.frames, one.faces, one.abstained, *one.counts, *one.sums) for one in buckets]
-        np.add.at(rows, places, np.array(figures, dtype=np.float64))
+        places = [(int(bucket.start.timestamp()) - start) // window.width for bucket in buckets]
+        np.add.at(numbers(rows), places, numbers(np.array([row_of(bucket.sums) for bucket in buckets])))
     return Timeline(window, rows)

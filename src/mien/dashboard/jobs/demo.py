@@ -19,7 +19,7 @@ import msgspec
 from pydantic import SecretStr
 
 from mien.config import Settings
-from mien.run.demo import Said
+from mien.run.demo import DemoStatus
 from mien.system.processes import APART
 
 __all__ = ["Demo"]
@@ -105,13 +105,13 @@ class Demo:
             self._thread.join(PATIENCE_S + 2)
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
-        told = Said(failed="the demo's process ended too early; the dashboard's own output may say why")
+        told = DemoStatus(failed="the demo's process ended too early; the dashboard's own output may say why")
         try:
             with suppress(OSError, ValueError):  # it is gone, or was stopped already
                 process.stdin.write(_encoded(self._settings))  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
             for line in process.stdout or ():
-                said = msgspec.json.decode(line, type=Said)
+                said = msgspec.json.decode(line, type=DemoStatus)
                 told = said if said.failed else told
                 with self._lock:
                     if said.playing and self.state == "starting":

@@ -26,7 +26,7 @@ from mien.errors import MienError
 from mien.reports.worker import Event, Kind, Order, out_of_memory
 from mien.system.processes import APART, ran_out
 
-__all__ = ["MAX_WAITING", "Made", "Making"]
+__all__ = ["MAX_WAITING", "MadeReport", "ReportQueue"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ State = Literal["waiting", "working", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeReport:
     """A report that was asked for.
 
     Attributes:
@@ -94,7 +94,7 @@ class _Running:
     pace: _Pace = field(default_factory=_Pace)
 
 
-class Making:
+class ReportQueue:
     """Makes reports and keeps them.
 
     Args:
@@ -108,19 +108,19 @@ class Making:
         self.settings = settings
         self.folder = settings.home / "reports" / "made"
         self.uploads = Uploads(settings.home / "reports" / "uploads", settings.dashboard.upload_mb << 20)
-        self._known: dict[str, Made] | None = None
+        self._known: dict[str, MadeReport] | None = None
         self._orders: deque[tuple[str, Order]] = deque()
         self._running: _Running | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def all(self) -> list[Made]:
+    def all(self) -> list[MadeReport]:
         """Return every report, the newest first."""
         with self._changed:
             return sorted(self._all().values(), key=lambda one: one.asked, reverse=True)
 
-    def find(self, key: str) -> Made | None:
+    def find(self, key: str) -> MadeReport | None:
         """Return a report."""
         with self._changed:
             return self._all().get(key)
@@ -130,7 +130,7 @@ class Making:
         """Whether no more can be asked for just now."""
         return len(self._orders) >= MAX_WAITING
 
-    def add(self, made: Made, order: Order) -> Made:
+    def add(self, made: MadeReport, order: Order) -> MadeReport:
         """Make a report when those before it are done."""
         with self._changed:
             self._all()[made.key] = made
@@ -156,7 +156,7 @@ class Making:
             elif self._all().pop(key, None):
                 shutil.rmtree(self.folder / key, ignore_errors=True)
 
-    def path(self, made: Made, name: str) -> Path | None:
+    def path(self, made: MadeReport, name: str) -> Path | None:
         """Return one of a report's files; None: it has none of that name."""
         return self.folder / made.key / name if name in made.files else None
 
@@ -171,13 +171,13 @@ class Making:
             self._thread.join(5)
         self.uploads.close()
 
-    def _all(self) -> dict[str, Made]:
+    def _all(self) -> dict[str, MadeReport]:
         """Return what is known, at first what earlier runs made."""
         if self._known is None:
             self._known = {}
             for record in self.folder.glob(f"*/{RECORD}"):
                 try:
-                    made = msgspec.json.decode(record.read_bytes(), type=Made)
+                    made = msgspec.json.decode(record.read_bytes(), type=MadeReport)
                 except (OSError, msgspec.MsgspecError, ValueError) as error:
                     log.warning("the report in '%s' cannot be shown: %s", record.parent, error)
                     continue

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.dashboard.errors import ApiError
-from mien.media.photos import ENDINGS
+from mien.media.folder import PHOTOS as PICTURES
+from mien.media.folder import VIDEOS
 
 __all__ = ["PLACES", "Upload", "Uploads", "clean_name", "kind_of"]
 
@@ -30,10 +31,7 @@ HEAD = 4096
 PATIENCE_S = 60.0
 """So long the next bytes of a file may take."""
 
-VIDEOS = frozenset(
-    {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".mxf", ".flv", ".3gp"}
-)
-PHOTOS = ENDINGS - {".gif"}
+PHOTOS = PICTURES - {".gif"}
 TABLES = frozenset({".parquet", ".csv", ".jsonl"})
 
 PLACES: dict[str, frozenset[str]] = {

@@ -1,30 +1,27 @@
 """Figures and sources as HTML: what stands in the cards of the pages.
 
-Answers of `queries` go in, strings of HTML come out. Whatever did not arise here is escaped.
+Answers of `queries` go in, HTML comes out of the macros of `templates/parts/cards.html`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
-from mien.charts.palette import COLOURS
 from mien.dashboard.data.listener import Picture
 from mien.dashboard.data.queries import SourceState
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.wording import amount, counted, moment
-from mien.observation import EMOTIONS, Emotion, Face, Observation
-from mien.stores.base import Summary
+from mien.dashboard.rendering import part
+from mien.observation import Emotion, Face, Observation
+from mien.stores.base import Sums
 
 __all__ = [
-    "dot",
     "figures",
     "headline",
     "in_words",
     "none",
-    "palette",
     "people",
     "preview",
     "share_list",
@@ -36,7 +33,6 @@ __all__ = [
     "stage",
     "status",
     "strongest",
-    "text",
 ]
 
 SHOWN_FACES = 8
@@ -45,23 +41,54 @@ SHOWN_FACES = 8
 PREVIEW_S = 8.0
 """An older preview is not shown: a little shorter than it is kept, so that who is told of one also gets it."""
 
-WHY = '<button class="why" type="button" popovertarget="definition" aria-label="What is this index?">?</button>'
+
+class Card(NamedTuple):
+    """A figure with what it is and what is said of it.
+
+    Attributes:
+        title: What it is.
+        number: The figure.
+        unit: Its unit.
+        note: What is said of it.
+        emotion: Whose dot stands before the note.
+        percent: How full the bar is that stands in the note's place; None: there is none.
+        why: Whether a button explains it.
+    """
+
+    title: str
+    number: str
+    unit: str
+    note: str
+    emotion: Emotion | None = None
+    percent: float | None = None
+    why: bool = False
 
 
-def palette() -> str:
-    """Return the emotions' colours as CSS variables."""
-    return ":root{" + "".join(f"--{emotion}:{color};" for emotion, color in COLOURS.items()) + "}"
+class Share(NamedTuple):
+    """An emotion's share of a period: in percent, with a word on it, and that of the period compared with."""
+
+    emotion: Emotion
+    percent: float
+    detail: str
+    other: float | None
+    faint: bool
 
 
-def strongest(total: Summary) -> tuple[Emotion, float] | None:
+class Person(NamedTuple):
+    """A face in view: its name, what it shows in words, and the share of each emotion."""
+
+    name: str
+    label: str
+    shares: list[tuple[Emotion, float]]
+
+
+def strongest(total: Sums) -> tuple[Emotion, float] | None:
     """Return the emotion with the highest mean probability, and that in percent; None without a face."""
-    if not total.faces:
-        return None
-    index = max(range(len(EMOTIONS)), key=lambda place: total.sums[place])
-    return EMOTIONS[index], 100 * total.sums[index] / total.faces
+    emotion = total.strongest
+    return (emotion, total.share(emotion) or 0.0) if emotion else None
 
 
-def headline(states: Sequence[SourceState], minute: Summary) -> str:
+def headline(states: Sequence[SourceState], minute: Sums) -> str:
     """Return what is so right now, over all sources shown.
 
     Args:
@@ -70,51 +97,50 @@ def headline(states: Sequence[SourceState], minute: Summary) -> str:
     """
     faces = sum(len(state.newest.faces) for state in states if state.newest)
     online = sum(state.online for state in states)
-    top, happiness = strongest(minute), minute.happiness
-    return "".join(
-        (
-            _figure("Faces in view", amount(faces), "face" if faces == 1 else "faces", "now"),
-            _figure(
-                "Most shown", *((top[0].capitalize(), f"{top[1]:.0f}\u202f%") if top else ("–", "")),
-                f"{dot(top[0])}in the last minute" if top else "no face in the last minute",
-            ),
-            _figure("Happiness index", "–" if happiness is None else f"{happiness:.0f}", "of 100",
-                    _meter(happiness, "no face in the last minute"), WHY),
-            _figure("Sources", f"{online}", f"of {len(states)} online", _delays(states)),
-        )
-    )  # fmt: skip
+    return part(
+        "cards.figures",
+        [
+            Card("Faces in view", amount(faces), "face" if faces == 1 else "faces", "now"),
+            _top(minute, "in the last minute", "no face in the last minute"),
+            _index(minute, "no face in the last minute"),
+            Card("Sources", f"{online}", f"of {len(states)} online", _delays(states)),
+        ],
+    )
 
 
-def figures(total: Summary, other: Summary | None) -> str:
+def figures(total: Sums, other: Sums | None) -> str:
     """Return the figures of a period.
 
     Args:
         total: The sum over it.
         other: What it is compared with.
     """
-    top, happiness = strongest(total), total.happiness
     frames = counted(total.frames, "frame", "frames")
     mean = total.faces / total.frames if total.frames else None
     before = other.faces / other.frames if other and other.frames else None
-    return "".join(
-        (
-            _figure("Happiness index", "–" if happiness is None else f"{happiness:.0f}", "of 100",
-                    _change(happiness, other and other.happiness, "{:.0f}", "points")
-                    or _meter(happiness, "no face in this period"), WHY),
-            _figure(
-                "Most shown", *((top[0].capitalize(), f"{top[1]:.0f}\u202f%") if top else ("–", "")),
-                _rival_top(other) or (f"{dot(top[0])}mean over all faces" if top else "no face in this period"),
-            ),
-            _figure("Faces in view", "–" if mean is None else f"{mean:.2f}", "a frame",
-                    _change(mean, before, "{:.2f}", "a frame") or "on average"),
-            _figure("Analysed", amount(total.faces), "face" if total.faces == 1 else "faces",
-                    (f"against {counted(other.faces, 'face', 'faces')}" if other else "")
-                    or (f"in {frames}" if total.frames else "no frame in this period")),
-        )
+    most = _top(total, "mean over all faces", "no face in this period")
+    index = _index(total, "no face in this period")
+    if other and (rival := strongest(other)):
+        most = most._replace(emotion=rival[0], note=f"against {rival[0].capitalize()} {rival[1]:.0f}\u202f%")
+    if change := _change(total.happiness, other.happiness if other else None, "{:.0f}", "points"):
+        index = index._replace(note=change, percent=None)
+    analysed = (
+        (f"against {counted(other.faces, 'face', 'faces')}" if other else "")
+        or (f"in {frames}" if total.frames else "no frame in this period")
+    )  # fmt: skip
+    return part(
+        "cards.figures",
+        [
+            index,
+            most,
+            Card("Faces in view", "–" if mean is None else f"{mean:.2f}", "a frame",
+                 _change(mean, before, "{:.2f}", "a frame") or "on average"),
+            Card("Analysed", amount(total.faces), "face" if total.faces == 1 else "faces", analysed),
+        ],
     )  # fmt: skip
 
 
-def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[Emotion] = ()) -> str:
+def share_list(total: Sums, other: Sums | None = None, emotions: Sequence[Emotion] = ()) -> str:
     """Return the share of each emotion as a list of bars.
 
     Args:
@@ -124,80 +150,58 @@ def share_list(total: Summary, other: Summary | None = None, emotions: Sequence[
     """
     rows = []
     for emotion in SHOWN:
-        index = EMOTIONS.index(emotion)
-        share = 100 * total.sums[index] / total.faces if total.faces else 0.0
-        count = f"{amount(total.counts[index])} named"
-        second = ""
+        share = total.share(emotion) or 0.0
+        count, rival = f"{amount(total.counts[emotion])} named", None
         if other is not None:
-            rival = 100 * other.sums[index] / other.faces if other.faces else 0.0
+            rival = other.share(emotion) or 0.0
             count = f"{signed(share - rival)} points" if total.faces and other.faces else "nothing to compare"
-            second = _bar(emotion, rival, "track thin")
-        faint = "" if not emotions or emotion in emotions else ' class="faint"'
-        rows.append(
-            f'<li{faint}>{dot(emotion)}<span class="name">{emotion.capitalize()}</span>'
-            f'<span class="value">{share:.1f}\u202f%</span><span class="count">{count}</span>'
-            f"{_bar(emotion, share, 'track')}{second}</li>"
-        )
-    left = f"{counted(total.abstained, 'face', 'faces')} too unclear to name" if total.abstained else ""
-    return f'<ul class="shares">{"".join(rows)}</ul><p class="fine">{left}</p>'
+        rows.append(Share(emotion, share, count, rival, bool(emotions) and emotion not in emotions))
+    unclear = f"{counted(total.unclear, 'face', 'faces')} too unclear to name" if total.unclear else ""
+    return part("cards.share_list", rows, unclear)
 
 
 def source_card(name: str) -> str:
     """Return the frame of a source's card; its parts come by their ids."""
-    return (
-        f'<article class="card source" id="source-{name}" data-own><header id="head-{name}"></header>'
-        f'<div class="stage" data-stage="{name}"></div>'
-        f'<div class="now" id="now-{name}"></div>'
-        f'<figure class="stream"><svg data-stream="{name}" viewBox="0 0 600 100" preserveAspectRatio="none" '
-        f'role="img" aria-label="Emotions in the last minute"></svg>'
-        f"<figcaption><span>60 s ago</span><span>now</span></figcaption></figure>"
-        f'<div class="faces" id="people-{name}"></div><footer id="foot-{name}"></footer></article>'
-    )
+    return part("cards.source_card", name)
 
 
 def source_head(state: SourceState, zone: tzinfo, now: datetime) -> str:
     """Return a source's name and its availability."""
-    word = "Online" if state.online else "Offline"
-    since = f" since {moment(state.since, zone, now)}" if state.since else ""
-    name = escape(state.source)
-    return (
-        f'<h2 title="{name}"><a href="/history?source={name}">{name}</a></h2>'
-        f'<span class="state {word.lower()}"><i aria-hidden="true"></i>{word}{since}</span>'
-    )
+    since = moment(state.since, zone, now) if state.since else ""
+    return part("cards.source_head", state.source, "Online" if state.online else "Offline", since)
 
 
 def source_now(state: SourceState) -> str:
     """Return the emotion that the faces in view show most, and how many they are."""
     if not state.newest:
-        words = "Waiting for a frame" if state.online else "Offline"
-        return f'<p class="most none">{words}</p>'
+        return part("cards.source_now", "Waiting for a frame" if state.online else "Offline", None, "", "")
     faces = state.newest.faces
+    many = counted(len(faces), "face", "faces")
     if not faces:
-        return '<p class="most none">No face in view</p><p class="many">0 faces</p>'
-    means = [sum(getattr(face.probabilities, emotion) for face in faces) / len(faces) for emotion in EMOTIONS]
-    index = max(range(len(EMOTIONS)), key=lambda place: means[place])
-    if all(face.emotion is None for face in faces):
-        most = '<p class="most none">Unclear</p>'
-    else:
-        share = f"<small>{100 * means[index]:.0f}\u202f%</small>"
-        most = f'<p class="most">{dot(EMOTIONS[index])}{EMOTIONS[index].capitalize()} {share}</p>'
-    return f'{most}<p class="many">{counted(len(faces), "face", "faces")}</p>'
+        return part("cards.source_now", "No face in view", None, "", many)
+    total = Sums()
+    total.count(state.newest)
+    top = strongest(total)
+    if top is None or total.unclear == total.faces:
+        return part("cards.source_now", "Unclear", None, "", many)
+    emotion, percent = top
+    return part("cards.source_now", emotion.capitalize(), emotion, f"{percent:.0f}", many)
 
 
 def source_foot(state: SourceState, zone: tzinfo, now: datetime) -> str:
     """Return a source's speed, delay and size, or when it was last seen."""
     if not state.online:
-        return f"<span>Last seen {moment(state.last, zone, now)}</span>" if state.last else "<span>Never seen</span>"
-    stats, parts = state.stats, []
+        return part("cards.words", [f"Last seen {moment(state.last, zone, now)}" if state.last else "Never seen"])
+    stats, words = state.stats, []
     if stats and stats.fps is not None:
-        parts.append(f"{stats.fps:.1f} frames/s")
+        words.append(f"{stats.fps:.1f} frames/s")
     if stats and stats.delay_ms and stats.delay_ms.p50 is not None:
-        parts.append(f"{stats.delay_ms.p50:.0f} ms delay")
+        words.append(f"{stats.delay_ms.p50:.0f} ms delay")
     if stats and stats.dropped:
-        parts.append(f"{amount(stats.dropped)} dropped")
+        words.append(f"{amount(stats.dropped)} dropped")
     if state.newest:
-        parts.append(f"{state.newest.width} × {state.newest.height} px")
-    return "".join(f"<span>{part}</span>" for part in parts) or "<span>Waiting for a frame</span>"
+        words.append(f"{state.newest.width} × {state.newest.height} px")
+    return part("cards.words", words or ["Waiting for a frame"])
 
 
 def people(state: SourceState) -> str:
@@ -205,10 +209,9 @@ def people(state: SourceState) -> str:
     if not state.newest or not state.newest.faces:
         return ""
     faces = state.newest.faces
-    rows = "".join(_person(face) for face in _largest(faces)[:SHOWN_FACES])
     more = len(faces) - SHOWN_FACES
-    rest = f'<p class="fine">and {counted(more, "face", "faces")} more</p>' if more > 0 else ""
-    return f'<ul class="people">{rows}</ul>{rest}'
+    rows = [_person(face) for face in _largest(faces)[:SHOWN_FACES]]
+    return part("cards.people", rows, counted(more, "face", "faces") if more > 0 else "")
 
 
 def stage(observation: Observation | None) -> dict[str, Any] | None:
@@ -241,32 +244,22 @@ def preview(state: SourceState, picture: Picture | None) -> dict[str, Any] | Non
 
 def status(kind: str, words: str, reason: str = "") -> str:
     """Return the word on the connection in the page's head; kind: live, calm or away."""
-    return f'<span class="{kind}" title="{text(reason)}"><i aria-hidden="true"></i>{text(words)}</span>'
+    return part("cards.status", kind, words, reason)
 
 
 def none(states: Sequence[SourceState], zone: tzinfo, now: datetime) -> str:
     """Return what stands in the chart's place in a period without a frame."""
     last = max((state.last for state in states if state.last), default=None)
     seen = f"The newest is of {moment(last, zone, now)}: choose another period." if last else "Nothing has come yet."
-    return f"<p><b>No frame in this period</b><br>{seen}</p>"
+    return part("cards.no_frame", seen)
 
 
-def in_words(total: Summary, period: str) -> str:
+def in_words(total: Sums, period: str) -> str:
     """Return the chart's content as a sentence, for those who do not see it."""
     if not total.faces:
         return f"Emotions over time, {period}: no face"
-    parts = ", ".join(f"{emotion} {100 * total.sums[EMOTIONS.index(emotion)] / total.faces:.0f} %" for emotion in SHOWN)
+    parts = ", ".join(f"{emotion} {total.share(emotion):.0f} %" for emotion in SHOWN)
     return f"Emotions over time, {period}. On average {parts}"
-
-
-def text(words: str) -> str:
-    """Return words as HTML shows them literally."""
-    return escape(words, quote=True)
-
-
-def dot(emotion: str) -> str:
-    """Return a dot in an emotion's colour."""
-    return f'<i class="dot" aria-hidden="true" style="background:var(--{emotion})"></i>'
 
 
 def signed(change: float, form: str = "{:+.1f}") -> str:
@@ -280,16 +273,9 @@ def _largest(faces: list[Face]) -> list[Face]:
     return sorted(order[:SHOWN_FACES], key=lambda face: face.track or 0) + order[SHOWN_FACES:]
 
 
-def _person(face: Face) -> str:
+def _person(face: Face) -> Person:
     name = "Face" if face.track is None else f"Face {face.track}"
-    bars = "".join(
-        f'<i style="flex-grow:{getattr(face.probabilities, emotion):.3f};background:var(--{emotion})"></i>'
-        for emotion in SHOWN
-    )
-    return (
-        f'<li><span class="who">{name}</span><span class="mix" aria-hidden="true">{bars}</span>'
-        f'<span class="what">{_label(face)}</span></li>'
-    )
+    return Person(name, _label(face), [(emotion, getattr(face.probabilities, emotion)) for emotion in SHOWN])
 
 
 def _label(face: Face) -> str:
@@ -298,22 +284,19 @@ def _label(face: Face) -> str:
     return f"{face.emotion.capitalize()} {100 * getattr(face.probabilities, face.emotion):.0f}\u202f%"
 
 
-def _figure(title: str, number: str, unit: str, note: str, why: str = "") -> str:
-    return (
-        f'<section class="card figure"><h2>{title}</h2>{why}<p class="big">{number} <small>{unit}</small></p>'
-        f'<div class="note">{note}</div></section>'
-    )
+def _top(total: Sums, note: str, otherwise: str) -> Card:
+    """Return the emotion that is shown most."""
+    top = strongest(total)
+    if top is None:
+        return Card("Most shown", "–", "", otherwise)
+    return Card("Most shown", top[0].capitalize(), f"{top[1]:.0f}\u202f%", note, emotion=top[0])
 
 
-def _meter(happiness: float | None, otherwise: str) -> str:
-    return otherwise if happiness is None else _bar("happy", happiness, "track meter")
-
-
-def _bar(emotion: Emotion, percent: float, classes: str) -> str:
-    return (
-        f'<span class="{classes}" aria-hidden="true"><i style="width:{percent:.2f}%;background:var(--{emotion})"></i>'
-        "</span>"
-    )
+def _index(total: Sums, otherwise: str) -> Card:
+    """Return the happiness index."""
+    value = total.happiness
+    number = "–" if value is None else f"{value:.0f}"
+    return Card("Happiness index", number, "of 100", otherwise, percent=value, why=True)
 
 
 def _change(value: float | None, other: float | None, form: str, unit: str) -> str:
@@ -324,11 +307,6 @@ def _change(value: float | None, other: float | None, form: str, unit: str) -> s
         return f"the same: {against}"
     change = form.format(abs(float(shown) - float(against)))  # of what is shown, so that the three agree
     return f"{'▲' if value > other else '▼'} {change} {unit} against {against}"
-
-
-def _rival_top(other: Summary | None) -> str:
-    top = strongest(other) if other else None
-    return f"{dot(top[0])}against {top[0].capitalize()} {top[1]:.0f}\u202f%" if top else ""
 
 
 def _delays(states: Sequence[SourceState]) -> str:

@@ -1,7 +1,7 @@
 """What the charts draw: the Plotly figure of the emotions over time, the stream of a minute.
 
 A timeline goes in, plain dictionaries and lists come out. Text, grid and background take their colours from the page's
-style sheet, so one figure serves the light and the dark theme.
+style sheet, and the script sets the size of the text, so one figure serves every screen and both themes.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ APART = 0.12
 
 def shares(rows: np.ndarray) -> np.ndarray:
     """Return the mean probability of each emotion in percent, shape (n, 7), EMOTIONS order; NaN without a face."""
-    faces = rows[:, 1:2]
-    result: np.ndarray = np.divide(100 * rows[:, 10:], faces, out=np.full((len(rows), 7), np.nan), where=faces > 0)
+    totals = np.stack([rows[f"sum_{emotion}"] for emotion in EMOTIONS], axis=1)
+    faces = rows["faces"][:, None]
+    result: np.ndarray = np.divide(100 * totals, faces, out=np.full(totals.shape, np.nan), where=faces > 0)
     return result
 
 
@@ -50,21 +51,20 @@ def stream(rows: np.ndarray) -> list[list[int]]:
     """Return a minute as a stream: how many faces in a frame showed each emotion, in hundredths of a face.
 
     Args:
-        rows: Seconds, shape (n, COLUMNS).
+        rows: Seconds, shape (n,), dtype `second_sums.ROW`.
 
     Returns:
         A list of n numbers per emotion, in the order of SHOWN. Of a few seconds without a frame the neighbours tell; a
         longer gap is empty.
     """
-    (known,) = np.nonzero(rows[:, 0])
+    (known,) = np.nonzero(rows["frames"])
     if not len(known):
         return [[0] * len(rows) for _ in SHOWN]
     seconds = np.arange(len(rows))
     near = np.abs(seconds[:, None] - known).min(axis=1) <= BRIDGED_S
-    means = 100 * rows[known, 10:] / rows[known, :1]
     bands = []
     for emotion in SHOWN:
-        even = np.interp(seconds, known, means[:, EMOTIONS.index(emotion)])
+        even = np.interp(seconds, known, 100 * rows[f"sum_{emotion}"][known] / rows["frames"][known])
         smooth = np.convolve(np.pad(even, 1, "edge"), np.ones(3) / 3, "valid")
         bands.append(np.where(near, smooth, 0).round().astype(int).tolist())
     return bands
@@ -73,7 +73,6 @@ def stream(rows: np.ndarray) -> list[list[int]]:
 def timeline_figure(
     timeline: Timeline,
     zone: tzinfo,
-    text_px: float = 12.0,
     *,
     emotions: Sequence[Emotion] = (),
     form: str = "share",
@@ -84,7 +83,6 @@ def timeline_figure(
     Args:
         timeline: What to draw.
         zone: The viewer's: Plotly draws the times as they are written.
-        text_px: The height of the text in CSS pixels.
         emotions: Those to draw; empty: all.
         form: `share` stacks mean probabilities in percent, `count` the faces named.
         markers: Moments to draw as lines.
@@ -93,14 +91,14 @@ def timeline_figure(
     starts = window.starts
     drawn = [emotion for emotion in SHOWN if not emotions or emotion in emotions]
     bands, top = (_shares if form == "share" else _counts)(timeline, starts, drawn, zone)
-    mean_faces = np.divide(rows[:, 1], rows[:, 0], out=np.zeros(len(rows)), where=rows[:, 0] > 0)
+    mean_faces = np.divide(rows["faces"], rows["frames"], out=np.zeros(len(rows)), where=rows["frames"] > 0)
     count = {
         "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces a frame", "yaxis": "y2",
         "x": [_local(start, zone) for start in [*starts, window.end]], "y": [*mean_faces.round(2).tolist(), 0],
         "line": {"shape": "hv", "width": 1.2, "color": "#7b8794"}, "fillcolor": "rgba(123,135,148,.22)",
         "hovertemplate": "%{y:.2~f}",
     }  # fmt: skip
-    layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25), text_px)
+    layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25))
     layout["yaxis"] |= {"range": [0, top]} | ({"ticksuffix": " %"} if form == "share" else {"tickformat": ",~s"})
     named = window.start - APART * (window.end - window.start)
     for marker in markers:
@@ -118,7 +116,7 @@ def _shares(
     timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
 ) -> tuple[list[dict[str, Any]], float]:
     """Return a band per emotion, and the top of the axis."""
-    times, picks = _outline(starts, timeline.rows[:, 1] > 0, timeline.window)
+    times, picks = _outline(starts, timeline.rows["faces"] > 0, timeline.window)
     values = np.nan_to_num(shares(timeline.rows))[picks]
     values[np.array(picks, dtype=int) < 0] = 0
     stamps = [_local(time, zone) for time in times]
@@ -141,9 +139,9 @@ def _counts(
 ) -> tuple[list[dict[str, Any]], float]:
     """Return steps per emotion, with those too unclear to name on top if all are drawn, and the top of the axis."""
     rows = timeline.rows
-    layers = [(emotion.capitalize(), COLOURS[emotion], rows[:, 3 + EMOTIONS.index(emotion)]) for emotion in drawn]
+    layers = [(emotion.capitalize(), COLOURS[emotion], rows[f"count_{emotion}"]) for emotion in drawn]
     if len(drawn) == len(SHOWN):
-        layers.append(("Unclear", UNCLEAR, rows[:, 2]))
+        layers.append(("Unclear", UNCLEAR, rows["unclear"]))
     stamps = [_local(start, zone) for start in [*starts, timeline.window.end]]
     bands = [
         {
@@ -175,13 +173,13 @@ def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> N
     layout["margin"]["t"] = 26
 
 
-def _layout(window: Window, zone: tzinfo, top: float, text_px: float) -> dict[str, Any]:
+def _layout(window: Window, zone: tzinfo, top: float) -> dict[str, Any]:
     axis = {"fixedrange": True, "zeroline": False, "showline": False, "automargin": True}
     return {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "inherit", "size": text_px},
+        "font": {"family": "inherit"},
         "showlegend": False,
         "dragmode": "zoom",
         "shapes": [],

@@ -12,7 +12,7 @@ from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages import cards, tables
 from mien.dashboard.pages.charts import timeline_figure
 from mien.dashboard.pages.refresh import Look, Parts
-from mien.dashboard.pages.shell import sources
+from mien.dashboard.pages.status import sources
 from mien.dashboard.pages.wording import span
 from mien.errors import StoreError
 from mien.stores.base import Bucket, Marker
@@ -95,15 +95,15 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
     chosen = [state for state in states if not choice.sources or state.source in choice.sources]
     what = "Mean probability" if choice.form == "share" else "Faces named"
     parts: Parts = {
-        "html:notice": cards.text(problem),
+        "text:notice": problem,
         "html:figures": cards.figures(total, rest),
-        "html:chart-about": f"{what} · {period} · {cards.text(str(zone))}",
+        "text:chart-about": f"{what} · {period} · {zone}",
         "html:none": "" if total.frames else cards.none(chosen, zone, now),
         "html:shares": cards.share_list(total, rest, choice.emotions),
         "html:numbers": tables.numbers(timeline, zone),
         "html:hours": tables.busiest(hours, timeline.seen, zone),
         "html:markers": tables.marker_list(markers, zone),
-        "html:marker-count": f"{len(markers)}",
+        "text:marker-count": f"{len(markers)}",
         "call:plot": {
             "id": "plot",
             "words": cards.in_words(total, period),
@@ -115,7 +115,7 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
     }
     if other is not None and rest is not None:
         names = _names(look, other, period)
-        parts["html:other-about"] = cards.text(names[1])
+        parts["text:other-about"] = names[1]
         parts["html:comparison"] = tables.comparison(total, rest, names)
         parts["call:plot.other"] = {
             "id": "other", "words": cards.in_words(rest, names[1]), "figure": _figure(look, other, []),
@@ -127,9 +127,7 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
 def _figure(look: Look, timeline: Timeline, markers: list[Marker]) -> dict[str, Any]:
     """Return the chart, with what all bands have in common said once: it is most of what travels."""
     choice = look.choice
-    figure = timeline_figure(
-        timeline, look.zone, look.text_px, emotions=choice.emotions, form=choice.form, markers=markers
-    )
+    figure = timeline_figure(timeline, look.zone, emotions=choice.emotions, form=choice.form, markers=markers)
     *bands, count = figure["data"]
     common = {key: bands[0][key] for key in COMMON if key in bands[0]}
     rest = [{key: value for key, value in band.items() if key not in common} for band in bands]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import numpy as np
-
-from mien.dashboard.data.queries import Queries, summed
-from mien.dashboard.data.second_sums import COLUMNS
+from mien.dashboard.data.queries import Queries
+from mien.dashboard.data.second_sums import blank, numbers, summed
 from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages import cards
 from mien.dashboard.pages.charts import stream
 from mien.dashboard.pages.refresh import Look, Parts
-from mien.dashboard.pages.shell import sources
+from mien.dashboard.pages.status import sources
 
 __all__ = ["Live"]
 
@@ -39,13 +37,14 @@ class Live:
         wanted = look.choice.sources
         chosen = [state for state in states if not wanted or state.source in wanted]
         minutes = await self._queries.last_minute()
-        blank = np.zeros((60, COLUMNS))
+        none, total = blank(60), blank(60)
         shown = sorted(chosen, key=lambda state: not state.online)[:MAX_CARDS]
-        total = sum((minutes.get(state.source, blank) for state in chosen), blank)
+        for state in chosen:
+            numbers(total)[:] += numbers(minutes.get(state.source, none))
         left = len(chosen) - len(shown)
         parts["html:headline"] = cards.headline(chosen, summed(total))
         parts["html:cards"] = "".join(cards.source_card(state.source) for state in shown)
-        parts["html:more"] = f"and {left} more: choose some by name" if left else ""
+        parts["text:more"] = f"and {left} more: choose some by name" if left else ""
         for state in shown:
             parts[f"html:head-{state.source}"] = cards.source_head(state, look.zone, now)
             parts[f"html:now-{state.source}"] = cards.source_now(state)
@@ -53,5 +52,5 @@ class Live:
             parts[f"html:foot-{state.source}"] = cards.source_foot(state, look.zone, now)
             parts[f"call:stage.{state.source}"] = cards.stage(state.newest)
             parts[f"call:preview.{state.source}"] = cards.preview(state, self._queries.listener.picture(state.source))
-            parts[f"call:stream.{state.source}"] = stream(minutes.get(state.source, blank))
+            parts[f"call:stream.{state.source}"] = stream(minutes.get(state.source, none))
         return parts

@@ -1,23 +1,26 @@
 """The model card on the page System: what the model in use says of itself, and what was measured of it.
 
-A loaded model and its evaluation go in, HTML comes out. Nothing here is known of any model beforehand.
+A loaded model and its evaluation go in, HTML comes out of a macro of `templates/parts/system.html`. Nothing here is
+known of any model beforehand.
 """
 
 from __future__ import annotations
 
-from mien.dashboard.pages.cards import dot, text
+from typing import NamedTuple
+
+from mien.dashboard.rendering import part
 from mien.models.classifier import Contract
 from mien.models.evaluation import Evaluation, Share
-from mien.observation import EMOTIONS
+from mien.observation import EMOTIONS, Emotion
 
 __all__ = ["model_card"]
 
-UNKNOWN = (
-    '<p class="fine">How good it is, is not known here: no evaluation of it lies beside its file. <code>mien evaluate'
-    "</code> measures it; its <code>evaluation.json</code>, kept beside <code>NAME.onnx</code> as "
-    "<code>NAME.evaluation.json</code>, is shown here.</p>"
-)
-HEADS = ("Emotion", "Precision", "Recall", "F1", "Faces")
+
+class Details(NamedTuple):
+    """How good a model is on each emotion and on groups of faces, in cells of text."""
+
+    classes: list[tuple[Emotion, list[str]]]
+    groups: list[tuple[str, str]]
 
 
 def model_card(model_id: str, contract: Contract, measured: Evaluation | None) -> str:
@@ -37,8 +40,7 @@ def model_card(model_id: str, contract: Contract, measured: Evaluation | None) -
         "Names none": f"where the highest probability is below {contract.abstain_below:.3f}",
         "Calibrated": f"temperature {contract.temperature:.3f}",
     }  # fmt: skip
-    told = "".join(f"<dt>{name}</dt><dd>{text(words)}</dd>" for name, words in pairs.items())
-    return f"<dl>{told}</dl>{_details(measured) if measured else UNKNOWN}"
+    return part("system.model", pairs, _details(measured) if measured else None)
 
 
 def _figures(measured: Evaluation) -> dict[str, str]:
@@ -54,25 +56,16 @@ def _figures(measured: Evaluation) -> dict[str, str]:
     return pairs
 
 
-def _details(measured: Evaluation) -> str:
-    rows = []
+def _details(measured: Evaluation) -> Details:
+    classes = []
     for emotion in EMOTIONS:
-        if (found := measured.classes.get(emotion)) is None:
+        if (figures := measured.classes.get(emotion)) is None:
             continue
-        shares = (found.precision, found.recall, found.f1)
-        cells = [*("–" if one is None else f"{one:.2f}" for one in shares), f"{found.faces:,}"]
-        rows.append(
-            f'<tr><th scope="row">{dot(emotion)}{emotion.capitalize()}</th>'
-            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        shares = (figures.precision, figures.recall, figures.f1)
+        classes.append(
+            (emotion, [*("–" if share is None else f"{share:.2f}" for share in shares), f"{figures.faces:,}"])
         )
-    head = "".join(f'<th scope="col">{word}</th>' for word in HEADS)
-    groups = "".join(f"<dt>{text(group.group)}</dt><dd>{_percent(group)}</dd>" for group in measured.groups)
-    return (
-        '<details class="more"><summary>Each emotion, and where it errs</summary>'
-        f'<table class="numbers"><caption class="unseen">Each emotion</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-        f"<h3>Accuracy where …</h3><dl>{groups}</dl></details>"
-    )
+    return Details(classes, [(group.group, _percent(group)) for group in measured.groups])
 
 
 def _percent(share: Share) -> str:

@@ -1,8 +1,8 @@
 """What keeps open pages up to date: one task for the whole server, however many look.
 
-Views join and leave; each half second every different view is made once, and what changed goes to those who look at
-it and have shown what they were sent before. A view that takes long, because the store does, holds up nobody else.
-When nobody looks, nothing runs.
+Each open page holds a stream of server-sent events. Twice a second every different view is made once, and what changed
+goes to those who look at it and have been sent all of the last. A view that takes long, because the store does, holds
+up nobody else; a slow connection gets fewer updates, and nothing piles up. When nobody looks, nothing runs.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ import asyncio
 import json
 import logging
 import time as clock
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from datetime import datetime, timezone, tzinfo
 from typing import Any, NamedTuple, Protocol
-
-from nicegui import Client, background_tasks
 
 from mien.dashboard.data.periods import Choice
 from mien.dashboard.security.roles import Role
 
-__all__ = ["Look", "Page", "Parts", "Pulse", "View"]
+__all__ = ["Look", "Page", "Parts", "Refresh"]
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 
-PATIENCE_S = 10.0
-"""A browser is sent no more until it has shown the last: a slow one, or a hidden page, gets less, and nothing piles up.
-After so long it is tried again."""
+STILL_S = 5.0
+"""So often it is asked whether the viewer may still look."""
+
+QUIET_S = 15.0
+"""After so long without an update a comment is sent, so that nobody on the way takes the stream for dead."""
 
 FRAME = "html:cards"
 """The part that holds others: when it changes, they have to be sent again."""
@@ -43,13 +43,11 @@ class Look(NamedTuple):
     Attributes:
         choice: What the viewer chose.
         zone: The viewer's.
-        text_px: The height of the text in CSS pixels.
         role: What the viewer may.
     """
 
     choice: Choice = Choice()
     zone: tzinfo = timezone.utc
-    text_px: float = 12.0
     role: Role = "viewer"
 
 
@@ -61,88 +59,105 @@ class Page(Protocol):
 
 
 class View:
-    """One viewer's page.
+    """A page that somebody has open.
 
     Args:
         page: What fills it.
-        client: The viewer's connection.
         look: How it is looked at.
     """
 
-    def __init__(self, page: Page, client: Client, look: Look) -> None:
+    def __init__(self, page: Page, look: Look) -> None:
         self.page, self.look = page, look
-        self._client = client
+        self.ended = False
         self._sent: dict[str, str] = {}
-        self._asked = -PATIENCE_S
+        self._next: dict[str, str] = {}
+        self._come = asyncio.Event()
 
     @property
-    def connected(self) -> bool:
-        """Whether the viewer is there just now."""
-        return self._client.has_socket_connection
+    def waits(self) -> bool:
+        """Whether all that was offered is on its way."""
+        return not self._come.is_set()
 
-    @property
-    def reachable(self) -> bool:
-        """Whether the viewer is there, and has shown what was sent last."""
-        return self.connected and clock.monotonic() - self._asked >= PATIENCE_S
-
-    def send(self, parts: dict[str, str]) -> None:
-        """Send those parts, encoded as JSON, that are not what was sent before."""
+    def offer(self, parts: dict[str, str]) -> None:
+        """Let the stream send those parts, encoded as JSON, that are not what was sent before."""
         known = {} if self._sent.get(FRAME) != parts.get(FRAME) else self._sent
-        new = {name: text for name, text in parts.items() if known.get(name) != text}
-        if not new:
-            return
-        self._asked = clock.monotonic()
         # The texts are shared by all who see the same: a viewer costs references, not copies.
-        self._sent |= new
-        body = ",".join(f"{json.dumps(name)}:{text}" for name, text in new.items())
-        self._client.run_javascript(f"mien.take({{{body}}})")
+        self._next = {name: text for name, text in parts.items() if known.get(name) != text}
+        if self._next:
+            self._come.set()
 
-    def shown(self) -> None:
-        """Take note that the browser has shown what was sent, and is ready for more."""
-        self._asked = -PATIENCE_S
+    def end(self) -> None:
+        """Let the stream end."""
+        self.ended = True
+        self._come.set()
 
-    def forget(self) -> None:
-        """Send everything again: the browser has begun anew."""
-        self.shown()
-        self._sent.clear()
+    async def next(self, patience_s: float) -> str:
+        """Return what is to be sent as a JSON object, empty if nothing comes in time."""
+        try:
+            await asyncio.wait_for(self._come.wait(), patience_s)
+        except asyncio.TimeoutError:
+            return ""
+        self._come.clear()
+        self._sent |= self._next
+        body = ",".join(f"{json.dumps(name)}:{text}" for name, text in self._next.items())
+        return f"{{{body}}}"
 
 
-class Pulse:
+class Refresh:
     """Brings all views up to date."""
 
     def __init__(self) -> None:
         self._views: set[View] = set()
-        self._beating: asyncio.Task[None] | None = None
         self._busy: set[tuple[Page, Look]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turning: asyncio.Task[None] | None = None
 
     @property
     def viewers(self) -> int:
         """How many pages are open."""
-        return sum(view.connected for view in self._views)
+        return len(self._views)
 
-    def join(self, view: View) -> None:
-        """Keep a view up to date from now on."""
+    async def follow(self, page: Page, look: Look, still: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+        """Yield a page's updates, as server-sent events, until its viewer leaves or may not look any more."""
+        view = View(page, look)
         self._views.add(view)
-        if self._beating is None or self._beating.done():
-            self._beating = background_tasks.create(self._beat(), name="dashboard-pulse")
+        try:
+            self._start(self._bring(page, look, [view]))
+            if self._turning is None or self._turning.done():
+                self._turning = self._start(self._turn())
+            yield b"retry: 2000\n\n"
+            checked = quiet = clock.monotonic()
+            while True:
+                body = await view.next(STILL_S)
+                now = clock.monotonic()
+                if now - checked >= STILL_S:
+                    checked = now
+                    view.ended = view.ended or not still()
+                if view.ended:
+                    return
+                if body:
+                    quiet = now
+                    yield b"data: " + body.encode() + b"\n\n"
+                elif now - quiet >= QUIET_S:
+                    quiet = now
+                    yield b": nothing new\n\n"
+        finally:
+            self._views.discard(view)
 
-    def leave(self, view: View) -> None:
-        """Forget a view."""
-        self._views.discard(view)
+    def close(self) -> None:
+        """End all streams."""
+        for view in self._views:
+            view.end()
 
-    async def refresh(self, view: View) -> None:
-        """Bring one view up to date at once."""
-        await self._bring(view.page, view.look, [view])
-
-    async def _beat(self) -> None:
+    async def _turn(self) -> None:
         while self._views:
             groups: dict[tuple[Page, Look], list[View]] = {}
             for view in self._views:
-                if view.reachable:
+                if view.waits:
                     groups.setdefault((view.page, view.look), []).append(view)
             for (page, look), views in groups.items():
                 if (page, look) not in self._busy:
-                    background_tasks.create(self._bring(page, look, views), name="dashboard-view")
+                    self._start(self._bring(page, look, views))
             await asyncio.sleep(TICK_S)
 
     async def _bring(self, page: Page, look: Look, views: Iterable[View]) -> None:
@@ -156,5 +171,11 @@ class Pulse:
         finally:
             self._busy.discard((page, look))
         for view in views:
-            if view.look == look and view.reachable:
-                view.send(texts)
+            if view.waits:
+                view.offer(texts)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # a task that nobody holds may be collected before it is done
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.media_folder import list_media
-from mien.dashboard.jobs.reports import Made, Making
-from mien.dashboard.pages.cards import text
+from mien.dashboard.jobs.reports import MadeReport, ReportQueue
 from mien.dashboard.pages.refresh import Look, Parts
-from mien.dashboard.pages.shell import status
+from mien.dashboard.pages.status import status
 from mien.dashboard.pages.wording import moment, stretch
+from mien.dashboard.rendering import part
 
 __all__ = ["Reports"]
 
@@ -33,7 +33,7 @@ class Reports:
         making: Makes and keeps reports.
     """
 
-    def __init__(self, queries: Queries, making: Making) -> None:
+    def __init__(self, queries: Queries, making: ReportQueue) -> None:
         self._queries, self._making = queries, making
         self._media: tuple[float, dict[str, list[str]]] = (-FRESH_S, {})
 
@@ -43,8 +43,10 @@ class Reports:
         under_way = [one for one in reversed(known) if one.state in ("waiting", "working")]
         ended = [one for one in known if one.state not in ("waiting", "working")]
         parts = await status(self._queries, look, now) | {
-            "html:under-way": "".join(map(_under_way, under_way)),
-            "html:ended": "".join(_ended(one, look, now) for one in ended[:SHOWN]) or NONE,
+            "html:under-way": part(
+                "reports.under_way", [(made, f"{KINDS[made.kind]} of {made.title}") for made in under_way]
+            ),
+            "html:ended": part("reports.ended", [(made, _when(made, look, now)) for made in ended[:SHOWN]]),
             "call:progress": {one.key: _progress(one) for one in under_way},
         }
         if look.role == "viewer":
@@ -60,20 +62,7 @@ class Reports:
         return self._media[1]
 
 
-NONE = '<li class="fine">None yet. What is made here stays until it is deleted.</li>'
-
-
-def _under_way(one: Made) -> str:
-    label = text(f"{KINDS[one.kind]} of {one.title}")
-    return (
-        f'<li class="under-way" id="report-{one.key}" data-report="{one.key}" data-own><h3>{label}</h3>'
-        f'<span class="track" role="progressbar" aria-label="{label}" aria-valuemin="0" aria-valuemax="100">'
-        f'<i></i></span><p class="fine said"></p>'
-        f'<button type="button" class="button" data-stop="{one.key}">Cancel</button></li>'
-    )
-
-
-def _progress(one: Made) -> tuple[float | None, str]:
+def _progress(one: MadeReport) -> tuple[float | None, str]:
     """Return how much is done, in percent, and the words for it."""
     if one.state == "waiting":
         return None, "Waits for those before it"
@@ -89,22 +78,6 @@ def _rounded(seconds: float) -> float:
     return max(5, part * round(seconds / part))
 
 
-def _ended(one: Made, look: Look, now: datetime) -> str:
-    when = f"{KINDS[one.kind]} · {moment(one.asked, look.zone, now)} · {text(one.by)}"
-    links = ""
-    if one.state == "done":
-        place = f"/reports/{one.key}/"
-        links = (
-            f'<a class="button" href="{place}{one.files[0]}" target="_blank" rel="noopener">Open</a>'
-            f'<a class="button" href="{place}{one.files[-1]}" download>Data</a>'
-        )
-    named = text(one.title)
-    delete = (
-        f'<button type="button" class="button edit" data-delete="{one.key}">'
-        f'{"Delete" if one.state == "done" else "Dismiss"}<span class="unseen"> {named}</span></button>'
-    )
-    return (
-        f'<li class="{one.state}" id="report-{one.key}"><div><h3>{named}</h3><p>{text(one.message)}</p>'
-        f'<p class="fine">{when}</p></div>'
-        f'<div class="doing">{links}{delete}</div></li>'
-    )
+def _when(made: MadeReport, look: Look, now: datetime) -> str:
+    """Return what it is, when it was asked for, and by whom."""
+    return f"{KINDS[made.kind]} · {moment(made.asked, look.zone, now)} · {made.by}"

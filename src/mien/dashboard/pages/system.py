@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time as clock
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mien.config import Settings
-from mien.dashboard.data.listener import Delay, Queue, Stats
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.pages import checks
-from mien.dashboard.pages.cards import text
-from mien.dashboard.pages.checks import Part
 from mien.dashboard.pages.model import model_card
-from mien.dashboard.pages.refresh import Look, Parts, Pulse
-from mien.dashboard.pages.shell import status
+from mien.dashboard.pages.refresh import Look, Parts, Refresh
+from mien.dashboard.pages.status import status
 from mien.dashboard.pages.wording import amount, moment, stretch
+from mien.dashboard.rendering import part
 from mien.errors import MienError, StoreError
 from mien.models import store as model_store
 from mien.models.classifier import Classifier
 from mien.models.evaluation import evaluation_of
+from mien.mqtt.messages import Delay, OutboxCounts, Stats
 from mien.stores.base import DeadLetter
 
 __all__ = ["Diagnose", "System"]
@@ -34,7 +34,29 @@ Diagnose = Callable[[Settings], Iterable[tuple[str, str, str]]]
 
 LINES = 40
 TAIL = 16_384
-SIGNS = {"ok": "✓", "note": "!", "fail": "✕"}
+PREVIEWS = ("off", "blurred", "plain")
+
+HEADS = (
+    "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen", "Stored", "Preview",
+    "Model",
+)  # fmt: skip
+"""What is told of each source besides its name and whether it is there."""
+
+
+class Row(NamedTuple):
+    """A source: its name, whether it is there, and a cell for each of HEADS."""
+
+    source: str
+    word: str
+    cells: list[str]
+
+
+class Letter(NamedTuple):
+    """A message that was no observation."""
+
+    time: str
+    topic: str
+    reason: str
 
 
 class System:
@@ -43,12 +65,12 @@ class System:
     Args:
         queries: Answers what it shows.
         settings: Where things are.
-        pulse: Knows how many pages are open.
+        refresh: Knows how many pages are open.
         diagnose: The doctor.
     """
 
-    def __init__(self, queries: Queries, settings: Settings, pulse: Pulse, diagnose: Diagnose) -> None:
-        self._queries, self._settings, self._pulse, self._diagnose = queries, settings, pulse, diagnose
+    def __init__(self, queries: Queries, settings: Settings, refresh: Refresh, diagnose: Diagnose) -> None:
+        self._queries, self._settings, self._refresh, self._diagnose = queries, settings, refresh, diagnose
         self._began: datetime | None = None
         self._findings: list[tuple[str, str, str]] = []
         self._looking = self._looked = False
@@ -68,11 +90,11 @@ class System:
             checks.outboxes(states),
             checks.forwarder(states, queries.listener, failed),
             checks.store(queries.url if look.role == "admin" else "", states, await queries.size(), failed, zone),
-            checks.dashboard(self._pulse.viewers, self._began, now),
+            checks.dashboard(self._refresh.viewers, self._began, now),
         )
         parts = await status(queries, look, now) | {
-            "html:parts": "".join(_part(line) for line in lines),
-            "html:source-table": _sources(states, look, now),
+            "html:parts": part("system.parts", lines),
+            "html:source-table": part("system.sources", HEADS, [_row(state, look, now) for state in states]),
             "html:model": self._model,
         }
         return parts | await self._inside(look, now) if look.role == "admin" else parts
@@ -84,10 +106,10 @@ class System:
         except StoreError:
             letters = []
         return {
-            "html:letters": _letters(letters, look, now),
-            "html:findings": "".join(_finding(*finding) for finding in self._findings),
+            "html:letters": part("system.dead_letters", [_letter(letter, look, now) for letter in letters]),
+            "html:findings": part("system.findings", self._findings),
             "call:looking": self._looking,
-            "html:lines": self._tail(),
+            "text:lines": self._tail(),
         }
 
     async def check(self, *, wait: bool = True) -> None:
@@ -114,7 +136,7 @@ class System:
 
     def _tail(self) -> str:
         if clock.monotonic() - self._lines[0] > 1:
-            self._lines = clock.monotonic(), text("\n".join(last_lines(self._settings.home / "logs")))
+            self._lines = clock.monotonic(), "\n".join(last_lines(self._settings.home / "logs"))
         return self._lines[1]
 
 
@@ -133,66 +155,21 @@ def last_lines(folder: Path) -> list[str]:
     return sorted(line[:500] for line in lines if line[:2] == "20")[-LINES:]
 
 
-def _part(part: Part) -> str:
-    return (
-        f'<li class="{part.state}"><span class="sign" aria-hidden="true">{SIGNS[part.state]}</span>'
-        f"<h3>{part.name}</h3><b>{text(part.word)}</b><p>{_coded(part.text)}</p></li>"
-    )
+def _row(state: SourceState, look: Look, now: datetime) -> Row:
+    stats = state.stats or Stats()
+    delay, outbox = stats.delay_ms or Delay(), stats.outbox or OutboxCounts()
+    cells = [
+        _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
+        _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
+        stretch(stats.uptime_s) if stats.uptime_s else "–",
+        moment(state.last, look.zone, now) if state.last else "never", amount(state.frames),
+        stats.preview if stats.preview in PREVIEWS else "–", stats.model or "–",
+    ]  # fmt: skip
+    return Row(state.source, "online" if state.online else "offline", cells)
 
 
-def _sources(states: Sequence[SourceState], look: Look, now: datetime) -> str:
-    rows = []
-    for state in states:
-        stats = state.stats or Stats()
-        delay, outbox = stats.delay_ms or Delay(), stats.outbox or Queue()
-        cells = (
-            _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
-            _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
-            stretch(stats.uptime_s) if stats.uptime_s else "–",
-            moment(state.last, look.zone, now) if state.last else "never", amount(state.frames),
-            text(stats.model or "–"),
-        )  # fmt: skip
-        word = "online" if state.online else "offline"
-        said = f'<span class="state {word}"><i aria-hidden="true"></i>{word}</span>'
-        rows.append(
-            f'<tr><th scope="row">{text(state.source)}</th><td class="word">{said}</td>'
-            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-        )
-    heads = (
-        "Source", "State", "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen",
-        "Stored", "Model",
-    )  # fmt: skip
-    head = "".join(f'<th scope="col"{" class=word" if word == "State" else ""}>{word}</th>' for word in heads)
-    empty = f'<tr><td colspan="{len(heads)}">No source yet.</td></tr>'
-    return (
-        f'<caption class="unseen">Sources</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows) or empty}</tbody>"
-    )
-
-
-def _letters(letters: Sequence[DeadLetter], look: Look, now: datetime) -> str:
-    if not letters:
-        return "<p class='fine'>None: everything that came was a valid observation.</p>"
-    return "<ul>{}</ul><p class='fine'>The newest; <code>mien store dead-letters</code> shows all.</p>".format(
-        "".join(
-            f"<li><time>{moment(letter.time, look.zone, now)}</time><code>{text(letter.topic[:120])}</code>"
-            f"<span>{text(letter.reason[:300])}</span></li>"
-            for letter in letters
-        )
-    )
-
-
-def _finding(name: str, state: str, words: str) -> str:
-    return (
-        f'<li class="{state}"><span class="sign" aria-hidden="true">{SIGNS[state]}</span><h3>{text(name)}</h3>'
-        f"<p>{_coded(words)}</p></li>"
-    )
-
-
-def _coded(words: str) -> str:
-    """Return words with what stands between backticks as code."""
-    pieces = text(words).split("`")
-    return "".join(f"<code>{piece}</code>" if place % 2 else piece for place, piece in enumerate(pieces))
+def _letter(letter: DeadLetter, look: Look, now: datetime) -> Letter:
+    return Letter(moment(letter.time, look.zone, now), letter.topic[:120], letter.reason[:300])
 
 
 def _number(value: float | None, form: str) -> str:

@@ -18,10 +18,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from mien.dashboard.security.roles import Role, Who
+from mien.dashboard.security.roles import Caller, Role
 from mien.errors import ConfigError, MienError, UsageError
 from mien.system.files import others_may_read, write_private
-from mien.system.locks import in_turn
+from mien.system.locks import PATIENCE_S, alone
 
 __all__ = ["Access", "Entry", "entries", "make_token", "revoke", "set_password"]
 
@@ -77,12 +77,12 @@ class Access:
         self._refresh()
         return self._entries.get(name)
 
-    def bearer(self, token: str) -> Who | None:
+    def bearer(self, token: str) -> Caller | None:
         """Return who shows a token."""
         self._refresh()
         digest = _digest(token)
         found = [entry for entry in self._entries.values() if hmac.compare_digest(entry.digest, digest)]
-        return Who(found[0].name, found[0].role, login=True) if found and found[0].kind == "token" else None
+        return Caller(found[0].name, found[0].role, login=True) if found and found[0].kind == "token" else None
 
     def check(self, name: str, secret: str) -> Entry | None:
         """Return the entry of a name whose password or token this is; it takes as long where there is no such name."""
@@ -179,7 +179,7 @@ def _changed(home: Path) -> Iterator[dict[str, Entry]]:
     """Yield the entries by name and write what they are at the end; others wait meanwhile."""
     busy = MienError(f"another `mien access` holds '{home / 'access.lock'}': wait for it, or end it")
     try:
-        with in_turn(home / "access.lock", busy):
+        with alone(home / "access.lock", busy, PATIENCE_S):
             known = _read(_path(home))
             yield known
             write_private(_path(home), msgspec.json.format(msgspec.json.encode(list(known.values())), indent=1))

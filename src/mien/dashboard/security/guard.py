@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-import time as clock
 from collections.abc import Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -24,33 +23,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mien.dashboard.errors import error_response
 from mien.dashboard.security.accounts import Access
 from mien.dashboard.security.rate_limits import Rate, network
-from mien.dashboard.security.roles import KEY, LOCAL, STILL, Who
+from mien.dashboard.security.roles import KEY, LOCAL, STILL, Caller
 from mien.dashboard.security.sessions import Sessions
 
-__all__ = ["Guard", "is_loopback"]
+__all__ = ["PAGE_POLICY", "Guard", "is_loopback", "report_policy"]
 
 PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
-    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
-"""NiceGUI compiles its templates in the browser, which takes 'unsafe-inline' and 'unsafe-eval'."""
+"""The hash is that of an empty style element, which Plotly makes and fills by script."""
 
 PLAIN_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 REPORT_POLICY = (
-    "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "sandbox; default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""What a report was made of is strangers' names and pictures: its page has no script and no origin."""
+"""What a report was made of is strangers' names and pictures: its page has no script and no origin, and of styles that
+alone whose hash `report_policy` names."""
 
 REPORT = re.compile(r"/reports/.")
 """Where finished reports are."""
 
-PLAIN = re.compile(r"/(api|assets|login|logout)(/|$)")
-"""Where there is no page of NiceGUI's."""
+PLAIN = re.compile(r"/(api|assets|events|login|logout)(/|$)")
+"""Where there is no page with scripts."""
 
 PUBLIC = re.compile(r"/login|/assets/(login\.css|icon\.svg)|/favicon\.ico|/api/v1/health")
 """What strangers may see."""
@@ -60,9 +59,6 @@ FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "v
 LARGEST_BODY = 1 << 16
 UNBOUNDED = {"/api/v1/analyze", "/api/v1/uploads"}
 """They bound their bodies themselves, at more."""
-
-STILL_S = 5.0
-"""So often who holds a WebSocket is asked for again."""
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -108,7 +104,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, its answer with headers, or refuse it."""
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -116,19 +112,14 @@ class Guard:
         scope[KEY] = who
         scope[STILL] = lambda: self._who(headers) == who
         refusal = self._foreign(scope, headers) or self._unknown(scope, headers, who) or self._too_often(scope, who)
-        if scope["type"] == "websocket":
-            if refusal is not None:
-                await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
-                return
-            await self._app(scope, *_ended_with(scope, receive, send))
-            return
         answer = refusal or self._too_large(scope, headers)
         policy = _policy(scope["path"])
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
-                sent.update({**HEADERS, "content-security-policy": policy})
+                sent.update(HEADERS)
+                sent.setdefault("content-security-policy", policy)
                 private = scope["path"].startswith("/api/") or policy is REPORT_POLICY
                 if private or (who != LOCAL and policy is PAGE_POLICY and _is_page(sent)):
                     sent.setdefault("cache-control", "no-store")
@@ -138,7 +129,7 @@ class Guard:
             receive = _bounded(receive)
         await (answer or self._app)(scope, receive, send_with_headers)
 
-    def _who(self, headers: Headers) -> Who | None:
+    def _who(self, headers: Headers) -> Caller | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._access.bearer(token.strip()) if self._access else None
@@ -154,7 +145,7 @@ class Guard:
             told = "the dashboard has another name: use the address that it printed, or set dashboard.allowed_hosts"
             return error_response(403, told)
         site = headers.get("sec-fetch-site", "none")
-        changes = scope["type"] == "websocket" or scope["method"] not in SAFE
+        changes = scope["method"] not in SAFE
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return error_response(403, "requests from other origins are refused")
         if changes and site not in ("none", "same-origin"):
@@ -164,18 +155,18 @@ class Guard:
             return error_response(403, "a request with a session's cookie must name its origin")
         return None
 
-    def _unknown(self, scope: Scope, headers: Headers, who: Who | None) -> Response | None:
+    def _unknown(self, scope: Scope, headers: Headers, who: Caller | None) -> Response | None:
         path = scope["path"]
         if who is not None or PUBLIC.fullmatch(path):
             return None
-        if scope["type"] == "http" and not path.startswith("/api/") and "authorization" not in headers:
+        if not path.startswith("/api/") and "authorization" not in headers:
             query = scope["query_string"].decode("latin-1")
             onward = quote(path + (f"?{query}" if query else ""), safe="/")
             return RedirectResponse(f"/login?next={onward}", 303, {"cache-control": "no-store"})
         told = "log in at /login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
         return error_response(401, told, {"www-authenticate": "Bearer"})
 
-    def _too_often(self, scope: Scope, who: Who | None) -> Response | None:
+    def _too_often(self, scope: Scope, who: Caller | None) -> Response | None:
         if not scope["path"].startswith("/api/"):
             return None
         client = scope.get("client")
@@ -201,6 +192,11 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
+def report_policy(style: str) -> str:
+    """Return the policy of a report whose one style has a hash, such as `sha256-…`."""
+    return f"{REPORT_POLICY}; style-src '{style}'"
+
+
 def _bounded(receive: Receive) -> Receive:
     """Return a receive that takes whoever sends a larger body than is allowed for gone."""
     size = 0
@@ -212,27 +208,6 @@ def _bounded(receive: Receive) -> Receive:
         return message if size <= LARGEST_BODY else {"type": "http.disconnect"}
 
     return bounded
-
-
-def _ended_with(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """Return a WebSocket's receive and send that end with the access of who holds it; clients speak every 25 s."""
-    ended, checked = False, clock.monotonic()
-
-    async def receive_while_known() -> Message:
-        nonlocal ended, checked
-        message = await receive()
-        if not ended and clock.monotonic() - checked > STILL_S and message["type"] == "websocket.receive":
-            checked = clock.monotonic()
-            if not scope[STILL]():
-                ended = True
-                await send({"type": "websocket.close", "code": 1008, "reason": "logged out"})
-        return {"type": "websocket.disconnect", "code": 1008} if ended else message
-
-    async def send_while_known(message: Message) -> None:
-        if not ended:
-            await send(message)
-
-    return receive_while_known, send_while_known
 
 
 def _policy(path: str) -> str:

@@ -34,7 +34,7 @@ LOOKS = 20
 """So often within that time it is looked whether a body goes on."""
 
 MOST_OF_ONE = 250
-"""So many connections an address may hold, WebSockets aside; this machine, where a proxy may be, any number."""
+"""So many connections an address may hold, each open page one; this machine, where a proxy may be, any number."""
 
 ANSWERS = {408: b"408 Request Timeout", 431: b"431 Request Header Fields Too Large"}
 
@@ -109,10 +109,8 @@ def bounded(head_s: float = HEAD_S, most: int = MOST_OF_ONE, body_s: float = BOD
             else:
                 super().shutdown()
 
-        def handle_websocket_upgrade(self) -> None:
-            self._whole()
-            super().handle_websocket_upgrade()
-            self._release()
+        def _unsupported_upgrade_warning(self) -> None:
+            """Say nothing: there are no WebSockets here, and who asks for one is no business of the log."""
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._met()

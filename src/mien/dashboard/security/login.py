@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from mien.dashboard.rendering import render
 from mien.dashboard.security.accounts import Access
 from mien.dashboard.security.rate_limits import Attempts, network
 from mien.dashboard.security.roles import who_asks
@@ -65,8 +64,8 @@ class Login:
         onward = _inside(request.query_params.get("next"))
         if who_asks(request.scope) is not None:
             return RedirectResponse(onward, 303)
-        told = ENDED if "ended" in request.query_params else ""
-        return _page(onward, told if self._access else NOBODY, 200)
+        message = ENDED if "ended" in request.query_params else ""
+        return _page(onward, message if self._access else NOBODY, 200)
 
     async def log_in(self, request: Request) -> Response:
         """Begin a session for who shows the right password."""
@@ -119,8 +118,5 @@ def _inside(path: str | None) -> str:
     return path if path and INSIDE.fullmatch(path) and not path.startswith(("/login", "/logout")) else "/"
 
 
-def _page(onward: str, told: str, status: int) -> HTMLResponse:
-    text = resources.files("mien.dashboard").joinpath("static/login.html").read_text(encoding="utf-8")
-    told = f'<p class="told" role="alert">{html.escape(told)}</p>' if told else ""
-    text = text.replace("{told}", told).replace("{next}", html.escape(onward))
-    return HTMLResponse(text, status, {"cache-control": "no-store"})
+def _page(onward: str, message: str, status: int) -> HTMLResponse:
+    return HTMLResponse(render("login", onward=onward, message=message), status, {"cache-control": "no-store"})

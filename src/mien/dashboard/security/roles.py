@@ -13,7 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from mien.dashboard.errors import ApiError
 
-__all__ = ["KEY", "LOCAL", "ROLES", "STILL", "Editor", "Role", "Viewer", "Who", "may", "needs", "who_asks"]
+__all__ = ["KEY", "LOCAL", "ROLES", "STILL", "Caller", "Editor", "Role", "Viewer", "may", "needs", "who_asks"]
 
 Role = Literal["viewer", "editor", "admin"]
 
@@ -30,7 +30,7 @@ Token = Annotated[
 """What the OpenAPI document says of tokens; the guard reads them."""
 
 
-class Who(NamedTuple):
+class Caller(NamedTuple):
     """Somebody who is let in.
 
     Attributes:
@@ -44,25 +44,25 @@ class Who(NamedTuple):
     login: bool
 
 
-LOCAL = Who("local", "admin", login=False)
+LOCAL = Caller("local", "admin", login=False)
 """Who sits at this machine, where it listens to nobody else."""
 
 
-def who_asks(scope: MutableMapping[str, Any]) -> Who | None:
+def who_asks(scope: MutableMapping[str, Any]) -> Caller | None:
     """Return who a request is from; None: nobody who is known."""
-    who: Who | None = scope.get(KEY)
+    who: Caller | None = scope.get(KEY)
     return who
 
 
-def may(who: Who | None, role: Role) -> bool:
+def may(who: Caller | None, role: Role) -> bool:
     """Return whether somebody may what a role may."""
     return who is not None and ROLES.index(who.role) >= ROLES.index(role)
 
 
-def needs(role: Role) -> Callable[..., Awaitable[Who]]:
+def needs(role: Role) -> Callable[..., Awaitable[Caller]]:
     """Return a dependency for routes: it gives who asks, and refuses those who lack the role."""
 
-    async def check(request: Request, _shown: Token = None) -> Who:
+    async def check(request: Request, _shown: Token = None) -> Caller:
         who = who_asks(request.scope)
         if who is None:
             raise ApiError(401, "log in, or send a token as 'Authorization: Bearer …'", {"www-authenticate": "Bearer"})
@@ -73,6 +73,6 @@ def needs(role: Role) -> Callable[..., Awaitable[Who]]:
     return check
 
 
-Viewer = Annotated[Who, Depends(needs("viewer"))]
-Editor = Annotated[Who, Depends(needs("editor"))]
+Viewer = Annotated[Caller, Depends(needs("viewer"))]
+Editor = Annotated[Caller, Depends(needs("editor"))]
 """Parameters of routes that take a role: they give who asks."""

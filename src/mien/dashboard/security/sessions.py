@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from mien.dashboard.security.accounts import Access, Entry
-from mien.dashboard.security.roles import Who
+from mien.dashboard.security.roles import Caller
 from mien.errors import MienError
 from mien.system.files import others_may_read, write_private
 
@@ -63,7 +63,7 @@ class Sessions:
         self._write()
         return key
 
-    def who(self, key: str) -> Who | None:
+    def who(self, key: str) -> Caller | None:
         """Return whose session a cookie holds; None: it has ended, or there never was one."""
         session = self._sessions.get(_digest(key))
         if session is None or session.expires <= clock.time():
@@ -71,7 +71,7 @@ class Sessions:
         entry = self._access.entry(session.name)
         if entry is None or entry.digest != session.access:
             return None
-        return Who(entry.name, entry.role, login=True)
+        return Caller(entry.name, entry.role, login=True)
 
     def end(self, key: str) -> None:
         """End a session."""

@@ -8,20 +8,26 @@
     `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}T${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
   const stamp = (date) => date.toISOString().replace(/\.\d+Z$/, "Z");
 
-  /* Charts. Plotly comes with NiceGUI, under the name that its own element uses. */
+  /* Charts. Plotly is large: the page fetches it at once, but it runs after the first picture. */
   const shown = new Map(); // by id: what was drawn last
   let plotly = null;
-  const load = () => (plotly ??= import("nicegui-plotly").then((module) => module.Plotly));
-  document.addEventListener("DOMContentLoaded", () => { // it is large: fetch it at once, but run it after the first picture
-    const { imports } = JSON.parse(document.querySelector("script[type=importmap]").textContent);
-    document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: imports["nicegui-plotly"] }));
-  });
+  const load = () =>
+    (plotly ??= new Promise((done, failed) => {
+      const script = Object.assign(document.createElement("script"), { src: byId("plotly").href });
+      script.onload = () => done(window.Plotly);
+      script.onerror = () => {
+        plotly = null;
+        failed(new Error("the chart's library did not come"));
+      };
+      document.head.append(script);
+    }));
   const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 
   const waiting = new Map(); // by id: what is to be drawn; what comes meanwhile takes its place
   functions.plot = (given) => {
     const { common, data } = given.figure;
     given.figure.data = data.map((trace) => (trace.x ? trace : { ...common, ...trace }));
+    given.figure.layout.font.size = 0.8 * parseFloat(getComputedStyle(root).fontSize);
     shown.set(given.id, given);
     sketch(byId(given.id), given.figure);
     if (given.id === "plot") exports(given);

@@ -46,7 +46,7 @@ window.mien = (() => {
 
   function tell() {
     show();
-    emitEvent("choose", location.search);
+    listen();
   }
 
   function chooseSources() {
@@ -70,6 +70,11 @@ window.mien = (() => {
       if (["/", "/history"].includes(link.pathname)) link.search = kept;
     });
     listeners.forEach((listen) => listen());
+  }
+
+  /* A page's HTML takes no style: lengths come as data-share, and are set here. */
+  function dress(place) {
+    for (const part of all("[data-share]", place)) part.style.setProperty("--share", part.dataset.share);
   }
 
   /* Contents are mended in place, not replaced, so that what has the focus, is selected or pointed at stays.
@@ -100,7 +105,7 @@ window.mien = (() => {
     if (kept.isEqualNode(wanted)) return;
     if (kept.nodeType !== Node.ELEMENT_NODE) kept.nodeValue = wanted.nodeValue;
     else if (!("own" in kept.dataset)) {
-      for (const { name } of [...kept.attributes]) if (!wanted.hasAttribute(name) && name !== "open") kept.removeAttribute(name);
+      for (const { name } of [...kept.attributes]) if (!wanted.hasAttribute(name) && !["open", "style"].includes(name)) kept.removeAttribute(name);
       for (const { name, value } of wanted.attributes) if (kept.getAttribute(name) !== value) kept.setAttribute(name, value);
       mend(kept, wanted);
     }
@@ -110,6 +115,13 @@ window.mien = (() => {
     const wanted = document.createElement("template");
     wanted.innerHTML = html;
     mend(element, wanted.content);
+    dress(element);
+  }
+
+  function write(element, text) {
+    if (!text) element.replaceChildren();
+    else if (element.firstChild) element.firstChild.nodeValue = text;
+    else element.textContent = text;
   }
 
   /* What the server sends: contents of elements, and arguments of functions. */
@@ -118,16 +130,61 @@ window.mien = (() => {
     for (const [name, value] of Object.entries(parts)) {
       const [kind, ...rest] = name.split(":");
       const target = rest.join(":");
-      if (kind === "html") {
-        const element = byId(target);
-        if (element) fill(element, value);
-      } else {
+      if (kind === "call") {
         const [called, ...argument] = target.split(".");
         functions[called]?.(value, argument.join("."));
+      } else {
+        const element = byId(target);
+        if (element) (kind === "html" ? fill : write)(element, value);
       }
     }
-    requestAnimationFrame(() => emitEvent("shown")); // ready for more; a hidden page has no frames, and gets none
   }
+
+  /* It comes as a stream of events, which begins anew with each choice. What comes faster than it can be shown is put
+     together, and a hidden page has no stream: a browser has few connections to one server. */
+  const FRAME = "html:cards"; // holds other parts, all of which come with it
+  let events = null;
+  let ready = false;
+  let come = {}; // what is to be shown
+  let due = 0; // the timer that will show it
+  let rested = 0; // when the next may be shown
+  function listen() {
+    events?.close();
+    events = null;
+    clearTimeout(due);
+    [come, due, rested] = [{}, 0, 0];
+    const page = root.dataset.page;
+    if (document.hidden || page === "missing") return;
+    const asked = query();
+    asked.set("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    const opened = (events = new EventSource(`/events/${page}?${asked}`));
+    opened.onmessage = ({ data }) => {
+      const parts = JSON.parse(data);
+      come = FRAME in parts ? parts : { ...come, ...parts };
+      if (ready) plan();
+    };
+    opened.onerror = () => {
+      stillKnown();
+      if (opened.readyState === EventSource.CLOSED) setTimeout(() => opened === events && listen(), 2000 + 2000 * Math.random());
+    };
+  }
+
+  function plan() {
+    due ||= setTimeout(() => requestAnimationFrame(give), Math.max(0, rested - performance.now()));
+  }
+
+  function give() {
+    const parts = come;
+    [come, due] = [{}, 0];
+    const began = performance.now();
+    window.mien.take(parts);
+    // A slow machine gets fewer pictures, so that it has time for its user.
+    rested = performance.now() + 2 * (performance.now() - began);
+  }
+
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", () => events?.close());
+  addEventListener("pageshow", (event) => event.persisted && listen());
 
   functions.filled = (filled) => (root.dataset.filled = filled ? "yes" : "no");
   functions.looking = (looking) =>
@@ -274,7 +331,7 @@ window.mien = (() => {
     const target = event.target.closest("button, summary, a");
     if (!target) return;
     if (target.dataset.action === "theme") nextTheme();
-    else if (target.dataset.action === "check") emitEvent("check");
+    else if (target.dataset.action === "check") fetch("/system/check", { method: "POST" }).catch(() => null);
     else if (target.dataset.copy) copy(target);
     else if (target.dataset.demo) play(target);
     else if (target.dataset.only || target.dataset.action === "all") {
@@ -313,24 +370,14 @@ window.mien = (() => {
     if (answer?.status === 401) location.replace(`/login?ended=1&next=${encodeURIComponent(location.pathname + location.search)}`);
   }
 
-  let watched = false;
-  function watch() {
-    if (watched) return;
-    watched = true;
-    for (const lost of ["disconnect", "connect_error"]) window.socket?.on(lost, stillKnown);
-  }
-
-  function greet() {
-    watch();
+  document.addEventListener("DOMContentLoaded", () => {
+    ready = true;
     paint();
     show();
     stayOn();
-    return {
-      zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
-      size: parseFloat(getComputedStyle(root).fontSize),
-      query: location.search,
-    };
-  }
+    plan();
+  });
+  listen();
 
-  return { SHOWN, all, byId, functions, go, greet, listeners, query, root, stage, stream, take };
+  return { SHOWN, all, byId, functions, go, listen, listeners, query, root, stage, stream, take };
 })();

@@ -217,7 +217,8 @@
         const [word, track, value] = ["span", "span", "span"].map((tag) => document.createElement(tag));
         word.textContent = capital(name);
         track.className = "track";
-        track.innerHTML = `<i style="width:${(100 * shares[name]).toFixed(1)}%;background:var(--${name})"></i>`;
+        track.append(Object.assign(document.createElement("i"), { className: name }));
+        track.firstChild.style.setProperty("--share", `${(100 * shares[name]).toFixed(1)}%`);
         value.textContent = percent(shares[name]);
         bar.append(word, track, value);
         row.append(bar);

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mien.errors import InputError
 from mien.observation import EMOTIONS
-from mien.reports.album.measure import Look, Measured
+from mien.reports.album.measure import Measured, PhotoFace
 from mien.reports.base.parts import counted
 from mien.reports.base.read_table import read_table
 
@@ -69,7 +69,7 @@ def _found(name: str, rows: pl.DataFrame, table: Path) -> tuple[Path, Measured |
             return place, None
     first = rows.row(0, named=True)
     looks = [
-        Look((row["x"], row["y"], row["width"], row["height"]), [row[emotion] for emotion in EMOTIONS])
+        PhotoFace((row["x"], row["y"], row["width"], row["height"]), [row[emotion] for emotion in EMOTIONS])
         for row in rows.drop_nulls(["x", "happy"]).iter_rows(named=True)
     ]
     return Path(name), Measured("", first["frame_width"] or 1, first["frame_height"] or 1, first["time"], "", looks)

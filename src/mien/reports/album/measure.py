@@ -23,19 +23,20 @@ from mien.media.base import Image
 from mien.media.photos import read_photo
 from mien.models import store as model_store
 from mien.reports.base.job import Job
+from mien.reports.base.video_cache import kept_folder
 from mien.vision.detector import crop, sharpness
 from mien.vision.pipeline import shared_models
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 
-__all__ = ["Look", "Measured", "measured"]
+__all__ = ["Measured", "PhotoFace", "measured"]
 
 PATCH = 96
 """The side to which a face is scaled before its sharpness and exposure are measured, in pixels."""
 
-VERSION = 2
+VERSION = 3
 
 
-class Look(msgspec.Struct, frozen=True):
+class PhotoFace(msgspec.Struct, frozen=True):
     """One face in a photo.
 
     Attributes:
@@ -64,6 +65,7 @@ class Measured(msgspec.Struct, frozen=True):
         fingerprint: 64 bits that photos of the same scene share for the most part (difference hash), in hex; empty: not
             known.
         looks: Its faces.
+        cut: Whether the end of the file is missing.
     """
 
     key: str
@@ -71,7 +73,8 @@ class Measured(msgspec.Struct, frozen=True):
     height: int
     time: datetime | None
     fingerprint: str
-    looks: list[Look]
+    looks: list[PhotoFace]
+    cut: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -88,10 +91,10 @@ def measured(files: Sequence[Path], settings: Settings, job: Job) -> Iterator[tu
     """
     vision = model_store.in_use(settings)
     models = shared_models(vision)
-    folder = settings.ensure_home() / "reports"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = kept_folder(settings)
     how = f"{VERSION} {models[1].model_id} {vision!r}"
-    path = folder / f"photos-{hashlib.sha256(how.encode()).hexdigest()[:16]}.jsonl"
+    name = f"photos-{hashlib.sha256(how.encode()).hexdigest()[:16]}.jsonl"
+    path = folder / name if folder else Path(os.devnull)
     known = _known(path)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as kept:
         for file in job.follow("looking at photos", files, len(files)):
@@ -132,14 +135,15 @@ def _known(path: Path) -> dict[str, Measured]:
 
 
 def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:
-    image, time = read_photo(file)
+    cut: list[str] = []
+    image, time = read_photo(file, cut.append)
     detector, classifier = models
-    faces = Closely(detector).detect(image)
+    faces = PhotoDetector(detector).detect(image)
     shares = classifier.classify(crop(image, faces.boxes, faces.landmarks))
     patches = np.array([_patch(image, _box(sides)) for sides in faces.boxes], np.uint8).reshape(-1, PATCH, PATCH)
     sharp = sharpness(patches)
     looks = [
-        Look(
+        PhotoFace(
             _box(faces.boxes[n]),
             [round(float(share), 4) for share in shares[n]],
             round(float(sharp[n]), 4),
@@ -149,7 +153,7 @@ def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:
         for n in range(len(faces))
     ]
     height, width = image.shape[:2]
-    return Measured(key, width, height, time, _fingerprint(image), looks)
+    return Measured(key, width, height, time, _fingerprint(image), looks, bool(cut))
 
 
 def _box(sides: NDArray[np.float32]) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mien.masking import as_text
 from mien.reports.album.contact_sheet import contact_sheet
 from mien.reports.album.selection import ALIKE, BURST_BITS, BURST_S, SAME_BITS, SHARP, WEIGHTS, Photo
 from mien.reports.base.parts import Data, Fact, Part, Picture, Pictures, Section, Table, counted
@@ -166,7 +167,7 @@ def _table(photos: Sequence[Photo], chosen: Sequence[Photo]) -> Any:
     rows = [
         (
             *(
-                str(photo.file),
+                as_text(photo.file),
                 ranks.get(photo.file),
                 photo.score,
                 photo.group,

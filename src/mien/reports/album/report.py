@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError, MissingExtraError, UsageError
-from mien.media.photos import ENDINGS, read_photo
+from mien.media.folder import contents_of
+from mien.media.photos import read_photo
 from mien.observation import EMOTIONS, Emotion
 from mien.reports.album.from_table import photos_named
 from mien.reports.album.measure import Measured, measured
@@ -74,6 +75,10 @@ def report_album(request: AlbumRequest, settings: Settings | None = None, job: J
     if not photos:
         raise InputError(failed[0] if failed else "no photo was found")
     notes += [f"Left out: {reason}." for reason in failed[:20]]
+    cut = [photo.file.name for photo in photos if photo.measured.cut]
+    if cut:
+        names = ", ".join(cut[:3]) + (", …" if len(cut) > 3 else "")
+        notes.append(f"The end of {counted(len(cut), 'photo', 'photos')} is missing; read as far as it goes: {names}.")
     if len(failed) > 20:
         notes.append(f"{counted(len(failed) - 20, 'more photo', 'more photos')} could not be read.")
     job.tell("choosing", 0, 1)
@@ -121,8 +126,10 @@ def _named(paths: tuple[Path, ...]) -> tuple[dict[Path, Measured | None], list[s
         if not path.exists():
             raise InputError(f"cannot read '{path}': there is no such file or folder")
         if path.is_dir():
-            inside = [file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()]
-            found |= dict.fromkeys(sorted(file for file in inside if not file.name.startswith(".")))
+            contents = contents_of(path)
+            found |= dict.fromkeys(contents.photos)
+            if line := contents.left_out(path, videos=True):
+                notes.append(f"{line[0].upper()}{line[1:]}.")
         elif path.suffix.lower() in TABLES:
             found |= photos_named(path, notes)
         else:

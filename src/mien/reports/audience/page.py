@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mien.charts.palette import COLOURS
-from mien.charts.svg import Line, Mark, clock, intervals, keys, lines
+from mien.charts.svg import Line, Mark, clock, intervals, lines
 from mien.observation import EMOTIONS
 from mien.reports.audience.groups import Difference
 from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
@@ -125,7 +125,9 @@ def _curve(shown: Shown) -> Section:
         caption += "Numbers: the events, in order of time." if emotion == HAPPY else ""
         parts.append(Chart(lines(times, curves, shown.watched.seconds, high=top, marks=marks), caption))
     if groups:
-        parts.insert(0, Chart(keys([(one.group, colours[n % len(colours)]) for n, one in enumerate(drawn)])))
+        parts.insert(
+            0, Chart("", legend=[(course.group or "", colours[n % len(colours)]) for n, course in enumerate(drawn)])
+        )
     return Section("Second by second", parts)
 
 

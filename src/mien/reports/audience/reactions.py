@@ -192,7 +192,7 @@ class _Window:
 def _windows(events: Sequence[Event], baseline_s: float, window_s: float) -> list[_Window]:
     """Return where the reaction to each event is looked for: until the next, from after the one before."""
     windows = []
-    over, nexts = 0.0, [event.at for event in events[1:]] + [math.inf]
+    over, nexts = 0.0, [*(event.at for event in events[1:]), math.inf][: len(events)]
     for event, following in zip(events, nexts, strict=True):
         length = event.duration + window_s
         quiet = max(1.0, event.at - over)

@@ -43,7 +43,10 @@ def curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.Data
             pl.col("frame").n_unique().alias("frames"),
             pl.col("x").count().alias("faces"),
             read.sum().alias("readable"),
-            *(pl.when(few).then(None).otherwise(pl.col(one).filter(read).mean()).alias(one) for one in EMOTIONS),
+            *(
+                pl.when(few).then(None).otherwise(pl.col(emotion).filter(read).mean()).alias(emotion)
+                for emotion in EMOTIONS
+            ),
         )
     )
     every = pl.DataFrame({"bin": np.arange(max(1, int(np.ceil(seconds / width - 1e-9))))}, schema={"bin": pl.Int64})

@@ -53,12 +53,14 @@ class Chart:
     """A drawing, with what it shows in words.
 
     Attributes:
-        svg: The drawing.
+        svg: The drawing, as `mien.charts` makes it; empty: the legend alone.
         caption: One or two sentences.
+        legend: What each colour is: name and colour.
     """
 
     svg: str
     caption: str = ""
+    legend: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

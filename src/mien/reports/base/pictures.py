@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -11,16 +12,18 @@ import numpy as np
 from PIL import Image as Pillow
 
 from mien.config import Settings
-from mien.errors import InputError, MienError
+from mien.errors import MienError
 from mien.media.base import Image
+from mien.media.containers import open_container, restarts
+from mien.media.displayed import Converter, aspects
 from mien.media.open import open_source
-from mien.media.video import Converter, open_container
+from mien.media.seeking import begin_of
 from mien.models import store as model_store
 from mien.reports.base.job import Job
 from mien.reports.base.recordings import Recording
 from mien.vision.blur import hide
 from mien.vision.pipeline import shared_models
-from mien.vision.schedule import Closely
+from mien.vision.schedule import PhotoDetector
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +53,7 @@ def moments(
     if recording.medium is None or not times:
         return taken
     wanted = sorted(set(times))
-    for at, image in job.follow("taking pictures", _frames(str(recording.medium), wanted), len(wanted)):
+    for at, image in job.follow("taking pictures", _frames(str(recording.medium), wanted, recording.how), len(wanted)):
         picture = hidden(image, _near(recording.faces, at), settings) if blur else image
         taken[at] = to_jpeg(picture)
     return taken
@@ -65,7 +68,7 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
         settings: Whose detector looks for faces.
     """
     detector, _ = shared_models(model_store.in_use(settings))
-    found = Closely(detector).detect(image).boxes.round().astype(int).tolist()
+    found = PhotoDetector(detector).detect(image).boxes.round().astype(int).tolist()
     return hide(image, [*boxes, *(tuple(box) for box in found)])
 
 
@@ -87,31 +90,39 @@ def _near(faces: pl.DataFrame, at: float) -> list[tuple[int, int, int, int]]:
     return list(near.select("x", "y", "width", "height").iter_rows())
 
 
-def _frames(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
+def _frames(path: str, times: Sequence[float], how: dict[str, Any]) -> Iterator[tuple[float, Image]]:
     """Yield the frame shown at each time; times must grow."""
-    if path == "demo":
-        yield from _by_walking(path, times)
-        return
     try:
-        container, stream = open_container(path)
-    except (InputError, MienError):
+        opened = None if path == "demo" else open_container(path, **how)
+    except MienError:
         return
-    with container:
-        convert = Converter()
-        first = _first(container, stream)
-        for at in times:
-            if (frame := _seek(container, stream, first + at)) is not None:
-                yield at, convert(frame)
+    if opened is None:
+        yield from _by_walking(path, times, how)
+        return
+    with opened.container:
+        sought = opened.timed and not (opened.may_restart and restarts(path, how.get("stream")))
+        if sought:
+            convert, aspect = Converter(), aspects(opened.stream)
+            begin = begin_of(opened.container, _first(opened.container, opened.stream))
+            for at in times:
+                if (frame := _seek(opened.container, opened.stream, begin + at)) is not None:
+                    yield at, convert(frame, aspect())
+    if not sought:
+        yield from _by_walking(path, times, how)
 
 
-def _by_walking(path: str, times: Sequence[float]) -> Iterator[tuple[float, Image]]:
-    waiting = list(times)
-    with open_source(path) as source:
+def _by_walking(path: str, times: Sequence[float], how: dict[str, Any]) -> Iterator[tuple[float, Image]]:
+    """Yield the frame shown at each time by looking at all frames: of a drawn clip, or where a clock begins anew."""
+    waiting, last = list(times), None
+    with suppress(MienError), open_source(path, **how) as source:
         for frame in source:
-            if waiting and (frame.offset_s or 0.0) >= waiting[0] - 1e-3:
-                yield waiting.pop(0), frame.image
+            while waiting and (frame.offset_s or 0.0) > waiting[0] + 1e-3:
+                yield waiting.pop(0), (last or frame).image
             if not waiting:
                 return
+            last = frame
+    if last is not None:
+        yield from ((at, last.image) for at in waiting)
 
 
 def _first(container: Any, stream: Any) -> float:

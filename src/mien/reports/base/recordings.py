@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from mien.charts.svg import clock
 from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
-from mien.masking import without_password
+from mien.masking import as_text, without_password
+from mien.media.folder import VIDEOS
 from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
@@ -39,8 +40,6 @@ READABLE = 20
 """Faces whose longer side has fewer pixels are not read: the model abstains there, and so do reports."""
 
 TABLES = (".parquet", ".csv", ".jsonl")
-VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".mxf", ".flv", ".3gp")
-
 NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
 """A table without these columns cannot be reported on."""
 
@@ -74,6 +73,8 @@ class Inputs:
         since: From when on, in the store; times are counted from then, or else from the first frame of any source.
         until: Until when, in the store.
         fps: Videos are looked at so many times a second.
+        stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
+        fps_in: How many frames a second videos have that don't say when they are shown.
         folder: Videos that tables name are looked for in this folder alone; None: where the tables say.
     """
 
@@ -84,10 +85,14 @@ class Inputs:
     until: datetime | None = None
     fps: float = 5.0
     folder: Path | None = None
+    stream: int | None = None
+    fps_in: float | None = None
 
     def asked(self) -> dict[str, Any]:
         """Return what was asked for, as the report tells it."""
         told: dict[str, Any] = {"of": list(self.paths or self.sources), "fps": None if self.store else self.fps}
+        told |= {"stream": self.stream} if self.stream is not None else {}
+        told |= {"fps_in": self.fps_in} if self.fps_in else {}
         if self.store:
             told["store"] = without_password(self.store)
         for name, time in (("since", self.since), ("until", self.until)):
@@ -108,6 +113,7 @@ class Recording:
         cuts: When shots begin, but for the first, in seconds; None: not known.
         began: When it began, UTC, where that is known.
         notes: What is to be said of it.
+        how: Which stream of the video was looked at and at which rate, as `mien.media.open.open_source` takes them.
     """
 
     name: str
@@ -116,6 +122,7 @@ class Recording:
     cuts: NDArray[np.float64] | None = None
     began: datetime | None = None
     notes: list[str] = field(default_factory=list)
+    how: dict[str, Any] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -153,7 +160,7 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
             if Path(path).suffix.lower() in TABLES:
                 found += _from_table(Path(path), inputs.folder, job)
             else:
-                found.append(_from_video(path, inputs.fps, settings, job))
+                found.append(_from_video(path, inputs, settings, job))
         except InputError as error:  # noqa: PERF203
             failed.append(str(error))
     if not found:
@@ -199,9 +206,10 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
         yield from map(str, inside)
 
 
-def _from_video(path: str, fps: float, settings: Settings, job: Job) -> Recording:
+def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job) -> Recording:
     rows, notes, shot, cuts, began = _Rows(), [], 0, [], None
-    for seen in analysed(path, settings, fps, job):
+    how: dict[str, Any] = {"stream": inputs.stream, "fps_in": inputs.fps_in}
+    for seen in analysed(path, settings, inputs.fps, job, **how):
         if isinstance(seen, str):
             notes.append(f"{seen[0].upper()}{seen[1:]}.")
             continue
@@ -211,7 +219,7 @@ def _from_video(path: str, fps: float, settings: Settings, job: Job) -> Recordin
             shot = seen.shot
             cuts.append(at)
         began = began or (seen.observation.time if path == "demo" else None)
-    return Recording(Path(path).stem, Path(path), rows.table(), np.array(cuts, np.float64), began, notes)
+    return Recording(as_text(Path(path).stem), Path(path), rows.table(), np.array(cuts, np.float64), began, notes, how)
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
@@ -348,7 +356,7 @@ def _named_apart(found: list[Recording]) -> list[Recording]:
 
 
 def _renamed(one: Recording, name: str) -> Recording:
-    return Recording(name, one.medium, one.faces, one.cuts, one.began, one.notes)
+    return Recording(name, one.medium, one.faces, one.cuts, one.began, one.notes, one.how)
 
 
 class _Rows:

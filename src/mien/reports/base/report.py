@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mien.errors import InputError, MienError
+from mien.masking import as_text
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content
+from mien.system.files import replacing
 from mien.table import guarded
 from mien.version import __version__
 
@@ -81,12 +83,12 @@ class Report(Content):
         written: list[Path] = []
         try:
             for file, content in contents.items():
-                part = file.with_name(f".{file.name}.part")
-                part.write_bytes(content.encode() if isinstance(content, str) else content)
-                part.replace(file)
+                with replacing(file) as part:
+                    part.write_bytes(as_text(content).encode() if isinstance(content, str) else content)
                 written.append(file)
             for file, table in tables.items():
-                guarded(table).write_csv(file) if data == "csv" else table.write_parquet(file)
+                with replacing(file) as part:
+                    guarded(table).write_csv(part) if data == "csv" else table.write_parquet(part)
                 written.append(file)
         except OSError as error:
             kind = InputError if not written else MienError

@@ -8,6 +8,7 @@ are not kept.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import Any
 import msgspec
 
 from mien.config import Settings
-from mien.errors import InputError, MienError
+from mien.errors import ConfigError, InputError, MienError
 from mien.masking import without_password
 from mien.media.base import Source
 from mien.media.open import open_source
@@ -28,7 +29,9 @@ from mien.observation import Observation
 from mien.reports.base.job import Job
 from mien.vision.pipeline import Pipeline, shared_models
 
-__all__ = ["Seen", "analysed", "content_key"]
+__all__ = ["AnalysedFrame", "analysed", "content_key", "kept_folder"]
+
+log = logging.getLogger(__name__)
 
 KEPT_BYTES = 2 << 30
 """So much of what was analysed is kept, the newest."""
@@ -36,11 +39,11 @@ KEPT_BYTES = 2 << 30
 EDGE = 1 << 20
 """So many bytes at the beginning, in the middle and at the end of a file, with its size, tell it from others."""
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
-class Seen:
+class AnalysedFrame:
     """What one sampled frame showed.
 
     Attributes:
@@ -52,55 +55,61 @@ class Seen:
     shot: int
 
 
-class _End(msgspec.Struct):
+class _CacheEnd(msgspec.Struct):
     """The last line: the video was read to its end.
 
     Attributes:
         problem: One line where it could be read in part only.
+        notes: Lines on what was chosen or assumed.
     """
 
     problem: str | None
+    notes: tuple[str, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
 _line = msgspec.json.Decoder(tuple[Observation, int])
-_end = msgspec.json.Decoder(_End)
+_end = msgspec.json.Decoder(_CacheEnd)
 
 
-def analysed(path: str, settings: Settings, fps: float, job: Job) -> Iterator[Seen | str]:
-    """Yield what the frames of a video show, and at the end, as text, what of it could not be read.
+def analysed(
+    path: str, settings: Settings, fps: float, job: Job, *, stream: int | None = None, fps_in: float | None = None
+) -> Iterator[AnalysedFrame | str]:
+    """Yield what the frames of a video show, and at the end, as text, what was chosen and what could not be read.
 
     Args:
         path: A video, or `demo`.
         settings: The effective settings.
         fps: Look at so many frames of a second.
         job: Hears how far it is.
+        stream: The number of the video stream to look at; None: the film's.
+        fps_in: How many frames a second a file has that doesn't say when they are shown.
 
     Raises:
         InputError: It is no video, or it is live.
         PartialError: The job was stopped.
     """
-    source, shown = open_source(path), without_password(path)
+    source, shown = open_source(path, stream=stream, fps_in=fps_in), without_password(path)
     with source:
         if source.live:
             raise InputError(f"cannot report on '{shown}': it is live and has no end; report on a store that it fills")
         if "://" in path:
             raise InputError(f"cannot report on '{shown}': a file was expected; download it first")
-        kept = _Kept(path, settings, fps)
+        kept = _CacheFile(path, settings, f"{fps}" if stream is None and fps_in is None else f"{fps} {stream} {fps_in}")
         last, shot = -math.inf, 0
         for line in kept.read():
-            if isinstance(line, Seen):
+            if isinstance(line, AnalysedFrame):
                 last, shot = line.observation.offset_s or 0.0, line.shot
                 yield line
-            elif line.problem:
-                yield line.problem
+            else:
+                yield from (*line.notes, *([line.problem] if line.problem else []))
         if not kept.complete:
             yield from _analyse(source, path, settings, fps, last, shot, kept, job)
 
 
 def _analyse(
-    source: Source, path: str, settings: Settings, fps: float, last: float, shot: int, kept: _Kept, job: Job
-) -> Iterator[Seen | str]:
+    source: Source, path: str, settings: Settings, fps: float, last: float, shot: int, kept: _CacheFile, job: Job
+) -> Iterator[AnalysedFrame | str]:
     """Analyse what comes after a time, which lies in a shot, and keep it."""
     vision = model_store.in_use(settings)
     models = shared_models(vision)
@@ -117,33 +126,31 @@ def _analyse(
             if frame.offset_s <= last:
                 skipped = frame.shot
                 continue
-            seen = Seen(pipeline.observe(frame), shot + frame.shot - skipped)
+            seen = AnalysedFrame(pipeline.observe(frame), shot + frame.shot - skipped)
             kept.add(seen)
             yield seen
-        kept.end(chosen.problem)
-    if chosen.problem:
-        yield chosen.problem
+        kept.end(chosen.problem, chosen.notes)
+    yield from (*chosen.notes, *([chosen.problem] if chosen.problem else []))
 
 
-class _Kept:
+class _CacheFile:
     """The file that holds what was analysed of a video."""
 
-    def __init__(self, path: str, settings: Settings, fps: float) -> None:
-        folder = settings.ensure_home() / "reports"
-        folder.mkdir(mode=0o700, exist_ok=True)
+    def __init__(self, path: str, settings: Settings, looked: str) -> None:
+        folder = kept_folder(settings)
         _, classifier = shared_models(model_store.in_use(settings))
-        how = f"{VERSION} {classifier.model_id} {settings.vision!r} {fps}"
+        how = f"{VERSION} {classifier.model_id} {settings.vision!r} {looked}"
         key = hashlib.sha256(f"{content_key(path)} {how}".encode()).hexdigest()[:32]
-        self.path = folder / f"{key}.jsonl"
+        self.path = folder / f"{key}.jsonl" if folder else None
         self.complete = False
         self._file: Any = None
 
-    def read(self) -> Iterator[Seen | _End]:
+    def read(self) -> Iterator[AnalysedFrame | _CacheEnd]:
         """Yield what is there, and cut off what was written in part.
 
         Where two processes have written what they saw of the same video, each frame counts once.
         """
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
         good, last, broken = 0, -math.inf, False
         with self.path.open("rb") as file:
@@ -156,7 +163,7 @@ class _Kept:
                         self.complete = True
                         yield end
                         break
-                    seen = Seen(*_line.decode(line))
+                    seen = AnalysedFrame(*_line.decode(line))
                 except (msgspec.MsgspecError, ValueError):
                     broken = True
                     break
@@ -168,13 +175,15 @@ class _Kept:
             os.truncate(self.path, good)
         os.utime(self.path)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: AnalysedFrame) -> None:
         self._write(_encode((seen.observation, seen.shot)))
 
-    def end(self, problem: str | None) -> None:
-        self._write(_encode(_End(problem)))
+    def end(self, problem: str | None, notes: tuple[str, ...]) -> None:
+        self._write(_encode(_CacheEnd(problem, notes)))
 
     def _write(self, line: bytes) -> None:
+        if self._file is None:
+            return
         try:
             self._file.write(line + b"\n")
             self._file.flush()
@@ -182,11 +191,25 @@ class _Kept:
             raise MienError(f"cannot keep what was analysed in '{self.path}': {error.strerror}") from error
 
     def __enter__(self) -> None:
+        if self.path is None:
+            return
         _make_room(self.path.parent)
         self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def kept_folder(settings: Settings) -> Path | None:
+    """Return where what was analysed is kept for other reports; None where there is no state folder: a line says so."""
+    try:
+        folder = settings.ensure_home() / "reports"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except (ConfigError, OSError) as error:
+        log.warning("what is analysed is not kept for other reports: %s", error)
+        return None
+    return folder
 
 
 def content_key(path: str) -> str:

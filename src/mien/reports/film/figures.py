@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CLEAR", "ENOUGH_FACES", "KINDS", "Film", "Moment", "look_at"]
 
 ENOUGH_FACES = 20
-"""Of fewer readable faces no score is told."""
+"""With fewer readable faces there is no score."""
 
 STRETCHES = 16
 """A film is cut into so many stretches for the bootstrap, or fewer where it varies slowly."""

@@ -119,7 +119,7 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
                 f"too few for a score."
             )
         return (
-            f"{_number(film)} out of 100: so much, on the average, did the faces in {film.recording.name} look happy. "
+            f"The faces in {film.recording.name} looked happy at {_number(film)} out of 100 on average. "
             f"Faces are on screen in {100 * film.on_screen:.0f} % of its {clock(film.recording.seconds)}."
         )
     told = sorted((one for one in films if one.score), key=lambda one: -_value(one))
@@ -211,7 +211,7 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
         f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank where there is none."
     )
     ticks = " The ticks at the foot are scene cuts." if film.cuts is not None and len(film.cuts) else ""
-    found = [Section(f"{before}The curve", [Chart(legend() + drawn, about + ticks)])]
+    found = [Section(f"{before}The curve", [Chart(drawn, about + ticks, legend())])]
     if anonymous:
         return found
     if film.moments:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from mien.charts.svg import clock
 from mien.observation import EMOTIONS
-from mien.reports.meeting.figures import Look, Said
+from mien.reports.meeting.figures import MeanExpression, UtteranceFigures
 
 __all__ = ["as_docx", "as_markdown", "as_vtt", "most"]
 
@@ -39,7 +39,7 @@ BOLD = "<w:b/>"
 SOFT = '<w:i/><w:color w:val="5D6876"/><w:sz w:val="19"/>'
 
 
-def as_vtt(said: Sequence[Said]) -> str:
+def as_vtt(said: Sequence[UtteranceFigures]) -> str:
     """Return the transcript as WebVTT at the recording's times, with what the faces showed as notes."""
     parts = ["WEBVTT", "NOTE Made by Mien: the notes tell how faces looked, not what anybody felt."]
     for number, one in enumerate(said, 1):
@@ -51,7 +51,7 @@ def as_vtt(said: Sequence[Said]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_markdown(title: str, said: Sequence[Said], notices: Sequence[str]) -> str:
+def as_markdown(title: str, said: Sequence[UtteranceFigures], notices: Sequence[str]) -> str:
     """Return the transcript as Markdown, what must be read first above it."""
     lines = [f"# {title}", "", "\n>\n".join(f"> {notice}" for notice in notices), ""]
     for one in said:
@@ -61,7 +61,7 @@ def as_markdown(title: str, said: Sequence[Said], notices: Sequence[str]) -> str
     return "\n".join(lines)
 
 
-def as_docx(title: str, said: Sequence[Said], notices: Sequence[str]) -> bytes:
+def as_docx(title: str, said: Sequence[UtteranceFigures], notices: Sequence[str]) -> bytes:
     """Return the transcript as a Word file, what must be read first above it."""
     paragraphs = [_paragraph((title, LARGE)), *(_paragraph((notice, SOFT)) for notice in notices)]
     for one in said:
@@ -82,7 +82,7 @@ def as_docx(title: str, said: Sequence[Said], notices: Sequence[str]) -> bytes:
     return packed.getvalue()
 
 
-def most(look: Look | None) -> str:
+def most(look: MeanExpression | None) -> str:
     """Return the emotion that a look shows most, in words."""
     if look is None or look.shares is None or look.emotion is None:
         return "–"
@@ -99,7 +99,7 @@ def _paragraph(*runs: tuple[str, str]) -> str:
     return f"<w:p>{told}</w:p>"
 
 
-def _in_words(one: Said) -> str:
+def _in_words(one: UtteranceFigures) -> str:
     if one.room.shares is None:
         return "too few faces to say"
     named = sorted(zip(EMOTIONS, one.room.shares, strict=True), key=lambda item: -item[1])

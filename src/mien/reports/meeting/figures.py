@@ -19,7 +19,17 @@ from mien.reports.base.transcripts import Utterance
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CLEAR_FACES", "CLEAR_WORDS", "ENOUGH_FACES", "Look", "Mood", "Said", "heard", "moods", "utterance_table"]
+__all__ = [
+    "CLEAR_FACES",
+    "CLEAR_WORDS",
+    "ENOUGH_FACES",
+    "MeanExpression",
+    "Mood",
+    "UtteranceFigures",
+    "heard",
+    "moods",
+    "utterance_table",
+]
 
 ENOUGH_FACES = 3
 """Of fewer readable faces during an utterance (or of the speaker) nothing is said."""
@@ -37,7 +47,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Look:
+class MeanExpression:
     """What faces showed over some time.
 
     Attributes:
@@ -65,7 +75,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Said:
+class UtteranceFigures:
     """An utterance and the faces during it.
 
     Attributes:
@@ -77,8 +87,8 @@ class Said:
     """
 
     utterance: Utterance
-    room: Look
-    speaker: Look | None
+    room: MeanExpression
+    speaker: MeanExpression | None
     words: float | None
     disagrees: bool
 
@@ -108,7 +118,7 @@ def heard(
     offset: float,
     places: Sequence[Place],
     anonymous: int | None = None,
-) -> list[Said]:
+) -> list[UtteranceFigures]:
     """Return each utterance with what the faces showed during it.
 
     Args:
@@ -139,12 +149,12 @@ def heard(
     usual = [look.valence for look in looks if look.valence is not None]
     middle = float(np.median(usual)) if usual else 0.0
     return [
-        Said(one, look, speaker, score, _disagree(look, speaker, score, middle))
+        UtteranceFigures(one, look, speaker, score, _disagree(look, speaker, score, middle))
         for one, look, speaker, score in zip(moved, looks, speakers, scores, strict=True)
     ]
 
 
-def _disagree(room: Look, speaker: Look | None, words: float | None, usual: float) -> bool:
+def _disagree(room: MeanExpression, speaker: MeanExpression | None, words: float | None, usual: float) -> bool:
     """Return whether words and faces (the speaker's, where it is known) are of opposite kinds."""
     look = speaker if speaker and speaker.valence is not None else room
     if words is None or look.valence is None or abs(words) < CLEAR_WORDS:
@@ -163,15 +173,15 @@ class _Rows:
         sessions = faces["session"].rank("dense").cast(int).fill_null(0).to_numpy() if len(faces) else np.empty(0)
         self.tracks = sessions * 1_000_003 + faces["track"].fill_null(-1).to_numpy()
 
-    def during(self, spoken: Utterance, people: int) -> Look:
+    def during(self, spoken: Utterance, people: int) -> MeanExpression:
         if spoken.end <= 0 or spoken.start >= self.seconds:  # nothing of it was recorded
-            return Look(0, 0, None)
+            return MeanExpression(0, 0, None)
         wider = max(0.0, AT_LEAST_S - (spoken.end - spoken.start)) / 2
         first, last = np.searchsorted(self.at, (spoken.start - wider, spoken.end + wider), side="left")
         count, tracks = int(last - first), len(np.unique(self.tracks[first:last]))
         told = count >= ENOUGH_FACES and tracks >= people
         means = self.shares[first:last].mean(0).tolist() if told else None
-        return Look(count, tracks, None if means is None else tuple(means))
+        return MeanExpression(count, tracks, None if means is None else tuple(means))
 
 
 def _judge(texts: Sequence[str]) -> list[float | None]:
@@ -188,9 +198,9 @@ def _judge(texts: Sequence[str]) -> list[float | None]:
     return list(scores) if 20 * known >= len(scores) else [None] * len(texts)
 
 
-def moods(said: Sequence[Said]) -> list[Mood]:
+def moods(said: Sequence[UtteranceFigures]) -> list[Mood]:
     """Return the mood for all that was said, then per speaker, who spoke longest first."""
-    by_name: dict[str, list[Said]] = defaultdict(list)
+    by_name: dict[str, list[UtteranceFigures]] = defaultdict(list)
     for one in said:
         if one.utterance.speaker:
             by_name[one.utterance.speaker].append(one)
@@ -198,11 +208,11 @@ def moods(said: Sequence[Said]) -> list[Mood]:
     return [_mood(None, said), *(_mood(name, own) for name, own in longest)]
 
 
-def _seconds(said: Sequence[Said]) -> float:
+def _seconds(said: Sequence[UtteranceFigures]) -> float:
     return sum(one.utterance.end - one.utterance.start for one in said)
 
 
-def _mood(speaker: str | None, said: Sequence[Said]) -> Mood:
+def _mood(speaker: str | None, said: Sequence[UtteranceFigures]) -> Mood:
     happy = EMOTIONS.index("happy")
     seen = [(one.room.shares[happy] * one.room.faces, one.room.faces) for one in said if one.room.shares]
     room = None
@@ -215,7 +225,7 @@ def _mood(speaker: str | None, said: Sequence[Said]) -> Mood:
     return Mood(speaker, len(said), _seconds(said), room, own)
 
 
-def utterance_table(said: Sequence[Said], names: dict[str, str], *, words: bool) -> pl.DataFrame:
+def utterance_table(said: Sequence[UtteranceFigures], names: dict[str, str], *, words: bool) -> pl.DataFrame:
     """Return a row per utterance.
 
     Args:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
+from mien.media.containers import open_file
 from mien.reports.base.transcripts import Utterance
 
 __all__ = ["REACH_S", "Offset", "find_offset", "loudness"]
@@ -88,7 +90,7 @@ def loudness(medium: Path) -> Array | None:
     rest = np.empty(0, np.float32)
     length = int(RATE * STEP_S)
     try:
-        with av.open(str(medium)) as container:
+        with open_file(str(medium)) as container:
             if not container.streams.audio:
                 return None
             resampler: Any = av.AudioResampler(format="flt", layout="mono", rate=RATE)
@@ -99,6 +101,6 @@ def loudness(medium: Path) -> Array | None:
                 blocks = samples[: whole * length].reshape(whole, length).astype(np.float64)
                 levels.append(10 * np.log10((blocks**2).mean(1) + 1e-8))
                 rest = samples[whole * length :]
-    except (av.FFmpegError, OSError, ValueError):
+    except (av.FFmpegError, OSError, ValueError, MienError):
         return np.concatenate(levels) if levels else None
     return np.concatenate(levels) if levels else None

@@ -22,9 +22,9 @@ from mien.reports.meeting.figures import (
     CLEAR_FACES,
     CLEAR_WORDS,
     ENOUGH_FACES,
-    Look,
+    MeanExpression,
     Mood,
-    Said,
+    UtteranceFigures,
     moods,
     utterance_table,
 )
@@ -83,7 +83,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 def meeting_report(
     recording: Recording,
     transcript: Transcript,
-    said: Sequence[Said],
+    said: Sequence[UtteranceFigures],
     shots: dict[float, bytes],
     notes: list[str],
     asked: dict[str, Any],
@@ -155,7 +155,7 @@ def meeting_report(
     )
 
 
-def _lead(room: Mood, odd: Sequence[Said]) -> str:
+def _lead(room: Mood, odd: Sequence[UtteranceFigures]) -> str:
     if not room.utterances:
         return "Nothing can be said of what was said: the transcript holds no words."
     if room.room is None:
@@ -167,7 +167,11 @@ def _lead(room: Mood, odd: Sequence[Said]) -> str:
 
 
 def _facts(
-    found: Sequence[Mood], recording: Recording, transcript: Transcript, said: Sequence[Said], odd: Sequence[Said]
+    found: Sequence[Mood],
+    recording: Recording,
+    transcript: Transcript,
+    said: Sequence[UtteranceFigures],
+    odd: Sequence[UtteranceFigures],
 ) -> list[Fact]:
     value, low, high = _ends(found[0])
     facts = [Fact("Happiness of the room", "cannot be told", "too few readable faces")]
@@ -189,7 +193,7 @@ def _facts(
     ]
 
 
-def _course(recording: Recording, course: Any, odd: Sequence[Said]) -> Section:
+def _course(recording: Recording, course: Any, odd: Sequence[UtteranceFigures]) -> Section:
     shares = course.select(EMOTIONS).to_numpy().astype(np.float64)
     width = bin_length(recording.seconds)
     marks = [
@@ -204,7 +208,7 @@ def _course(recording: Recording, course: Any, odd: Sequence[Said]) -> Section:
     )
     text = f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank without one."
     more = " The numbers are the utterances where words and faces disagree." if marks else ""
-    return Section("The room", [Chart(legend() + drawn, text + more)])
+    return Section("The room", [Chart(drawn, text + more, legend())])
 
 
 def _by_speaker(found: Sequence[Mood], names: dict[str, str], *, mapped: bool) -> Section:
@@ -251,7 +255,7 @@ def _called(mood: Mood, names: dict[str, str]) -> str:
     return "everybody" if mood.speaker is None else names.get(mood.speaker, mood.speaker)
 
 
-def _disagreements(odd: Sequence[Said], shots: dict[float, bytes]) -> Section:
+def _disagreements(odd: Sequence[UtteranceFigures], shots: dict[float, bytes]) -> Section:
     if not odd:
         return Section(
             "Where words and faces disagree",
@@ -285,7 +289,7 @@ def _disagreements(odd: Sequence[Said], shots: dict[float, bytes]) -> Section:
     return Section("Where words and faces disagree", [*([Pictures(pictures[:8])] if pictures else []), table])
 
 
-def _utterances(said: Sequence[Said], names: dict[str, str], *, mapped: bool) -> Section:
+def _utterances(said: Sequence[UtteranceFigures], names: dict[str, str], *, mapped: bool) -> Section:
     head: tuple[str, ...] = ("#time", "speaker", "words", "faces", "mostly")
     rows: list[tuple[str | Shares, ...]] = []
     for one in said[:400]:
@@ -300,10 +304,12 @@ def _utterances(said: Sequence[Said], names: dict[str, str], *, mapped: bool) ->
         rows.append((*row, most(one.speaker)) if mapped else row)
     hidden = len(said) - len(rows)
     more = f"{hidden:,} more are in the table beside this page." if hidden > 0 else ""
-    return Section("What was said", [Chart(legend()), Table((*head, "speaker's face") if mapped else head, rows, more)])
+    return Section(
+        "What was said", [Chart("", legend=legend()), Table((*head, "speaker's face") if mapped else head, rows, more)]
+    )
 
 
-def _shares(look: Look) -> str | Shares:
+def _shares(look: MeanExpression) -> str | Shares:
     if look.shares is None:
         return "too few faces"
     by_name = dict(zip(EMOTIONS, look.shares, strict=True))

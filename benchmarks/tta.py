@@ -1,6 +1,6 @@
 """What a larger face and a second look, at its mirror image, give a trained network, and what they cost.
 
-    python benchmarks/looks.py runs/7/019.ckpt --data fer2013.parquet [--sizes 48,52,56]
+    python benchmarks/tta.py runs/7/019.ckpt --data fer2013.parquet [--sizes 48,52,56]
 
 PublicTest's faces: accuracy, cross-entropy and macro-F1 in torch, and the time of one face on one thread in
 onnxruntime, before eight bits: the least of many calls. PrivateTest is never read.

@@ -11,7 +11,7 @@ import pytest
 from mien.media.base import Image
 from mien.media.demo import Demo
 from mien.vision.detector import Detector, Faces
-from mien.vision.schedule import LOOK_AGAIN_S, Beat, Closely, look
+from mien.vision.schedule import KEYFRAME_EVERY_S, KeyframeSchedule, PhotoDetector, detect_after
 
 
 class Noting(Detector):
@@ -25,9 +25,9 @@ class Noting(Detector):
         self.looks.append("whole" if not max_side else "coarse" if max_side < self.max_side else "fine")
         return super().detect(frame, max_side)
 
-    def detect_near(self, frame: Image, boxes: np.ndarray) -> Faces:
+    def detect_near(self, frame: Image, boxes: np.ndarray, offsets: np.ndarray | None = None) -> Faces:
         self.looks.append("near")
-        return super().detect_near(frame, boxes)
+        return super().detect_near(frame, boxes, offsets)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def images() -> list[Image]:
 def follow(detector: Noting, images: list[Image]) -> list[Faces]:
     found: list[Faces] = []
     for image in images:
-        found.append(look(detector, image, found[-1] if found else None))
+        found.append(detect_after(detector, image, found[-1] if found else None))
     return found
 
 
@@ -56,13 +56,15 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("fps", [1, 4, 10, 25, 60])
 def test_a_stretch_is_as_long_as_the_beat_at_every_frame_rate(fps: int) -> None:
-    beat = Beat()
-    begun = [n / fps for n in range(5 * fps) if beat.begins(n / fps)]
+    keyframes = KeyframeSchedule()
+    begun = [n / fps for n in range(5 * fps) if keyframes.is_due(n / fps)]
     assert begun[0] == 0
-    assert all(LOOK_AGAIN_S - 1e-6 <= b - a <= LOOK_AGAIN_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(begun))
-    assert beat.begins(0.0), "a clip that starts anew"
-    assert beat.begins(None)
-    assert beat.begins(None), "each photo stands alone"
+    assert all(
+        KEYFRAME_EVERY_S - 1e-6 <= b - a <= KEYFRAME_EVERY_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(begun)
+    )
+    assert keyframes.is_due(0.0), "a clip that starts anew"
+    assert keyframes.is_due(None)
+    assert keyframes.is_due(None), "each photo stands alone"
 
 
 def test_a_face_is_followed_near_where_it_was(noting: Noting, images: list[Image]) -> None:
@@ -125,7 +127,7 @@ def test_a_photo_with_small_faces_or_none_is_looked_at_twice(
     if share:
         small = cv2.resize(images[0], None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
         photo[300 : 300 + len(small), 500 : 500 + small.shape[1]] = small
-    assert len(Closely(noting).detect(photo)) == faces
+    assert len(PhotoDetector(noting).detect(photo)) == faces
     assert noting.looks == looks
 
 

@@ -6,12 +6,12 @@ from datetime import datetime
 
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.pages.refresh import Look, Parts
-from mien.dashboard.pages.shell import status
+from mien.dashboard.pages.status import status
 
-__all__ = ["Trial"]
+__all__ = ["TryIt"]
 
 
-class Trial:
+class TryIt:
     """What fills the page.
 
     Args:

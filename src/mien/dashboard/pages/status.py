@@ -1,0 +1,33 @@
+"""What several pages tell: the word on the connection in the head, which sources there are, whether the demo plays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mien.dashboard.data.queries import Queries, SourceState
+from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.pages import cards
+from mien.dashboard.pages.refresh import Look, Parts
+from mien.dashboard.pages.wording import moment
+
+__all__ = ["sources", "status"]
+
+
+async def status(queries: Queries, look: Look, now: datetime) -> Parts:
+    """Return the word on the connection in the head."""
+    listener = queries.listener
+    if not listener.connected:
+        words = f"Broker away since {moment(listener.changed, look.zone, now)}" if listener.met else "No broker"
+        return {"html:status": cards.status("away", words, f"{listener.reason}. What is shown comes from the store.")}
+    live = any(state.online for state in await queries.sources())
+    return {"html:status": cards.status("live", "Live") if live else cards.status("calm", "Waiting for a source")}
+
+
+async def sources(queries: Queries, demo: Demo, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
+    """Return the sources, and the parts that tell of them: the word in the head, what to choose from, the first use."""
+    states = await queries.sources()
+    parts = await status(queries, look, now)
+    return states, parts | {
+        "call:filled": bool(states), "call:sources": [state.source for state in states],
+        "call:demo": {"state": demo.state, "message": demo.message},
+    }  # fmt: skip
