@@ -7,8 +7,10 @@ error messages and the reference page in the docs all come from them.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,8 @@ __all__ = [
     "effective",
     "fields",
     "load",
+    "parse_base_path",
+    "parse_networks",
 ]
 
 Preview = Literal["off", "blurred", "plain"]
@@ -274,12 +278,26 @@ class StoreSettings(Section):
     )
 
 
+BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
+LONGEST_BASE_PATH = 200
+OWN_PATHS = {"api", "assets", "events", "favicon.ico", "history", "login", "logout", "reports", "system", "try"}
+"""What the dashboard's own paths begin with; a proxy that passes its path on could not be told from these."""
+
+
 class DashboardSettings(Section):
     """The web page and REST API."""
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int | None = Field(None, ge=1, le=65535, description="Default 8080; the next free one if that is taken.")
     allowed_hosts: str = Field("", description="Further names under which the page may be called, separated by commas.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` are "
+        "believed, separated by commas; default: none.",
+    )
+    root_path: str = Field(
+        "", description="The path under which a proxy shows the page, such as `/mien`, where it sends no prefix."
+    )
     login: bool = Field(
         False,
         description="Ask for a login on this machine too; from other machines one is always needed (`mien access`).",
@@ -299,6 +317,20 @@ class DashboardSettings(Section):
     requests_per_s: float = Field(
         100.0, gt=0, le=1e6, description="One caller may ask the API so often in a second; five times as often at once."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_free_path(cls, text: str) -> str:
+        path = parse_base_path(text)
+        if (first := path[1:].partition("/")[0]) in OWN_PATHS:
+            raise ValueError(f"the dashboard has paths of its own that begin with /{first}: take another")
+        return path
 
 
 class Settings(Section):
@@ -376,6 +408,36 @@ def _usual_home() -> Path:
     except RuntimeError:  # no HOME, and a user that the system doesn't know, as in containers
         return NOWHERE
     return usual if usual.is_absolute() else NOWHERE
+
+
+def parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Return networks that are named with commas between them; an address is a network of one.
+
+    Raises:
+        ValueError: One of them is neither, or is everybody.
+    """
+    networks = []
+    for name in filter(None, map(str.strip, text.split(","))):
+        try:
+            network = ipaddress.ip_network(name)
+        except ValueError:
+            raise ValueError(f"expected addresses or networks such as 10.0.0.0/24, got {name[:60]!a}") from None
+        if network.prefixlen == 0:
+            raise ValueError(f"{name} is everybody: name the proxies' own addresses")
+        networks.append(network)
+    return tuple(networks)
+
+
+def parse_base_path(text: str) -> str:
+    """Return a path under which something is shown, without a slash at its end; "" for the root.
+
+    Raises:
+        ValueError: It is none, or has other than plain characters.
+    """
+    path = text.removesuffix("/")
+    if path and (len(path) > LONGEST_BASE_PATH or not BASE_PATH.fullmatch(path)):
+        raise ValueError(f"expected a path such as /mien, of at most {LONGEST_BASE_PATH} of A-Z a-z 0-9 . _ ~ - /")
+    return path
 
 
 def load(flags: dict[str, Any] | None = None, file: Path | None = None) -> Settings:

@@ -15,6 +15,7 @@ import uvicorn
 
 from mien.dashboard.security import http_limits as connections
 from mien.dashboard.security.http_limits import HEAD_BYTES, bounded
+from mien.dashboard.security.proxies import Proxies
 
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
@@ -58,7 +59,7 @@ def connect() -> Iterator[Callable[[], socket.socket]]:
     config = uvicorn.Config(
         app,
         log_config=None,
-        http=bounded(HEAD_S, 3, BODY_S),
+        http=bounded(Proxies(), HEAD_S, 3, BODY_S),
         lifespan="off",
         timeout_keep_alive=60,
         ws="none",
@@ -207,7 +208,7 @@ def test_a_body_that_comes_on_may_take_longer_and_the_next_has_its_own_time(
 
 
 def test_stopping_waits_for_no_body_and_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    config = uvicorn.Config(app, log_config=None, http=bounded(), lifespan="off", timeout_graceful_shutdown=60)
+    config = uvicorn.Config(app, log_config=None, http=bounded(Proxies()), lifespan="off", timeout_graceful_shutdown=60)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))

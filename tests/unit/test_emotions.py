@@ -79,6 +79,62 @@ def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path) -> None:
         eight.classify(np.zeros((2, 48, 48), np.uint8))
 
 
+def with_third_head(path: Path, row: list[float]) -> Path:
+    """A model that says of every face what is in the row: five values, and how far each is expected to be off."""
+    onnx = pytest.importorskip("onnx")
+    network = onnx.load(write_model(path, np.zeros((2304, 7)), np.zeros(7)))
+    network.graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(np.zeros((2304, len(row)), np.float32), "nothing"),
+            onnx.numpy_helper.from_array(np.array(row, np.float32), "row"),
+        ]
+    )
+    network.graph.node.extend(
+        [
+            onnx.helper.make_node("MatMul", ["flat", "nothing"], ["none"]),
+            onnx.helper.make_node("Add", ["none", "row"], ["geometry"]),
+        ]
+    )
+    shape = ["n", len(row)]
+    network.graph.output.append(onnx.helper.make_tensor_value_info("geometry", onnx.TensorProto.FLOAT, shape))
+    onnx.save(network, path)
+    return path
+
+
+def test_third_head_says_where_a_face_looks_and_nothing_where_it_is_unsure(tmp_path: Path) -> None:
+    values, sure = [20.0, 9.0, -5.0, 0.6, 0.1], [1.0, 1.0, 1.0, 0.02, 0.02]
+    crops = np.zeros((3, 48, 48), np.uint8)
+    classifier = Classifier.load(with_third_head(tmp_path / "sure.onnx", values + sure))
+    assert classifier.sees_geometry
+    probabilities, geometry = classifier.read(crops)
+    assert probabilities.shape == (3, 7)
+    assert geometry is not None
+    assert geometry.pose.tolist() == [[20, 9, -5]] * 3
+    assert geometry.openness == pytest.approx(np.tile([0.6, 0.1], (3, 1)))
+    assert np.array_equal(classifier.classify(crops), probabilities)
+    for column in range(5):
+        errors = list(sure)
+        errors[column] = 90.0
+        _, geometry = Classifier.load(with_third_head(tmp_path / "unsure.onnx", values + errors)).read(crops)
+        assert geometry is not None
+        assert np.isnan(geometry.pose).all() == (column < 3)
+        assert np.isnan(geometry.openness).all(0).tolist() == [column == 3, column == 4]
+    _, geometry = Classifier.load(with_third_head(tmp_path / "nan.onnx", [np.nan] * 10)).read(crops)
+    assert geometry is not None
+    assert np.isnan(geometry.pose).all()
+    _, none = classifier.read(crops[:0])
+    assert none is not None
+    assert none.pose.shape == (0, 3)
+    with pytest.raises(ModelError, match=r"gives shape \(3, 4\) for 3 crops, expected \(3, 10\)"):
+        Classifier.load(with_third_head(tmp_path / "four.onnx", [0.0] * 4)).read(crops)
+
+
+def test_model_without_a_third_head_says_nothing_of_where_faces_look(tiny_model: Path) -> None:
+    classifier = Classifier.load(tiny_model)
+    assert not classifier.sees_geometry
+    assert classifier.read(np.zeros((2, 48, 48), np.uint8))[1] is None
+
+
 def test_probabilities_come_in_the_shape_promised(tiny_model: Path) -> None:
     classifier = Classifier.load(tiny_model)
     crops = np.random.default_rng(5).integers(0, 256, (70, 48, 48), np.uint8)

@@ -20,6 +20,7 @@ from mien.config import NOWHERE, Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
 from mien.dashboard.assets import assets
+from mien.dashboard.base_path import base_of
 from mien.dashboard.data.listener import Listener
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError, answer_errors, error_response
@@ -29,6 +30,7 @@ from mien.dashboard.pages.system import Diagnose
 from mien.dashboard.security.guard import Guard
 from mien.dashboard.security.http_limits import WithoutCancelled, bounded
 from mien.dashboard.security.login import Login
+from mien.dashboard.security.proxies import Proxies
 from mien.dashboard.security.sessions import Sessions
 from mien.dashboard.security.startup_checks import checked_access, tls_options
 from mien.errors import MienError
@@ -106,18 +108,19 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     refresh = Refresh()
     pages = showing(queries, settings, diagnose, api.making, api.demo, refresh)
     address = _address(host, listening, "https" if tls else "http")
-    cookie = f"{'__Host-' if tls else ''}mien-{listening.getsockname()[1]}"
+    cookie = f"mien-{listening.getsockname()[1]}"
     lasting_s = settings.dashboard.login_hours * 3600
     sessions = Sessions(access, settings.home / "sessions.json", lasting_s)
     login = Login(access, sessions, cookie, lasting_s)
     names = [name.strip() for name in settings.dashboard.allowed_hosts.split(",") if name.strip()]
+    proxies = Proxies(settings.dashboard.trusted_proxies, settings.dashboard.root_path)
     guard = Guard(
         _build(api, login, pages), host, names, access=access, sessions=sessions, cookie=cookie,
-        always=settings.dashboard.login, per_s=settings.dashboard.requests_per_s,
+        proxies=proxies, always=settings.dashboard.login, per_s=settings.dashboard.requests_per_s,
     )  # fmt: skip
     config = uvicorn.Config(
         guard, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="off", ws="none",
-        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, http=bounded(), **tls,
+        server_header=False, proxy_headers=False, limit_concurrency=MAX_CONNECTIONS, http=bounded(proxies), **tls,
     )  # fmt: skip
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(WithoutCancelled())
@@ -145,10 +148,15 @@ def _build(api: Api, login: Login, pages: APIRouter) -> FastAPI:
     app.include_router(pages)
     app.include_router(finished(api.making))
     app.include_router(assets())
-    app.add_api_route("/api", lambda: error_response(404, "there is no /api: see /api/v1/openapi.json"))
+    app.add_api_route("/api", _no_version)
     app.mount("/api", api.app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)
     return app
+
+
+async def _no_version(request: Request) -> Response:
+    base = base_of(request.scope)
+    return error_response(404, f"there is no {base}/api: see {base}/api/v1/openapi.json")
 
 
 async def _on_missing(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
+from mien.dashboard.base_path import base_of
 from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
 __all__ = ["ApiError", "answer_errors", "error_response", "told_to"]
@@ -78,7 +79,8 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ApiError):
         return error_response(error.status_code, error.detail, headers)
     if error.status_code == 404:
-        return error_response(404, f"there is no {request.url.path}: see /api/v1/openapi.json")
+        document = f"{base_of(request.scope)}/api/v1/openapi.json"
+        return error_response(404, f"there is no {request.url.path}: see {document}")
     if error.status_code == 405:
         allowed = _methods(request) or headers.get("Allow", "GET")
         told = f"{request.url.path} knows no {request.method}: use {allowed}"

@@ -1,7 +1,8 @@
 """HTML from templates: a name and values go in, text comes out in which every value is escaped.
 
 A template of `templates/` is a whole page; one of `templates/parts/` holds macros, each for a piece of a page that is
-brought up to date on its own. What pages load (`asset`) is named with its content's digest, so browsers may keep it.
+brought up to date on its own, and whose links are relative to the page. What pages load (`asset`) is named with its
+content's digest, so browsers may keep it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from mien.version import __version__
 
-__all__ = ["PLOTLY", "STATIC", "asset", "digest", "file_of", "part", "render"]
+__all__ = ["PLOTLY", "STATIC", "digest", "file_of", "part", "render"]
 
 STATIC = Path(__file__).with_name("static")
 """The folder with the style sheets, the scripts, the font and the icons."""
@@ -49,9 +51,10 @@ def part(place: str, *values: Any, **named: Any) -> str:
     return str(getattr(module, macro)(*values, **named)).strip()
 
 
-def asset(name: str) -> str:
-    """Return the address of a file of STATIC, or of Plotly's script."""
-    return f"/assets/{name}?{digest(name)}"
+@pass_context
+def asset(context: Context, name: str) -> str:
+    """Return the address of a file of STATIC, or of Plotly's script, for a page whose values hold its `base`."""
+    return f"{context['base']}/assets/{name}?{digest(name)}"
 
 
 @cache

@@ -1,7 +1,8 @@
 """Finding faces: a frame goes in, boxes, landmarks and confidences come out, and grey crops of them.
 
 A frame is searched as a whole, or only near where faces were a moment ago. The crop is framed as FER-2013's faces are,
-and turned upright where a face leans.
+turned upright where a face leans, and
+lightened where it is in the dark.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ __all__ = [
     "Faces",
     "NearDetector",
     "crop",
+    "lit",
     "open_detector",
     "sharpness",
+    "turns",
 ]
 
 CROP_SIZE = 48
@@ -52,6 +55,12 @@ NEAR_CENTRE of the square from its middle belongs to another place, or to none."
 
 MOST = 0.25
 """Near looks don't differ by more from those at the whole frame; what does is no look at the same face."""
+
+DARKEST, LIGHTEST, FLATTEST, STEEPEST = 60.0, 200.0, 35.0, 8.0
+"""A crop whose mean brightness or standard deviation lies beyond these, of 0 to 255, is brought to them, its contrast
+raised at most STEEPEST times: a dark face is else read as another emotion. Crops within them stay as they are: a tenth
+of FER-2013's are changed, and its accuracy is no less for it."""
+
 
 SMALL, CLOSER = 40, 2
 """Where a face is smaller in the picture that was searched, in pixels, others may be too small to be found: a picture
@@ -302,16 +311,35 @@ def crop(frame: Image, boxes: NDArray[np.float32], landmarks: NDArray[np.float32
     Returns:
         Shape (n, CROP_SIZE, CROP_SIZE), uint8.
     """
-    turns = np.zeros(len(boxes)) if landmarks is None else _turns(landmarks)
+    undone = np.zeros(len(boxes)) if landmarks is None else turns(landmarks)
     crops = np.empty((len(boxes), CROP_SIZE, CROP_SIZE), np.uint8)
     for number, (x, y, width, height) in enumerate(np.asarray(boxes, float)):
         side = round(min(max(width, height, 1.0), LARGEST * max(frame.shape[:2])))
         left, top = x + width / 2 - side / 2, y + height / 2 + CENTRE_BELOW * side - side / 2
         # However far outside a box lies, the crop touches the frame.
         left, top = np.clip((left, top), 1 - side, (frame.shape[1] - 1, frame.shape[0] - 1))
-        cut = _square if turns[number] == 0 else functools.partial(_turned, turn=float(turns[number]))
+        cut = _square if undone[number] == 0 else functools.partial(_turned, turn=float(undone[number]))
         crops[number] = _sized(cut(frame, round(left), round(top), side))
-    return crops
+    return lit(crops)
+
+
+def lit(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return grey face crops with those that are dark, burnt or flat brought into the light that faces mostly have.
+
+    Args:
+        crops: Shape (n, h, w), uint8.
+
+    Returns:
+        The same shape; a crop without any contrast stays as it is.
+    """
+    even: NDArray[np.uint8] = crops.copy()
+    for number, face in enumerate(crops):
+        mean, contrast = float(face.mean()), float(face.std())
+        wanted, steeper = min(max(mean, DARKEST), LIGHTEST), FLATTEST / max(contrast, 1e-9)
+        if contrast > 1 and (wanted != mean or steeper > 1):
+            levels = (np.arange(256) - mean) * min(max(steeper, 1.0), STEEPEST) + wanted
+            even[number] = np.clip(np.round(levels), 0, 255).astype(np.uint8)[face]
+    return even
 
 
 def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -331,8 +359,12 @@ def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return measured
 
 
-def _turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return by how many degrees each face is to be turned, shape (n,); most stay as they are."""
+def turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return by how many degrees `crop` turns each face counter-clockwise, shape (n,); most stay as they are.
+
+    Args:
+        landmarks: As in `Faces`, shape (n, 5, 2).
+    """
     with np.errstate(invalid="ignore"):  # of landmarks that are nowhere; they turn nothing
         across = (landmarks[:, 1] - landmarks[:, 0]).astype(float)
         down = (landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)).astype(float)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
 from mien.config import Settings
 from mien.dashboard.api.analyze import PhotoReader, analysing
@@ -20,6 +21,7 @@ from mien.dashboard.api.markers import marking
 from mien.dashboard.api.metrics import measuring
 from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
+from mien.dashboard.base_path import base_of
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.data.records import Records
 from mien.dashboard.errors import answer_errors
@@ -52,11 +54,12 @@ class Api:
         self.making = ReportQueue(settings)
         self.demo = Demo(settings)
         self.app = FastAPI(
-            title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
+            title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
             description="What the faces in view showed.",
             responses=refusals(400, 401, 403, 404, 405, 413, 422, 429, 503),
-            servers=[{"url": "/api"}], root_path_in_servers=False,
+            servers=[{"url": "/api"}],
         )  # fmt: skip
+        self.app.add_api_route("/v1/openapi.json", self._describe, include_in_schema=False)
         answer_errors(self.app)
         self.app.include_router(reading(queries, self._records))
         self.app.include_router(marking(self._records))
@@ -67,6 +70,10 @@ class Api:
         self.streams = Streams(queries)
         self.app.include_router(streaming(self.streams))
         self.app.include_router(measuring(queries, self.streams))
+
+    async def _describe(self, request: Request) -> JSONResponse:
+        """Answer with the OpenAPI document, its paths where this viewer sees them."""
+        return JSONResponse({**self.app.openapi(), "servers": [{"url": f"{base_of(request.scope)}/api"}]})
 
     def close(self) -> None:
         """Give back what it keeps open."""

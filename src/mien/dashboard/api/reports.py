@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 
 from mien.dashboard.api.parameters import in_utc, period
 from mien.dashboard.api.schemas import NewReport, ReportBody, UploadBody, refusals
+from mien.dashboard.base_path import base_of
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
 from mien.dashboard.jobs.media_folder import find_media
@@ -69,21 +70,21 @@ def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
         return UploadBody(id=kept.key, name=kept.name, bytes=kept.size)
 
     @router.get("/reports", dependencies=[Depends(needs("viewer"))])
-    async def list_reports() -> list[ReportBody]:
+    async def list_reports(request: Request) -> list[ReportBody]:
         """List the reports: what waits, is being made, was made, and what became of the rest; the newest first."""
-        return [_body(made) for made in making.all()]
+        return [_body(made, request) for made in making.all()]
 
     @router.post("/reports", status_code=202, responses=refusals(415))
-    async def make_report(asked: NewReport, who: Editor) -> ReportBody:
+    async def make_report(asked: NewReport, request: Request, who: Editor) -> ReportBody:
         """Make a report when those before it are done."""
         if making.full:
             raise ApiError(429, f"{MAX_WAITING} reports wait already: try again later", {"retry-after": "60"})
-        return _body(await _add(making, queries, asked, who))
+        return _body(await _add(making, queries, asked, who), request)
 
     @router.get("/reports/{key}", dependencies=[Depends(needs("viewer"))])
-    async def get_report(key: Key) -> ReportBody:
+    async def get_report(key: Key, request: Request) -> ReportBody:
         """Tell how far a report is."""
-        return _body(_found(making, key))
+        return _body(_found(making, key), request)
 
     @router.delete("/reports/{key}", status_code=204)
     async def delete_report(key: Key, who: Editor) -> None:
@@ -225,11 +226,11 @@ def _found(making: ReportQueue, key: str) -> MadeReport:
     return made
 
 
-def _body(made: MadeReport) -> ReportBody:
+def _body(made: MadeReport, request: Request) -> ReportBody:
     return ReportBody(
         id=made.key, kind=made.kind, by=made.by, asked=made.asked, title=made.title, state=made.state,
         message=made.message, step=made.step, share=made.share, left_s=made.left_s,
-        files=[f"/reports/{made.key}/{name}" for name in made.files],
+        files=[f"{base_of(request.scope)}/reports/{made.key}/{name}" for name in made.files],
     )  # fmt: skip
 
 

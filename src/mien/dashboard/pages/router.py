@@ -14,6 +14,7 @@ from starlette.requests import Request as AnyRequest
 
 from mien.config import Settings
 from mien.dashboard.assets import prepare
+from mien.dashboard.base_path import base_of
 from mien.dashboard.data.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
@@ -113,8 +114,9 @@ def _page(name: str, request: AnyRequest, **values: object) -> str:
     who = who_asks(request.scope)
     _, word = NAVIGATION.get(name, ("", "Not here"))
     return render(
-        name, page=name, title="Mien" if name == "live" else f"{word} · Mien", navigation=NAVIGATION, who=who,
-        role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS, emotions=SHOWN, **values,
+        name, base=base_of(request.scope), page=name, title="Mien" if name == "live" else f"{word} · Mien",
+        navigation=NAVIGATION, who=who, role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS,
+        emotions=SHOWN, **values,
     )  # fmt: skip
 
 

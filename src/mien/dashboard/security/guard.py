@@ -20,11 +20,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mien.dashboard.base_path import base_of, path_below
 from mien.dashboard.errors import error_response
 from mien.dashboard.security.accounts import Access
+from mien.dashboard.security.proxies import PROXIED, Proxies
 from mien.dashboard.security.rate_limits import Rate, network
 from mien.dashboard.security.roles import KEY, LOCAL, STILL, Caller
-from mien.dashboard.security.sessions import Sessions
+from mien.dashboard.security.sessions import Sessions, cookie_name
 
 __all__ = ["PAGE_POLICY", "Guard", "is_loopback", "report_policy"]
 
@@ -55,7 +57,6 @@ PUBLIC = re.compile(r"/login|/assets/(login\.css|icon\.svg)|/favicon\.ico|/api/v
 """What strangers may see."""
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
-FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"}
 LARGEST_BODY = 1 << 16
 UNBOUNDED = {"/api/v1/analyze", "/api/v1/uploads"}
 """They bound their bodies themselves, at more."""
@@ -78,7 +79,8 @@ class Guard:
         names: Other names under which it may be called.
         access: Who may come from elsewhere; None: nobody.
         sessions: Who is logged in.
-        cookie: The name of the session's cookie.
+        cookie: The name of the session's cookie, which begins otherwise over HTTPS.
+        proxies: Who may say for whom they ask; None: nobody.
         always: Ask for a login on this machine too.
         per_s: How many requests to the API one caller may make in a second.
     """
@@ -92,10 +94,12 @@ class Guard:
         access: Access | None = None,
         sessions: Sessions | None = None,
         cookie: str = "mien",
+        proxies: Proxies | None = None,
         always: bool = False,
         per_s: float = 100.0,
     ) -> None:
         self._app, self._access, self._sessions, self._cookie = app, access, sessions, cookie
+        self._proxies = proxies or Proxies()
         self._own = {"localhost", "127.0.0.1", "::1"} | ({host.lower()} if is_loopback(host) else set())
         self._names = {*self._own, host.lower(), *(name.lower() for name in names)}
         self._open = not is_loopback(host)
@@ -107,37 +111,42 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        who = self._who(headers)
+        wrong = self._proxies.read(scope)
+        headers, path = Headers(scope=scope), path_below(scope)
+        who = self._who(scope, headers)
         scope[KEY] = who
-        scope[STILL] = lambda: self._who(headers) == who
-        refusal = self._foreign(scope, headers) or self._unknown(scope, headers, who) or self._too_often(scope, who)
-        answer = refusal or self._too_large(scope, headers)
-        policy = _policy(scope["path"])
+        scope[STILL] = lambda: self._who(scope, headers) == who
+        refusal = error_response(400, wrong) if wrong else self._foreign(scope, headers) or _slashless(scope)
+        refusal = refusal or self._unknown(scope, headers, who) or self._too_often(scope, who)
+        answer = refusal or self._too_large(path, headers)
+        policy = _policy(path)
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 sent.update(HEADERS)
                 sent.setdefault("content-security-policy", policy)
-                private = scope["path"].startswith("/api/") or policy is REPORT_POLICY
+                private = path.startswith("/api/") or policy is REPORT_POLICY
                 if private or (who != LOCAL and policy is PAGE_POLICY and _is_page(sent)):
                     sent.setdefault("cache-control", "no-store")
             await send(message)
 
-        if answer is None and scope["path"] not in UNBOUNDED:
+        if answer is None and path not in UNBOUNDED:
             receive = _bounded(receive)
         await (answer or self._app)(scope, receive, send_with_headers)
 
-    def _who(self, headers: Headers) -> Caller | None:
+    def _who(self, scope: Scope, headers: Headers) -> Caller | None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._access.bearer(token.strip()) if self._access else None
-        if self._sessions and (key := _cookie(headers, self._cookie)) and (who := self._sessions.who(key)):
+        if self._sessions and (key := self._key(scope, headers)) and (who := self._sessions.who(key)):
             return who
         # A proxy on this machine lets in whomever it likes: what came through one is not of this machine.
-        forwarded = any(name in headers for name in FORWARDED)
-        return LOCAL if self._local and not forwarded and _name(headers.get("host", "")) in self._own else None
+        local = self._local and not scope[PROXIED] and _name(headers.get("host", "")) in self._own
+        return LOCAL if local else None
+
+    def _key(self, scope: Scope, headers: Headers) -> str:
+        return _cookie(headers, cookie_name(self._cookie, scope))
 
     def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -151,23 +160,23 @@ class Guard:
         if changes and site not in ("none", "same-origin"):
             return error_response(403, "requests from other sites are refused")
         # Browsers name the origin of whatever may change something, so what carries a cookie and none is forged.
-        if changes and origin is None and _cookie(headers, self._cookie) and "authorization" not in headers:
+        if changes and origin is None and self._key(scope, headers) and "authorization" not in headers:
             return error_response(403, "a request with a session's cookie must name its origin")
         return None
 
     def _unknown(self, scope: Scope, headers: Headers, who: Caller | None) -> Response | None:
-        path = scope["path"]
+        path, base = path_below(scope), base_of(scope)
         if who is not None or PUBLIC.fullmatch(path):
             return None
         if not path.startswith("/api/") and "authorization" not in headers:
             query = scope["query_string"].decode("latin-1")
             onward = quote(path + (f"?{query}" if query else ""), safe="/")
-            return RedirectResponse(f"/login?next={onward}", 303, {"cache-control": "no-store"})
-        told = "log in at /login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
+            return RedirectResponse(f"{base}/login?next={onward}", 303, {"cache-control": "no-store"})
+        told = f"log in at {base}/login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
         return error_response(401, told, {"www-authenticate": "Bearer"})
 
     def _too_often(self, scope: Scope, who: Caller | None) -> Response | None:
-        if not scope["path"].startswith("/api/"):
+        if not path_below(scope).startswith("/api/"):
             return None
         client = scope.get("client")
         wait = self._rate.wait(f"{who.name if who else ''}@{network(client[0]) if client else ''}")
@@ -175,9 +184,9 @@ class Guard:
             return None
         return error_response(429, "too many requests: ask less often", {"retry-after": str(math.ceil(wait))})
 
-    def _too_large(self, scope: Scope, headers: Headers) -> Response | None:
+    def _too_large(self, path: str, headers: Headers) -> Response | None:
         told = headers.get("content-length", "0")
-        if scope["path"] in UNBOUNDED or (told.isdecimal() and int(told) <= LARGEST_BODY):
+        if path in UNBOUNDED or (told.isdecimal() and int(told) <= LARGEST_BODY):
             return None
         return error_response(413, f"a body may have {LARGEST_BODY:,} bytes at most", {"connection": "close"})
 
@@ -185,6 +194,14 @@ class Guard:
         name = _name(host)
         # An address cannot be rebound as a name can, and a server on all interfaces has several.
         return name in self._names or (self._open and _is_address(name))
+
+
+def _slashless(scope: Scope) -> Response | None:
+    """Send on who names the dashboard's path without its slash: links on pages are relative to it."""
+    if path_below(scope):
+        return None
+    query = scope["query_string"].decode("latin-1")
+    return RedirectResponse(f"{base_of(scope)}/" + (f"?{query}" if query else ""), 307)
 
 
 def is_loopback(host: str) -> bool:

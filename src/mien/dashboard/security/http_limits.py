@@ -14,6 +14,7 @@ from collections import Counter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mien.dashboard.security.guard import is_loopback
+from mien.dashboard.security.proxies import Proxies
 from mien.dashboard.security.rate_limits import network
 
 __all__ = ["WithoutCancelled", "bounded"]
@@ -34,7 +35,7 @@ LOOKS = 20
 """So often within that time it is looked whether a body goes on."""
 
 MOST_OF_ONE = 250
-"""So many connections an address may hold, each open page one; this machine, where a proxy may be, any number."""
+"""So many connections an address may hold, each open page one; this machine and trusted proxies any number."""
 
 ANSWERS = {408: b"408 Request Timeout", 431: b"431 Request Header Fields Too Large"}
 
@@ -48,10 +49,13 @@ class WithoutCancelled(logging.Filter):
         return kind is None or not issubclass(kind, asyncio.CancelledError)
 
 
-def bounded(head_s: float = HEAD_S, most: int = MOST_OF_ONE, body_s: float = BODY_S) -> type[asyncio.Protocol]:
+def bounded(
+    proxies: Proxies, head_s: float = HEAD_S, most: int = MOST_OF_ONE, body_s: float = BODY_S
+) -> type[asyncio.Protocol]:
     """Return the protocol of a server's connections.
 
     Args:
+        proxies: Who may hold any number of them, for others.
         head_s: How long a request's head may take, in seconds.
         most: How many connections an address that is not this machine's may hold.
         body_s: How long a request's body may take, in seconds; longer where much of it comes.
@@ -69,7 +73,7 @@ def bounded(head_s: float = HEAD_S, most: int = MOST_OF_ONE, body_s: float = BOD
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)  # type: ignore[arg-type]
             address = self.client[0] if self.client else ""
-            if address and not is_loopback(address):
+            if address and not is_loopback(address) and not proxies.trusts(address):
                 self._address = network(address)
                 held[self._address] += 1
             if held[self._address] > most:

@@ -12,11 +12,12 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from mien.dashboard.base_path import base_of
 from mien.dashboard.rendering import render
 from mien.dashboard.security.accounts import Access
 from mien.dashboard.security.rate_limits import Attempts, network
 from mien.dashboard.security.roles import who_asks
-from mien.dashboard.security.sessions import Sessions
+from mien.dashboard.security.sessions import Sessions, cookie_name
 
 __all__ = ["Login"]
 
@@ -38,7 +39,7 @@ class Login:
     Args:
         access: Who may log in.
         sessions: Who is.
-        cookie: The name of the cookie.
+        cookie: The name of the cookie, which begins otherwise over HTTPS.
         lasting_s: How long a login lasts, in seconds.
 
     Attributes:
@@ -63,9 +64,9 @@ class Login:
         """Show the form, or go on where somebody is let in already."""
         onward = _inside(request.query_params.get("next"))
         if who_asks(request.scope) is not None:
-            return RedirectResponse(onward, 303)
+            return RedirectResponse(base_of(request.scope) + onward, 303)
         message = ENDED if "ended" in request.query_params else ""
-        return _page(onward, message if self._access else NOBODY, 200)
+        return _page(request, onward, message if self._access else NOBODY, 200)
 
     async def log_in(self, request: Request) -> Response:
         """Begin a session for who shows the right password."""
@@ -78,7 +79,7 @@ class Login:
         address = network(request.client.host if request.client else "")
         wait = max(self._by_address.wait(address), self._by_name.wait(name))
         if wait or self._waiting >= MAX_WAITING:
-            page = _page(onward, "Too many attempts. Wait a few minutes and try again.", 429)
+            page = _page(request, onward, "Too many attempts. Wait a few minutes and try again.", 429)
             page.headers["retry-after"] = str(math.ceil(wait) or 5)
             return page
         # Counted before the answer is known, or many at once would all be looked at.
@@ -91,25 +92,28 @@ class Login:
             self._waiting -= 1
         if entry is None:
             log.warning("the login of %s from %s was refused", ascii(name[:64]), address)
-            return _page(onward, "Name and password do not belong together.", 401)
+            return _page(request, onward, "Name and password do not belong together.", 401)
         for attempts, key in ((self._by_address, address), (self._by_name, name)):
             attempts.forgive(key)
         log.info("%s logged in from %s", entry.name, address)
-        answer = RedirectResponse(onward, 303)
+        base = base_of(request.scope)
+        answer = RedirectResponse(base + onward, 303)
         # A proxy in front may speak HTTPS where this server does not: the form's origin tells.
         secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
         answer.set_cookie(
-            self._cookie, self._sessions.begin(entry), max_age=int(self._lasting_s), path="/", secure=secure,
-            httponly=True, samesite="strict",
+            cookie_name(self._cookie, request.scope), self._sessions.begin(entry), max_age=int(self._lasting_s),
+            path=f"{base}/", secure=secure, httponly=True, samesite="strict",
         )  # fmt: skip
         return answer
 
     async def log_out(self, request: Request) -> Response:
         """End the session."""
-        self._sessions.end(request.cookies.get(self._cookie, ""))
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(self._cookie, path="/", secure=request.url.scheme == "https", httponly=True)
-        answer.headers["clear-site-data"] = '"cache", "storage"'
+        base, cookie = base_of(request.scope), cookie_name(self._cookie, request.scope)
+        self._sessions.end(request.cookies.get(cookie, ""))
+        answer = RedirectResponse(f"{base}/login", 303)
+        answer.delete_cookie(cookie, path=f"{base}/", secure=request.url.scheme == "https", httponly=True)
+        if not base:  # else other pages stand beside it, whose storage is not ours to clear
+            answer.headers["clear-site-data"] = '"cache", "storage"'
         return answer
 
 
@@ -118,5 +122,6 @@ def _inside(path: str | None) -> str:
     return path if path and INSIDE.fullmatch(path) and not path.startswith(("/login", "/logout")) else "/"
 
 
-def _page(onward: str, message: str, status: int) -> HTMLResponse:
-    return HTMLResponse(render("login", onward=onward, message=message), status, {"cache-control": "no-store"})
+def _page(request: Request, onward: str, message: str, status: int) -> HTMLResponse:
+    page = render("login", base=base_of(request.scope), onward=onward, message=message)
+    return HTMLResponse(page, status, {"cache-control": "no-store"})

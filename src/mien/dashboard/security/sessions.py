@@ -9,16 +9,19 @@ import hashlib
 import logging
 import secrets
 import time as clock
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from mien.dashboard.base_path import base_of
 from mien.dashboard.security.accounts import Access, Entry
 from mien.dashboard.security.roles import Caller
 from mien.errors import MienError
 from mien.system.files import others_may_read, write_private
 
-__all__ = ["Sessions"]
+__all__ = ["Sessions", "cookie_name"]
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,13 @@ class Sessions:
             write_private(self._path, msgspec.json.encode(self._sessions))
         except MienError as error:
             log.warning("%s; logins end with this dashboard", error)
+
+
+def cookie_name(name: str, scope: MutableMapping[str, Any]) -> str:
+    """Return what a session's cookie is called in a request: over HTTPS browsers then see to it that it came so."""
+    if scope.get("scheme") != "https":
+        return name
+    return f"__Secure-{name}" if base_of(scope) else f"__Host-{name}"  # the latter is bound to the path /
 
 
 def _read(path: Path) -> dict[str, Session]:

@@ -31,11 +31,14 @@ def checked_access(settings: Settings) -> Access:
             f"the dashboard is to listen on {of.host}, where other machines reach it, but nobody has access: {make}, "
             "or listen on 127.0.0.1"
         )
+    if of.trusted_proxies and not known:
+        raise ConfigError(f"dashboard.trusted_proxies lets others come, but nobody has access: {make}")
     if of.login and not known:
         raise ConfigError(f"dashboard.login asks for a login, but nobody has access: {make}")
     if is_loopback(of.host) and not of.login:
-        log.info("everybody on this machine may use the dashboard without a login; dashboard.login asks for one")
-    elif not is_loopback(of.host) and of.tls_cert is None:
+        but = ", but for trusted proxies" if of.trusted_proxies else ""
+        log.info("everybody on this machine may use the dashboard without a login%s; dashboard.login asks for one", but)
+    elif not is_loopback(of.host) and of.tls_cert is None and not of.trusted_proxies:
         log.warning("passwords and tokens cross the network in the clear: use --tls-cert, or a proxy that speaks HTTPS")
     return Access(settings.home)
 

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { all, byId, functions, go, listeners, query, root } = mien;
+  const { all, base, byId, functions, go, listeners, query, root } = mien;
   const pad = (number) => String(number).padStart(2, "0");
   const local = (date) =>
     `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}T${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
@@ -233,7 +233,7 @@
   /* Markers: added and deleted through the API. */
   async function ask(method, path, body) {
     const headers = body ? { "content-type": "application/json" } : {};
-    const answer = await fetch(`/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    const answer = await fetch(`${base}/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
     if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error?.message ?? `the server answered ${answer.status}`);
   }
 
@@ -267,7 +267,7 @@
     parameters.set("to", given.to);
     all("[data-export]").forEach((link) => {
       const [table, format] = link.dataset.export.split(" ");
-      link.href = `/api/v1/export?${new URLSearchParams({ table, format })}&${parameters}`;
+      link.href = `${base}/api/v1/export?${new URLSearchParams({ table, format })}&${parameters}`;
     });
   }
 

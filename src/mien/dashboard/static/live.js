@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  const { base } = mien;
   const OLD_MS = 10_000; // also where the server has gone, nobody is left looking at what was so before
   const ends = new Map();
 
@@ -25,6 +26,6 @@
     if (document.hidden) return;
     const image = Object.assign(new Image(), { alt: `What ${source} sees. ${told.words}` });
     image.onload = () => place.dataset.newest === String(told.number) && draw(place, image, told.words);
-    image.src = `/api/v1/sources/${source}/preview?${told.number}`;
+    image.src = `${base}/api/v1/sources/${source}/preview?${told.number}`;
   };
 })();

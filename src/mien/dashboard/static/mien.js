@@ -3,6 +3,7 @@
 
 window.mien = (() => {
   const root = document.documentElement;
+  const base = root.dataset.base; // the path under which a proxy shows the dashboard; empty without one
   const darkness = matchMedia("(prefers-color-scheme: dark)");
   const query = () => new URLSearchParams(location.search);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -66,8 +67,8 @@ window.mien = (() => {
     if (label) label.textContent = !chosen.length ? "All sources" : chosen.length === 1 ? chosen[0] : `${chosen.length} sources`;
     // What the sources are is the same on the next page; what else was chosen belongs to this one.
     const kept = new URLSearchParams(chosen.map((name) => ["source", name])).toString();
-    all('nav a[href^="/"]').forEach((link) => {
-      if (["/", "/history"].includes(link.pathname)) link.search = kept;
+    all("nav a").forEach((link) => {
+      if ([`${base}/`, `${base}/history`].includes(link.pathname)) link.search = kept;
     });
     listeners.forEach((listen) => listen());
   }
@@ -157,7 +158,7 @@ window.mien = (() => {
     if (document.hidden || page === "missing") return;
     const asked = query();
     asked.set("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
-    const opened = (events = new EventSource(`/events/${page}?${asked}`));
+    const opened = (events = new EventSource(`${base}/events/${page}?${asked}`));
     opened.onmessage = ({ data }) => {
       const parts = JSON.parse(data);
       come = FRAME in parts ? parts : { ...come, ...parts };
@@ -220,7 +221,7 @@ window.mien = (() => {
 
   async function play(button) {
     button.disabled = true;
-    const answer = await fetch("/api/v1/demo", { method: button.dataset.demo === "start" ? "POST" : "DELETE" }).catch(() => null);
+    const answer = await fetch(`${base}/api/v1/demo`, { method: button.dataset.demo === "start" ? "POST" : "DELETE" }).catch(() => null);
     const told = await answer?.json().catch(() => null);
     if (answer?.ok) return functions.demo(told);
     button.disabled = false;
@@ -331,7 +332,7 @@ window.mien = (() => {
     const target = event.target.closest("button, summary, a");
     if (!target) return;
     if (target.dataset.action === "theme") nextTheme();
-    else if (target.dataset.action === "check") fetch("/system/check", { method: "POST" }).catch(() => null);
+    else if (target.dataset.action === "check") fetch(`${base}/system/check`, { method: "POST" }).catch(() => null);
     else if (target.dataset.copy) copy(target);
     else if (target.dataset.demo) play(target);
     else if (target.dataset.only || target.dataset.action === "all") {
@@ -366,8 +367,8 @@ window.mien = (() => {
 
   /* Who may not look any more is shown the login, not what was so before. */
   async function stillKnown() {
-    const answer = await fetch("/api/v1/me").catch(() => null);
-    if (answer?.status === 401) location.replace(`/login?ended=1&next=${encodeURIComponent(location.pathname + location.search)}`);
+    const answer = await fetch(`${base}/api/v1/me`).catch(() => null);
+    if (answer?.status === 401) location.replace(`${base}/login?ended=1&next=${encodeURIComponent(location.pathname.slice(base.length) + location.search)}`);
   }
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -379,5 +380,5 @@ window.mien = (() => {
   });
   listen();
 
-  return { SHOWN, all, byId, functions, go, listen, listeners, query, root, stage, stream, take };
+  return { SHOWN, all, base, byId, functions, go, listen, listeners, query, root, stage, stream, take };
 })();

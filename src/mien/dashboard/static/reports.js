@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { all, byId, functions } = mien;
+  const { all, base, byId, functions } = mien;
   const ASKED = {
     film: "Films, or tables of mien analyze",
     meeting: "The recording, or a table of mien analyze",
@@ -79,7 +79,7 @@
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       sending = request;
-      request.open("POST", `/api/v1/uploads?name=${encodeURIComponent(file.name)}`);
+      request.open("POST", `${base}/api/v1/uploads?name=${encodeURIComponent(file.name)}`);
       request.setRequestHeader("content-type", "application/octet-stream");
       request.upload.onprogress = (event) => {
         const part = event.total ? `: ${Math.round((100 * event.loaded) / event.total)}\u202f%` : "";
@@ -131,7 +131,7 @@
     try {
       const body = await order(form);
       const asked = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-      await told(await fetch("/api/v1/reports", asked));
+      await told(await fetch(`${base}/api/v1/reports`, asked));
       form.reset();
       say("It is under way; you may leave this page.");
     } catch (error) {
@@ -144,7 +144,7 @@
 
   async function remove(key) {
     try {
-      await told(await fetch(`/api/v1/reports/${key}`, { method: "DELETE" }));
+      await told(await fetch(`${base}/api/v1/reports/${key}`, { method: "DELETE" }));
     } catch (error) {
       say(error.message, true);
     }

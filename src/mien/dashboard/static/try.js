@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { SHOWN, byId, all } = mien;
+  const { SHOWN, all, base, byId } = mien;
   const SIDE = 640; // frames are sent at most this large, in pixels: the detector sees no more
   const PHOTO_SIDE = 2560;
   const PAUSE_MS = 40;
@@ -146,7 +146,7 @@
     canvas.getContext("2d").drawImage(medium, 0, 0, canvas.width, canvas.height);
     const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.88));
     const began = performance.now();
-    const answer = await fetch("/api/v1/analyze", { method: "POST", body: picture, headers: { "content-type": "application/octet-stream" } });
+    const answer = await fetch(`${base}/api/v1/analyze`, { method: "POST", body: picture, headers: { "content-type": "application/octet-stream" } });
     const seen = await answer.json().catch(() => null);
     if (!answer.ok) throw new Error(seen?.error?.message ?? `the server answered ${answer.status}`);
     return { ...seen, width: canvas.width, height: canvas.height, took: performance.now() - began };

@@ -236,7 +236,8 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
         f"The highest point, within {window:g} s after the event (and its duration) or until the next event, of the "
         f"mean rise of the viewers over the mean of the {baseline:g} s before it (fewer where the event before was "
         f"less than {TAKES_S:g} s earlier than these). Events that follow each other within {TAKES_S:g} s are judged "
-        "as one. In the table `viewers` it is the mean of the emotion's column over an event's rows. Chance alone "
+        "as one. Moments at which more than a fifth of the judged viewers is away, or fewer than five are there, do "
+        "not count. In the table `viewers` it is the mean of the emotion's column over an event's rows. Chance alone "
         "makes it a little higher than 0: look at its interval."
     )
     interval = (
@@ -251,8 +252,9 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
     )
     reacted = (
         f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than in 95 % of equally long "
-        "stretches without an event: those of all viewers together, each in the viewer's own spread. It cannot be told "
-        "where too few such stretches were recorded."
+        "stretches without an event: those of all viewers together, each in units of the root mean square of the "
+        "viewer's rises in the other stretches. It cannot be told where there are fewer than three such stretches of "
+        "half of the viewers, or 20 in all."
     )
     return [
         (
