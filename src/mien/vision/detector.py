@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -53,6 +53,8 @@ NEAR, NEAR_SIDE, NEAR_CENTRE = 2.5, 96, 0.3
 """A face is looked for in a square of NEAR times its size, scaled to NEAR_SIDE pixels; one whose centre lies more than
 NEAR_CENTRE of the square from its middle belongs to another place, or to none."""
 
+MOST = 0.25
+"""Near looks don't differ by more from those at the whole frame; what does is no look at the same face."""
 
 DARKEST, LIGHTEST, FLATTEST, STEEPEST = 60.0, 200.0, 35.0, 8.0
 """A crop whose mean brightness or standard deviation lies beyond these, of 0 to 255, is brought to them, its contrast
@@ -74,11 +76,15 @@ class Faces:
         landmarks: x, y of the subject's right eye, left eye, nose, right and left corner of the mouth, shape
             (n, 5, 2), float32.
         confidences: 0 to 1, shape (n,), float32.
+        offsets: How a look near each face frames it otherwise than the look at the whole frame did: by how many of its
+            sides the centre lies aside, x, y, and the logarithm of the factors of width and height, shape (n, 4),
+            float32; None where that is not known.
     """
 
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     confidences: NDArray[np.float32]
+    offsets: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -186,7 +192,27 @@ class Detector:
         """Return the faces in a frame at a quarter of the cost: all but the smallest."""
         return self.detect(frame, self.max_side // 2)
 
-    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
+    def with_offsets(self, frame: Image, faces: Faces) -> Faces:
+        """Return the faces of a look at a whole frame with their offsets, so that looks near them frame them alike.
+
+        The net's boxes depend on the size at which it sees a face, and on the face.
+
+        Args:
+            frame: BGR, shape (h, w, 3), uint8.
+            faces: Those that `detect` found in it.
+        """
+        offsets = np.zeros((len(faces), 4), np.float32)
+        if len(faces) and self.is_near_cheaper(frame, len(faces)):
+            for number, rows in enumerate(self._near(frame, faces.boxes)):
+                known = [_offset(faces.boxes[number], row[:4]) for row in rows]
+                if known:
+                    nearest = min(known, key=lambda offset: float(np.abs(offset).sum()))
+                    offsets[number] = nearest if np.abs(nearest).max() < MOST else 0
+        return replace(faces, offsets=offsets)
+
+    def detect_near(
+        self, frame: Image, boxes: NDArray[np.float32], offsets: NDArray[np.float32] | None = None
+    ) -> Faces:
         """Return the faces in a frame that are close to where some were a moment ago, the surest first.
 
         Each place is looked at by itself, enlarged or shrunk to one size, so that it costs a few per cent of what
@@ -195,9 +221,23 @@ class Detector:
         Args:
             frame: BGR, shape (h, w, 3), uint8.
             boxes: Where the faces were: x, y, width, height in pixels, shape (n, 4).
+            offsets: Of those faces, see `Faces`; None: boxes are left as the net gives them.
         """
         if not len(boxes):
             return _faces(np.empty((0, 15), np.float32), np.ones(2))
+        places = self._near(frame, boxes)
+        if offsets is None:
+            return _faces(suppress_non_maxima(np.concatenate(places)), np.ones(2))
+        for rows, offset in zip(places, offsets, strict=True):
+            centres = rows[:, :2] + rows[:, 2:4] / 2 - offset[:2] * rows[:, 2:4].max(1, keepdims=True, initial=0)
+            rows[:, 2:4] *= np.exp(-offset[2:])
+            rows[:, :2] = centres - rows[:, 2:4] / 2
+        numbered = [np.column_stack([rows, np.full(len(rows), n)]) for n, rows in enumerate(places)]
+        kept = suppress_non_maxima(np.concatenate(numbered).astype(np.float32))
+        return replace(_faces(kept, np.ones(2)), offsets=offsets[kept[:, 15].astype(int)])
+
+    def _near(self, frame: Image, boxes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the net's rows of each place, in pixels of the frame."""
         centres = boxes[:, :2] + boxes[:, 2:] / 2
         sides = NEAR * boxes[:, 2:].max(1)
         scales = NEAR_SIDE / sides
@@ -213,7 +253,7 @@ class Detector:
             rows[:, 4:14] -= np.tile(shift, 5)
             rows[:, :14] /= scale
             found.append(rows[own])
-        return _faces(suppress_non_maxima(np.concatenate(found)), np.ones(2))
+        return found
 
     def is_near_cheaper(self, frame: Image, count: int) -> bool:
         """Return whether so many places cost less than half of what a look at the whole frame does."""
@@ -233,6 +273,12 @@ def _faces(rows: NDArray[np.float32], back: NDArray[np.float64]) -> Faces:
     boxes = rows[:, :4] * np.tile(back, 2)
     landmarks = rows[:, 4:14].reshape(-1, 5, 2) * back
     return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), rows[:, 14])
+
+
+def _offset(whole: NDArray[np.float32], near: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how a near look's box differs from that of a look at the whole frame, see `Faces`."""
+    aside = (near[:2] + near[2:] / 2 - whole[:2] - whole[2:] / 2) / max(1e-6, float(near[2:].max()))
+    return np.concatenate([aside, np.log(np.maximum(near[2:], 1e-6) / np.maximum(whole[2:], 1e-6))]).astype(np.float32)
 
 
 def _cell(frame: Image, scale: float, shift: NDArray[np.float32]) -> Image:

@@ -32,7 +32,7 @@ from mien.observation import (
 )
 from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness, turns
 from mien.vision.schedule import KeyframeSchedule, PhotoDetector, detect_after
-from mien.vision.tracker import Smoother, Tracker
+from mien.vision.tracker import LabelHold, Smoother, Tracker
 
 __all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
 
@@ -104,6 +104,8 @@ class Pipeline:
         self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
+        self._labels = LabelHold()
+        self._shot = 0
         self._seq = 0
         self._before_s: float | None = None
 
@@ -118,7 +120,9 @@ class Pipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Return what the next frame of the session shows."""
-        (reading,) = self.read([frame.image], None if self._keyframes.is_due(frame.offset_s) else self._before)
+        (reading,) = self.read(
+            [frame.image], None if self._keyframes.is_due(frame.offset_s, frame.shot) else self._before
+        )
         self._before = reading.found
         return self.record(frame, reading)
 
@@ -147,9 +151,9 @@ class Pipeline:
         """Return the observation of the session's next frame: the reading, followed and smoothed over time."""
         began = clock.perf_counter()
         self.raw = reading.raw
-        tracks, probabilities = self._follow(reading.found, frame)
+        tracks, probabilities, best = self._follow(reading.found, frame)
         threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
-        faces = _faces(tracks, reading, probabilities, threshold)
+        faces = _faces(tracks, reading, probabilities, best, threshold)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),
@@ -178,14 +182,21 @@ class Pipeline:
             return UNTOLD_SPAN_S
         return round(min(max(frame.offset_s - before, 0.0), MAX_SPAN_S), 4)
 
-    def _follow(self, found: Faces, frame: Frame) -> tuple[list[int] | list[None], NDArray[np.float32]]:
-        """Return the tracks and the smoothed probabilities; photos, which stand alone, have neither."""
+    def _follow(
+        self, found: Faces, frame: Frame
+    ) -> tuple[list[int] | list[None], NDArray[np.float32], NDArray[np.intp]]:
+        """Return tracks, smoothed probabilities and held emotions; photos, which stand alone, have none of them."""
         if frame.offset_s is None:
-            return [None] * len(found), self.raw
+            return [None] * len(found), self.raw, self.raw.argmax(1)
+        if frame.shot != self._shot:
+            self._shot = frame.shot
+            self._tracker.restart()
         tracks = self._tracker.update(found.boxes, frame.offset_s)
         smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
+        held = self._labels.hold(tracks, smoothed, frame.offset_s)
         self._smoother.forget(self._tracker.alive)
-        return tracks, smoothed
+        self._labels.forget(self._tracker.alive)
+        return tracks, smoothed, held
 
 
 def load_models(settings: VisionSettings) -> tuple[FaceDetector, Classifier]:
@@ -222,7 +233,13 @@ def read_pictures(
     crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
     probabilities, looks = _read(classifier, crops, found)
     return [
-        _faces([None] * len(faces), Reading(faces, cut, shares, seen, classifier.model_id, 0.0), shares, threshold)
+        _faces(
+            [None] * len(faces),
+            Reading(faces, cut, shares, seen, classifier.model_id, 0.0),
+            shares,
+            shares.argmax(1),
+            threshold,
+        )
         for faces, cut, shares, seen in zip(found, crops, probabilities, looks, strict=True)
     ]
 
@@ -259,7 +276,11 @@ def _split(rows: NDArray[np.float32], found: Sequence[Faces]) -> list[NDArray[np
 
 
 def _faces(
-    tracks: Sequence[int | None], reading: Reading, probabilities: NDArray[np.float32], threshold: float
+    tracks: Sequence[int | None],
+    reading: Reading,
+    probabilities: NDArray[np.float32],
+    best: NDArray[np.intp],
+    threshold: float,
 ) -> list[Face]:
     """Return the record of each face, without an emotion where the model should not say."""
     found = reading.found
@@ -268,7 +289,6 @@ def _faces(
         & (found.boxes[:, 2:].max(1, initial=0) >= MIN_SIDE)
         & (sharpness(reading.crops) >= MIN_SHARPNESS)
     )
-    best = probabilities.argmax(1)
     return [
         _face(track, reading, n, EMOTIONS[best[n]] if clear[n] else None, probabilities[n])
         for n, track in enumerate(tracks)

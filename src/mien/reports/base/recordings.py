@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.charts.svg import clock
 from mien.config import Settings
@@ -109,7 +111,7 @@ class Recording:
         faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
             `emotion`, one per emotion, `readable` (large enough to be read), `model`.
-        changes: How much the picture changed (`at`, `change`), one row per sampled frame; None: not known.
+        cuts: When shots begin, but for the first, in seconds; None: not known.
         began: When it began, UTC, where that is known.
         notes: What is to be said of it.
         how: Which stream of the video was looked at and at which rate, as `mien.media.open.open_source` takes them.
@@ -118,7 +120,7 @@ class Recording:
     name: str
     medium: Path | None
     faces: pl.DataFrame
-    changes: pl.DataFrame | None = None
+    cuts: NDArray[np.float64] | None = None
     began: datetime | None = None
     notes: list[str] = field(default_factory=list)
     how: dict[str, Any] = field(default_factory=dict)
@@ -206,19 +208,19 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job) -> Recording:
-    import polars as pl
-
-    rows, notes, changes, began = _Rows(), [], [], None
+    rows, notes, shot, cuts, began = _Rows(), [], 0, [], None
     how: dict[str, Any] = {"stream": inputs.stream, "fps_in": inputs.fps_in}
     for seen in analysed(path, settings, inputs.fps, job, **how):
         if isinstance(seen, str):
             notes.append(f"{seen[0].upper()}{seen[1:]}.")
             continue
-        rows.add(seen.observation, seen.observation.offset_s or 0.0)
-        changes.append((seen.change_s, seen.change))
+        at = seen.observation.offset_s or 0.0
+        rows.add(seen.observation, at)
+        if seen.shot != shot:
+            shot = seen.shot
+            cuts.append(at)
         began = began or (seen.observation.time if path == "demo" else None)
-    changed = pl.DataFrame(changes, schema={"at": pl.Float64, "change": pl.Float64}, orient="row")
-    return Recording(as_text(Path(path).stem), Path(path), rows.table(), changed, began, notes, how)
+    return Recording(as_text(Path(path).stem), Path(path), rows.table(), np.array(cuts, np.float64), began, notes, how)
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
@@ -357,7 +359,7 @@ def _named_apart(found: list[Recording]) -> list[Recording]:
 
 
 def _renamed(one: Recording, name: str) -> Recording:
-    return Recording(name, one.medium, one.faces, one.changes, one.began, one.notes, one.how)
+    return Recording(name, one.medium, one.faces, one.cuts, one.began, one.notes, one.how)
 
 
 class _Rows:

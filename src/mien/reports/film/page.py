@@ -319,7 +319,7 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
         ),
         ("Frames with a face", "Share of the frames looked at that show at least one face, readable or not."),
         ("Readable", f"A face whose box's longer side has at least {READABLE} pixels."),
-        ("Scene cut", "A jump in the picture that is three times as large as what is around it; fades are not found."),
+        ("Scene cut", "Where another shot begins: at a cut, after a fade or at the end of a dissolve."),
     ]
 
 
