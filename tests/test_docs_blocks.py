@@ -117,7 +117,7 @@ def check_script(given: list[str], command: str) -> None:
     script = ROOT / given[0]
     if given[0] == "-m":
         script = ROOT / "src" / given[1].replace(".", "/")
-        script = script.with_suffix(".py")
+        script = script / "__main__.py" if script.is_dir() else script.with_suffix(".py")
         if given[1] in ("venv", "mien", "http.server", "pytest"):
             return
     assert script.is_file(), f"{command}: there is no {script}"
