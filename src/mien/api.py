@@ -26,6 +26,7 @@ from mien.table import TableWriter, to_pandas, to_polars
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, read_pictures, shared_models
 from mien.vision.schedule import PhotoDetector
+from mien.words import counted
 
 __all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
 
@@ -181,7 +182,7 @@ class Analysis:
             yield decode(line)
 
     def __repr__(self) -> str:
-        return f"<Analysis of {self.path}: {self._count:,} frames>"
+        return f"<Analysis of {self.path}: {counted(self._count, 'frame', 'frames')}>"
 
     def to_polars(self) -> Any:
         """Return a polars DataFrame: a row per face, one with nulls for a frame without; columns as in files.

@@ -105,7 +105,7 @@ class Pose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     Attributes:
         yaw: To the side; positive: to the picture's right.
-        pitch: Up and down; positive: up.
+        pitch: Up and down; it grows as the chin comes down, and is about 9 for a head that is held upright.
         roll: Tilted; positive: clockwise in the picture.
     """
 
@@ -128,7 +128,9 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         track: A number that lives as long as one person's stay in a session; None in single photos.
         box: x, y, width, height in pixels of the frame.
         confidence: The detector's, 0 to 1.
-        emotion: The likeliest emotion, or None where the model should not say.
+        emotion: The emotion that leads, or None where the model should not say. On a track another is named
+            once it leads by 0.3, or has led for a while (by 0.25 for 0.2 s, by 0.1 for half a second); in a photo it is
+            the likeliest.
         probabilities: Calibrated and smoothed per track.
         read: Whether the emotion was read in this frame; False: it was carried on from the frame before, and is no new
             evidence.

@@ -26,6 +26,16 @@ Open = Callable[..., Visit]
 BANDS = "#plot .scatterlayer .trace"
 
 
+BEGUN = """() => {
+    const { take } = mien;
+    mien.take = (parts) => {
+        take(parts);
+        if ("call:sources" in parts) window.begun = true;
+    };
+}"""
+"""Notes when a stream begins anew, with all of its page."""
+
+
 def opened(visit: Open, seeded: Served, query: str = "") -> Page:
     page = visit(f"{seeded.address}/history{query}").page
     expect(page.locator(BANDS).first).to_be_visible()
@@ -250,8 +260,10 @@ def test_the_page_works_with_the_keyboard(seeded: Served, visit: Open) -> None:
     expect(page.locator("#picker [data-action=all]")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_role("checkbox", name="lobby")).to_be_focused()
+    page.evaluate(BEGUN)
     page.keyboard.press("Space")
     until(lambda: chosen(page).get("source") == ["stage"])
+    until(lambda: page.evaluate("window.begun"))
     page.evaluate("mien.take({'call:sources': ['attic', 'lobby', 'stage']})")  # what comes when a source appears
     expect(page.locator("#picker .options label")).to_have_count(3)
     expect(page.get_by_role("checkbox", name="lobby")).to_be_focused()

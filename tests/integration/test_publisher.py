@@ -206,7 +206,7 @@ def test_announces_itself_and_its_figures(publisher: Publisher, outbox: Outbox, 
     wait_for(lambda: listener.last("available") == b"online")
     figures = json.loads(listener.last("stats") or b"")
     assert figures["fps"] == 15.0
-    assert figures["outbox"] == {"depth": 20, "dropped": 0}
+    assert figures["outbox"] == {"depth": 20, "dropped": 0, "damaged": 0}
     assert 0 <= figures["delay_ms"]["p50"] <= figures["delay_ms"]["p99"]
     publisher.close()
     wait_for(lambda: listener.last("available") == b"offline")

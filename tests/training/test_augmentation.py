@@ -46,3 +46,16 @@ def test_a_rectangle_is_blanked_in_the_share_that_is_asked_for() -> None:
     white = torch.full((400, 1, 48, 48), 255.0)
     blanked = (augment(white, 48, config, seeded()) == 129.0).flatten(1).any(1)
     assert 150 < int(blanked.sum()) < 250
+
+
+def test_a_share_of_the_faces_is_coarsened_and_another_darkened() -> None:
+    still = {"rotate": 0, "zoom": 0, "shift": 0, "erase": 0}
+    fine = torch.tensor([60.0, 180.0]).repeat(24).expand(200, 1, 48, 48)
+    plain, coarse = (augment(fine, 48, TrainConfig("d", "o", coarse=share, **still), seeded()) for share in (0.0, 0.5))
+    assert plain.diff(dim=3).abs().mean((1, 2, 3)).min() > 50
+    blurred = coarse.diff(dim=3).abs().mean((1, 2, 3)) < 20  # the stripes of one pixel are gone
+    assert 60 < int(blurred.sum()) < 140
+    dark = augment(fine, 48, TrainConfig("d", "o", dark=0.5, **still), seeded())
+    assert 40 < int((dark.mean((1, 2, 3)) < 60).sum()) < 110  # light falls evenly on a scale of factors
+    assert torch.equal(dark, dark.round()) or not torch.equal(plain, plain.round())
+    assert plain.mean((1, 2, 3)).min() > 70

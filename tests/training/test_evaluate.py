@@ -105,6 +105,72 @@ def test_groups_tell_for_whom_a_model_fails(voted: Path) -> None:
     assert not any("FER+" in group["group"] for group in groups.groups(plain, right))
 
 
+def test_gap_between_groups_is_told_from_chance() -> None:
+    random = np.random.default_rng(0)
+    right = random.random(1000) < 0.6
+    right[:200] = random.random(200) < 0.9
+    known = np.array(["young"] * 200 + ["old"] * 700 + [""] * 100)
+    by_chance = np.where(random.random(1000) < 0.5, "left", "right")
+    age, hand, only = groups.attributes({"age": known, "hand": by_chance, "only": np.full(1000, "a")}, right)
+    assert age["gap"] == pytest.approx(right[:200].mean() - right[200:900].mean())
+    assert [group["group"] for group in age["groups"]] == ["old", "young"]
+    assert age["unknown"] == 100
+    assert age["p"] < 0.001
+    assert age["p_corrected"] == pytest.approx(2 * age["p"]), "of two tests, by Holm's method"
+    assert hand["p"] > 0.01
+    assert hand["p_corrected"] == hand["p"]
+    assert only["p"] is None
+    assert groups.lines(age)[0].startswith("by age: ")
+
+
+def test_list_of_groups_is_read_and_what_is_wrong_in_it_named(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("face,yaw,sex\n" + "".join(f"{face},{face - 20},{'fm'[face % 2]}\n" for face in range(40)))
+    columns = groups.read(path, 50)
+    assert set(columns["sex"]) == {"f", "m", ""}
+    assert list(columns["sex"][[0, 1, 49]]) == ["f", "m", ""]
+    assert len(set(columns["yaw"]) - {""}) == 4, "numbers of many kinds are cut into quarters"
+    assert [(columns["yaw"] == quarter).sum() for quarter in sorted(set(columns["yaw"]) - {""})] == [10, 10, 10, 10]
+    for text, message in (
+        ("number,sex\n0,f\n", "has the columns number, sex: expected face"),
+        ("face\n0\n", "expected face, the number .* and one for each attribute"),
+        ("", "has the columns none"),
+        ("face,sex\n50,f\n", "line 2: expected a face from 0 to 49, found '50'"),
+        ("face,sex\nx,f\n", "found 'x'"),
+        ("face,sex\n1,f\n1,m\n", "line 3: face 1 stands in the list twice"),
+        ("face,sex\n1\n", "line 2: expected 2 columns"),
+        ("face,sex\n1,f,m\n", "line 2: expected 2 columns"),
+        ("face,sex\n1,\n", "column sex: it is empty"),
+        ("face,name\n" + "".join(f"{face},n{face}\n" for face in range(30)), "holds 30 different words"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            groups.read(path, 50)
+    path.write_bytes(b"face,sex\n1,\xff\n")
+    with pytest.raises(InputError, match="cannot read the groups"):
+        groups.read(path, 50)
+    with pytest.raises(InputError, match="cannot read the groups"):
+        groups.read(tmp_path / "none.csv", 50)
+
+
+def test_report_says_how_listed_groups_differ(own: Path, dataset: Path, tmp_path: Path) -> None:
+    usage = data.load(dataset).usage
+    public = np.flatnonzero(usage == "PublicTest")
+    rows = [f"{face},{'left' if face < public[17] else 'right'},<b>\n" for face in public]
+    (tmp_path / "groups.csv").write_text("face,side,mark\n" + "".join(rows))
+    command = ["evaluate", str(own), "--data", str(dataset), "--groups", str(tmp_path / "groups.csv")]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "report")], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "by side: " in done.output
+    report = json.loads((tmp_path / "report" / "evaluation.json").read_text())
+    side, mark = report["attributes"]
+    assert [(group["group"], group["faces"]) for group in side["groups"]] == [("left", 17), ("right", 18)]
+    assert mark["p"] is None
+    text = (tmp_path / "report" / "evaluation.html").read_text()
+    assert "<h3>By side</h3>" in text
+    assert "&lt;b&gt;" in text
+
+
 def test_worst_confusions_come_first() -> None:
     matrix = [[8, 2, 0], [0, 5, 5], [0, 1, 0]]
     found = groups.worst(matrix, ("angry", "happy", "sad"), 2)

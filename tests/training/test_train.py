@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from mien.models.classifier import Classifier
 from mien.training import curves, data
 from mien.training.checkpoints import RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
-from mien.training.loop import Training
+from mien.training.loop import Training, divergence
 from mien.training.train import train
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
@@ -116,6 +117,27 @@ def test_sharpness_takes_the_gradient_uphill_and_comes_back(dataset: Path) -> No
         if "running" in name:
             assert torch.equal(training.net.get_buffer(name), value)
     assert {norm.momentum for norm in training.net.modules() if isinstance(norm, torch.nn.BatchNorm2d)} == {0.1}
+
+
+def test_answers_that_are_alike_are_not_apart_and_opposite_ones_by_the_most() -> None:
+    answer = torch.log_softmax(torch.randn(5, 7, generator=torch.Generator().manual_seed(0)), 1)
+    assert float(divergence(answer, answer)) == pytest.approx(0, abs=1e-6)
+    first, second = (torch.log_softmax(torch.eye(7)[[index]] * 50, 1) for index in (0, 1))
+    assert float(divergence(first, second)) == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_consistency_costs_a_network_that_wobbles(dataset: Path) -> None:
+    faces = data.load(dataset, ("Training", "PublicTest"))
+    losses = {}
+    for consistency in (0.0, 1e-9, 5.0):
+        training = Training(TrainConfig(str(dataset), "out", consistency=consistency, ferplus_weight=0.0), faces)
+        training.log = lambda *_, **__: None
+        torch.manual_seed(3)
+        for parameter in training.net.parameters():
+            torch.nn.init.normal_(parameter, 0, 0.1)
+        losses[consistency] = training.training_step(torch.arange(70), 0).item()
+    assert losses[5.0] > losses[1e-9] + 0.001
+    assert losses[1e-9] != losses[0.0], "two looks, not one"
 
 
 def test_run_with_votes_publishes_both_heads(voted: Path, tmp_path: Path) -> None:

@@ -44,6 +44,28 @@ def write_model(
     return path
 
 
+def with_third_head(path: Path, row: list[float]) -> Path:
+    """A model that says of every face what is in the row: five values, and how far each is expected to be off."""
+    onnx = pytest.importorskip("onnx")
+    network = onnx.load(write_model(path, np.zeros((2304, 7)), np.zeros(7)))
+    network.graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(np.zeros((2304, len(row)), np.float32), "nothing"),
+            onnx.numpy_helper.from_array(np.array(row, np.float32), "row"),
+        ]
+    )
+    network.graph.node.extend(
+        [
+            onnx.helper.make_node("MatMul", ["flat", "nothing"], ["none"]),
+            onnx.helper.make_node("Add", ["none", "row"], ["geometry"]),
+        ]
+    )
+    shape = ["n", len(row)]
+    network.graph.output.append(onnx.helper.make_tensor_value_info("geometry", onnx.TensorProto.FLOAT, shape))
+    onnx.save(network, path)
+    return path
+
+
 def write_video(path: Path, images: Iterable[np.ndarray], times_ms: Iterable[int], codec: str = "libx264") -> Path:
     """Write images, BGR, shape (h, w, 3), to be shown at these times."""
     images = list(images)

@@ -27,7 +27,7 @@ def recording(
     faces: Callable[[float], list[tuple[int, Box, list[float]]]],
     *,
     name: str = "made",
-    changes: Sequence[float] | None = None,
+    cuts: Sequence[float] | None = None,
     medium: Path | None = None,
 ) -> Recording:
     """Return a recording.
@@ -36,7 +36,7 @@ def recording(
         times: When its frames are.
         faces: Track, box and probabilities of the faces at a time.
         name: The recording's.
-        changes: How much the picture changed at each time.
+        cuts: When shots begin, but for the first.
         medium: The video.
     """
     rows = []
@@ -50,5 +50,4 @@ def recording(
     kinds = dict.fromkeys(names, pl.Int64) | {"at": pl.Float64, "session": pl.String, "model": pl.String}
     kinds |= {"confidence": pl.Float64, "emotion": pl.String, **dict.fromkeys(EMOTIONS, pl.Float64)}
     table = pl.DataFrame(rows, schema={**kinds, "readable": pl.Boolean}, orient="row")
-    changed = None if changes is None else pl.DataFrame({"at": list(map(float, times)), "change": list(changes)})
-    return Recording(name, medium, table, changed)
+    return Recording(name, medium, table, None if cuts is None else np.array(cuts, float))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from mien.reports.album.measure import Measured, PhotoFace
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.album.selection import WEIGHTS, Photo, choose, grouped, rated
 from mien.reports.base.job import Job
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import album as worsened
 
 DAY = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 
@@ -158,3 +162,16 @@ def test_photos_are_read_by_the_model_that_was_pulled_to_this_machine(
     model_store.pull(str(tmp_path / "run"), settings.home)
     photos = report_album(AlbumRequest((folder,), emotion="sad"), settings).data[0].table
     assert photos["expression"].drop_nulls().to_list() == pytest.approx([1, 1], abs=0.01)
+
+
+def test_no_copy_that_was_made_worse_beats_the_photo(tmp_path: Path) -> None:
+    assert worsened.beaten(worsened.photos_of([PORTRAIT]), tmp_path) == []
+
+
+def test_of_near_duplicates_the_happier_one_wins_unless_it_is_damaged() -> None:
+    from dataclasses import replace
+
+    sound, happier, dark = photo("sound", 0.4), photo("happier", 0.9), photo("dark", 0.95)
+    dark = replace(dark, parts=dark.parts | {"exposure": 0.3})
+    assert choose([sound, happier, dark], 5) == [happier]
+    assert choose([sound, dark], 5) == [sound]

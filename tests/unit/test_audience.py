@@ -67,6 +67,19 @@ def test_height_latency_and_duration_are_those_of_the_curve() -> None:
     assert one.reacted[0] == 8
 
 
+def test_height_and_latency_are_of_the_same_moment() -> None:
+    shares = np.full((5, 160, 7), 0.1, np.float32) + np.arange(5, dtype=np.float32)[:, None, None] / 100
+    shares[:, 100:108, HAPPY] += 0.1 + np.arange(5, dtype=np.float32)[:, None] / 50
+    shares[:4, 88:92, HAPPY] += 0.4  # higher, but one of the five is away
+    shares[4, 86:94] = np.nan
+    (reaction,) = react(Watching([*"abcde"], [""] * 5, shares), [Event(20, "it")]).each
+    assert reaction.height.value == pytest.approx(0.14, abs=1e-3)
+    assert reaction.latency.value == 5.0
+    assert np.nanmean(react(Watching([*"abcde"], [""] * 5, shares), [Event(20, "it")]).heights[:, 0, HAPPY]) == (
+        pytest.approx(reaction.height.value)
+    )
+
+
 def test_few_viewers_have_no_intervals() -> None:
     (one,) = react(steady(3), [Event(20, "joke")]).each
     assert one.height.value == pytest.approx(0.3, abs=0.02)
@@ -219,3 +232,14 @@ def test_events_faster_than_a_reaction_are_judged_as_one() -> None:
 
 def test_no_event_is_no_reaction() -> None:
     assert react(still(6, 60, 1), []).each == []
+
+
+def test_lists_name_all_or_say_how_many_more() -> None:
+    from mien.words import counted, listed
+
+    notes: list[str] = []
+    made = [recording(np.arange(0, 2, 0.25), lambda _: [])]
+    watching(made, [Seat(f"stranger-{n}") for n in range(7)], notes)
+    assert "stranger-4 and 2 more" in notes[0]
+    assert (counted(1, "frame", "frames"), counted(1204, "frame", "frames")) == ("1 frame", "1,204 frames")
+    assert (listed([]), listed(["a", "b"]), listed(["a", "b"], most=1)) == ("", "a, b", "a and 1 more")

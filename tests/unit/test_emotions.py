@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import CONTRACT, write_model
+from making import CONTRACT, with_third_head, write_model
 
 from mien.errors import ModelError
 from mien.models.classifier import SHIPPED, Classifier, Contract
@@ -77,6 +77,40 @@ def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path) -> None:
     eight = Classifier.load(write_model(tmp_path / "eight.onnx", np.zeros((2304, 8)), np.zeros(8)))
     with pytest.raises(ModelError, match=r"gives shape \(2, 8\)"):
         eight.classify(np.zeros((2, 48, 48), np.uint8))
+
+
+def test_third_head_says_where_a_face_looks_and_nothing_where_it_is_unsure(tmp_path: Path) -> None:
+    values, sure = [20.0, 9.0, -5.0, 0.6, 0.1], [1.0, 1.0, 1.0, 0.02, 0.02]
+    crops = np.zeros((3, 48, 48), np.uint8)
+    classifier = Classifier.load(with_third_head(tmp_path / "sure.onnx", values + sure))
+    assert classifier.sees_geometry
+    probabilities, geometry = classifier.read(crops)
+    assert probabilities.shape == (3, 7)
+    assert geometry is not None
+    assert geometry.pose.tolist() == [[20, 9, -5]] * 3
+    assert geometry.openness == pytest.approx(np.tile([0.6, 0.1], (3, 1)))
+    assert np.array_equal(classifier.classify(crops), probabilities)
+    for column in range(5):
+        errors = list(sure)
+        errors[column] = 90.0
+        _, geometry = Classifier.load(with_third_head(tmp_path / "unsure.onnx", values + errors)).read(crops)
+        assert geometry is not None
+        assert np.isnan(geometry.pose).all() == (column < 3)
+        assert np.isnan(geometry.openness).all(0).tolist() == [column == 3, column == 4]
+    _, geometry = Classifier.load(with_third_head(tmp_path / "nan.onnx", [np.nan] * 10)).read(crops)
+    assert geometry is not None
+    assert np.isnan(geometry.pose).all()
+    _, none = classifier.read(crops[:0])
+    assert none is not None
+    assert none.pose.shape == (0, 3)
+    with pytest.raises(ModelError, match=r"gives shape \(3, 4\) for 3 crops, expected \(3, 10\)"):
+        Classifier.load(with_third_head(tmp_path / "four.onnx", [0.0] * 4)).read(crops)
+
+
+def test_model_without_a_third_head_says_nothing_of_where_faces_look(tiny_model: Path) -> None:
+    classifier = Classifier.load(tiny_model)
+    assert not classifier.sees_geometry
+    assert classifier.read(np.zeros((2, 48, 48), np.uint8))[1] is None
 
 
 def test_probabilities_come_in_the_shape_promised(tiny_model: Path) -> None:

@@ -13,7 +13,7 @@ from mien.errors import ModelError
 from mien.media.demo import Demo
 from mien.models.classifier import Classifier
 from mien.vision import yunet
-from mien.vision.detector import Detector, crop, sharpness
+from mien.vision.detector import Detector, crop, lit, sharpness
 from mien.vision.yunet import _is_possible
 
 
@@ -236,3 +236,21 @@ def test_a_group_of_thirty_is_found_as_a_whole(samples: Path, detector: Detector
     group = np.tile(cv2.resize(row[max(0, top) : bottom], (320, (bottom - max(0, top)) // 2)), (3, 2, 1))
     assert faces_of(detector, group) == 30
     assert faces_of(Detector(max_side=max(group.shape)), np.asarray(group[:, ::-1])) == 30
+
+
+def test_dark_and_flat_faces_are_read_as_in_the_light(detector: Detector, portrait: np.ndarray) -> None:
+    classifier = Classifier.load()
+    found = detector.detect(portrait)
+    (shares,) = classifier.classify(crop(portrait, found.boxes, found.landmarks))
+    for dimmed in (0.3 * portrait, 0.15 * portrait, 0.2 * portrait + 180):
+        (seen,) = classifier.classify(crop(dimmed.astype(np.uint8), found.boxes, found.landmarks))
+        assert seen == pytest.approx(shares, abs=0.05)
+
+
+def test_faces_in_the_light_stay_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    usual = rng.normal(128, 50, (4, 48, 48)).clip(0, 255).astype(np.uint8)
+    blank = np.full((1, 48, 48), 9, np.uint8)
+    assert (lit(usual) == usual).all()
+    assert (lit(blank) == blank).all()
+    assert lit(np.empty((0, 48, 48), np.uint8)).shape == (0, 48, 48)

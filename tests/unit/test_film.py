@@ -17,7 +17,6 @@ from seeing import recording, shares
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError, PartialError, UsageError
 from mien.media.demo import PORTRAIT
-from mien.media.shots import cuts
 from mien.observation import EMOTIONS
 from mien.reports.base import bootstrap
 from mien.reports.base.blocks import block_length
@@ -98,15 +97,6 @@ def test_the_interval_of_a_difference_of_few_units_is_as_wide_as_students() -> N
     assert float(np.median(half / error)) == pytest.approx(2.228, rel=0.04)  # of t with ten degrees of freedom
 
 
-def test_cuts_stand_out_from_a_moving_camera() -> None:
-    at = np.arange(0, 60, 0.2)
-    change = np.abs(np.random.default_rng(1).normal(3, 1, len(at)))
-    change[at > 30] += 12  # a shaky camera
-    for cut in (50, 100, 250):
-        change[cut] = 70
-    assert cuts(at, change).tolist() == pytest.approx(at[[50, 100, 250]].tolist())
-
-
 def test_a_person_is_one_within_a_scene_only() -> None:
     def faces(at: float) -> list:
         if 2.0 < at < 3.0:  # lost for a second, and found again as another track
@@ -127,7 +117,7 @@ def test_the_score_is_the_mean_over_readable_faces() -> None:
         happy = 0.8 if at % 4 < 2 else 0.2
         return [(1, (100, 100, 80, 80), shares(happy=happy)), (2, (10, 10, 12, 12), shares(happy=1.0))]
 
-    film = look_at(recording(np.arange(0, 100, 0.5), faces, changes=[0.0] * 200))
+    film = look_at(recording(np.arange(0, 100, 0.5), faces, cuts=[]))
     assert film.score is not None
     assert film.score.value[0] == pytest.approx(50)
     assert film.score.low[0] < 50 < film.score.high[0]

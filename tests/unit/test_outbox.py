@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import sqlite3
 import stat
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -216,13 +218,142 @@ def test_names_the_sources_that_still_wait(outbox: Outbox, tmp_path: Path) -> No
     Outbox(tmp_path, "empty").close()
     (tmp_path / "broken.db").write_bytes(b"no database" * 100)
     fill(outbox, 1)
-    assert waiting_sources(tmp_path) == ["cam"]
+    assert waiting_sources(tmp_path) == ["broken", "cam"], "of one that is damaged something may be left"
 
 
-def test_what_is_no_database_is_told(tmp_path: Path) -> None:
-    (tmp_path / "cam.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match=r"cannot open the outbox .*move it away"):
+def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cam.db").mkdir()
+    with pytest.raises(StoreError, match="outbox"):
         Outbox(tmp_path, "cam")
+
+
+def left_by_a_kill(folder: Path, count: int = 300) -> None:
+    """Leave an outbox as a kill leaves it: 40 were confirmed, 60 more may have been sent, and nothing was closed."""
+    script = textwrap.dedent(f"""
+        import os, sys
+        from pathlib import Path
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_outbox import SESSION, Outbox, observation
+        outbox = Outbox(Path({str(folder)!r}), "cam")
+        for seq in range({count}):
+            outbox.append(observation(seq))
+            if seq == 150:
+                outbox.flush()
+        outbox.set_window(100)
+        outbox.flush()
+        outbox.confirm(SESSION, [(0, 39)])
+        outbox.set_window(60)
+        outbox.flush()
+        os._exit(9)
+    """)
+    subprocess.run([sys.executable, "-c", script], check=False)
+
+
+def whole(folder: Path) -> None:
+    """Have all in the file itself, as when the log was worked off."""
+    with closing(sqlite3.connect(folder / "cam.db")) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def nonsense(folder: Path) -> None:
+    whole(folder)
+    (folder / "cam.db").write_bytes(b"no database" * 1000)
+
+
+def cut_short(folder: Path) -> None:
+    whole(folder)
+    path = folder / "cam.db"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(folder: Path) -> None:
+    whole(folder)
+    content = bytearray((folder / "cam.db").read_bytes())
+    chance = random.Random(3)
+    for page in range(2, len(content) // 4096, 5):
+        content[page * 4096 : page * 4096 + 20] = chance.randbytes(20)
+    (folder / "cam.db").write_bytes(content)
+
+
+def without_log(folder: Path) -> None:
+    (folder / "cam.db-wal").unlink()
+
+
+def emptied(folder: Path) -> None:
+    (folder / "cam.db").write_bytes(b"")
+    (folder / "cam.db-wal").unlink()
+
+
+@pytest.mark.parametrize("damage", [nonsense, cut_short, flipped, without_log, emptied])
+def test_a_damaged_outbox_is_set_aside_and_nothing_goes_uncounted(
+    tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    left_by_a_kill(tmp_path)
+    damage(tmp_path)
+    outbox = Outbox(tmp_path, "cam")
+    taken, confirmed, dropped, depth = outbox.counts
+    outbox.set_window(10_000)
+    assert outbox.flush()
+    rows = outbox.released(0, 10_000)
+    assert len(rows) == depth == outbox.counts.depth
+    assert [decode(row.payload).seq for row in rows] == [row.seq for row in rows]
+    assert taken == 300 == confirmed + dropped + depth
+    stored = {*range(40), *(row.seq for row in rows)}
+    assert 300 - len(stored) <= dropped, "what is not there is counted"
+    assert "counted as dropped" in caplog.text
+    aside = [path.name for path in tmp_path.glob("cam.db.damaged-*")]
+    assert bool(aside) == (damage not in (without_log, emptied))
+    fill(outbox, 10, first=300)
+    outbox.close()
+    again = Outbox(tmp_path, "cam")
+    assert again.counts == Counts(310, confirmed, dropped, depth + 10), "it is counted once"
+    again.close()
+
+
+def test_damage_that_shows_while_it_runs_ends_nothing(
+    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(outbox, 20)
+    whole, failing = outbox._drop_aged, [True]
+
+    def damaged(released: int) -> int:
+        if failing.pop() if failing else False:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        return whole(released)
+
+    monkeypatch.setattr(outbox, "_drop_aged", damaged)
+    fill(outbox, 10, first=20)
+    assert outbox.counts == Counts(30, 0, 0, 30)
+    assert "is begun anew: 20 observations were taken over, 0 could not be read" in caplog.text
+    outbox.set_window(100)
+    assert outbox.flush()
+    assert seqs(outbox) == list(range(30))
+
+
+def test_what_cannot_be_written_at_the_end_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(tmp_path, "cam")
+    fill(outbox, 20)
+    outbox._writer.execute(f"PRAGMA max_page_count = {outbox._writer.execute('PRAGMA page_count').fetchone()[0]}")
+    for seq in range(20, 269):
+        outbox.append(observation(seq))
+    outbox.close()
+    assert "249 observations could not be written" in caplog.text
+    assert outbox.counts == Counts(269, 0, 249, 20)
+    again = Outbox(tmp_path, "cam")
+    assert again.counts == Counts(269, 0, 249, 20)
+    fill(again, 1, first=269)
+    assert again.counts == Counts(270, 0, 249, 21)
+    again.close()
+
+
+def test_a_row_that_is_damaged_is_counted_and_holds_nobody_up(outbox: Outbox) -> None:
+    fill(outbox, 5)
+    outbox.set_window(10)
+    assert outbox.flush()
+    outbox.discard(outbox.released(0, 10)[2].n)
+    assert outbox.flush()
+    assert outbox.counts == Counts(5, 0, 1, 4)
+    assert seqs(outbox) == [0, 1, 3, 4]
 
 
 def test_a_full_disk_delays_and_loses_nothing(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

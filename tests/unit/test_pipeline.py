@@ -9,13 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from making import with_third_head
 
 from mien.media.base import Frame, Image
 from mien.media.demo import Demo
 from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS, decode, encode
 from mien.vision.detector import Detector, Faces
-from mien.vision.pipeline import Pipeline
+from mien.vision.pipeline import Pipeline, read_pictures
 
 Always = Callable[[str, float], Classifier]
 
@@ -139,12 +140,49 @@ def test_no_emotion_is_named_of_a_blurred_or_tiny_face(detector: Detector, alway
         assert face.probabilities.happy == pytest.approx(0.95, abs=1e-3)
 
 
+def test_pose_and_openness_come_with_the_face_and_the_roll_that_the_crop_undid(
+    frames: list[Frame], tmp_path: Path
+) -> None:
+    sure = [1.0, 1.0, 1.0, 0.02, 0.02]
+    head = Classifier.load(with_third_head(tmp_path / "head.onnx", [20.0, 9.0, -5.0, 0.6, 0.125, *sure]))
+    finder = Fixed(np.array([100, 100, 60, 60], np.float32))
+    for lean in (0, 20, -30):
+        turn = np.radians(lean)
+        across, down = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+        eyes = [-15 * across, 15 * across]
+        points = [*eyes, 15 * down, -10 * across + 30 * down, 10 * across + 30 * down]
+        finder.landmarks = np.array([np.array([130, 120]) + point for point in points], np.float32)
+        (face,) = Pipeline(finder, head, "stage").observe(frames[0]).faces
+        assert face.pose is not None
+        assert (face.pose.yaw, face.pose.pitch) == (20, 9)
+        assert face.pose.roll == pytest.approx(lean - 5, abs=0.2)
+        assert face.openness is not None
+        assert (face.openness.eyes, face.openness.mouth) == (0.6, 0.12)
+        assert decode(encode(Pipeline(finder, head, "stage").observe(frames[0]))).faces[0].pose == face.pose
+        ((same,),) = read_pictures(finder, head, [frames[0].image])
+        assert (same.pose, same.openness) == (face.pose, face.openness)
+    unsure = Classifier.load(with_third_head(tmp_path / "unsure.onnx", [20.0, 9.0, -5.0, 0.6, 0.1, 90, 1, 1, 1, 90]))
+    (face,) = Pipeline(finder, unsure, "stage").observe(frames[0]).faces
+    assert (face.pose, face.openness) == (None, None)
+    finder.box = np.array([100, 100, 12, 15], np.float32)
+    (face,) = Pipeline(finder, head, "stage").observe(frames[0]).faces
+    assert (face.pose, face.openness) == (None, None), "too small to tell"
+
+
+def test_model_without_a_third_head_leaves_pose_and_openness_out(tiny: Classifier, frames: list[Frame]) -> None:
+    finder = Fixed(np.array([100, 100, 60, 60], np.float32))
+    observation = Pipeline(finder, tiny, "stage").observe(frames[0])
+    assert (observation.faces[0].pose, observation.faces[0].openness) == (None, None)
+    assert b"pose" not in encode(observation)
+
+
 class Fixed:
     """A detector, as others may add theirs, that finds one face in one place."""
 
     def __init__(self, box: np.ndarray) -> None:
         self.box = box
+        self.landmarks = np.zeros((5, 2), np.float32)
 
     def detect(self, frame: Image) -> Faces:
         assert frame.ndim == 3
-        return Faces(self.box[None], np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
+        return Faces(self.box[None], self.landmarks[None], np.ones(1, np.float32))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mien.errors import InputError
 from mien.reports.base import read_table as module
-from mien.reports.base.parquet_size import rows_and_bytes
 from mien.reports.base.read_table import read_table
+from mien.system.parquet_size import rows_and_bytes
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1000, 300_000])

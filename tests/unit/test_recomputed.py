@@ -1,7 +1,8 @@
-"""The figures of each report, computed again from its tables by a script that shares no code with Mien."""
+"""`mien report check`: the figures of each report, computed again from its tables, and what is refused."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +14,17 @@ import pytest
 from seeing import recording, shares
 
 from mien.config import Settings, checked
+from mien.errors import InputError
 from mien.observation import EMOTIONS
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.recordings import Inputs
+from mien.reports.check import Value, check_report
 from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import audience as simulated
-import recompute
 
 
 @pytest.fixture
@@ -30,16 +32,15 @@ def settings(tmp_path: Path) -> Settings:
     return checked({"home": tmp_path / "home"}, "the test")
 
 
-def agreed(page: Path) -> dict[str, float | None]:
-    """Return the figures of a report, all of which are those that the script computes."""
-    found = list(recompute.checks(page))
-    wrong = [
-        (name, told, here)
-        for name, told, here, apart in found
-        if (told != here if told is None or here is None else abs(told - here) > apart)
-    ]
-    assert not wrong
-    return {name: told for name, told, _, _ in found}
+def agreed(page: Path) -> dict[str, Value]:
+    """Return the figures of a report, all of which are those that follow from its tables."""
+    figures = check_report(page)
+    assert [figure for figure in figures if not figure.agrees] == []
+    return {figure.name: figure.printed for figure in figures}
+
+
+def differing(page: Path) -> set[str]:
+    return {figure.name for figure in check_report(page) if not figure.agrees}
 
 
 def smiling(seed: int) -> Callable[[float], list[Any]]:
@@ -63,11 +64,15 @@ def test_the_films(tmp_path: Path, settings: Settings) -> None:
     films = [write(tmp_path / f"film-{seed}.parquet", smiling(seed)) for seed in (1, 2)]
     report_film(FilmRequest(Inputs(tuple(films))), settings).write(tmp_path / "films.html", "csv")
     found = agreed(tmp_path / "films.html")
-    assert len([name for name in found if not name.startswith("stretch")]) == 6
+    assert {f"happiness of film-{seed}{end}" for seed in (1, 2) for end in ("", ", lower end")} <= set(found)
     report_film(FilmRequest(Inputs((films[0],))), settings).write(tmp_path / "film.html")
-    assert {"happiness of film-1", "happiness of film-1, lower end", "stretch 0 of film-1"} <= set(
-        agreed(tmp_path / "film.html")
-    )
+    assert {
+        *("happiness of film-1", "happiness of film-1, lower end", "happiness of film-1, in words"),
+        *("stretch 1 of film-1, sum of happy", "frames with a face", "faces read", "Happiness, on the page"),
+    } <= set(agreed(tmp_path / "film.html"))
+    report_film(FilmRequest(Inputs((films[0],)), anonymous=2), settings).write(tmp_path / "hidden.html")
+    with pytest.raises(InputError, match="none of its tables"):
+        check_report(tmp_path / "hidden.json")
 
 
 def test_the_meeting(tmp_path: Path, settings: Settings) -> None:
@@ -83,8 +88,9 @@ def test_the_meeting(tmp_path: Path, settings: Settings) -> None:
     assert {"the room with everybody, lower end", "the room with Bob", "own happiness of Ann"} <= set(found)
 
 
-def test_the_audience(tmp_path: Path, settings: Settings) -> None:
-    watched = simulated.audience(9, np.random.default_rng(4))
+def watch(folder: Path, viewers: int, events: str, anonymous: int | None = None) -> Path:
+    """Write the report on simulated viewers and these events, and return its page."""
+    watched = simulated.audience(viewers, np.random.default_rng(4))
     tables = []
     for name, seen in zip(watched.names, watched.shares, strict=True):
 
@@ -94,12 +100,46 @@ def test_the_audience(tmp_path: Path, settings: Settings) -> None:
 
         made = recording(np.arange(0.1, watched.seconds, 0.25), faces).faces
         tables.append(made.with_columns(pl.col("at").alias("offset_s"), pl.lit(name).alias("source")))
-    pl.concat(tables).write_parquet(tmp_path / "seats.parquet")
+    pl.concat(tables).write_parquet(folder / "seats.parquet")
+    (folder / "events.csv").write_text(events)
+    request = AudienceRequest(Inputs((str(folder / "seats.parquet"),)), folder / "events.csv", anonymous=anonymous)
+    report_audience(request, checked({"home": folder / "home"}, "the test")).write(folder / "audience.html")
+    return folder / "audience.html"
+
+
+def test_the_audience(tmp_path: Path) -> None:
     lines = [f"{one.at},{one.label},{one.duration}" for one in simulated.events()[:4]]
-    (tmp_path / "events.csv").write_text("\n".join(["time,label,duration", *lines]))
-    request = AudienceRequest(Inputs((str(tmp_path / "seats.parquet"),)), tmp_path / "events.csv")
-    report_audience(request, settings).write(tmp_path / "audience.html")
-    assert len(agreed(tmp_path / "audience.html")) == 5 * 4
+    found = agreed(watch(tmp_path, 9, "\n".join(["time,label,duration", *lines])))
+    assert len([name for name in found if name.startswith("event ")]) == 4 * 7
+    assert all(isinstance(found[name], float | int) for name in found if name.endswith((": reacted", ": share")))
+
+
+def test_an_audience_whose_events_are_close(tmp_path: Path) -> None:
+    lines = [
+        "time,label,duration",
+        "20,first,2",
+        "29,soon,1",
+        "38,joined,1",
+        "41,to it,2",
+        "80,later,2",
+        "400,unseen,0",
+    ]
+    found = agreed(watch(tmp_path, 9, "\n".join(lines)))
+    cut = {name.partition(" (")[0]: found[name] for name in found if name.endswith(": cut by the next event")}
+    assert cut == {"first": 1.0, "soon": 1.0, "joined + to it": 0.0, "later": 0.0}
+    assert found["rows of the table events"] == 4
+
+
+def test_an_audience_without_quiet_stretches(tmp_path: Path) -> None:
+    lines = ["time,label,duration", *(f"{at},event {at},1" for at in range(10, 250, 13))]
+    found = agreed(watch(tmp_path, 6, "\n".join(lines)))
+    reacted = [found[name] for name in found if name.endswith(": reacted")]
+    assert None in reacted
+
+
+def test_an_audience_that_names_nobody(tmp_path: Path) -> None:
+    found = agreed(watch(tmp_path, 6, "time,label\n20,first\n50,second", anonymous=3))
+    assert "events with a reaction" in found
 
 
 def test_the_album(tmp_path: Path, settings: Settings) -> None:
@@ -121,11 +161,84 @@ def test_the_album(tmp_path: Path, settings: Settings) -> None:
     assert found["groups"] == 13
 
 
-def test_a_wrong_figure_is_told(tmp_path: Path, settings: Settings) -> None:
+@pytest.fixture
+def film(tmp_path: Path, settings: Settings) -> Path:
     write(tmp_path / "film.parquet", smiling(1))
     report_film(FilmRequest(Inputs((str(tmp_path / "film.parquet"),))), settings).write(tmp_path / "page.html")
-    faces = tmp_path / "page.faces.parquet"
-    pl.read_parquet(faces).with_columns(pl.col("happy") * 0.9).write_parquet(faces)
-    assert any(
-        abs((told or 0) - (here or 0)) > apart for _, told, here, apart in recompute.checks(tmp_path / "page.html")
-    )
+    return tmp_path / "page.html"
+
+
+def test_what_was_changed_differs(film: Path) -> None:
+    faces = film.with_name("page.faces.parquet")
+    whole = pl.read_parquet(faces)
+    whole.with_columns(pl.col("happy") * 0.9).write_parquet(faces)
+    assert {"happiness of film", "happiness of film, lower end", "stretch 1 of film, sum of happy"} <= differing(film)
+    whole.head(600).write_parquet(faces)
+    assert {"rows of the table faces", "faces read", "happiness of film"} <= differing(film)
+    whole.write_parquet(faces)
+    film.write_text(film.read_text().replace('<dd class="shown">5', '<dd class="shown">9'))
+    assert differing(film) == {"Happiness, on the page"}
+
+
+def test_the_tables_may_be_written_anew_as_csv(film: Path) -> None:
+    for table in film.parent.glob("page.*.parquet"):
+        pl.read_parquet(table).write_csv(table.with_suffix(".csv"))
+        table.unlink()
+    agreed(film)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda page: page.with_suffix(".json").unlink(), "should stand beside"),
+        (lambda page: page.with_suffix(".json").write_bytes(b""), "not the JSON file of a report"),
+        (lambda page: page.with_suffix(".json").write_bytes(b"[" * 100_000), "not the JSON file of a report"),
+        (lambda page: page.with_suffix(".json").write_bytes(b'{"report": "film"}'), "not the JSON file of a report"),
+        (lambda page: page.with_suffix(".json").write_bytes(b'{"report": "\xff"}'), "not the JSON file of a report"),
+        (lambda page: page.with_name("page.faces.parquet").unlink(), "page.faces.parquet"),
+        (lambda page: page.with_name("page.faces.parquet").write_bytes(b"PAR1"), "no Parquet file"),
+        (lambda page: pl.DataFrame({"film": ["x"]}).write_parquet(page.with_name("page.faces.parquet")), "lacks"),
+        (lambda page: retyped(page, pl.lit("a lot").alias("happy")), "page.faces.parquet"),
+        (lambda page: retyped(page, pl.lit([0.5]).alias("happy")), "lists"),
+        (lambda page: retyped(page, pl.lit(None).alias("at")), "do not belong together"),
+        (lambda page: retyped(page, pl.col("at") * 1e300), "do not belong together"),
+        (lambda page: stretched(page, seconds=0.0), "no stretches"),
+        (lambda page: stretched(page, seconds=None), "do not belong together"),
+    ],
+)
+def test_what_is_no_report_is_refused_in_one_line(film: Path, change: Callable[[Path], object], said: str) -> None:
+    change(film)
+    with pytest.raises(InputError, match=said) as refused:
+        check_report(film)
+    assert "\n" not in str(refused.value)
+
+
+def retyped(page: Path, column: pl.Expr) -> None:
+    faces = page.with_name("page.faces.parquet")
+    pl.read_parquet(faces).with_columns(column).write_parquet(faces)
+
+
+def stretched(page: Path, seconds: float | None) -> None:
+    table = page.with_name("page.stretches.parquet")
+    pl.read_parquet(table).with_columns(pl.lit(seconds, pl.Float64).alias("seconds")).write_parquet(table)
+
+
+def test_the_command_says_which_figures_agree(film: Path) -> None:
+    def run(*names: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mien", "report", "check", *names]
+        return subprocess.run(command, capture_output=True, text=True, cwd=film.parent, timeout=100)
+
+    right = run("page.html", "page.json")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert right.stdout.count("happiness of film, lower end") == 2
+    assert "differs" not in right.stdout
+    retyped(film, pl.col("happy") * 0.9)
+    wrong = run("page.html")
+    assert wrong.returncode == 1
+    assert "differs" in wrong.stdout
+    assert wrong.stderr.startswith("mien: ")
+    assert wrong.stderr.count("\n") == 1
+    for name in ("none.json", "film.parquet", "page.faces.parquet"):
+        refused = run(name)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+        assert name in refused.stderr

@@ -206,7 +206,7 @@ def test_photos_that_are_gone_are_rated_by_their_table(photos: tuple[Path, Path]
     rows = {Path(row["file"]).name: row for row in report.data[0].table.iter_rows(named=True)}
     assert rows["alone.jpg"]["expression"] == pytest.approx(0.95)
     assert rows["alone.jpg"]["sharpness"] is None
-    assert rows["alone.jpg"]["score"] == pytest.approx(100 * (0.95**0.45 * 0.75**0.1) ** (1 / 0.55))
+    assert rows["alone.jpg"]["score"] == pytest.approx(100 * (0.95**0.4 * 0.75**0.1) ** (1 / 0.5))
     assert rows["here.jpg"]["sharpness"] is not None  # looked at anew
     assert [row["rank"] for row in rows.values()].count(None) == 0
     assert len({row["group"] for row in rows.values()}) == 4
@@ -316,7 +316,7 @@ def test_rows_without_a_possible_time_are_left_out(table: Path, tmp_path: Path, 
     )
     bad.write_csv(tmp_path / "t.csv", quote_style="never")
     report = report_film(FilmRequest(Inputs((str(tmp_path / "t.csv"),))), settings)
-    assert "1 rows of 't.csv' have no time that a video could have and were left out." in report.notes
+    assert "1 row of 't.csv' left out: without a time that a video could have." in report.notes
     assert "nothing was recorded" not in report.html()
 
 

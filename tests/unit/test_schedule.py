@@ -25,9 +25,9 @@ class Noting(Detector):
         self.looks.append("whole" if not max_side else "coarse" if max_side < self.max_side else "fine")
         return super().detect(frame, max_side)
 
-    def detect_near(self, frame: Image, boxes: np.ndarray) -> Faces:
+    def detect_near(self, frame: Image, boxes: np.ndarray, offsets: np.ndarray | None = None) -> Faces:
         self.looks.append("near")
-        return super().detect_near(frame, boxes)
+        return super().detect_near(frame, boxes, offsets)
 
 
 @pytest.fixture

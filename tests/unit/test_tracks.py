@@ -11,7 +11,7 @@ import pytest
 from mien.models.classifier import Classifier
 from mien.training.data import load
 from mien.vision.detector import crop
-from mien.vision.tracker import Smoother, Tracker
+from mien.vision.tracker import LabelHold, Smoother, Tracker
 
 
 def box(x: float, y: float = 100, side: float = 60) -> list[float]:
@@ -202,3 +202,49 @@ def test_no_smoothing_leaves_everything_as_it_is() -> None:
     smoother = Smoother(0)
     smoother.smooth([1], shares(6, 0.9), 0.0)
     assert (smoother.smooth([1], shares(3, 0.7), 0.01) == shares(3, 0.7)).all()
+
+
+def held(rows: np.ndarray, fps: float) -> list[int]:
+    """The labels of one face, smoothed and held."""
+    smoother, hold = Smoother(), LabelHold()
+    return [int(hold.hold([1], smoother.smooth([1], row[None], n / fps), n / fps)[0]) for n, row in enumerate(rows)]
+
+
+def swinging(fps: float) -> np.ndarray:
+    """A minute of a talking face, whose two likeliest emotions lead by turns, with noise."""
+    at, random = np.arange(0, 60, 1 / fps), np.random.default_rng(6)
+    lead = 0.4 * np.sin(2 * np.pi * 1.5 * at) + 0.15 * np.sin(2 * np.pi * 2.3 * at) + random.normal(0, 0.1, len(at))
+    rows = np.full((len(at), 7), 0.2 / 5, np.float32)
+    rows[:, 0], rows[:, 1] = 0.4 + lead / 2, 0.4 - lead / 2
+    return rows
+
+
+@pytest.mark.parametrize("fps", [15, 25, 60])
+def test_the_label_of_a_talking_face_changes_less_than_40_times_a_minute(fps: int) -> None:
+    smoother, rows = Smoother(), swinging(fps)
+    smoothed = [int(smoother.smooth([1], row[None], n / fps).argmax()) for n, row in enumerate(rows)]
+    assert np.count_nonzero(np.diff(smoothed)) > 120
+    assert np.count_nonzero(np.diff(held(rows, fps))) < 40
+
+
+@pytest.mark.parametrize("fps", [1, 5, 10, 25, 60])
+def test_a_step_is_told_by_the_label_within_0_3_seconds_at_every_frame_rate(fps: int) -> None:
+    rows = np.concatenate([shares(6, 0.9)] * 4 * fps + [shares(3, 0.9)] * 2 * fps)
+    late = held(rows, fps).index(3) / fps - 4
+    assert late <= max(0.3, 1e-6)
+
+
+@pytest.mark.parametrize("fps", [5, 10, 25, 60])
+def test_a_small_lead_is_told_after_a_while_at_every_frame_rate(fps: int) -> None:
+    first, then = np.full(7, 0.04, np.float32), np.full(7, 0.04, np.float32)
+    first[:2], then[:2] = (0.46, 0.34), (0.34, 0.46)
+    late = held(np.stack([first] * 4 * fps + [then] * 2 * fps), fps).index(1) / fps - 4
+    assert 0.5 < late < 0.9
+
+
+def test_labels_are_each_tracks_own() -> None:
+    hold = LabelHold()
+    assert hold.hold([1, 2], np.concatenate([shares(0, 0.5), shares(1, 0.5)]), 0.0).tolist() == [0, 1]
+    assert hold.hold([2, 3], np.concatenate([shares(1, 0.5), shares(2, 0.5)]), 0.1).tolist() == [1, 2]
+    hold.forget(frozenset({3}))
+    assert hold.hold([2, 3], np.concatenate([shares(4, 0.3), shares(4, 0.3)]), 0.11).tolist() == [4, 2]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.common import Device, Model, settings_of
+from mien.words import counted
 
 __all__ = ["app"]
 
@@ -40,8 +41,8 @@ def bench(
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     console.print(
-        f"{frames:,} frames of {report.size[0]}x{report.size[1]}, {report.faces:,} faces, "
-        f"{report.peak_mb:,.0f} MiB at most",
+        f"{counted(frames, 'frame', 'frames')} of {report.size[0]}x{report.size[1]}, "
+        f"{counted(report.faces, 'face', 'faces')}, {report.peak_mb:,.0f} MiB at most",
         f"all at once, as mien analyze does it: {report.together:,.0f} frames/s",
         f"{report.model_id} {report.runs_on}",
         machine(),

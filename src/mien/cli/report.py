@@ -1,4 +1,4 @@
-"""The commands `mien report film|meeting|audience|album`: flags in; a page, its data and a summary on the terminal out.
+"""The commands `mien report …`: flags in; a page, its data and a summary out; `check` computes it again.
 
 `cli` takes them in.
 """
@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mien.cli.common import settings_of, time_of
-from mien.errors import PartialError, UsageError
+from mien.errors import MienError, PartialError, UsageError
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.config import Settings
     from mien.reports.base.job import Job
     from mien.reports.base.recordings import Inputs
     from mien.reports.base.report import Report
+    from mien.reports.check import Figure, Value
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+SHOWN = 40
+"""So many figures of a report are shown by `check`, those that differ first."""
 
 DataKind = Literal["parquet", "csv"]
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -190,6 +195,53 @@ def album(
     _run(lambda job: report_album(request, settings, job), output, data)
 
 
+@app.command(epilog="Example: mien report check call.json")
+def check(
+    reports: Annotated[
+        list[Path], typer.Argument(help="Reports: their .json, or the .html beside it; the tables stand beside them.")
+    ],
+) -> None:
+    """Do a report's figures follow from its tables? Computes them again, by other means; code 1 if any differs."""
+    from mien.reports.check import check_report
+
+    wrong = 0
+    for path in reports:
+        figures = check_report(path)
+        _compare(path, figures)
+        wrong += sum(not figure.agrees for figure in figures)
+    if wrong:
+        raise MienError(
+            f"{counted(wrong, 'figure differs', 'figures differ')} from what the tables give: the report or a table "
+            "was changed, or another version of Mien made them"
+        )
+
+
+def _compare(path: Path, figures: list[Figure]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("figure", "printed", "computed", ""):
+        table.add_column(head, justify="right" if head in ("printed", "computed") else "left")
+    for figure in sorted(figures, key=lambda figure: figure.agrees)[:SHOWN]:
+        name, printed, computed = (escape(_plain(text)) for text in (figure.name, figure.printed, figure.computed))
+        table.add_row(name, printed, computed, "agrees" if figure.agrees else "[red]differs[/]")
+    console.print(table)
+    right = sum(figure.agrees for figure in figures)
+    more = f"; {counted(len(figures) - SHOWN, 'more is', 'more are')} not shown" if len(figures) > SHOWN else ""
+    console.print(f"{path.name}: {right:,} of {counted(len(figures), 'figure agrees', 'figures agree')}{more}")
+
+
+def _plain(value: Value) -> str:
+    """Return a figure as text that does nothing to a terminal."""
+    if value is None:
+        return "none"
+    text = f"{value:.6g}" if isinstance(value, int | float) else value[:100]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _inputs(
     settings: Settings,
     paths: list[str] | None,
@@ -275,5 +327,5 @@ def _summarise(made: Report, files: list[Path]) -> None:
     for note in made.notes[:5]:
         console.print(f"[yellow]![/] {escape(note)}")
     if len(made.notes) > 5:
-        console.print(f"[yellow]![/] {len(made.notes) - 5:,} more notes are on the page")
+        console.print(f"[yellow]![/] {counted(len(made.notes) - 5, 'more note is', 'more notes are')} on the page")
     console.print(f"{files[0]} is the page; beside it: {', '.join(file.name for file in files[1:])}", soft_wrap=True)

@@ -19,6 +19,7 @@ from mien.cli.common import settings_of, time_of
 from mien.errors import UsageError
 from mien.system.clock import FORWARDERS_CLOCK, SteadyClock
 from mien.system.logs import log_as
+from mien.words import counted
 
 if TYPE_CHECKING:
     from mien.stores.base import Store
@@ -54,7 +55,10 @@ def prune(
         clock = SteadyClock(noted)
         clock.set(datetime.now(timezone.utc))
         clock.note()
-    typer.echo(f"{pruned:,} raw observations from before {_shown(before)} deleted; their sums stay")
+    typer.echo(
+        f"{counted(pruned, 'raw observation', 'raw observations')} from before {_shown(before)} deleted; their "
+        "sums stay"
+    )
 
 
 @app.command(epilog="Example: mien store erase --source lobby --from 2026-11-22T09:00 --to 2026-11-22T10:30")
@@ -84,7 +88,7 @@ def erase(
         if not yes:
             typer.confirm(question, abort=True)
         gone = opened.erase(source, first, last)
-    typer.echo(f"{gone:,} observations of '{source}' erased, with their share of all sums")
+    typer.echo(f"{counted(gone, 'observation', 'observations')} of '{source}' erased, with their share of all sums")
 
 
 @app.command("dead-letters", epilog="Example: mien store dead-letters --limit 20")
@@ -133,7 +137,11 @@ def export(
             for one in batch:
                 table.add(one, "")
             advance(len(batch))
-    typer.echo(f"{table.count:,} observations are in {out}" if table.count else "the store has no raw observations")
+    typer.echo(
+        f"{counted(table.count, 'observation is', 'observations are')} in {out}"
+        if table.count
+        else "the store has no raw observations"
+    )
 
 
 @app.command(epilog="Example: mien store copy sqlite:///mien.db postgresql://mien@db.example.org/mien")
@@ -153,7 +161,8 @@ def copy(
     ):
         copied = run(source, opened, advance)
     typer.echo(
-        f"{copied.observations:,} observations copied, {copied.known:,} were there already or are refused there; "
+        f"{counted(copied.observations, 'observation', 'observations')} copied, {copied.known:,} were there "
+        f"already or are refused there; "
         f"sums of {copied.minutes:,} pruned minutes and {copied.letters:,} dead letters copied"
     )
 
@@ -200,7 +209,9 @@ def restore(
     size = run(url, file)
     with closing(open_store(url)) as opened:  # one of an earlier version is upgraded
         frames = sum(source.frames for source in opened.sources())
-    typer.echo(f"the store is what '{file}' held, {size / 1e6:,.1f} MB with {frames:,} observations")
+    typer.echo(
+        f"the store is what '{file}' held, {size / 1e6:,.1f} MB with {counted(frames, 'observation', 'observations')}"
+    )
 
 
 def _url(named: str | None) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from mien.masking import as_text
 from mien.observation import EMOTIONS, Observation
+from mien.words import counted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,10 +63,12 @@ class ShownTable:
                 table.add_row(*start, "", "", "no face")
         console = Console()
         console.print(table)
-        faces = "1 face" if self._faces == 1 else f"{self._faces:,} faces"
-        frames = "1 frame" if self.count == 1 else f"{self.count:,} frames"
+        faces = counted(self._faces, "face", "faces")
+        frames = counted(self.count, "frame", "frames")
         hidden = self.count - len(self._first)
-        more = f"; {hidden:,} more frames are not shown, -o FILE writes all" if hidden else ""
+        more = (
+            f"; {counted(hidden, 'more frame is', 'more frames are')} not shown, -o FILE writes all" if hidden else ""
+        )
         console.print(f"{faces} in {frames}{more}", highlight=False)
 
 

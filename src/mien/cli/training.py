@@ -101,6 +101,10 @@ def evaluate(
         typer.Option(metavar="NUMBERS", help="What is taken off those pixels: one number, or one for each channel."),
     ] = "0",
     std: Annotated[str, typer.Option(metavar="NUMBERS", help="What they are divided by after that.")] = "1",
+    groups: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A CSV: the column face (its number from 0), and one for each attribute."),
+    ] = None,
     audit: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="List the pictures that stand in two splits, as CSV; needs no model."),
@@ -128,7 +132,16 @@ def evaluate(
     names = [name.strip() for name in labels.split(",")] if labels else None
     scale: dict[str, Any] = {"mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
     report = evaluation.evaluate(
-        chosen, data, split=usage, out=out, compare=compare, labels=names, input_range=input_range, **scale, **rows
+        chosen,
+        data,
+        split=usage,
+        out=out,
+        compare=compare,
+        groups_of=groups,
+        labels=names,
+        input_range=input_range,
+        **scale,
+        **rows,
     )
     typer.echo("\n".join(report.lines()))
     typer.echo(f"the page: {report.files[-1]}" if report.files else "no page was written: --out FOLDER asks for it")

@@ -24,6 +24,7 @@ from mien.models import store as model_store
 from mien.observation import EMOTIONS
 from mien.vision.detector import Faces, crop
 from mien.vision.pipeline import load_models
+from mien.words import counted
 
 __all__ = ["FER", "Video"]
 
@@ -162,7 +163,11 @@ class Video:
                 if max_results is not None and len(rows) >= max_results:
                     return self.to_pandas(rows) if output == "pandas" else rows
                 rows.append(_row(detector.detect_emotions(frame.image)))
-            raise_problem(source, f"its {len(rows):,} frames before were analysed; mien.analyze_video returns them")
+            raise_problem(
+                source,
+                f"its {counted(len(rows), 'frame before was', 'frames before were')} analysed; "
+                "mien.analyze_video returns them",
+            )
         return self.to_pandas(rows) if output == "pandas" else rows
 
     def to_pandas(self, data: list[dict[str, Any]]) -> Any:

@@ -27,6 +27,8 @@ from typing import NamedTuple
 from filelock import BaseFileLock
 
 from mien.config import Settings
+from mien.edge.salvage import DamagedError, is_damage, salvaged_counts, salvaged_rows, set_aside
+from mien.edge.tally import Tally, TallyFile
 from mien.errors import MienError, StoreError, UsageError
 from mien.observation import Observation, encode
 from mien.system.locks import lock
@@ -97,6 +99,7 @@ class Outbox:
 
     Attributes:
         inherited: The `n` of the last row that an earlier run left; 0 without one.
+        damaged: How many observations could not be read from a file that was damaged; they are among the dropped.
 
     Raises:
         UsageError: Another process has this source's outbox.
@@ -112,26 +115,26 @@ class Outbox:
         changed: Callable[[], None] | None = None,
     ) -> None:
         self.path = folder / f"{source}.db"
+        self.damaged = 0
         self.changed = changed
         self._max_rows, self._max_age_s = max_rows, max_age_s
         self._lock = _lock(folder, source)
+        self._tally = TallyFile(folder / f"{source}.counts")
         try:
-            with ExitStack() as opened:
-                self._writer, self._reader = (opened.enter_context(closing(_open(self.path))) for _ in range(2))
-                self._load()
-                opened.pop_all()
-        except sqlite3.Error as error:
+            self._begin()
+        except (sqlite3.Error, DamagedError, OSError) as error:
+            self._tally.close()
             self._lock.release()
-            todo = "move it away to begin anew" if "malformed" in str(error) or "not a" in str(error) else "make room"
-            raise StoreError(f"cannot open the outbox '{self.path}': {error}; {todo}") from error
+            raise StoreError(f"cannot open the outbox '{self.path}': {error}; make room, or move it away") from error
         self._reading = threading.Lock()
         self._state = threading.Condition()
         self._new: deque[tuple[str, int, float | None, bytes]] = deque()
         self._confirmations: list[tuple[str, int, int]] = []
+        self._discarded: list[int] = []
         self._window = 0
         self._unwritten = 0
         self._full = self._aged = False
-        self._stirred = max_age_s is not None
+        self._stirs, self._settled = int(max_age_s is not None), 0
         self._closing = False
         self._failure: MienError | None = None
         self._thread = threading.Thread(target=self._write_on, name=f"outbox-{source}", daemon=True)
@@ -161,7 +164,7 @@ class Outbox:
     def set_window(self, rows: int) -> None:
         """Let so many rows be released and not yet confirmed; 0 while there is no connection."""
         with self._state:
-            self._window, self._stirred = rows, True
+            self._window, self._stirs = rows, self._stirs + 1
             self._state.notify_all()
 
     def released(self, after: int, limit: int) -> list[Row]:
@@ -184,6 +187,12 @@ class Outbox:
             self._confirmations += [(session, first, last) for first, last in ranges[: max(0, room)]]
             self._state.notify_all()
 
+    def discard(self, n: int) -> None:
+        """Let go of a row that is damaged, and count it as dropped."""
+        with self._state:
+            self._discarded.append(n)
+            self._state.notify_all()
+
     @property
     def counts(self) -> Counts:
         """The figures as of the last commit."""
@@ -198,6 +207,7 @@ class Outbox:
         with self._reading:
             self._reader.close()
         self._writer.close()
+        self._tally.close()
         self._lock.release()
 
     def _check(self) -> None:
@@ -205,17 +215,88 @@ class Outbox:
             raise self._failure
 
     def _has_work(self) -> bool:
-        return bool(self._new or self._confirmations or self._stirred)
+        return bool(self._new or self._confirmations or self._discarded or self._stirs != self._settled)
+
+    def _begin(self) -> None:
+        """Open the file; of one that is damaged take over what can be read, and count the rest as dropped."""
+        try:
+            self._open()
+        except (sqlite3.Error, DamagedError) as error:
+            if not is_damage(error):
+                raise
+            self._take_over(error)
+
+    def _open(self) -> None:
+        with ExitStack() as opened:
+            self._writer, self._reader = (opened.enter_context(closing(_open(self.path))) for _ in range(2))
+            self._load()
+            opened.pop_all()
 
     def _load(self) -> None:
         self._writer.executescript(TABLES)
-        taken, confirmed, dropped, released = self._writer.execute(
-            "SELECT taken, confirmed, dropped, released FROM counts"
-        ).fetchone()
-        self._counts = Counts(taken, confirmed, dropped, taken - confirmed - dropped)
+        counts = self._writer.execute("SELECT taken, confirmed, dropped, released FROM counts").fetchone()
+        depth, newest = self._writer.execute("SELECT count(*), coalesce(max(n), 0) FROM rows").fetchone()
+        if counts is None or not all(type(number) is int and number >= 0 for number in counts):
+            raise DamagedError(f"its counts are {counts}")
+        taken, confirmed, dropped, released = counts
+        if taken != confirmed + dropped + depth:
+            raise DamagedError(f"{taken} taken are not {confirmed} confirmed, {dropped} dropped and {depth} rows")
+        self._counts = Counts(taken, confirmed, dropped, depth)
         self._released: int = released
-        self.inherited: int = self._writer.execute("SELECT coalesce(max(n), 0) FROM rows").fetchone()[0]
+        self.inherited: int = newest
         self._out: int = self._writer.execute("SELECT count(*) FROM rows WHERE n <= ?", (released,)).fetchone()[0]
+        self._heed_tally()
+
+    def _heed_tally(self) -> None:
+        """Count as dropped what the counts beside the file tell of and the file does not.
+
+        That is what could not be written when the disk was full at the end, or was in a log that is gone.
+        """
+        told, (taken, confirmed, dropped, depth) = self._tally.read(), self._counts
+        if told is None or told.taken <= taken:
+            return
+        left = told.taken - told.confirmed - told.dropped
+        still = max(0, depth - (told.confirmed - confirmed))  # rows are confirmed in order: these were not yet
+        lost = max(0, told.dropped - dropped + left - still)
+        if lost:
+            log.warning(
+                "the outbox '%s' lacks %d observations that were taken; they are counted as dropped", self.path, lost
+            )
+        confirmed, dropped = max(0, told.taken - dropped - lost - depth), dropped + lost
+        taken = confirmed + dropped + depth
+        self._counts = Counts(taken, confirmed, dropped, depth)
+        self._writer.execute("UPDATE counts SET taken = ?, confirmed = ?, dropped = ?", (taken, confirmed, dropped))
+
+    def _take_over(self, error: Exception) -> None:
+        aside = set_aside(self.path)
+        told, counts = self._tally.read(), salvaged_counts(aside)
+        self._open_new()
+        writer = self._writer
+        writer.execute("BEGIN IMMEDIATE")
+        kept = newest = 0
+        for row in salvaged_rows(aside):
+            writer.execute("INSERT INTO rows (n, session, seq, time, payload) VALUES (?, ?, ?, ?, ?)", row)
+            kept, newest = kept + 1, row[0]
+        taken, confirmed, dropped = told or (counts[:3] if counts else (newest, 0, 0))
+        lost = max(0, taken - confirmed - dropped - kept)
+        confirmed = max(0, taken - dropped - lost - kept)
+        numbers = (confirmed + dropped + lost + kept, confirmed, dropped + lost, newest)  # each may have been sent
+        writer.execute("UPDATE counts SET taken = ?, confirmed = ?, dropped = ?, released = ?", numbers)
+        writer.execute("COMMIT")
+        self._load()
+        self.damaged += lost
+        log.warning(
+            "the outbox '%s' was damaged (%s) and is begun anew: %d observations were taken over, %d could not be read "
+            "and are counted as dropped; the damaged file is '%s'",
+            *(self.path, error, kept, lost, aside),
+        )
+
+    def _open_new(self) -> None:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        with ExitStack() as opened:
+            self._writer, self._reader = (opened.enter_context(closing(_open(self.path))) for _ in range(2))
+            self._writer.executescript(TABLES)
+            opened.pop_all()
 
     def _write_on(self) -> None:
         failing = False
@@ -231,16 +312,15 @@ class Outbox:
                 time.sleep(GROUP_S)
             with self._state:
                 new, confirmations = list(self._new), list(self._confirmations)
-                self._stirred = False
+                stirs = self._stirs
             try:
                 error = self._try(new, confirmations)
                 if error is not None:
                     drained = bool(new) and self._try([], confirmations) is None  # what is confirmed makes room
                     new, confirmations = [], confirmations if drained else []
             except sqlite3.Error as damage:
-                with self._state:
-                    self._failure = StoreError(f"the outbox '{self.path}' is damaged: {damage}; move it away")
-                    self._state.notify_all()
+                if self._begin_anew(damage):
+                    continue
                 return
             if error is not None and not failing:
                 log.warning("cannot write the outbox '%s': %s; trying again each second", self.path, error)
@@ -251,15 +331,49 @@ class Outbox:
                 for _ in new:
                     self._new.popleft()
                 del self._confirmations[: len(confirmations)]
+                self._settled = stirs
                 self._state.notify_all()
             if self.changed is not None:
                 self.changed()
             if failing and closing:
-                log.warning("%d observations could not be written to '%s'", len(self._new) + self._unwritten, self.path)
+                self._count_unwritten()
                 return
             if failing:
+                self._note_unwritten()
                 self._make_room()
                 time.sleep(1.0)
+
+    def _begin_anew(self, damage: sqlite3.Error) -> bool:
+        """Take over what can be read of a file that turned out to be damaged; say whether that was done."""
+        try:
+            with self._reading:
+                self._writer.close()
+                self._reader.close()
+                self._take_over(damage)
+        except (sqlite3.Error, DamagedError, OSError) as error:
+            with self._state:
+                self._failure = StoreError(f"the outbox '{self.path}' is damaged: {error}; move it away")
+                self._state.notify_all()
+            return False
+        return True
+
+    def _note_unwritten(self) -> int:
+        """Note beside the file what is lost if this ends before it can be written, and return how many those are."""
+        taken, confirmed, dropped, _ = self._counts
+        waiting = len(self._new) + self._unwritten
+        self._tally.write(Tally(taken + waiting, confirmed, dropped + waiting))
+        return waiting
+
+    def _count_unwritten(self) -> None:
+        """Count what is lost at the end, since it cannot be written; the next start finds that beside the file."""
+        with self._state:
+            lost = self._note_unwritten()
+            self._new.clear()
+            self._unwritten = 0
+        self._tally.sync()
+        taken, confirmed, dropped, depth = self._counts
+        self._counts = Counts(taken + lost, confirmed, dropped + lost, depth)
+        log.warning("%d observations could not be written to '%s'; they are counted as dropped", lost, self.path)
 
     def _try(
         self, new: list[tuple[str, int, float | None, bytes]], confirmations: list[tuple[str, int, int]]
@@ -308,6 +422,11 @@ class Outbox:
             ).rowcount
         confirmed, depth, out = confirmed + gone, depth - gone, out - gone
 
+        discarded = list(self._discarded)
+        for n in discarded:
+            found = writer.execute("DELETE FROM rows WHERE n = ?", (n,)).rowcount
+            dropped, depth, out = dropped + found, depth - found, out - (found if n <= released else 0)
+
         aged = self._drop_aged(released)
         dropped, depth = dropped + aged, depth - aged
 
@@ -330,10 +449,14 @@ class Outbox:
             (taken, confirmed, dropped, released),
         )
         writer.execute("COMMIT")
+        with self._state:
+            del self._discarded[: len(discarded)]
+        self.damaged += len(discarded)
         self._aged = aged > 0 or (self._aged and depth > out)
         self._full = excess > 0 or (self._full and depth >= self._max_rows * 0.9)
         self._counts, self._released, self._out = Counts(taken, confirmed, dropped, depth), released, out
         self._unwritten = 0
+        self._tally.write(Tally(taken, confirmed, dropped))
 
     def _drop_aged(self, released: int) -> int:
         """Delete what is too old and was not released, and return how many rows that were."""
@@ -372,7 +495,10 @@ def waiting_sources(folder: Path) -> list[str]:
             finally:
                 reader.close()
         except sqlite3.Error as error:  # noqa: PERF203
-            log.warning("cannot read the outbox '%s': %s", path, error)
+            if is_damage(error):
+                found.append(path.stem)  # whoever opens it takes over what can be read
+            else:
+                log.warning("cannot read the outbox '%s': %s", path, error)
     return found
 
 

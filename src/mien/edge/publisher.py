@@ -42,7 +42,7 @@ from mien.mqtt.messages import (
     encode_message,
     topic,
 )
-from mien.observation import RECORD, first_form
+from mien.observation import RECORD, decode, first_form
 from mien.system.retry import Backoff
 
 if TYPE_CHECKING:
@@ -320,8 +320,25 @@ class Publisher:
                 if row.n == sent.n:
                     self._send(connection, row)
 
+    def _as_read(self, row: Row) -> bytes:
+        """Return a row's payload in the form that the forwarder reads.
+
+        Raises:
+            ValueError: It lay on the disk while nothing ran, and is no observation any more.
+        """
+        if self._record < RECORD:
+            return first_form(row.payload)
+        if row.n <= self._outbox.inherited:
+            decode(row.payload)
+        return row.payload
+
     def _send(self, connection: Connection, row: Row) -> None:
-        payload = row.payload if self._record >= RECORD else first_form(row.payload)
+        try:
+            payload = self._as_read(row)
+        except ValueError as error:
+            log.warning("an observation of '%s' was damaged on disk and is counted as dropped: %s", self._source, error)
+            self._outbox.discard(row.n)
+            return
         number = connection.publish(self._topics["observations"], payload)
         self._turn += 1
         if not self._in_flight:
@@ -334,7 +351,7 @@ class Publisher:
         delays = sorted(self._delays) or [0.0]
         p50, p99 = (delays[int(share * (len(delays) - 1))] for share in (0.5, 0.99))
         counts = self._outbox.counts
-        outbox = OutboxCounts(counts.depth, counts.dropped)
+        outbox = OutboxCounts(counts.depth, counts.dropped, self._outbox.damaged)
         return encode_message(msgspec.structs.replace(stats, delay_ms=Delay(p50, p99), outbox=outbox))
 
     def _say_offline(self, connection: Connection) -> None:

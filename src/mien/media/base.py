@@ -53,6 +53,7 @@ class Frame:
         time: UTC: of live sources the clock at capture, of files the session's start + offset_s, of photos what their
             EXIF data tell, else None.
         path: The photo's file; None elsewhere.
+        shot: The number of its shot, from 0, as far as shots are told apart; see `mien.media.shots`.
     """
 
     image: Image
@@ -60,6 +61,7 @@ class Frame:
     offset_s: float | None
     time: datetime | None
     path: Path | None = None
+    shot: int = 0
 
 
 class Source(Protocol):

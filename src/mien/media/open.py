@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from mien.errors import InputError, UsageError
 from mien.masking import without_password
 from mien.media.base import Source
+from mien.media.shots import numbered
 from mien.observation import slug
 from mien.system.plugins import load_plugin, plugin_names
 
@@ -37,7 +38,7 @@ FASTEST = 1000.0
 def open_source(
     spec: str, name: str | None = None, *, stream: int | None = None, fps_in: float | None = None
 ) -> Source:
-    """Return the source that a spec names.
+    """Return the source that a spec names; the frames of all but photos bear the number of their shot.
 
     Args:
         spec: `demo`, a camera's number or device, `screen:`, a URL, or the path of a video, a photo or a folder of
@@ -62,7 +63,7 @@ def open_source(
         raise InputError(f"cannot open '{shown}': nothing here reads '{kind}' sources (known: {', '.join(known)})")
     how = {"stream": stream, "fps_in": fps_in} if kind in ("video", "stream") else {}
     source: Source = load_plugin("mien.sources", kind)(spec, slug(name) if name else None, **how)
-    return source
+    return source if kind == "photo" else numbered(source)
 
 
 def _kind(spec: str) -> str:

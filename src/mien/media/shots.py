@@ -1,46 +1,276 @@
-"""Where shots begin: how much the picture changes goes in, the times of cuts come out.
+"""Where shots begin: a video's frames go in, one after the other; the number of the shot of each comes out.
 
-A cut is a jump in the picture that stands out from what is around it. A fade or a dissolve is none.
+A frame is reduced to small blocks of brightness. Two frames are alike as far as the blocks that show something are
+correlated, which a change of light hardly touches, or as far as the middle of one is found again in the other, which a
+moving camera hardly touches. A frame that shows nothing, as in a flash or a fade through black, is passed over, and the
+next that shows something is held against the last one.
+
+A shot begins
+- with a cut: a frame is unlike the one before, and more so than frames have been lately;
+- after a dissolve between still pictures: frames were mixtures of two that are unlike, ever more of the second;
+- after a dissolve between moving pictures: for a while each frame was less surely found in the next than before and
+  since, and what came of it is unlike what was there.
 """
 
 from __future__ import annotations
 
+import bisect
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cuts"]
+from mien.media.base import Frame, Image, Source, Wrapper
 
-Array = NDArray[np.float64]
+__all__ = ["ShotDetector", "numbered"]
 
-LEAST_CHANGE = 12.0
-"""A cut changes the picture at least so much: hue, saturation and value, 0 to 255, on average."""
+COLUMNS, ROWS, SIDE = 8, 6, 8
+"""A frame is divided into so many blocks, each of SIDE by SIDE points."""
 
-STANDS_OUT = 3.0
-"""And so many times as much as the frames around it."""
+FLAT = 4.0
+"""A block whose brightness varies less shows nothing, 0 to 255."""
 
-AROUND_S = 2.0
+EMPTY, BURNT = 0.12, 0.6
+"""A frame shows nothing where fewer of its blocks do, or more of its points are white, as shares."""
 
-SHORTEST_S = 0.6
-"""No scene is shorter, in seconds."""
+FLASH, FLASH_S = 80.0, 0.15
+"""A frame that is suddenly brighter by so much, 0 to 255, is passed over for so long, in seconds."""
+
+UNLIKE = 0.5
+"""Frames that are less alike, -1 to 1, may be of two shots,"""
+
+STANDS_OUT = 0.3
+"""where they are so much less alike than frames have been lately."""
+
+MOVED = 0.9
+"""The middle of a frame that is found in the next so surely, -1 to 1, has only moved."""
+
+SHORTEST_S = 0.2
+"""No shot is shorter, in seconds."""
+
+DISSOLVES_S = (0.7, 1.1, 1.6, 2.4)
+"""How long dissolves take that are looked for, in seconds."""
+
+ENDS_ALIKE, ENDS_MOVED = 0.35, 0.75
+"""The frames before and after one are less alike, and less surely found in each other."""
+
+CALM_S, CALM = 0.2, 0.8
+"""For so long before and after one, in seconds, the picture stays as much alike."""
+
+INNER = 6
+"""So many frames within it are looked at."""
+
+MIXED, MIXED_UNLIKE = 0.93, 0.85
+"""Each is explained by the ends to this share of its variance, less where the ends have nothing in common."""
+
+STEADY, STEEP = 0.1, 0.7
+"""From one to the next the share of what comes falls by less than this, and grows by less than that."""
+
+LOST = 0.12
+"""Between pictures that move: so much more is lost, summed over all frames, than is usual before and after."""
+
+USUAL = 0.06
+"""Where more than this is usual, the picture always changes, and nothing can be told."""
+
+Array = NDArray[np.float32]
 
 
-def cuts(at: Array, change: Array) -> Array:
-    """Return when scenes begin, but for the first, in seconds.
+@dataclass(frozen=True)
+class _Sight:
+    """What is kept of a frame.
 
-    Args:
-        at: Times in seconds, shape (n,).
-        change: How much the picture changed there, 0 to 255, shape (n,).
+    Attributes:
+        at_s: Its position in the medium in seconds.
+        small: Its brightness, shape (ROWS x SIDE, COLUMNS x SIDE), uint8.
+        blocks: The same, shape (ROWS x COLUMNS, SIDE x SIDE), the mean of each block taken out.
+        spread: How much each block varies, shape (ROWS x COLUMNS,).
+        points: The same as `small`, the mean taken out, shape (n,).
+        mean: The mean brightness.
+        power: How much the points vary, summed.
     """
-    found: list[float] = []
-    order = np.argsort(at, kind="stable")
-    at, change = at[order], change[order]
-    for index in np.flatnonzero(change >= LEAST_CHANGE):
-        first, last = np.searchsorted(at, (at[index] - AROUND_S, at[index] + AROUND_S), side="left")
-        others = np.delete(change[first:last], index - first)
-        usual = float(others.mean()) if len(others) else 0.0
-        if change[index] < STANDS_OUT * usual:
-            continue
-        if found and at[index] - found[-1] < SHORTEST_S:
-            continue
-        found.append(float(at[index]))
-    return np.array(found)
+
+    at_s: float
+    small: NDArray[np.uint8]
+    blocks: Array
+    spread: Array
+    points: Array
+    mean: float
+    power: float
+
+    @property
+    def empty(self) -> bool:
+        """Whether it shows nothing."""
+        flat = self.power < (2 * FLAT) ** 2 * self.points.size and (self.spread >= FLAT).mean() < EMPTY
+        return bool(flat or (self.mean > 150 and (self.small >= 250).mean() > BURNT))
+
+
+def _sight(small: NDArray[np.uint8], at_s: float) -> _Sight:
+    points = small.astype(np.float32)
+    mean = float(points.mean())
+    blocks = points.reshape(ROWS, SIDE, COLUMNS, SIDE).transpose(0, 2, 1, 3).reshape(ROWS * COLUMNS, SIDE * SIDE)
+    centred = blocks - blocks.mean(1, keepdims=True)
+    points = (points - mean).reshape(-1)
+    spread = np.sqrt(np.einsum("ij,ij->i", centred, centred) / centred.shape[1])
+    return _Sight(at_s, small, centred, spread, points, mean, float(points @ points))
+
+
+def _thumbnail(image: Image) -> NDArray[np.uint8]:
+    width, height = COLUMNS * SIDE, ROWS * SIDE
+    few = cv2.resize(image, (3 * width, 3 * height), interpolation=cv2.INTER_NEAREST)
+    grey = cv2.cvtColor(few, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _alike(first: _Sight, second: _Sight) -> float:
+    """Return how alike two frames are, -1 to 1: the mean correlation of the blocks that show something in either."""
+    shows = np.maximum(first.spread, second.spread) >= FLAT
+    if not shows.any():
+        return 1.0
+    # A block that shows nothing in one of the two frames is unlike one that does.
+    norm = np.maximum(first.spread, FLAT / 2) * np.maximum(second.spread, FLAT / 2)
+    common = np.einsum("ij,ij->i", first.blocks, second.blocks) / first.blocks.shape[1]
+    return float((common / norm)[shows].mean())
+
+
+def _moved(first: _Sight, second: _Sight) -> float:
+    """Return how surely the middle of a frame is found again in another, -1 to 1; NaN where it shows nothing."""
+    high, wide = first.small.shape
+    for edge in (4, 8):
+        middle = first.small[high // edge : -high // edge, wide // edge : -wide // edge]
+        if middle.std() >= FLAT:
+            return float(cv2.matchTemplate(second.small, middle, cv2.TM_CCOEFF_NORMED).max())
+    return math.nan
+
+
+def _mixture(first: _Sight, middle: _Sight, last: _Sight) -> float:
+    """Return how much of the last frame is in one between, 0 to 1; NaN where that is no mixture of the two."""
+    common = float(first.points @ last.points)
+    of_first, of_last = float(first.points @ middle.points), float(last.points @ middle.points)
+    over = first.power * last.power - common**2
+    if over < 0.1 * first.power * last.power or not middle.power:
+        return math.nan
+    one, other = (of_first * last.power - of_last * common) / over, (of_last * first.power - of_first * common) / over
+    least = MIXED_UNLIKE if common < 0.15 * math.sqrt(first.power * last.power) else MIXED
+    if one * of_first + other * of_last < least * middle.power or one < -0.15 or other < -0.15:
+        return math.nan
+    return other / max(1e-6, one + other)
+
+
+class ShotDetector:
+    """Says of each frame of a video whether a shot begins with it."""
+
+    def __init__(self) -> None:
+        self._seen: list[_Sight] = []
+        self._times: list[float] = []
+        self._losses: list[float] = []  # how surely each was not found in the one before; NaN where that is long ago
+        self._began_s = -math.inf
+        self._usual = 1.0
+
+    def begins(self, image: Image, at_s: float) -> bool:
+        """Return whether a shot begins with the next frame.
+
+        Args:
+            image: BGR, shape (h, w, 3), uint8; all of one size.
+            at_s: Its position in the medium in seconds.
+        """
+        return self._begins(_sight(_thumbnail(image), at_s))
+
+    def _begins(self, now: _Sight) -> bool:
+        if now.empty:
+            return False
+        if not self._seen:
+            self._keep(now, math.nan)
+            return False
+        before = self._seen[-1]
+        passed = now.at_s - before.at_s
+        if passed < FLASH_S and now.mean > 190 and now.mean > before.mean + FLASH:
+            return False
+        alike = _alike(before, now)
+        followed = float(np.fmax(alike, _moved(before, now))) if alike < 0.97 else alike
+        if followed >= MOVED:
+            alike = followed
+        self._keep(now, 1 - followed if passed < 0.1 else math.nan)
+        cut = alike < UNLIKE and alike < self._usual - STANDS_OUT and now.at_s - self._began_s >= SHORTEST_S
+        if not cut:
+            self._usual += 0.2 * (alike - self._usual)
+            if not (self._dissolved(now) or self._lost(now)):
+                return False
+        self._seen, self._times, self._losses = [now], [now.at_s], [math.nan]
+        self._began_s, self._usual = now.at_s, 1.0
+        return True
+
+    def _keep(self, now: _Sight, loss: float) -> None:
+        self._seen.append(now)
+        self._times.append(now.at_s)
+        self._losses.append(loss)
+        old = bisect.bisect_left(self._times, now.at_s - DISSOLVES_S[-1] - 3 * CALM_S)
+        del self._seen[:old], self._times[:old], self._losses[:old]
+
+    def _dissolved(self, now: _Sight) -> bool:
+        """Return whether a dissolve of still pictures has ended: all between is a mixture, ever more of what comes."""
+        if _alike(self._at(now.at_s - CALM_S), now) < CALM:
+            return False
+        for length in DISSOLVES_S:
+            if now.at_s - self._times[0] < length + CALM_S:
+                return False
+            first = self._at(now.at_s - length)
+            if _alike(first, now) >= ENDS_ALIKE or _alike(self._at(first.at_s - CALM_S), first) < CALM:
+                continue
+            within = (now.at_s - length * (1 - n / (INNER + 1)) for n in range(1, INNER + 1))
+            rises = np.diff([0.0, *(_mixture(first, self._at(at_s), now) for at_s in within), 1.0])
+            if (rises > -STEADY).all() and (rises < STEEP).all() and _moved(first, now) < ENDS_MOVED:
+                return True
+        return False
+
+    def _lost(self, now: _Sight) -> bool:
+        """Return whether a dissolve of moving pictures has ended: something was lost, as it wasn't before and since."""
+        loss = self._losses
+        since = bisect.bisect_right(self._times, now.at_s - CALM_S)
+        after = _mean(loss[since:])
+        if not after <= USUAL:
+            return False
+        for length in DISSOLVES_S[:-1]:
+            start_s = now.at_s - CALM_S - length
+            if start_s - CALM_S < self._times[0]:
+                return False
+            start = bisect.bisect_right(self._times, start_s)
+            before = loss[bisect.bisect_right(self._times, start_s - CALM_S) : start]
+            usual = max(after, _mean(before) if before else 0.0)
+            more = sum(max(0.0, one - 1.5 * usual - 0.002) for one in loss[start:since] if one == one)
+            if not usual <= USUAL or more < LOST:
+                continue
+            first = self._at(start_s)
+            if _alike(first, now) < ENDS_ALIKE - 0.1 and _moved(first, now) < ENDS_MOVED - 0.05:
+                return True
+        return False
+
+    def _at(self, at_s: float) -> _Sight:
+        """Return what was seen next to a time."""
+        index = bisect.bisect_left(self._times, at_s)
+        if index and (index == len(self._times) or at_s - self._times[index - 1] < self._times[index] - at_s):
+            index -= 1
+        return self._seen[index]
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else math.nan
+
+
+class _Shots(Wrapper):
+    """Hands on the frames of a video, each with the number of its shot."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        detector, number = ShotDetector(), 0
+        for frame in self.frames():
+            if frame.offset_s is not None and detector.begins(frame.image, frame.offset_s):
+                number += 1
+            yield replace(frame, shot=number)
+
+
+def numbered(source: Source) -> Source:
+    """Return a source whose frames bear the number of their shot; before any are left out, or cuts stay unseen."""
+    return _Shots(source)

@@ -21,6 +21,7 @@ from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_
 from mien.media.displayed import Converter, aspects
 from mien.media.seeking import Clock, Place, begin_of, find
 from mien.observation import now
+from mien.words import counted
 
 __all__ = ["Video"]
 
@@ -184,7 +185,7 @@ class Video(Source):
                     return
                 yield frame
         if damaged and not self.problem:
-            parts = "1 part" if damaged == 1 else f"{damaged:,} parts"
+            parts = counted(damaged, "part", "parts")
             self.problem = f"video '{self._shown}' is damaged: {parts} of it could not be decoded"
 
     def _note_what_is_missing(self, count: int, end: float) -> None:
@@ -192,8 +193,9 @@ class Video(Source):
         if length is None or length - end <= max(0.5, 0.02 * length):
             return
         self.problem = (
-            f"video '{self._shown}' ends early: {end:,.1f} of {length:,.1f} seconds ({count:,} frames) could be read; "
-            f"repair it (for example with ffmpeg -i {self._shown} -c copy fixed.mkv) and run it again"
+            f"video '{self._shown}' ends early: {end:,.1f} of {length:,.1f} seconds "
+            f"({counted(count, 'frame', 'frames')}) could be read; repair it "
+            f"(for example with ffmpeg -i {self._shown} -c copy fixed.mkv) and run it again"
         )
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""Reading emotions: face crops go in, seven calibrated probabilities for each come out.
+"""Reading emotions: face crops go in, seven calibrated probabilities for each come out, and from models that have a
+third head also where the faces look and how open eyes and mouths are.
 
 The model is an ONNX file that carries its contract in its own metadata: what it takes, what it gives, how it was
 calibrated. A file without one is refused. `mien.training` writes such files by the same contract.
@@ -21,10 +22,17 @@ from mien.errors import ModelError
 from mien.models.device import open_session
 from mien.observation import EMOTIONS, MODEL_NAME
 
-__all__ = ["INPUT", "OUTPUT", "SHIPPED", "Classifier", "Contract"]
+__all__ = ["GEOMETRY", "INPUT", "OUTPUT", "SHIPPED", "Classifier", "Contract", "Geometry"]
 
 INPUT, OUTPUT = "pixels", "probabilities"
 """The names of the graph's input, float32 (n, 1, size, size), and of its output, float32 (n, 7)."""
+
+GEOMETRY = "geometry"
+"""The name of the output of the third head, where there is one, float32 (n, 10): yaw, pitch, roll, eyes, mouth, and
+how far each of them is expected to be off."""
+
+UNSURE = (5.0, 5.0, 4.0, 0.12, 0.12)
+"""Where the third head expects to be off by more than this, it says nothing."""
 
 SHIPPED = ("fer2013", "ferplus")
 """The models that come with Mien: trained on FER-2013's labels, and on the votes of FER+."""
@@ -101,6 +109,21 @@ class Contract:
         )
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """Where faces look, and how open eyes and mouths are; NaN where the model does not say.
+
+    Attributes:
+        pose: Yaw, pitch and roll in degrees, shape (n, 3), float32; it says all three or none. Yaw over 0: turned to
+            the viewer's right; pitch grows as the chin comes down, an upright face is near 9; roll over 0: turned
+            clockwise in the picture.
+        openness: Of eyes and mouth, 0 (closed) to 1 (wide open), shape (n, 2), float32; eyes are usually near 0.6.
+    """
+
+    pose: NDArray[np.float32]
+    openness: NDArray[np.float32]
+
+
 class Classifier:
     """A model of emotions; make one with `Classifier.load`.
 
@@ -110,6 +133,7 @@ class Classifier:
         model_id: Its name @ the first 8 hex digits of its file's sha256.
         threshold: No emotion should be named where the highest probability is below this.
         runs_on: A line that says on what it is computed, and why on nothing faster.
+        sees_geometry: Whether it has a third head, for `read`.
     """
 
     def __init__(self, session: Any, contract: Contract, digest: str, file: Path) -> None:
@@ -117,6 +141,7 @@ class Classifier:
         self.model_id = f"{contract.name}@{digest[:8]}"
         self.threshold = contract.abstain_below
         self.runs_on = "runs on cpu"
+        self.sees_geometry = GEOMETRY in [given.name for given in session.get_outputs()]
         self._session = session
 
     @classmethod
@@ -167,16 +192,29 @@ class Classifier:
             ValueError: The crops have another shape or type.
             ModelError: The model cannot be run, or gives something else than probabilities.
         """
+        return self.read(crops)[0]
+
+    def read(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Geometry | None]:
+        """Return what `classify` does, and where the faces look; None for the latter where the model has no third head.
+
+        Args:
+            crops: As for `classify`.
+
+        Raises:
+            ValueError: The crops have another shape or type.
+            ModelError: The model cannot be run, or gives something else than it should.
+        """
         crops = np.asarray(crops)
         if crops.ndim != 3 or crops.dtype != np.uint8 or 0 in crops.shape[1:]:
             raise ValueError(f"crops must be uint8 of shape (n, h, w), not {crops.dtype} of shape {crops.shape}")
         if crops.shape[2] in (3, 4):
             raise ValueError(f"crops must be grey, of shape (n, h, w): {crops.shape} is that of one colour picture")
         results = np.empty((len(crops), len(EMOTIONS)), np.float32)
+        seen = np.empty((len(crops), 2 * len(UNSURE)), np.float32)
         for start in range(0, len(crops), BATCH):
             part = slice(start, start + BATCH)
-            results[part] = self._run(self._to_size(crops[part]))
-        return results
+            results[part], seen[part] = self._run(self._to_size(crops[part]))
+        return results, _geometry(seen) if self.sees_geometry else None
 
     def _to_size(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         import cv2
@@ -188,20 +226,33 @@ class Classifier:
         sized = [cv2.resize(face, (size, size), interpolation=way) for face in crops]
         return np.asarray(sized, np.float32)[:, None]
 
-    def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, pixels: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the probabilities, (n, 7), and what the third head says, (n, 10); NaN where there is none."""
+        names = [OUTPUT, GEOMETRY] if self.sees_geometry else [OUTPUT]
         try:
-            given = np.asarray(self._session.run([OUTPUT], {INPUT: pixels})[0])
+            given, *more = (np.asarray(output) for output in self._session.run(names, {INPUT: pixels}))
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"model {self.model_id} fails on input of shape {pixels.shape}: {reason}") from error
-        if given.shape != (len(pixels), len(EMOTIONS)):
-            raise ModelError(
-                f"model {self.model_id} gives shape {given.shape} for {len(pixels)} crops, "
-                f"expected ({len(pixels)}, {len(EMOTIONS)})"
-            )
+        seen = more[0] if more else np.full((len(pixels), 2 * len(UNSURE)), np.nan)
+        for output, columns in ((given, len(EMOTIONS)), (seen, 2 * len(UNSURE))):
+            if output.shape != (len(pixels), columns):
+                raise ModelError(
+                    f"model {self.model_id} gives shape {output.shape} for {len(pixels)} crops, "
+                    f"expected ({len(pixels)}, {columns})"
+                )
         if not (given.min() >= 0 and np.abs(given.sum(1) - 1).max() <= 1e-3):  # NaN fails both
             raise ModelError(f"model {self.model_id} gives numbers that are no probabilities")
-        return given.astype(np.float32, copy=False)
+        return given.astype(np.float32, copy=False), seen.astype(np.float32, copy=False)
+
+
+def _geometry(seen: NDArray[np.float32]) -> Geometry:
+    """Return what the third head says, without what it is unsure of."""
+    values, errors = np.split(seen, 2, axis=1)
+    sure = errors <= UNSURE  # NaN is not
+    pose = np.where(sure[:, :3].all(1, keepdims=True), values[:, :3], np.nan)
+    openness = np.where(sure[:, 3:], values[:, 3:].clip(0, 1), np.nan)
+    return Geometry(pose.astype(np.float32), openness.astype(np.float32))
 
 
 def _file(path: str | Path | None) -> Path:

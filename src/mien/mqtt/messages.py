@@ -74,10 +74,17 @@ class Delay(msgspec.Struct, frozen=True):
 
 
 class OutboxCounts(msgspec.Struct, frozen=True):
-    """What waits on a source's disk for its confirmation, and what was lost from there, in observations."""
+    """What waits on a source's disk for its confirmation, and what was lost from there, in observations.
+
+    Attributes:
+        depth: Those that wait.
+        dropped: Those that were dropped and counted since the outbox was made.
+        damaged: How many of these could not be read any more, in this run.
+    """
 
     depth: Count | None = None
     dropped: Count | None = None
+    damaged: Count | None = None
 
 
 class Stats(msgspec.Struct, frozen=True):

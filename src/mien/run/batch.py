@@ -28,6 +28,7 @@ from mien.vision.blur import FaceBlur
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, shared_models
 from mien.vision.schedule import PhotoDetector, WholeFrameDetector
+from mien.words import counted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -166,9 +167,9 @@ def analyze_paths(
     if problems and not records.count:
         raise InputError("; ".join(problems))
     if output and not problems:
-        log.info("%s analysed, written to %s", "1 frame" if records.count == 1 else f"{records.count:,} frames", output)
+        log.info("%s analysed, written to %s", counted(records.count, "frame", "frames"), output)
     if problems:
-        frames = "1 frame was" if records.count == 1 else f"{records.count:,} frames were"
+        frames = counted(records.count, "frame was", "frames were")
         kept = f"written to {output}" if output else "shown"
         raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
 

@@ -18,6 +18,7 @@ from mien.edge.fleet import previews
 from mien.errors import MienError
 from mien.masking import without_password
 from mien.observation import new_id
+from mien.words import counted
 
 __all__ = ["Finding", "diagnose"]
 
@@ -150,7 +151,7 @@ def _store(settings: Settings) -> Result:
     store = open_store(settings.store_url)
     count = len(store.sources())
     store.close()
-    return "ok", f"{without_password(settings.store_url)}, {count} sources"
+    return "ok", f"{without_password(settings.store_url)}, {counted(count, 'source', 'sources')}"
 
 
 def _camera(_: Settings) -> Result:

@@ -11,14 +11,14 @@ from torch.nn import functional
 
 from mien.training.config import TrainConfig
 
-__all__ = ["augment", "mixed"]
+__all__ = ["augment", "augment_and_tell", "mixed"]
 
 GREY = 129.0
 """The mean of the Training pixels."""
 
 
 def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Return the faces flipped, rotated, zoomed, shifted, relit and partly erased.
+    """Return the faces flipped, rotated, zoomed, shifted, coarsened, relit and partly erased.
 
     Args:
         pixels: Shape (B, 1, 48, 48), float32, 0-255.
@@ -28,6 +28,18 @@ def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Gen
 
     Returns:
         Shape (B, 1, size, size), float32, 0-255.
+    """
+    return augment_and_tell(pixels, size, config, generator)[0]
+
+
+def augment_and_tell(
+    pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `augment` does, and how each face was moved.
+
+    Returns:
+        The faces; by how many degrees each was turned counter-clockwise in the picture, shape (B,); and -1 for those
+        that were mirrored after that, else 1, shape (B,).
     """
     count, device = len(pixels), pixels.device
 
@@ -43,8 +55,18 @@ def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Gen
     ]
     grid = functional.affine_grid(torch.stack(rows, 1).to(device), [count, 1, size, size], align_corners=False)
     faces = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    if config.coarse:
+        chosen = torch.rand(count, generator=generator) < config.coarse
+        small = functional.interpolate(faces, scale_factor=0.5, mode="area")
+        small = functional.interpolate(small, faces.shape[-2:], mode="bilinear", align_corners=False)
+        faces = torch.where(chosen.to(device)[:, None, None, None], small, faces)
     contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
     faces = ((faces - 128) * contrast[:, None, None, None] + 128 + brightness[:, None, None, None]).clamp(0, 255)
+    if config.dark:
+        less = 10 ** -torch.rand(count, generator=generator)  # from all of the light to a tenth of it
+        chosen = torch.rand(count, generator=generator) < config.dark
+        light = torch.where(chosen, less, torch.ones(count)).to(device)
+        faces = (faces * light[:, None, None, None]).round()  # so few greys are left
 
     # Random erasing (Zhong et al. 2020, arXiv:1708.04896) with the data set's mean grey.
     erased = torch.rand(count, generator=generator) < config.erase
@@ -54,7 +76,7 @@ def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Gen
     inside_rows = (at >= top[:, None]) & (at < (top + side)[:, None])
     inside_columns = (at >= left[:, None]) & (at < (left + side)[:, None])
     mask = inside_rows[:, None, :, None] & inside_columns[:, None, None, :] & erased[:, None, None, None]
-    return faces.masked_fill(mask.to(device), GREY)
+    return faces.masked_fill(mask.to(device), GREY), torch.rad2deg(angle), flip
 
 
 def mixed(alpha: float, generator: torch.Generator, *batch: Tensor) -> list[Tensor]:

@@ -59,8 +59,12 @@ class TrainConfig:
         zoom: The largest change of size, as a share.
         shift: The largest shift, as a share of the side.
         erase: The share of faces of which a rectangle is blanked.
+        coarse: The share of faces that are shrunk to half their side and enlarged again.
+        dark: The share of faces that get less light, down to a tenth.
         mixup: How strongly two faces and their targets are blended, the alpha of Zhang et al. 2018 (arXiv:1710.09412);
             0: not at all.
+        consistency: How much it counts that two augmented looks at a face are answered alike, in twice the time: the
+            weight of the distance between both answers (Jensen-Shannon, Lin 1991); 0: one look.
         sharpness: How far uphill the weights are moved for each gradient, rho of Foret et al. 2021 (arXiv:2010.01412),
             in twice the time; 0: not at all.
         seed: Of everything that is drawn by chance.
@@ -97,7 +101,10 @@ class TrainConfig:
     zoom: Share = 0.12
     shift: Share = 0.08
     erase: Annotated[float, Field(ge=0, le=1)] = 0.25
+    coarse: Annotated[float, Field(ge=0, le=1)] = 0.0
+    dark: Annotated[float, Field(ge=0, le=1)] = 0.0
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    consistency: Annotated[float, Field(ge=0, le=100)] = 0.0
     sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     precision: Literal["32-true", "bf16-mixed"] = "32-true"

@@ -19,6 +19,7 @@ from mien.models.classifier import SHIPPED, Classifier
 from mien.observation import EMOTIONS
 from mien.training import data as faces_data
 from mien.training import figures
+from mien.training import groups as parts
 from mien.training.audit import audit, duplicates
 from mien.training.data import USAGES, Faces, Usage
 from mien.training.foreign import ForeignModel
@@ -68,6 +69,8 @@ class Report:
         if found["abstention"]:
             kept = found["abstention"]
             lines.append(f"where it names an emotion     {_share(kept['accuracy'])}, {kept['coverage']:.1%} of all")
+        for attribute in found["attributes"]:
+            lines += parts.lines(attribute)
         if other := found["comparison"]:
             lines.append(
                 f"against {other['model']}: {other['difference']:+.1%} "
@@ -85,6 +88,7 @@ def evaluate(
     skip_bad: bool = False,
     out: str | Path | None = None,
     compare: str | Path | None = None,
+    groups_of: str | Path | None = None,
     labels: Sequence[str] | None = None,
     input_range: str = "0-255",
     mean: Sequence[float] = (0.0,),
@@ -100,14 +104,15 @@ def evaluate(
         skip_bad: Leave out rows that cannot be used.
         out: The folder to write to; None: nothing is written.
         compare: Another model, to be compared on the same faces.
+        groups_of: A list of what else is known of the faces, as `mien.training.groups.read` takes it.
         labels: What the outputs of a model without Mien's contract mean, in their order.
         input_range: What the pixels of such a model are: `0-255`, `0-1` or `-1-1`.
         mean: What is then taken off them, for all its channels or for each.
         std: What they are divided by after that.
 
     Raises:
-        InputError: The data set, split, labels or folder cannot be used, or a model has a contract and so takes no
-            labels and no range.
+        InputError: The data set, split, groups, labels or folder cannot be used, or a model has a contract and so takes
+            no labels and no range.
         ModelError: A model cannot be read or run.
     """
     if split not in USAGES:
@@ -119,7 +124,13 @@ def evaluate(
         raise InputError(
             f"'{model}' says itself what it takes and gives: labels, input range, mean and std are for models of others"
         )
-    faces = faces_data.load(data, {"Training", split}, skip_bad=skip_bad, split=held_out)
+    if groups_of and skip_bad:
+        raise InputError(
+            "groups name faces by their number, which changes if rows are left out: mend the data or give no groups"
+        )
+    usages = USAGES if groups_of else {"Training", split}  # groups count the faces of all splits
+    faces = faces_data.load(data, usages, skip_bad=skip_bad, split=held_out)
+    known = parts.read(groups_of, len(faces)) if groups_of else {}
     if not (faces.usage == split).any():
         raise InputError(f"'{data}' holds no {split} faces: choose another split")
     asked = faces.split(split)
@@ -128,6 +139,7 @@ def evaluate(
     found |= {"split": split, "data": Path(data).name, "training_faces": int((faces.usage == "Training").sum())}
     found |= {"abstention": None, "accuracy_without_duplicates": None, "comparison": None}
     right = probabilities.argmax(1) == asked.labels
+    found["attributes"] = parts.attributes({name: of[faces.usage == split] for name, of in known.items()}, right)
     if isinstance(chosen, Classifier):
         kept = probabilities.max(1) >= chosen.threshold
         found["model"] |= asdict(chosen.contract)

@@ -7,6 +7,7 @@ last complete epoch goes on as if it had never stopped.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,6 +27,18 @@ from mien.training.data import Faces
 from mien.training.model import HEADS, EmotionNet
 
 __all__ = ["Training"]
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Return how far two answers are apart, from 0 to log 2: the mean Jensen-Shannon divergence.
+
+    Args:
+        first: Log-probabilities, shape (B, 7).
+        second: Those of the same faces.
+    """
+    middle = torch.logaddexp(first, second) - math.log(2)
+    parts = [(answer.exp() * (answer - middle)).sum(1).mean() for answer in (first, second)]
+    return (parts[0] + parts[1]) / 2
 
 
 class Indices(Dataset[int]):
@@ -120,17 +133,22 @@ class Training(lightning.LightningModule):
         torch.manual_seed(int(drawn[0]))  # for dropout
         generator = torch.Generator().manual_seed(int(drawn[1]))
         small = self.current_epoch < config.epochs // 2
-        faces = augment(pixels, config.small_size if small else config.size, config, generator)
+        size = config.small_size if small else config.size
+        looks = [augment(pixels, size, config, generator) for _ in range(2 if config.consistency else 1)]
         targets = self._targets(indices, labels)
         shares = votes / votes.sum(1, keepdim=True).clamp(min=1)
         if config.mixup:
-            faces, targets, shares = mixed(config.mixup, generator, faces, targets, shares)
+            targets, shares, *looks = mixed(config.mixup, generator, targets, shares, *looks)
+        faces, targets, shares = torch.cat(looks), targets.repeat(len(looks), 1), shares.repeat(len(looks), 1)
         logits = self.net(faces.contiguous(memory_format=torch.channels_last))
         likely = torch.log_softmax(logits["fer2013"].float(), 1)
         loss = -(targets * self.weights * likely).sum(1).mean()
         # Faces without votes have no part in this, but the head always has: DDP waits for every gradient.
-        unlike = -(shares * torch.log_softmax(logits["ferplus"].float(), 1)).sum()
-        loss = loss + config.ferplus_weight * unlike / shares.sum().clamp(min=1)
+        likely_votes = torch.log_softmax(logits["ferplus"].float(), 1)
+        loss = loss - config.ferplus_weight * (shares * likely_votes).sum() / shares.sum().clamp(min=1)
+        if len(looks) > 1:
+            apart = divergence(*likely.chunk(2)) + config.ferplus_weight * divergence(*likely_votes.chunk(2))
+            loss = loss + config.consistency * apart
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 

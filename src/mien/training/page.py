@@ -57,6 +57,7 @@ def page(found: dict[str, Any], faces: Faces, probabilities: np.ndarray) -> str:
         _chart(_draw_confusion, found, (11, 5)),
         "<h2>For whom it fails</h2>",
         _failures(found),
+        *(_attribute(attribute) for attribute in found["attributes"]),
         "<h2>Do the probabilities mean what they say?</h2>",
         TRUST,
         _chart(_draw_trust, found, (11, 4.5)),
@@ -145,6 +146,22 @@ def _failures(found: dict[str, Any]) -> str:
         "<p>Accuracy in parts of the faces. FER-2013 doesn't say who its people are, so how the figures differ by age, "
         f"sex or origin is not known.</p>{_table([('all', percent(found['accuracy'])), *rows])}"
     )
+
+
+def _attribute(attribute: dict[str, Any]) -> str:
+    """Say how the figures differ between the groups of an attribute that the user listed."""
+    name, rows = html.escape(attribute["attribute"]), [(part["group"], percent(part)) for part in attribute["groups"]]
+    if not rows:
+        return f"<h3>By {name}</h3><p>It is unknown of all these faces.</p>"
+    test = ""
+    if attribute["p"] is not None:
+        test = (
+            f" Groups dealt out by chance differ as much with p = {attribute['p']:.2g}, corrected for the number of "
+            f"attributes {attribute['p_corrected']:.2g}."
+        )
+    unknown = f" It is unknown of {attribute['unknown']:,} faces." if attribute["unknown"] else ""
+    gap = f"{100 * attribute['gap']:.1f} points lie between the best and the worst group."
+    return f"<h3>By {name}</h3><p>{gap}{test}{unknown}</p>{_table(rows)}"
 
 
 def _table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:

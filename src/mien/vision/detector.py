@@ -1,14 +1,15 @@
 """Finding faces: a frame goes in, boxes, landmarks and confidences come out, and grey crops of them.
 
 A frame is searched as a whole, or only near where faces were a moment ago. The crop is framed as FER-2013's faces are,
-and turned upright where a face leans.
+turned upright where a face leans, and
+lightened where it is in the dark.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -28,8 +29,10 @@ __all__ = [
     "Faces",
     "NearDetector",
     "crop",
+    "lit",
     "open_detector",
     "sharpness",
+    "turns",
 ]
 
 CROP_SIZE = 48
@@ -50,6 +53,14 @@ NEAR, NEAR_SIDE, NEAR_CENTRE = 2.5, 96, 0.3
 """A face is looked for in a square of NEAR times its size, scaled to NEAR_SIDE pixels; one whose centre lies more than
 NEAR_CENTRE of the square from its middle belongs to another place, or to none."""
 
+MOST = 0.25
+"""Near looks don't differ by more from those at the whole frame; what does is no look at the same face."""
+
+DARKEST, LIGHTEST, FLATTEST, STEEPEST = 60.0, 200.0, 35.0, 8.0
+"""A crop whose mean brightness or standard deviation lies beyond these, of 0 to 255, is brought to them, its contrast
+raised at most STEEPEST times: a dark face is else read as another emotion. Crops within them stay as they are: a tenth
+of FER-2013's are changed, and its accuracy is no less for it."""
+
 
 SMALL, CLOSER = 40, 2
 """Where a face is smaller in the picture that was searched, in pixels, others may be too small to be found: a picture
@@ -65,11 +76,15 @@ class Faces:
         landmarks: x, y of the subject's right eye, left eye, nose, right and left corner of the mouth, shape
             (n, 5, 2), float32.
         confidences: 0 to 1, shape (n,), float32.
+        offsets: How a look near each face frames it otherwise than the look at the whole frame did: by how many of its
+            sides the centre lies aside, x, y, and the logarithm of the factors of width and height, shape (n, 4),
+            float32; None where that is not known.
     """
 
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     confidences: NDArray[np.float32]
+    offsets: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -177,7 +192,27 @@ class Detector:
         """Return the faces in a frame at a quarter of the cost: all but the smallest."""
         return self.detect(frame, self.max_side // 2)
 
-    def detect_near(self, frame: Image, boxes: NDArray[np.float32]) -> Faces:
+    def with_offsets(self, frame: Image, faces: Faces) -> Faces:
+        """Return the faces of a look at a whole frame with their offsets, so that looks near them frame them alike.
+
+        The net's boxes depend on the size at which it sees a face, and on the face.
+
+        Args:
+            frame: BGR, shape (h, w, 3), uint8.
+            faces: Those that `detect` found in it.
+        """
+        offsets = np.zeros((len(faces), 4), np.float32)
+        if len(faces) and self.is_near_cheaper(frame, len(faces)):
+            for number, rows in enumerate(self._near(frame, faces.boxes)):
+                known = [_offset(faces.boxes[number], row[:4]) for row in rows]
+                if known:
+                    nearest = min(known, key=lambda offset: float(np.abs(offset).sum()))
+                    offsets[number] = nearest if np.abs(nearest).max() < MOST else 0
+        return replace(faces, offsets=offsets)
+
+    def detect_near(
+        self, frame: Image, boxes: NDArray[np.float32], offsets: NDArray[np.float32] | None = None
+    ) -> Faces:
         """Return the faces in a frame that are close to where some were a moment ago, the surest first.
 
         Each place is looked at by itself, enlarged or shrunk to one size, so that it costs a few per cent of what
@@ -186,9 +221,23 @@ class Detector:
         Args:
             frame: BGR, shape (h, w, 3), uint8.
             boxes: Where the faces were: x, y, width, height in pixels, shape (n, 4).
+            offsets: Of those faces, see `Faces`; None: boxes are left as the net gives them.
         """
         if not len(boxes):
             return _faces(np.empty((0, 15), np.float32), np.ones(2))
+        places = self._near(frame, boxes)
+        if offsets is None:
+            return _faces(suppress_non_maxima(np.concatenate(places)), np.ones(2))
+        for rows, offset in zip(places, offsets, strict=True):
+            centres = rows[:, :2] + rows[:, 2:4] / 2 - offset[:2] * rows[:, 2:4].max(1, keepdims=True, initial=0)
+            rows[:, 2:4] *= np.exp(-offset[2:])
+            rows[:, :2] = centres - rows[:, 2:4] / 2
+        numbered = [np.column_stack([rows, np.full(len(rows), n)]) for n, rows in enumerate(places)]
+        kept = suppress_non_maxima(np.concatenate(numbered).astype(np.float32))
+        return replace(_faces(kept, np.ones(2)), offsets=offsets[kept[:, 15].astype(int)])
+
+    def _near(self, frame: Image, boxes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the net's rows of each place, in pixels of the frame."""
         centres = boxes[:, :2] + boxes[:, 2:] / 2
         sides = NEAR * boxes[:, 2:].max(1)
         scales = NEAR_SIDE / sides
@@ -204,7 +253,7 @@ class Detector:
             rows[:, 4:14] -= np.tile(shift, 5)
             rows[:, :14] /= scale
             found.append(rows[own])
-        return _faces(suppress_non_maxima(np.concatenate(found)), np.ones(2))
+        return found
 
     def is_near_cheaper(self, frame: Image, count: int) -> bool:
         """Return whether so many places cost less than half of what a look at the whole frame does."""
@@ -224,6 +273,12 @@ def _faces(rows: NDArray[np.float32], back: NDArray[np.float64]) -> Faces:
     boxes = rows[:, :4] * np.tile(back, 2)
     landmarks = rows[:, 4:14].reshape(-1, 5, 2) * back
     return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), rows[:, 14])
+
+
+def _offset(whole: NDArray[np.float32], near: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how a near look's box differs from that of a look at the whole frame, see `Faces`."""
+    aside = (near[:2] + near[2:] / 2 - whole[:2] - whole[2:] / 2) / max(1e-6, float(near[2:].max()))
+    return np.concatenate([aside, np.log(np.maximum(near[2:], 1e-6) / np.maximum(whole[2:], 1e-6))]).astype(np.float32)
 
 
 def _cell(frame: Image, scale: float, shift: NDArray[np.float32]) -> Image:
@@ -256,16 +311,35 @@ def crop(frame: Image, boxes: NDArray[np.float32], landmarks: NDArray[np.float32
     Returns:
         Shape (n, CROP_SIZE, CROP_SIZE), uint8.
     """
-    turns = np.zeros(len(boxes)) if landmarks is None else _turns(landmarks)
+    undone = np.zeros(len(boxes)) if landmarks is None else turns(landmarks)
     crops = np.empty((len(boxes), CROP_SIZE, CROP_SIZE), np.uint8)
     for number, (x, y, width, height) in enumerate(np.asarray(boxes, float)):
         side = round(min(max(width, height, 1.0), LARGEST * max(frame.shape[:2])))
         left, top = x + width / 2 - side / 2, y + height / 2 + CENTRE_BELOW * side - side / 2
         # However far outside a box lies, the crop touches the frame.
         left, top = np.clip((left, top), 1 - side, (frame.shape[1] - 1, frame.shape[0] - 1))
-        cut = _square if turns[number] == 0 else functools.partial(_turned, turn=float(turns[number]))
+        cut = _square if undone[number] == 0 else functools.partial(_turned, turn=float(undone[number]))
         crops[number] = _sized(cut(frame, round(left), round(top), side))
-    return crops
+    return lit(crops)
+
+
+def lit(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return grey face crops with those that are dark, burnt or flat brought into the light that faces mostly have.
+
+    Args:
+        crops: Shape (n, h, w), uint8.
+
+    Returns:
+        The same shape; a crop without any contrast stays as it is.
+    """
+    even: NDArray[np.uint8] = crops.copy()
+    for number, face in enumerate(crops):
+        mean, contrast = float(face.mean()), float(face.std())
+        wanted, steeper = min(max(mean, DARKEST), LIGHTEST), FLATTEST / max(contrast, 1e-9)
+        if contrast > 1 and (wanted != mean or steeper > 1):
+            levels = (np.arange(256) - mean) * min(max(steeper, 1.0), STEEPEST) + wanted
+            even[number] = np.clip(np.round(levels), 0, 255).astype(np.uint8)[face]
+    return even
 
 
 def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -285,8 +359,12 @@ def sharpness(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     return measured
 
 
-def _turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return by how many degrees each face is to be turned, shape (n,); most stay as they are."""
+def turns(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return by how many degrees `crop` turns each face counter-clockwise, shape (n,); most stay as they are.
+
+    Args:
+        landmarks: As in `Faces`, shape (n, 5, 2).
+    """
     with np.errstate(invalid="ignore"):  # of landmarks that are nowhere; they turn nothing
         across = (landmarks[:, 1] - landmarks[:, 0]).astype(float)
         down = (landmarks[:, 3:].mean(1) - landmarks[:, :2].mean(1)).astype(float)

@@ -99,7 +99,7 @@ class _Work:
             for frame in self._frames:
                 if not self._window.take(frame.image.nbytes):
                     break
-                if keyframes.is_due(frame.offset_s):
+                if keyframes.is_due(frame.offset_s, frame.shot):
                     stretch.frames.put(None)
                     stretch = _Stretch()
                     self._in_order.put(stretch)

@@ -18,10 +18,21 @@ from numpy.typing import NDArray
 from mien.config import VisionSettings
 from mien.media.base import Frame, Image
 from mien.models.classifier import Classifier
-from mien.observation import EMOTIONS, MAX_SPAN_S, UNTOLD_SPAN_S, Emotion, Face, Observation, Probabilities, new_id
-from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness
+from mien.observation import (
+    EMOTIONS,
+    MAX_SPAN_S,
+    UNTOLD_SPAN_S,
+    Emotion,
+    Face,
+    Observation,
+    Openness,
+    Pose,
+    Probabilities,
+    new_id,
+)
+from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness, turns
 from mien.vision.schedule import KeyframeSchedule, PhotoDetector, detect_after
-from mien.vision.tracker import Smoother, Tracker
+from mien.vision.tracker import LabelHold, Smoother, Tracker
 
 __all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
 
@@ -33,6 +44,10 @@ MIN_SHARPNESS = 0.02
 photos shrunk to 24 pixels above 0.023; of FER-2013's faces blurred by 2 pixels, 89 % lie below."""
 
 
+Looks = tuple[Pose | None, Openness | None]
+"""Where a head is turned, and how open its eyes and mouth are; None where the model does not say."""
+
+
 class Reading(NamedTuple):
     """What one frame says by itself.
 
@@ -40,6 +55,7 @@ class Reading(NamedTuple):
         found: Its faces.
         crops: Of each face, shape (n, CROP_SIZE, CROP_SIZE), uint8.
         raw: What the model says of each, shape (n, 7), float32.
+        looks: Where the heads are turned, and how open eyes and mouths are, of each face.
         model: The model's id.
         elapsed_ms: How long that took, in milliseconds.
     """
@@ -47,6 +63,7 @@ class Reading(NamedTuple):
     found: Faces
     crops: NDArray[np.uint8]
     raw: NDArray[np.float32]
+    looks: list[Looks]
     model: str
     elapsed_ms: float
 
@@ -87,6 +104,8 @@ class Pipeline:
         self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
+        self._labels = LabelHold()
+        self._shot = 0
         self._seq = 0
         self._before_s: float | None = None
 
@@ -101,7 +120,9 @@ class Pipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Return what the next frame of the session shows."""
-        (reading,) = self.read([frame.image], None if self._keyframes.is_due(frame.offset_s) else self._before)
+        (reading,) = self.read(
+            [frame.image], None if self._keyframes.is_due(frame.offset_s, frame.shot) else self._before
+        )
         self._before = reading.found
         return self.record(frame, reading)
 
@@ -119,20 +140,20 @@ class Pipeline:
             before = detect_after(self._detector, image, before)
             found.append(before)
         crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
-        raw = _split(classifier.classify(np.concatenate(crops)), found)
+        raw, looks = _read(classifier, crops, found)
         elapsed_ms = (clock.perf_counter() - began) * 1000 / len(images)
         return [
-            Reading(faces, cut, shares, classifier.model_id, elapsed_ms)
-            for faces, cut, shares in zip(found, crops, raw, strict=True)
+            Reading(faces, cut, shares, seen, classifier.model_id, elapsed_ms)
+            for faces, cut, shares, seen in zip(found, crops, raw, looks, strict=True)
         ]
 
     def record(self, frame: Frame, reading: Reading) -> Observation:
         """Return the observation of the session's next frame: the reading, followed and smoothed over time."""
         began = clock.perf_counter()
         self.raw = reading.raw
-        tracks, probabilities = self._follow(reading.found, frame)
+        tracks, probabilities, best = self._follow(reading.found, frame)
         threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
-        faces = _faces(tracks, reading.found, reading.crops, probabilities, threshold)
+        faces = _faces(tracks, reading, probabilities, best, threshold)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),
@@ -161,14 +182,21 @@ class Pipeline:
             return UNTOLD_SPAN_S
         return round(min(max(frame.offset_s - before, 0.0), MAX_SPAN_S), 4)
 
-    def _follow(self, found: Faces, frame: Frame) -> tuple[list[int] | list[None], NDArray[np.float32]]:
-        """Return the tracks and the smoothed probabilities; photos, which stand alone, have neither."""
+    def _follow(
+        self, found: Faces, frame: Frame
+    ) -> tuple[list[int] | list[None], NDArray[np.float32], NDArray[np.intp]]:
+        """Return tracks, smoothed probabilities and held emotions; photos, which stand alone, have none of them."""
         if frame.offset_s is None:
-            return [None] * len(found), self.raw
+            return [None] * len(found), self.raw, self.raw.argmax(1)
+        if frame.shot != self._shot:
+            self._shot = frame.shot
+            self._tracker.restart()
         tracks = self._tracker.update(found.boxes, frame.offset_s)
         smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
+        held = self._labels.hold(tracks, smoothed, frame.offset_s)
         self._smoother.forget(self._tracker.alive)
-        return tracks, smoothed
+        self._labels.forget(self._tracker.alive)
+        return tracks, smoothed, held
 
 
 def load_models(settings: VisionSettings) -> tuple[FaceDetector, Classifier]:
@@ -203,11 +231,43 @@ def read_pictures(
     closely = PhotoDetector(detector)
     found = [closely.detect(image) for image in images]
     crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
-    probabilities = _split(classifier.classify(np.concatenate(crops)), found)
+    probabilities, looks = _read(classifier, crops, found)
     return [
-        _faces([None] * len(faces), faces, cut, shares, threshold)
-        for faces, cut, shares in zip(found, crops, probabilities, strict=True)
+        _faces(
+            [None] * len(faces),
+            Reading(faces, cut, shares, seen, classifier.model_id, 0.0),
+            shares,
+            shares.argmax(1),
+            threshold,
+        )
+        for faces, cut, shares, seen in zip(found, crops, probabilities, looks, strict=True)
     ]
+
+
+def _read(
+    classifier: Classifier, crops: Sequence[NDArray[np.uint8]], found: Sequence[Faces]
+) -> tuple[list[NDArray[np.float32]], list[list[Looks]]]:
+    """Return what the model says of the faces of each frame, read in one go."""
+    probabilities, geometry = classifier.read(np.concatenate(crops))
+    if geometry is None:
+        return _split(probabilities, found), [[(None, None)] * len(faces) for faces in found]
+    turned = np.concatenate([turns(faces.landmarks) for faces in found])  # `crop` has taken that much of their roll
+    poses = geometry.pose + np.stack([np.zeros_like(turned), np.zeros_like(turned), turned], 1)
+    looks: list[list[Looks]] = []
+    for pose, openness in zip(_split(poses, found), _split(geometry.openness, found), strict=True):
+        looks.append([(_pose(*head), _openness(*parts)) for head, parts in zip(pose, openness, strict=True)])
+    return _split(probabilities, found), looks
+
+
+def _pose(yaw: float, pitch: float, roll: float) -> Pose | None:
+    if np.isnan((yaw, pitch, roll)).any():
+        return None
+    return Pose(*(round(float(angle), 1) for angle in (yaw, pitch, roll)))
+
+
+def _openness(eyes: float, mouth: float) -> Openness | None:
+    shares = [None if np.isnan(share) else round(float(share), 2) for share in (eyes, mouth)]
+    return None if shares == [None, None] else Openness(*shares)
 
 
 def _split(rows: NDArray[np.float32], found: Sequence[Faces]) -> list[NDArray[np.float32]]:
@@ -217,32 +277,35 @@ def _split(rows: NDArray[np.float32], found: Sequence[Faces]) -> list[NDArray[np
 
 def _faces(
     tracks: Sequence[int | None],
-    found: Faces,
-    crops: NDArray[np.uint8],
+    reading: Reading,
     probabilities: NDArray[np.float32],
+    best: NDArray[np.intp],
     threshold: float,
 ) -> list[Face]:
     """Return the record of each face, without an emotion where the model should not say."""
+    found = reading.found
     clear = (
         (probabilities.max(1, initial=0) >= threshold)
         & (found.boxes[:, 2:].max(1, initial=0) >= MIN_SIDE)
-        & (sharpness(crops) >= MIN_SHARPNESS)
+        & (sharpness(reading.crops) >= MIN_SHARPNESS)
     )
-    best = probabilities.argmax(1)
     return [
-        _face(track, found.boxes[n], found.confidences[n], EMOTIONS[best[n]] if clear[n] else None, probabilities[n])
+        _face(track, reading, n, EMOTIONS[best[n]] if clear[n] else None, probabilities[n])
         for n, track in enumerate(tracks)
     ]
 
 
-def _face(track: int | None, box: Any, confidence: Any, emotion: Emotion | None, probabilities: Any) -> Face:
-    x, y, width, height = (round(float(value)) for value in box)
+def _face(track: int | None, reading: Reading, n: int, emotion: Emotion | None, probabilities: Any) -> Face:
+    x, y, width, height = (round(float(value)) for value in reading.found.boxes[n])
     # Four decimals keep the record short; seven errors of 0.00005 leave the sum well within what is valid.
     shares = np.round(probabilities.astype(np.float64), 4).clip(0, 1).tolist()
+    pose, openness = reading.looks[n] if max(width, height) >= MIN_SIDE else (None, None)
     return Face(
         track=track,
         box=(x, y, max(1, width), max(1, height)),
-        confidence=round(float(confidence), 4),
+        confidence=round(float(reading.found.confidences[n]), 4),
         emotion=emotion,
         probabilities=Probabilities(*shares),
+        pose=pose,
+        openness=openness,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from mien.media.base import Image
-from mien.vision.detector import CloseDetector, FaceDetector, Faces, NearDetector
+from mien.vision.detector import CloseDetector, Detector, FaceDetector, Faces, NearDetector
 
 __all__ = ["KEYFRAME_EVERY_S", "KeyframeSchedule", "PhotoDetector", "WholeFrameDetector", "detect_after"]
 
@@ -52,17 +52,21 @@ class PhotoDetector:
 
 
 class KeyframeSchedule:
-    """Says which frames are keyframes: the first, and each KEYFRAME_EVERY_S or more after the last keyframe."""
+    """Says which frames are keyframes: the first of a shot, and each KEYFRAME_EVERY_S or more after the newest."""
 
     def __init__(self) -> None:
         self._newest_s: float | None = None
+        self._shot = 0
 
-    def is_due(self, at_s: float | None) -> bool:
+    def is_due(self, at_s: float | None, shot: int = 0) -> bool:
         """Return whether the next frame is a keyframe.
 
         Args:
             at_s: Its position in the medium in seconds; None for photos, each of which stands alone.
+            shot: The number of its shot.
         """
+        if shot != self._shot:
+            self._shot, self._newest_s = shot, None
         if at_s is not None and self._newest_s is not None and 0 <= at_s - self._newest_s < KEYFRAME_EVERY_S - 1e-6:
             return False
         self._newest_s = at_s
@@ -78,14 +82,23 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> 
         before: The faces in the frame before; None for a keyframe.
     """
     if before is None or not _looks_near(detector):
-        return detector.detect(image)
+        return _whole(detector, image)
     if not len(before):
-        return before if not len(detector.detect_coarsely(image)) else detector.detect(image)
+        return before if not len(detector.detect_coarsely(image)) else _whole(detector, image)
     if detector.is_near_cheaper(image, len(before)):
-        faces = detector.detect_near(image, before.boxes)
+        if isinstance(detector, Detector):
+            faces = detector.detect_near(image, before.boxes, before.offsets)
+        else:
+            faces = detector.detect_near(image, before.boxes)
         if len(faces) >= len(before):
             return faces
-    return detector.detect(image)
+    return _whole(detector, image)
+
+
+def _whole(detector: FaceDetector, image: Image) -> Faces:
+    """Return the faces of a look at the whole frame; Mien's own detector also says how looks near them differ."""
+    faces = detector.detect(image)
+    return detector.with_offsets(image, faces) if isinstance(detector, Detector) else faces
 
 
 def _looks_closely(detector: FaceDetector) -> TypeGuard[CloseDetector]:

@@ -1,4 +1,4 @@
-"""Keeping faces apart over time: boxes go in, numbers come out; and smoothing of what each face shows.
+"""Keeping faces apart over time: boxes go in, numbers come out; and smoothing and holding what each face shows.
 
 Tracking goes by place and motion alone. Nothing is kept of how a face looks, so nobody can be recognised: who leaves
 and comes back is someone new.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Smoother", "Tracker"]
+__all__ = ["LabelHold", "Smoother", "Tracker"]
 
 
 @dataclass
@@ -49,6 +49,10 @@ class Tracker:
     def alive(self) -> frozenset[int]:
         """The numbers that may still be given again."""
         return frozenset(track.number for track in self._tracks)
+
+    def restart(self) -> None:
+        """Forget all tracks, as another shot begins; their numbers are not given again."""
+        self._tracks = []
 
     def update(self, boxes: NDArray[np.float32], time_s: float) -> list[int]:
         """Return the track of each face.
@@ -136,3 +140,70 @@ class Smoother:
     def forget(self, alive: frozenset[int]) -> None:
         """Drop the tracks that are not among these."""
         self._state = {track: state for track, state in self._state.items() if track in alive}
+
+
+@dataclass
+class _Label:
+    """What is said of a track, and of what.
+
+    Attributes:
+        index: The emotion's, in EMOTIONS order.
+        lead: By how much another led in the frame before, -1 to 1.
+        seen_s: That frame's time.
+        led: The lead summed over the time since another has led, in seconds.
+    """
+
+    index: int
+    lead: float
+    seen_s: float
+    led: float = 0.0
+
+
+class LabelHold:
+    """Keeps the emotion of each track until another leads clearly, or has led for a while, so that it doesn't flicker.
+
+    What comes between two frames is taken to lie on the line between them, so that the same is said at every frame
+    rate.
+
+    Args:
+        margin: A lead of so much, 0 to 1, is clear.
+        enough_s: A smaller one is enough once it sums up to this over time: by 0.1 for half a second, say, or by 0.25
+            for 0.2 s.
+    """
+
+    def __init__(self, margin: float = 0.3, enough_s: float = 0.05) -> None:
+        self.margin, self.enough_s = margin, enough_s
+        self._labels: dict[int, _Label] = {}
+
+    def hold(self, tracks: list[int], shares: NDArray[np.float32], time_s: float) -> NDArray[np.intp]:
+        """Return the emotion of each face, in EMOTIONS order, shape (n,).
+
+        Args:
+            tracks: n numbers, each once.
+            shares: The smoothed probabilities, shape (n, 7), float32.
+            time_s: The frame's time in seconds.
+        """
+        best: NDArray[np.intp] = np.argmax(shares, 1)
+        for row, track in enumerate(tracks):
+            label = self._labels.get(track)
+            if label is None:
+                self._labels[track] = _Label(int(best[row]), 0.0, time_s)
+                continue
+            others = np.delete(shares[row], label.index)
+            lead, passed = float(others.max() - shares[row, label.index]), max(0.0, time_s - label.seen_s)
+            if lead <= 0:
+                label.led = 0.0
+            elif label.lead < 0:
+                label.led = passed * lead / (lead - label.lead) * lead / 2
+            else:
+                label.led += passed * (lead + label.lead) / 2
+            if lead >= self.margin or label.led >= self.enough_s:
+                label.index, label.led = int(best[row]), 0.0
+                lead = 0.0
+            label.lead, label.seen_s = lead, time_s
+            best[row] = label.index
+        return best
+
+    def forget(self, alive: frozenset[int]) -> None:
+        """Drop the tracks that are not among these."""
+        self._labels = {track: label for track, label in self._labels.items() if track in alive}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mien.errors import InputError
 from mien.observation import EMOTIONS
 from mien.reports.album.measure import Measured, PhotoFace
-from mien.reports.base.parts import counted
 from mien.reports.base.read_table import read_table
+from mien.words import counted
 
 if TYPE_CHECKING:
     import polars as pl

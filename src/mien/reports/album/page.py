@@ -10,10 +10,22 @@ from typing import Any
 
 from mien.masking import as_text
 from mien.reports.album.contact_sheet import contact_sheet
-from mien.reports.album.selection import ALIKE, BURST_BITS, BURST_S, SAME_BITS, SHARP, WEIGHTS, Photo
-from mien.reports.base.parts import Data, Fact, Part, Picture, Pictures, Section, Table, counted
+from mien.reports.album.selection import (
+    ALIKE,
+    BURST_BITS,
+    BURST_S,
+    FAINT,
+    SAME_BITS,
+    SHARP,
+    SOUND,
+    WEIGHTS,
+    Photo,
+    best_of_groups,
+)
+from mien.reports.base.parts import Data, Fact, Part, Picture, Pictures, Section, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
+from mien.words import counted
 
 __all__ = ["COLUMNS", "album_report"]
 
@@ -114,11 +126,14 @@ def _why(photo: Photo, size: int) -> str:
 
 def _repeats(photos: Sequence[Photo], chosen: Sequence[Photo], sizes: Counter[int]) -> Section:
     taken = {photo.file for photo in chosen}
+    best = best_of_groups(photos)
     rows = []
     for group, size in sizes.most_common(40):
         if size < 2:
             break
-        members = sorted((p for p in photos if p.group == group), key=lambda p: -(p.score or -1))
+        members = sorted(
+            (p for p in photos if p.group == group), key=lambda p: (p is not best.get(group), -(p.score or -1))
+        )
         names = ", ".join(photo.file.name for photo in members[1:8])
         more = f" and {size - 8} more" if size > 8 else ""
         rows.append((members[0].file.name, "yes" if members[0].file in taken else "", f"{size}", names + more))
@@ -137,14 +152,17 @@ def _definitions(emotion: str) -> list[tuple[str, str]]:
         ),
         (
             "Expression",
-            f"The geometric mean of the probability of {emotion} over the readable faces: all have to show it.",
+            (
+                f"The geometric mean of the probability of {emotion}, at least {FAINT:g}, over the readable faces: all "
+                "have to show it."
+            ),
         ),
         (
             "Sharpness",
             f"s / (s + {SHARP:g}), s: the median over the faces of the Laplacian's variance over the face's own.",
         ),
         ("Pose", "Mean over the faces; 1: nose in the middle between level eyes."),
-        ("Exposure", "Mean over the faces; 1: middling brightness, nothing burnt out or black."),
+        ("Exposure", "Mean over the faces; 1: middling brightness, enough contrast, nothing burnt out or black."),
         ("Size", "The median of the faces' longer sides over a quarter of the photo's shorter side, at most 1."),
         (
             "Near-duplicates",
@@ -155,7 +173,11 @@ def _definitions(emotion: str) -> list[tuple[str, str]]:
         ),
         (
             "Chosen",
-            f"The best of each group; a photo like one chosen before loses up to {100 * ALIKE:.0f} % of its score.",
+            (
+                f"The best of each group, of those whose sharpness x exposure is at least {100 * SOUND:.0f} % of the "
+                "group's highest: none that is clearly darker, more burnt or blurred than another. A photo like one "
+                f"chosen before loses up to {100 * ALIKE:.0f} % of its score."
+            ),
         ),
     ]
 

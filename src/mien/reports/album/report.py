@@ -17,10 +17,10 @@ from mien.reports.album.measure import Measured, measured
 from mien.reports.album.page import album_report
 from mien.reports.album.selection import Photo, choose, grouped, rated
 from mien.reports.base.job import Job
-from mien.reports.base.parts import counted
 from mien.reports.base.pictures import hidden, to_jpeg
 from mien.reports.base.recordings import TABLES
 from mien.reports.base.report import Report
+from mien.words import counted
 
 __all__ = ["AlbumRequest", "report_album"]
 

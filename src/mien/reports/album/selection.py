@@ -14,9 +14,9 @@ from mien.observation import EMOTIONS, Emotion
 from mien.reports.album.measure import Measured
 from mien.reports.base.recordings import READABLE
 
-__all__ = ["WEIGHTS", "Photo", "choose", "grouped", "rated"]
+__all__ = ["WEIGHTS", "Photo", "best_of_groups", "choose", "grouped", "rated"]
 
-WEIGHTS = {"expression": 0.45, "sharpness": 0.2, "pose": 0.15, "exposure": 0.1, "size": 0.1}
+WEIGHTS = {"expression": 0.4, "sharpness": 0.2, "pose": 0.1, "exposure": 0.2, "size": 0.1}
 """How much each part weighs in the score: a weighted geometric mean."""
 
 SAME_BITS = 6
@@ -25,8 +25,15 @@ SAME_BITS = 6
 BURST_BITS, BURST_S = 14, 3.0
 """And so are those that were taken within so many seconds and differ in at most so many bits."""
 
+FAINT = 0.05
+"""A lower probability counts as this: such faces do not show the expression, one no more than another."""
+
 SHARP = 0.1
 """A face of this sharpness gets half of the marks."""
+
+SOUND = 0.9
+"""Of a group of near-duplicates those whose sharpness x exposure is less than this share of the group's highest are not
+chosen, whatever they seem to show: a face that is dark, burnt or blurred cannot be read."""
 
 ALIKE = 0.3
 """A photo loses at most this share of its score for being like one that is chosen already."""
@@ -68,7 +75,7 @@ def rated(file: Path, photo: Measured, emotion: Emotion = "happy", least: int = 
     asked = EMOTIONS.index(emotion)
     side = float(np.median([max(look.box[2:]) for look in looks]))
     parts = {
-        "expression": math.exp(float(np.mean([math.log(max(look.shares[asked], 0.01)) for look in looks]))),
+        "expression": math.exp(float(np.mean([math.log(max(look.shares[asked], FAINT)) for look in looks]))),
         "size": min(1.0, side / (0.25 * min(photo.width, photo.height))),
     }
     if sharpness := [look.sharpness for look in looks if look.sharpness is not None]:
@@ -113,11 +120,7 @@ def grouped(photos: Sequence[Photo]) -> list[int]:
 
 def choose(photos: Sequence[Photo], best: int) -> list[Photo]:
     """Return the best photos, the best first: at most one of each group, and rather unlike each other."""
-    of_group: dict[int, Photo] = {}
-    for photo in photos:
-        if photo.score is not None and (photo.group not in of_group or photo.score > _score(of_group[photo.group])):
-            of_group[photo.group] = photo
-    waiting = sorted(of_group.values(), key=lambda photo: (-_score(photo), str(photo.file)))
+    waiting = sorted(best_of_groups(photos).values(), key=lambda photo: (-_score(photo), str(photo.file)))
     signs = _signs(waiting)
     scores = np.array([_score(photo) for photo in waiting])
     alike = np.zeros(len(waiting))
@@ -129,6 +132,25 @@ def choose(photos: Sequence[Photo], best: int) -> list[Photo]:
         chosen.append(waiting[now])
         alike = np.maximum(alike, np.clip(signs @ signs[now] / 64, 0, 1))  # 1: the same bits; 0: as by chance
     return chosen
+
+
+def best_of_groups(photos: Sequence[Photo]) -> dict[int, Photo]:
+    """Return the best photo of each group that has one: of those that are not clearly damaged beside another."""
+    soundest: dict[int, float] = {}
+    for photo in photos:
+        soundest[photo.group] = max(soundest.get(photo.group, 0.0), _soundness(photo))
+    of_group: dict[int, Photo] = {}
+    for photo in photos:
+        if photo.score is None or _soundness(photo) < SOUND * soundest[photo.group]:
+            continue
+        if photo.group not in of_group or photo.score > _score(of_group[photo.group]):
+            of_group[photo.group] = photo
+    return of_group
+
+
+def _soundness(photo: Photo) -> float:
+    """Return how little a photo is damaged, 0 to 1; 0 for one that is not at hand, of which that is not known."""
+    return photo.parts.get("sharpness", 0.0) * photo.parts.get("exposure", 0.0)
 
 
 def _score(photo: Photo) -> float:

@@ -15,9 +15,10 @@ from mien.reports.audience.groups import Difference
 from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
 from mien.reports.audience.tables import COLUMNS, Shown, audience_tables
 from mien.reports.base.bootstrap import MIN_UNITS
-from mien.reports.base.parts import Chart, Fact, Part, Section, Table, counted
+from mien.reports.base.parts import Chart, Fact, Part, Section, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
+from mien.words import counted, listed
 
 __all__ = ["COLUMNS", "Shown", "audience_report"]
 
@@ -67,12 +68,12 @@ def _lead(ranked: Sequence[Reaction], viewers: int) -> str:
             f"{clock(best.event.at)}."
         )
     if not landed:
-        return f"None of the {len(ranked)} events had a reaction that stands out from chance."
+        return f"None of {counted(len(ranked), 'event', 'events')} had a reaction that stands out from chance."
     best = landed[0]
     return (
         f"“{best.event.label}” at {clock(best.event.at)} landed best: {EMOTIONS[best.emotion]} rose by "
         f"{100 * best.height.value:.0f} points, with its peak {best.latency.value:.1f} s later, and "
-        f"{_reacted(best)}{len(landed)} of {len(ranked)} events had a reaction."
+        f"{_reacted(best)}{len(landed)} of {counted(len(ranked), 'event', 'events')} had a reaction."
     )
 
 
@@ -219,9 +220,8 @@ def _groups(differences: Sequence[Difference]) -> Section:
 def _notes(found: Reactions, viewers: int) -> list[str]:
     notes = []
     if found.unseen:
-        names = ", ".join(f"“{one.label}” at {clock(one.at)}" for one in found.unseen[:5])
-        more = " and others" if len(found.unseen) > 5 else ""
-        notes.append(f"Too few viewers were to be seen before and after {names}{more}; nothing is said of them.")
+        names = listed([f"“{one.label}” at {clock(one.at)}" for one in found.unseen])
+        notes.append(f"Too few viewers were to be seen before and after {names}; nothing is said of them.")
     if viewers < MIN_UNITS:
         notes.append(
             f"Each recording (or seat) counts as one viewer, however many faces it shows: with {viewers} there are no "
@@ -236,7 +236,8 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
         f"The highest point, within {window:g} s after the event (and its duration) or until the next event, of the "
         f"mean rise of the viewers over the mean of the {baseline:g} s before it (fewer where the event before was "
         f"less than {TAKES_S:g} s earlier than these). Events that follow each other within {TAKES_S:g} s are judged "
-        "as one. In the table `viewers` it is the mean of the emotion's column over an event's rows. Chance alone "
+        "as one. Moments at which more than a fifth of the judged viewers is away, or fewer than five are there, do "
+        "not count. In the table `viewers` it is the mean of the emotion's column over an event's rows. Chance alone "
         "makes it a little higher than 0: look at its interval."
     )
     interval = (
@@ -251,8 +252,9 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
     )
     reacted = (
         f"A viewer whose highest rise in the window is at least {LEAST_RISE:g} and more than in 95 % of equally long "
-        "stretches without an event: those of all viewers together, each in the viewer's own spread. It cannot be told "
-        "where too few such stretches were recorded."
+        "stretches without an event: those of all viewers together, each in units of the root mean square of the "
+        "viewer's rises in the other stretches. It cannot be told where there are fewer than three such stretches of "
+        "half of the viewers, or 20 in all."
     )
     return [
         (

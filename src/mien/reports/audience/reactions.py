@@ -235,11 +235,19 @@ def _heights(rises: Array) -> Array:
 def _mean(rises: Array) -> Array:
     """Return the viewers' mean rise at each point where most of them are to be seen, shape (points, 7); else -inf."""
     there = np.isfinite(rises[:, :, 0])
-    count = there.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(there[:, :, None], rises, 0.0).sum(0) / count[:, None]
-    good = (count >= 0.8 * count.max()) & (count > 0)
-    return np.asarray(np.where(good[:, None], mean, -np.inf))
+        mean = np.where(there[:, :, None], rises, 0.0).sum(0) / there.sum(0)[:, None]
+    return np.asarray(np.where(_good(there)[:, None], mean, -np.inf))
+
+
+def _good(there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return at which points at most a fifth of the viewers is away, and five are there if they ever are.
+
+    These are the points that `peaks` looks for the height at, shape (points,).
+    """
+    count = there.sum(0)
+    most = int(count.max(initial=0))
+    return np.asarray((count >= 0.8 * most) & (count >= min(MIN_UNITS, max(1, most))))
 
 
 def _quiet(watched: Watching, events: Sequence[Event], baseline_s: float, window_s: float) -> list[tuple[float, float]]:
@@ -326,13 +334,14 @@ def _shape(own: Array, step: float) -> tuple[Interval, Interval, bool]:
     """Return when the viewers' mean peaks, how long it stays above half of that, and whether it did so at the end."""
     there = np.isfinite(own)
     filled = np.where(there, own, 0.0)
-    peak, length, open_end = _peaks(np.ones((1, len(own))), filled, there)
+    good = _good(there)
+    peak, length, open_end = _peaks(np.ones((1, len(own))), filled, there, good)
     latency, duration = float(peak[0]) * step, float(length[0]) * step
     if len(own) < MIN_UNITS:
         return Interval(latency), Interval(duration), bool(open_end[0])
     rng = np.random.default_rng(0)
     weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), DRAWS).astype(np.float64)
-    peaks, lengths, _ = _peaks(weights, filled, there)
+    peaks, lengths, _ = _peaks(weights, filled, there, good)
     ends = [np.quantile(drawn * step, expanded(len(own))) for drawn in (peaks, lengths)]
     return (
         Interval(latency, float(ends[0][0]), float(ends[0][1])),
@@ -341,12 +350,14 @@ def _shape(own: Array, step: float) -> tuple[Interval, Interval, bool]:
     )
 
 
-def _peaks(weights: Array, filled: Array, there: NDArray[np.bool_]) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Return of each weighted mean curve the point of its peak and how many points around lie above half of it."""
+def _peaks(
+    weights: Array, filled: Array, there: NDArray[np.bool_], good: NDArray[np.bool_]
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Return of each weighted mean curve the good point of its peak and how many points around lie above half of it."""
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (weights @ filled) / (weights @ there)
     means = np.nan_to_num(means, nan=-1.0)
-    peak = means.argmax(1)
+    peak = np.where(good, means, -np.inf).argmax(1)
     rows = np.arange(len(means))
     above = means >= np.maximum(means[rows, peak] / 2, 0)[:, None]
     points = np.arange(means.shape[1])

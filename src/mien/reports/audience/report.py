@@ -13,9 +13,9 @@ from mien.reports.audience.page import Shown, audience_report
 from mien.reports.audience.reactions import TAKES_S, joined, react
 from mien.reports.audience.seats import read_seats, watching
 from mien.reports.base.job import Job
-from mien.reports.base.parts import counted
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.base.report import Report
+from mien.words import counted
 
 __all__ = ["AudienceRequest", "report_audience"]
 

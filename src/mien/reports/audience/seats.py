@@ -20,6 +20,7 @@ from mien.observation import EMOTIONS
 from mien.reports.base.csv_lists import Line, number, read_list
 from mien.reports.base.places import Place, faces_of
 from mien.reports.base.recordings import Recording
+from mien.words import listed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -125,13 +126,11 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
     by_name = {one.name: one for one in recordings}
     strangers = sorted({seat.recording for seat in seats} - set(by_name))
     if strangers:
-        notes.append(f"The list names {', '.join(strangers[:5])}, of which there is no recording; left out.")
+        notes.append(f"The list names {listed(strangers)}, of which there is no recording; left out.")
     named = {seat.recording for seat in seats}
     unnamed = [Seat(name) for name in by_name if name not in named]
     if seats and unnamed:
-        notes.append(
-            f"The list does not name {', '.join(one.recording for one in unnamed[:5])}: taken without an offset."
-        )
+        notes.append(f"The list does not name {listed([one.recording for one in unnamed])}: taken without an offset.")
     viewers = [seat for seat in seats if seat.recording in by_name] + unnamed
     ends = [by_name[seat.recording].seconds - seat.offset for seat in viewers]
     points = max(1, int(np.ceil(max(ends) / STEP_S)))
@@ -144,7 +143,7 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
             continue
         shares[row] = _course(here, seat.offset, points)
     if empty:
-        notes.append(f"No readable face was seen of {', '.join(empty[:5])}{' and others' if len(empty) > 5 else ''}.")
+        notes.append(f"No readable face was seen of {listed(empty)}.")
     return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares)
 
 

@@ -21,6 +21,12 @@ __all__ = ["COLUMNS", "Shown", "audience_tables"]
 HAPPY = EMOTIONS.index("happy")
 
 COLUMNS: dict[str, dict[str, str]] = {
+    "events": {
+        "event": "what it was; those judged as one are one",
+        "at": "when it began, in seconds of the treatment",
+        "length": "how long it was, in seconds",
+        "judged": "whether enough viewers were to be seen",
+    },
     "reactions": {
         "event": "what it was",
         "at": "when it began, in seconds of the treatment",
@@ -116,6 +122,8 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     import polars as pl
 
     found, watched = shown.found, shown.watched
+    judged = [(one.event, True) for one in found.each] + [(event, False) for event in found.unseen]
+    events = [(event.label, event.at, event.duration, seen) for event, seen in sorted(judged, key=lambda e: e[0].at)]
     reactions = [
         (
             *(one.event.label, one.event.at, one.event.duration, EMOTIONS[one.emotion], one.viewers),
@@ -154,7 +162,13 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
         (*(one.what, one.emotion, one.one, one.two, one.value, one.low, one.high, one.p, one.g), *one.viewers)
         for one in shown.differences
     ]
-    rows: dict[str, list[Any]] = {"reactions": reactions, "emotions": emotions, "viewers": viewers, "curve": curve}
+    rows: dict[str, list[Any]] = {
+        "events": events,
+        "reactions": reactions,
+        "emotions": emotions,
+        "viewers": viewers,
+        "curve": curve,
+    }
     rows |= {"groups": groups} if groups else {}
     if anonymous:
         rows.pop("viewers")
@@ -165,7 +179,13 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     tables = []
     for name, values in rows.items():
         kinds = {
-            c: pl.String if c in text else pl.Int64 if c in whole else pl.Boolean if c == "cut" else pl.Float64
+            c: pl.String
+            if c in text
+            else pl.Int64
+            if c in whole
+            else pl.Boolean
+            if c in ("cut", "judged")
+            else pl.Float64
             for c in COLUMNS[name]
         }
         made = _courses(watched) if name == "courses" else pl.DataFrame(values, schema=kinds, orient="row")

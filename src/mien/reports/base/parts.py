@@ -23,7 +23,6 @@ __all__ = [
     "Section",
     "Shares",
     "Table",
-    "counted",
 ]
 
 
@@ -170,8 +169,3 @@ class Content:
     definitions: list[tuple[str, str]] = field(default_factory=list)
     data: list[Data] = field(default_factory=list)
     made: datetime = field(default_factory=now)
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Return a number with what it counts: 1 face, 1,204 faces."""
-    return f"{number:,} {one if number == 1 else many}"

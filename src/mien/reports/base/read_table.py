@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import InputError
-from mien.reports.base.parquet_size import rows_and_bytes
+from mien.system.parquet_size import rows_and_bytes
 from mien.table import TEXT, unguarded
 
 if TYPE_CHECKING:

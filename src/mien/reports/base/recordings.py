@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.charts.svg import clock
 from mien.config import Settings
@@ -28,6 +30,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
 from mien.stores.base import open_store
+from mien.words import counted, listed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -108,7 +111,7 @@ class Recording:
         faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
             `emotion`, one per emotion, `readable` (large enough to be read), `model`.
-        changes: How much the picture changed (`at`, `change`), one row per sampled frame; None: not known.
+        cuts: When shots begin, but for the first, in seconds; None: not known.
         began: When it began, UTC, where that is known.
         notes: What is to be said of it.
         how: Which stream of the video was looked at and at which rate, as `mien.media.open.open_source` takes them.
@@ -117,7 +120,7 @@ class Recording:
     name: str
     medium: Path | None
     faces: pl.DataFrame
-    changes: pl.DataFrame | None = None
+    cuts: NDArray[np.float64] | None = None
     began: datetime | None = None
     notes: list[str] = field(default_factory=list)
     how: dict[str, Any] = field(default_factory=dict)
@@ -176,7 +179,7 @@ def _shapes(one: Recording) -> list[str]:
     sizes = one.faces.select("frame_width", "frame_height").drop_nulls().unique(maintain_order=True).rows()
     if len(sizes) < 2:
         return []
-    named = ", ".join(f"{width} x {height}" for width, height in sizes[:3]) + (", …" if len(sizes) > 3 else "")
+    named = listed([f"{width} x {height}" for width, height in sizes], most=3)
     return [f"{one.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
 
 
@@ -205,19 +208,19 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job) -> Recording:
-    import polars as pl
-
-    rows, notes, changes, began = _Rows(), [], [], None
+    rows, notes, shot, cuts, began = _Rows(), [], 0, [], None
     how: dict[str, Any] = {"stream": inputs.stream, "fps_in": inputs.fps_in}
     for seen in analysed(path, settings, inputs.fps, job, **how):
         if isinstance(seen, str):
             notes.append(f"{seen[0].upper()}{seen[1:]}.")
             continue
-        rows.add(seen.observation, seen.observation.offset_s or 0.0)
-        changes.append((seen.change_s, seen.change))
+        at = seen.observation.offset_s or 0.0
+        rows.add(seen.observation, at)
+        if seen.shot != shot:
+            shot = seen.shot
+            cuts.append(at)
         began = began or (seen.observation.time if path == "demo" else None)
-    changed = pl.DataFrame(changes, schema={"at": pl.Float64, "change": pl.Float64}, orient="row")
-    return Recording(as_text(Path(path).stem), Path(path), rows.table(), changed, began, notes, how)
+    return Recording(as_text(Path(path).stem), Path(path), rows.table(), np.array(cuts, np.float64), began, notes, how)
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
@@ -277,7 +280,9 @@ def _from_lines(path: Path) -> list[Recording]:
         for number, ((source, _), rows) in enumerate(collected.items(), 1)
     ]
     if wrong:
-        found[0].notes.append(f"{wrong:,} lines of '{path.name}' are no observations and were left out.")
+        found[0].notes.append(
+            f"{counted(wrong, 'line', 'lines')} of '{path.name}' left out: no observation stands there."
+        )
     return found
 
 
@@ -312,7 +317,7 @@ def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
         raise InputError(f"cannot report on '{path}': none of its rows has an offset_s, in seconds from 0 on")
     if wrong := len(table) - len(timed):
         found[0].notes.append(
-            f"{wrong:,} rows of '{path.name}' have no time that a video could have and were left out."
+            f"{counted(wrong, 'row', 'rows')} of '{path.name}' left out: without a time that a video could have."
         )
     return found
 
@@ -354,7 +359,7 @@ def _named_apart(found: list[Recording]) -> list[Recording]:
 
 
 def _renamed(one: Recording, name: str) -> Recording:
-    return Recording(name, one.medium, one.faces, one.changes, one.began, one.notes, one.how)
+    return Recording(name, one.medium, one.faces, one.cuts, one.began, one.notes, one.how)
 
 
 class _Rows:

@@ -1,4 +1,4 @@
-"""Analysing videos for reports: a file goes in, its observations and how much each frame differs from the one before.
+"""Analysing videos for reports: a file goes in, its observations come out, each with the number of its shot.
 
 Each observation is on disk as soon as it is made, in a file named after the video's content, the model and the
 settings. So a video is analysed once for any number of reports, and interrupted work goes on where it ended. Pictures
@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from mien.config import Settings
 from mien.errors import ConfigError, InputError, MienError
 from mien.masking import without_password
-from mien.media.base import Frame, Source, Wrapper
+from mien.media.base import Source
 from mien.media.open import open_source
 from mien.media.selection import selected
 from mien.models import store as model_store
@@ -42,7 +39,7 @@ KEPT_BYTES = 2 << 30
 EDGE = 1 << 20
 """So many bytes at the beginning, in the middle and at the end of a file, with its size, tell it from others."""
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,11 @@ class AnalysedFrame:
 
     Attributes:
         observation: The record.
-        change: The largest difference between two frames in a row since the sampled frame before, 0 to 255.
-        change_s: When that was, in seconds of the medium.
+        shot: The number of its shot, from 0.
     """
 
     observation: Observation
-    change: float
-    change_s: float
+    shot: int
 
 
 class _CacheEnd(msgspec.Struct):
@@ -73,7 +68,7 @@ class _CacheEnd(msgspec.Struct):
 
 
 _encode = msgspec.json.Encoder().encode
-_line = msgspec.json.Decoder(tuple[Observation, float, float])
+_line = msgspec.json.Decoder(tuple[Observation, int])
 _end = msgspec.json.Decoder(_CacheEnd)
 
 
@@ -101,70 +96,41 @@ def analysed(
         if "://" in path:
             raise InputError(f"cannot report on '{shown}': a file was expected; download it first")
         kept = _CacheFile(path, settings, f"{fps}" if stream is None and fps_in is None else f"{fps} {stream} {fps_in}")
-        last = -math.inf
+        last, shot = -math.inf, 0
         for line in kept.read():
             if isinstance(line, AnalysedFrame):
-                last = line.observation.offset_s or 0.0
+                last, shot = line.observation.offset_s or 0.0, line.shot
                 yield line
             else:
                 yield from (*line.notes, *([line.problem] if line.problem else []))
         if not kept.complete:
-            yield from _analyse(source, path, settings, fps, last, kept, job)
+            yield from _analyse(source, path, settings, fps, last, shot, kept, job)
 
 
 def _analyse(
-    source: Source, path: str, settings: Settings, fps: float, last: float, kept: _CacheFile, job: Job
+    source: Source, path: str, settings: Settings, fps: float, last: float, shot: int, kept: _CacheFile, job: Job
 ) -> Iterator[AnalysedFrame | str]:
-    """Analyse what comes after a time, and keep it."""
+    """Analyse what comes after a time, which lies in a shot, and keep it."""
     vision = model_store.in_use(settings)
     models = shared_models(vision)
     pipeline = Pipeline(*models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s)
     source.skip_to(max(0.0, last))
-    metered = _Metered(source)
-    chosen = selected(metered, fps=fps)
+    chosen = selected(source, fps=fps)
+    skipped = 0  # the source counts its shots from where it begins to read
     step = f"analysing {Path(path).name}"
     with kept:
         for frame in chosen:
             job.tell(step, frame.index, source.expected)
             if frame.offset_s is None:
                 raise InputError(f"cannot report on '{path}': it is a photo; a video was expected")
-            change, at = metered.take()
             if frame.offset_s <= last:
+                skipped = frame.shot
                 continue
-            seen = AnalysedFrame(pipeline.observe(frame), round(change, 2), round(at, 6))
+            seen = AnalysedFrame(pipeline.observe(frame), shot + frame.shot - skipped)
             kept.add(seen)
             yield seen
         kept.end(chosen.problem, chosen.notes)
     yield from (*chosen.notes, *([chosen.problem] if chosen.problem else []))
-
-
-class _Metered(Wrapper):
-    """Hands on frames and measures how much each differs from the one before."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__(source)
-        self._before: NDArray[np.float32] | None = None
-        self._most, self._at = 0.0, 0.0
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self.frames():
-            step = max(1, max(frame.image.shape[:2]) // 160)
-            few = np.ascontiguousarray(frame.image[::step, ::step])
-            now = cv2.resize(cv2.cvtColor(few, cv2.COLOR_BGR2HSV), (40, 24), interpolation=cv2.INTER_AREA).astype(
-                np.float32
-            )
-            if self._before is not None:
-                change = float(np.abs(now - self._before).mean())
-                if change >= self._most:
-                    self._most, self._at = change, frame.offset_s or 0.0
-            self._before = now
-            yield frame
-
-    def take(self) -> tuple[float, float]:
-        """Return the largest change since it was last asked, and when that was."""
-        taken = self._most, self._at
-        self._most = 0.0
-        return taken
 
 
 class _CacheFile:
@@ -210,7 +176,7 @@ class _CacheFile:
         os.utime(self.path)
 
     def add(self, seen: AnalysedFrame) -> None:
-        self._write(_encode((seen.observation, seen.change, seen.change_s)))
+        self._write(_encode((seen.observation, seen.shot)))
 
     def end(self, problem: str | None, notes: tuple[str, ...]) -> None:
         self._write(_encode(_CacheEnd(problem, notes)))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.media.shots import cuts
 from mien.observation import EMOTIONS, Emotion
 from mien.reports.base.blocks import block_length, persistence
 from mien.reports.base.bootstrap import Estimates, estimate
@@ -112,9 +111,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
     """
     import polars as pl
 
-    changes = recording.changes
-    starts = None if changes is None else cuts(changes["at"].to_numpy(), changes["change"].to_numpy())
-    faces = people(recording.faces, np.array([]) if starts is None else starts)
+    faces = people(recording.faces, np.array([]) if recording.cuts is None else recording.cuts)
     read = faces.filter(pl.col("readable"))
     length, widened = _stretch(read, recording.seconds)
     stretches = sums_by(read, length, recording.seconds)
@@ -126,7 +123,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
     return Film(
         recording,
         faces,
-        starts,
+        recording.cuts,
         estimate(100 * units[:, :1], units[:, 1:]) if told else None,
         stretches,
         units,

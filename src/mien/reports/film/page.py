@@ -17,6 +17,7 @@ from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, 
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
 from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
+from mien.words import counted
 
 __all__ = ["COLUMNS", "film_report"]
 
@@ -115,8 +116,8 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
         film = films[0]
         if film.score is None:
             return (
-                f"Nobody can say: {film.readable:,} faces of {film.recording.name} are large enough to be read, "
-                f"too few for a score."
+                f"Nobody can say: {counted(film.readable, 'face', 'faces')} of {film.recording.name} large enough to "
+                f"be read, too few for a score."
             )
         return (
             f"The faces in {film.recording.name} looked happy at {_number(film)} out of 100 on average. "
@@ -281,14 +282,14 @@ def _notes(film: Film) -> list[str]:
         notes.append(f"{name}: the video itself is not at hand, so there are no pictures of its key moments.")
     if film.small > film.readable:
         notes.append(
-            f"{name}: {film.small:,} of {film.small + film.readable:,} faces are smaller than {READABLE} pixels; the "
+            f"{name}: {film.small:,} of {film.small + film.readable:,} faces had less than {READABLE} pixels; the "
             "score is that of the others alone."
         )
     if film.score is not None and not np.isfinite(film.score.low[0]):
         few = len(film.stretches) < MIN_UNITS
         notes.append(
-            f"{name}: only {len(film.stretches)} stretches of {film.stretch_s:.0f} s show readable faces; an interval "
-            f"needs {MIN_UNITS}."
+            f"{name}: readable faces in only {counted(len(film.stretches), 'stretch', 'stretches')} of "
+            f"{film.stretch_s:.0f} s; an interval needs {MIN_UNITS}."
             if few
             else f"{name}: what its faces show varies so slowly that {clock(film.recording.seconds)} are too short to "
             "say how sure the score is."
@@ -318,7 +319,7 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
         ),
         ("Frames with a face", "Share of the frames looked at that show at least one face, readable or not."),
         ("Readable", f"A face whose box's longer side has at least {READABLE} pixels."),
-        ("Scene cut", "A jump in the picture that is three times as large as what is around it; fades are not found."),
+        ("Scene cut", "Where another shot begins: at a cut, after a fade or at the end of a dissolve."),
     ]
 
 

@@ -12,7 +12,7 @@ from mien.charts.palette import COLOURS
 from mien.charts.svg import SHOWN, Mark, clock, intervals, legend, stacked
 from mien.observation import EMOTIONS
 from mien.reports.base.curve import bin_length, curve
-from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table, counted
+from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table
 from mien.reports.base.people import people
 from mien.reports.base.recordings import READABLE, Recording
 from mien.reports.base.report import Report
@@ -28,6 +28,7 @@ from mien.reports.meeting.figures import (
     moods,
     utterance_table,
 )
+from mien.words import counted
 
 __all__ = ["COLUMNS", "meeting_report"]
 
@@ -188,8 +189,13 @@ def _facts(
             f"by {counted(len(found) - 1, 'speaker', 'speakers')}; {transcript.kind}",
             len(said),
         ),
-        Fact("Words and faces disagree", f"{len(odd):,}", "utterances", len(odd)),
-        Fact("Length", clock(recording.seconds), f"{recording.frames:,} frames looked at", recording.seconds),
+        Fact("Words and faces disagree", f"{len(odd):,}", "utterance" if len(odd) == 1 else "utterances", len(odd)),
+        Fact(
+            "Length",
+            clock(recording.seconds),
+            f"{counted(recording.frames, 'frame', 'frames')} looked at",
+            recording.seconds,
+        ),
     ]
 
 

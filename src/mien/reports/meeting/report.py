@@ -8,7 +8,6 @@ from pathlib import Path
 from mien.config import Settings, checked
 from mien.errors import InputError, UsageError
 from mien.reports.base.job import Job
-from mien.reports.base.parts import counted
 from mien.reports.base.pictures import moments as pictures_of
 from mien.reports.base.places import Place, read_places
 from mien.reports.base.recordings import Inputs, Recording, read_recordings
@@ -17,6 +16,7 @@ from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.meeting.figures import heard
 from mien.reports.meeting.offset import REACH_S, find_offset
 from mien.reports.meeting.page import meeting_report
+from mien.words import counted
 
 __all__ = ["MeetingRequest", "report_meeting"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mien.reports.base.parts import counted
 from mien.reports.base.transcripts.times import cue_time
 from mien.reports.base.transcripts.utterances import Piece, estimated_s
+from mien.words import counted
 
 __all__ = ["ass_pieces", "is_ass"]
 

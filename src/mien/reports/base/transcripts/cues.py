@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from mien.reports.base.parts import counted
 from mien.reports.base.transcripts.times import Timing, timing
 from mien.reports.base.transcripts.utterances import Piece, estimated_s, word_count
+from mien.words import counted
 
 __all__ = ["cue_pieces"]
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mien.reports.base.parts import counted
 from mien.reports.base.transcripts.times import cue_time
 from mien.reports.base.transcripts.utterances import Piece, estimated_s, word_count
+from mien.words import counted
 
 __all__ = ["json_pieces"]
 

@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mien.reports.base.parts import counted
 from mien.reports.base.transcripts.name_shapes import Shape, is_room, shape_of
 from mien.reports.base.transcripts.utterances import Piece, Utterance
+from mien.words import counted
 
 __all__ = ["named", "names_above", "split_name"]
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mien.reports.base.parts import counted
 from mien.reports.base.transcripts.name_shapes import Shape, shape_of
 from mien.reports.base.transcripts.times import CLOCK, SPELLED, clock_s, spelled_s
 from mien.reports.base.transcripts.utterances import Piece, word_count
+from mien.words import counted
 
 __all__ = ["Text", "heading_count", "text_pieces"]
 

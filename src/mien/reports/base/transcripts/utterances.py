@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mien.reports.base.parts import counted
+from mien.words import counted
 
 __all__ = ["Piece", "Transcript", "Utterance", "estimated_s", "in_order", "laid_out", "word_count"]
 

@@ -1,0 +1,675 @@
+"""Checking a report: its JSON file and the tables beside it go in, each figure twice comes out.
+
+What a page defines is computed here from its tables by other means than the report's own: nothing of the other reports'
+code is imported, and nothing but polars reads the tables. Intervals come from other draws, so that their ends may
+differ by a tenth of the interval's width. The files may be anybody's: what does not hold together is
+refused. The module is long since all that it needs stands in it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import html
+import math
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from mien.errors import InputError, MissingExtraError
+from mien.observation import EMOTIONS
+from mien.system.parquet_size import rows_and_bytes
+from mien.table import unguarded
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Figure", "check_report"]
+
+STEP_S = 0.25
+TAKES_S = 5.0
+WEIGHTS = {"expression": 0.4, "sharpness": 0.2, "pose": 0.1, "exposure": 0.2, "size": 0.1}
+DRAWS, MOST_DRAWN = 4000, 2000
+MAX_JSON, MAX_PAGE, MAX_TABLE, MAX_ROWS = 64 << 20, 1 << 30, 4 << 30, 5_000_000
+MAX_STEPS = 500_000_000
+"""So many points of viewers' courses are looked at, at most; an audience of 200 at 100 events takes a tenth of that."""
+
+MAX_PHOTOS = 30_000
+
+Row = dict[str, Any]
+Value = float | str | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a report, twice.
+
+    Attributes:
+        name: What it is.
+        printed: As the report has it; None where it has none.
+        computed: As it follows from the tables; None where nothing follows.
+        apart: How far apart the two may be.
+    """
+
+    name: str
+    printed: Value
+    computed: Value
+    apart: float = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the two are the same, as far as they can be."""
+        if isinstance(self.printed, int | float) and isinstance(self.computed, int | float):
+            return abs(self.printed - self.computed) <= self.apart
+        return self.printed == self.computed
+
+
+class _Fact(msgspec.Struct):
+    name: str
+    shown: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class _Table(msgspec.Struct):
+    rows: int
+
+
+class _Figures(msgspec.Struct):
+    report: Literal["film", "meeting", "audience", "album"]
+    facts: list[_Fact]
+    asked: dict[str, Any]
+    tables: dict[str, _Table]
+
+    def fact(self, name: str) -> _Fact:
+        return next((fact for fact in self.facts if fact.name == name), _Fact(name))
+
+
+def check_report(path: Path) -> list[Figure]:
+    """Return each figure of a report, as it is printed and as it follows from the tables beside it.
+
+    Args:
+        path: The report's .json, or its page, the .html beside which that stands.
+
+    Raises:
+        InputError: It is no report, a table is missing, or what they hold does not belong together.
+        MissingExtraError: It needs the extra `analyze`.
+    """
+    if find_spec("polars") is None:
+        raise MissingExtraError("checking a report", "analyze")
+    import polars as pl
+
+    if path.suffix.lower() not in (".json", ".html", ".htm"):
+        raise InputError(f"cannot check '{path}': the .json or .html of a report was expected")
+    file = path.with_suffix(".json")
+    figures = _read_figures(path, file)
+    report = _Report(file, figures)
+    kinds = {"film": _film, "meeting": _meeting, "audience": _audience, "album": _album}
+    try:
+        checked = list(kinds[figures.report](report))
+        around = [*report.rows(), *_page(file, figures)]
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        reason = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+        raise InputError(f"cannot check '{file}': it and its tables do not belong together ({reason})") from error
+    if not any(figure.computed is not None for figure in checked):
+        raise InputError(f"cannot check '{file}': none of its tables holds what its figures are made of")
+    return checked + around
+
+
+def _read_figures(path: Path, file: Path) -> _Figures:
+    try:
+        if file.stat().st_size > MAX_JSON:
+            raise InputError(
+                f"cannot check '{file}': it is larger than {MAX_JSON >> 20} MiB, which no report's JSON is"
+            )
+        content = file.read_bytes()
+    except OSError as error:
+        beside = "" if path == file else f", which should stand beside '{path.name}'"
+        raise InputError(f"cannot check '{file}'{beside}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        return msgspec.json.decode(content, type=_Figures)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"cannot check '{file}': it is not the JSON file of a report ({error})") from error
+
+
+class _Report:
+    """A report's JSON file and the tables beside it."""
+
+    def __init__(self, file: Path, figures: _Figures) -> None:
+        self.file, self.figures = file, figures
+        self._counts: list[Figure] = []
+
+    def has(self, name: str) -> bool:
+        """Return whether the report was written with this table."""
+        return name in self.figures.tables
+
+    def rows(self) -> list[Figure]:
+        """Return how many rows each table that was read has."""
+        return self._counts
+
+    def table(self, name: str, columns: dict[str, Any]) -> pl.DataFrame:
+        """Return columns of a table beside the page, as these kinds; what is no finite number is null."""
+        import polars as pl
+
+        if not self.has(name):
+            raise InputError(f"cannot check '{self.file}': it names no table '{name}', which a whole report has")
+        forms = [self.file.with_name(f"{self.file.stem}.{name}{ending}") for ending in (".parquet", ".csv")]
+        there = [form for form in forms if form.is_file()]
+        if not there:
+            raise InputError(f"cannot check '{self.file}': beside it stands neither '{forms[0].name}' nor a .csv of it")
+        path = max(there, key=lambda form: form.stat().st_mtime)
+        try:
+            read = _read_csv(path, columns) if path.suffix == ".csv" else _read_parquet(path, columns)
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            reason = (str(error).splitlines() or ["it is damaged"])[0][:200]
+            raise InputError(f"cannot read table '{path}': {reason}") from error
+        self._counts.append(Figure(f"rows of the table {name}", self.figures.tables[name].rows, len(read)))
+        number = pl.col(pl.Float64)
+        return read.with_columns(pl.when(number.is_finite()).then(number).name.keep())
+
+
+def _read_parquet(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
+    import polars as pl
+
+    rows, held = rows_and_bytes(path)
+    if rows > MAX_ROWS or held > MAX_TABLE:
+        raise ValueError(f"it has {rows:,} rows and {held >> 20:,} MiB, more than a report's table has")
+    schema = pl.read_parquet_schema(path)
+    _check_names(schema, columns)
+    if nested := [name for name in columns if schema[name].is_nested() or isinstance(schema[name], pl.Object)]:
+        raise ValueError(f"its column {nested[0]} holds lists; single values were expected")
+    chosen = [pl.col(name).cast(kind) for name, kind in columns.items()]
+    return pl.scan_parquet(path).select(chosen).head(MAX_ROWS).collect()
+
+
+def _read_csv(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
+    import polars as pl
+
+    if (size := path.stat().st_size) > MAX_TABLE // 4:
+        raise ValueError(f"it has {size >> 20:,} MiB, more than a report's table has")
+    with path.open("rb") as file:
+        if len(file.readline(1 << 20)) == 1 << 20:
+            raise ValueError("its first line does not end")
+    _check_names(pl.read_csv(path, n_rows=0).columns, columns)
+    times = [name for name, kind in columns.items() if isinstance(kind, pl.Datetime)]
+    kinds = {name: pl.String if name in times else kind for name, kind in columns.items()}
+    read = pl.read_csv(path, columns=list(columns), schema_overrides=kinds, n_rows=MAX_ROWS).select(list(columns))
+    read = read.with_columns(pl.col(times).str.slice(0, 26).str.to_datetime(time_unit="us", time_zone="UTC"))
+    return unguarded(read)
+
+
+def _check_names(there: Iterable[str], columns: Iterable[str]) -> None:
+    if missing := set(columns) - set(there):
+        raise ValueError(f"it lacks the column {min(missing)}; is it of another report?")
+
+
+def _page(file: Path, figures: _Figures) -> Iterator[Figure]:
+    """Yield what the page beside the figures shows of them."""
+    page = next((form for ending in (".html", ".htm") if (form := file.with_suffix(ending)).is_file()), None)
+    if page is None:
+        return
+    if page.stat().st_size > MAX_PAGE:
+        raise InputError(f"cannot check '{page}': it is larger than {MAX_PAGE >> 20:,} MiB, which no report is")
+    content = page.read_bytes()
+    for fact in figures.facts:
+        shown = f'<dt>{html.escape(fact.name)}</dt><dd class="shown">{html.escape(fact.shown)}</dd>'
+        yield Figure(f"{fact.name}, on the page", fact.shown, fact.shown if shown.encode() in content else "another")
+
+
+def _film(report: _Report) -> Iterator[Figure]:
+    """The score of each film: the mean over readable faces, its interval from stretches of the running time."""
+    import polars as pl
+
+    if not report.has("faces"):
+        yield from _film_by_its_curve(report)
+        return
+    number, kinds = pl.Float64, ("happy", "sad", "surprise")
+    faces = report.table(
+        "faces",
+        {"film": pl.String, "frame": pl.Int64, "at": number, "x": number, "readable": pl.Boolean}
+        | dict.fromkeys(kinds, number),
+    )
+    stretches = report.table(
+        "stretches", {"film": pl.String, "happy": number, "faces": number, "seconds": number, "widened": number}
+    )
+    films = faces.partition_by("film", maintain_order=True)
+    for rows in films:
+        name = rows["film"][0]
+        fact = report.figures.fact(f"{name}: happiness" if len(films) > 1 else "Happiness")
+        yield from _score(name, fact, rows, stretches.filter(pl.col("film") == name))
+    if len(films) == 1 and any(fact.name == "Faces read" for fact in report.figures.facts):
+        shown = faces.filter(pl.col("x").is_not_null())["frame"].n_unique() / max(1, faces["frame"].n_unique())
+        yield Figure("frames with a face", report.figures.fact("Frames with a face").value, shown, 1e-9)
+        read = int(faces["readable"].fill_null(value=False).sum())
+        yield Figure("faces read", report.figures.fact("Faces read").value, read)
+    moments = report.table("moments", {"film": pl.String, "emotion": pl.String, "at": number, "value": number})
+    means = (
+        faces.filter(pl.col("readable"))
+        .group_by("film", pl.col("at").floor().alias("second"))
+        .agg(pl.col(kind).mean() for kind in kinds)
+    )
+    told = moments.with_columns(pl.col("at").floor().alias("second")).join(means, on=["film", "second"], how="left")
+    for row in told.iter_rows(named=True):
+        name = f"moment of {row['emotion']} at {row['at']:.1f} s of {row['film']}"
+        yield Figure(name, row["value"], row[row["emotion"]], 1e-6)
+
+
+def _score(name: str, fact: _Fact, rows: pl.DataFrame, cut: pl.DataFrame) -> Iterator[Figure]:
+    import polars as pl
+
+    read = rows.filter(pl.col("readable"))
+    if len(read) < 20:
+        yield Figure(f"happiness of {name}", fact.value, None)
+        return
+    times = rows["at"].unique().sort()
+    step = times.diff().median() if len(times) > 1 else 0.2
+    if not (isinstance(step, float) and len(cut) and cut["seconds"][0] > 0):
+        raise ValueError(f"{name} has no stretches")
+    length, widened = cut["seconds"][0], cut["widened"][0]
+    last = max(0, int((times[-1] + step) / length + 1e-9) - 1)
+    sums = (
+        read.group_by((pl.col("at") / length).floor().clip(0, last).alias("stretch"))
+        .agg((100 * pl.col("happy").sum()).alias("happy"), pl.len().cast(pl.Float64).alias("faces"))
+        .sort("stretch")
+    )
+    units = list(zip(sums["happy"].to_list(), sums["faces"].to_list(), strict=True))
+    yield Figure(f"stretches of {name}", len(cut), len(units))
+    for number, (unit, row) in enumerate(zip(units, cut.iter_rows(named=True), strict=False), 1):
+        yield Figure(f"stretch {number} of {name}, sum of happy", 100 * row["happy"], unit[0], 1e-6 * (1 + unit[1]))
+        yield Figure(f"stretch {number} of {name}, faces", row["faces"], unit[1])
+    total, count = sum(happy for happy, _ in units), sum(faces for _, faces in units)
+    if widened is None or widened > 2:
+        units = [(total, count)]
+    else:
+        units = [(faces * total / count + widened * (happy - faces * total / count), faces) for happy, faces in units]
+    yield Figure(f"happiness of {name}, in words", fact.shown, f"{total / count:.0f} of 100")
+    yield from _estimated(f"happiness of {name}", units, fact.value, fact.low, fact.high)
+
+
+def _film_by_its_curve(report: _Report) -> Iterator[Figure]:
+    """A film whose single faces are not told (--anonymous): its score from the bins, if none of them is blanked."""
+    import polars as pl
+
+    curve = report.table("curve", {"film": pl.String, "readable": pl.Float64, "happy": pl.Float64})
+    films = curve.partition_by("film", maintain_order=True)
+    for rows in films:
+        name = rows["film"][0]
+        fact = report.figures.fact(f"{name}: happiness" if len(films) > 1 else "Happiness")
+        read = rows.filter(pl.col("readable") > 0)
+        if fact.value is not None and len(read) and not read["happy"].null_count():
+            mean = 100 * float((read["happy"] * read["readable"]).sum()) / float(read["readable"].sum())
+            yield Figure(f"happiness of {name}", fact.value, mean, 1e-6)
+
+
+def _meeting(report: _Report) -> Iterator[Figure]:
+    """The room's happiness while anybody, and while each, spoke: utterances weighed by their faces."""
+    import polars as pl
+
+    number = pl.Float64
+    utterances = report.table(
+        "utterances",
+        {"speaker": pl.String, "disagrees": pl.Boolean}
+        | dict.fromkeys(("start", "end", "faces", "happy", "speaker_faces", "speaker_happy"), number),
+    ).to_dicts()
+    speakers = report.table(
+        "speakers",
+        {"speaker": pl.String}
+        | dict.fromkeys(("utterances", "seconds", "room_happiness", "low", "high", "own_happiness"), number),
+    ).to_dicts()
+    by_speaker: dict[str | None, list[Row]] = defaultdict(list)
+    for row in utterances:
+        if row["speaker"] is not None:
+            by_speaker[row["speaker"]].append(row)
+    by_speaker[None] = utterances
+    for mood in speakers:
+        own, name = by_speaker[mood["speaker"]], mood["speaker"] or "everybody"
+        units = [(100 * row["happy"] * row["faces"], row["faces"]) for row in own if row["happy"] is not None]
+        yield Figure(f"utterances of {name}", mood["utterances"], len(own))
+        yield Figure(f"seconds of {name}", mood["seconds"], sum(row["end"] - row["start"] for row in own), 0.01)
+        if units:
+            yield from _estimated(f"the room with {name}", units, mood["room_happiness"], mood["low"], mood["high"])
+        else:
+            yield Figure(f"the room with {name}", mood["room_happiness"], None)
+        mine = [(row["speaker_happy"], row["speaker_faces"]) for row in own if row["speaker_happy"] is not None]
+        if mine and mood["speaker"]:
+            happy = 100 * sum(share * faces for share, faces in mine) / sum(faces for _, faces in mine)
+            yield Figure(f"own happiness of {name}", mood["own_happiness"], happy, 1e-6)
+    everybody = next(mood for mood in speakers if mood["speaker"] is None)
+    fact = report.figures.fact("Happiness of the room")
+    yield Figure("happiness of the room", fact.value, everybody["room_happiness"], 1e-9)
+    if fact.value is not None and everybody["room_happiness"] is not None:
+        yield Figure("happiness of the room, in words", fact.shown, f"{everybody['room_happiness']:.0f} of 100")
+    yield Figure("utterances", report.figures.fact("Utterances").value, len(utterances))
+    odd = sum(bool(row["disagrees"]) for row in utterances)
+    yield Figure("words and faces disagree", report.figures.fact("Words and faces disagree").value, odd)
+
+
+def _audience(report: _Report) -> Iterator[Figure]:
+    """Height, latency, share and window of each reaction, from each viewer's course; what landed, from its p."""
+    import polars as pl
+
+    number = pl.Float64
+    events = report.table("events", {"at": number, "length": number}).sort("at").to_dicts()
+    reactions = report.table(
+        "reactions",
+        {"event": pl.String, "emotion": pl.String, "cut": pl.Boolean, "viewers": number}
+        | dict.fromkeys(("at", "length", "height", "p", "latency", "reacted", "reacted_share", "window"), number),
+    ).to_dicts()
+    landed = sum(row["p"] is not None and row["p"] < 0.05 and row["height"] > 0 for row in reactions)
+    told = report.figures.fact("Events with a reaction").value
+    if told is not None:
+        yield Figure("events with a reaction", told, landed)
+    if not report.has("courses"):
+        return
+    watched = report.figures.fact("Watched").value or 0.0
+    baseline, window = (float(report.figures.asked[name]) for name in ("baseline_s", "window_s"))
+    if not (1 <= baseline <= 300 and 1 <= window <= 300 and 0 <= watched <= 10_000_000):
+        raise ValueError("its baseline, window or length is none that can be asked for")
+    if not set(row["emotion"] for row in reactions) <= set(EMOTIONS):  # noqa: C401
+        raise ValueError("its emotions are not the seven")
+    courses = _Courses(report, {row["emotion"] for row in reactions})
+    yield Figure("viewers", report.figures.fact("Viewers").value, len(courses.points), apart=courses.unseen(report))
+    looks = {look.at: look for look in _looks(events, baseline, window)}
+    quiet = _quiet(events, baseline, window, watched)
+    usual: dict[tuple[str, float], list[float | None] | None] = {}
+    for row in reactions:
+        look, name = looks[row["at"]], f"{row['event']} ({row['emotion']})"
+        yield Figure(f"{name}: window", row["window"], look.length, 1e-6)
+        yield Figure(f"{name}: cut by the next event", float(bool(row["cut"])), float(look.cut))
+        yield from _reaction(name, row, courses.rises(row["emotion"], look))
+        key = (row["emotion"], look.length)
+        if key not in usual:
+            usual[key] = _usual(courses, row["emotion"], quiet, baseline, look.length)
+        yield from _reacted(name, row, courses.rises(row["emotion"], look), usual[key])
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Where a reaction is looked for, in seconds."""
+
+    at: float
+    baseline: float
+    length: float
+    cut: bool = False
+
+
+def _looks(events: list[Row], baseline: float, window: float) -> Iterator[_Look]:
+    """Yield where each event's reaction is looked for: until the next, from what is quiet after the one before."""
+    for number, event in enumerate(events):
+        whole = event["length"] + window
+        until = events[number + 1]["at"] - event["at"] if number + 1 < len(events) else math.inf
+        over = events[number - 1]["at"] + events[number - 1]["length"] + TAKES_S if number else 0.0
+        before = min(baseline, max(1.0, event["at"] - over))
+        yield _Look(event["at"], before, min(whole, until), whole > until)
+
+
+def _quiet(events: list[Row], baseline: float, window: float, watched: float) -> list[tuple[float, float]]:
+    """Return from when until when there is neither an event nor a reaction to one."""
+    free, since = [], 0.0
+    for event in [*events, {"at": watched, "length": 0.0}]:
+        if event["at"] - since > baseline:
+            free.append((since, event["at"]))
+        since = max(since, event["at"] + event["length"] + window)
+    return free
+
+
+class _Courses:
+    """What each viewer showed, by points of a quarter of a second."""
+
+    def __init__(self, report: _Report, emotions: set[str]) -> None:
+        import polars as pl
+
+        kinds = {"viewer": pl.String, "at": pl.Float64} | dict.fromkeys(sorted(emotions), pl.Float64)
+        table = report.table("courses", kinds).drop_nulls().with_columns((pl.col("at") / STEP_S).round())
+        viewers = table.partition_by("viewer", maintain_order=True)
+        self.points = [[int(at) for at in part["at"]] for part in viewers]
+        self._values = {name: [part[name].to_list() for part in viewers] for name in emotions}
+        self._steps = 0
+
+    def unseen(self, report: _Report) -> float:
+        """Return how many viewers have no row as no face of theirs was readable, of those that the report counts."""
+        return max(0.0, (report.figures.fact("Viewers").value or 0.0) - len(self.points))
+
+    def rises(self, emotion: str, look: _Look) -> list[dict[int, float] | None]:
+        """Return of each viewer what lies above the mean before a moment, by the points after it.
+
+        None where less than half of what is before or after is to be seen.
+        """
+        at, points = round(look.at / STEP_S), round((look.at + look.length) / STEP_S) - round(look.at / STEP_S)
+        points = max(1, points)
+        end = at - 2  # a point holds half a second before and after it
+        first = min(at - round(look.baseline / STEP_S) + 2, end - 1)
+        self._steps += len(self.points) * (points + end - first)
+        if self._steps > MAX_STEPS:
+            raise ValueError("it has more events and viewers than can be looked at")
+        found: list[dict[int, float] | None] = []
+        for places, values in zip(self.points, self._values[emotion], strict=True):
+            before = [value for _, value in _between(places, values, max(0, first), max(0, end))]
+            after = {place - at: value for place, value in _between(places, values, max(0, at), at + points)}
+            if not before or 2 * len(before) < max(1, end - first) or 2 * len(after) < points:
+                found.append(None)
+            else:
+                base = sum(before) / len(before)
+                found.append({place: value - base for place, value in after.items()})
+        return found
+
+
+def _between(places: list[int], values: list[float], first: int, end: int) -> Iterator[tuple[int, float]]:
+    low, high = bisect.bisect_left(places, first), bisect.bisect_left(places, end)
+    return zip(places[low:high], values[low:high], strict=True)
+
+
+def _reaction(name: str, row: Row, rises: list[dict[int, float] | None]) -> Iterator[Figure]:
+    """Yield what the highest point of the viewers' mean tells, where at most a fifth is away and five are there."""
+    judged = [rise for rise in rises if rise is not None]
+    yield Figure(f"{name}: viewers", row["viewers"], len(judged))
+    sums: dict[int, float] = defaultdict(float)
+    counts: dict[int, int] = defaultdict(int)
+    for rise in judged:
+        for place, value in rise.items():
+            sums[place] += value
+            counts[place] += 1
+    most = max(counts.values(), default=0)
+    least = max(0.8 * most, min(5, most))
+    means = {place: sums[place] / count for place, count in sorted(counts.items()) if count >= least}
+    if not means:
+        yield Figure(f"{name}: height", row["height"], None)
+        return
+    peak = max(means, key=means.__getitem__)
+    yield Figure(f"{name}: height", row["height"], means[peak], 1e-5)
+    # Where the mean is nearly as high at another moment, rounding decides which is the peak.
+    level = any(means[place] > means[peak] - 1e-6 and place != peak for place in means)
+    yield Figure(f"{name}: latency", row["latency"], peak * STEP_S, math.inf if level else STEP_S / 2)
+
+
+def _reacted(
+    name: str, row: Row, rises: list[dict[int, float] | None], usual: list[float | None] | None
+) -> Iterator[Figure]:
+    """Yield how many viewers rose further than they do in 95 % of the stretches without an event."""
+    judged = sum(rise is not None for rise in rises)
+    known = [
+        (max(rise.values()), limit)
+        for rise, limit in zip(rises, usual or [None] * len(rises), strict=True)
+        if rise is not None and limit is not None
+    ]
+    if 2 * len(known) <= judged:
+        yield Figure(f"{name}: reacted", row["reacted"], None)
+        return
+    hits = sum(highest >= limit for highest, limit in known)
+    close = sum(abs(highest - limit) < 1e-6 for highest, limit in known)
+    yield Figure(f"{name}: reacted", row["reacted"], hits, close)
+    yield Figure(f"{name}: share", row["reacted_share"], hits / len(known), 1e-9 + close / len(known))
+
+
+def _usual(
+    courses: _Courses, emotion: str, quiet: list[tuple[float, float]], baseline: float, length: float
+) -> list[float | None] | None:
+    """Return the rise that each viewer seldom reaches without an event; None: too little is known.
+
+    Of each stretch the highest rise is taken, in units of the viewer's own spread (the root of the mean square of the
+    rises in the viewer's other stretches). The highest but 5 % of all of these, times a viewer's spread in all
+    stretches, is what the viewer has to reach, and 0.1 at least.
+    """
+    moments = []
+    for start, end in quiet:
+        fits = max(0, math.ceil((end - length - start - baseline + 1e-9) / length))
+        moments += [start + baseline + number * length for number in range(fits)]
+    if len(moments) < 3:
+        return None
+    moments = moments[:: max(1, len(moments) // 200)]
+    stretches = [courses.rises(emotion, _Look(at, baseline, length)) for at in moments]
+    ratios: list[float] = []
+    spreads: list[float | None] = []
+    for rises in zip(*stretches, strict=True):
+        own = [list(rise.values()) for rise in rises if rise is not None]
+        if len(own) < 3:
+            spreads.append(None)
+            continue
+        squares, counts = [sum(value * value for value in values) for values in own], [len(values) for values in own]
+        total, count = sum(squares), sum(counts)
+        spreads.append(math.sqrt(total / count))
+        for values, square, number in zip(own, squares, counts, strict=True):
+            if total - square > 0:
+                ratios.append(max(values) / math.sqrt((total - square) / (count - number)))
+    if len(ratios) < 20:
+        return None
+    high = sorted(ratios)[min(len(ratios), math.ceil(0.95 * (len(ratios) + 1))) - 1]
+    return [None if spread is None else max(0.1, high * spread) for spread in spreads]
+
+
+def _album(report: _Report) -> Iterator[Figure]:
+    """The score of each photo from its parts, the groups of near-duplicates, and which photos are chosen."""
+    import polars as pl
+
+    text, number = pl.String, pl.Float64
+    photos = report.table(
+        "photos",
+        {"file": text, "fingerprint": text, "time": pl.Datetime("us", "UTC"), "rank": number, "group": number}
+        | dict.fromkeys(("score", *WEIGHTS), number),
+    ).to_dicts()
+    for photo in photos:
+        parts = {name: photo[name] for name in WEIGHTS if photo[name] is not None}
+        score = None
+        if parts:
+            logs = sum(WEIGHTS[name] * math.log(max(share, 0.01)) for name, share in parts.items())
+            score = 100 * math.exp(logs / sum(WEIGHTS[name] for name in parts))
+        if score is not None or photo["score"] is not None:
+            yield Figure(f"score of {Path(photo['file']).name}", photo["score"], score, 1e-6)
+    groups = _groups(photos)
+    yield Figure("groups", len({photo["group"] for photo in photos}), len(set(groups)))
+    chosen = _chosen(photos, groups, int(report.figures.asked["best"]))
+    for rank, photo in enumerate(chosen, 1):
+        yield Figure(f"rank of {Path(photo['file']).name}", photo["rank"], rank)
+    fact = report.figures.fact
+    yield Figure("chosen", sum(photo["rank"] is not None for photo in photos), len(chosen))
+    yield Figure("chosen, of the facts", fact("Chosen").value, len(chosen))
+    yield Figure("best score", fact("Best score").value, chosen[0]["score"] if chosen else None, 1e-6)
+    yield Figure("near-duplicates", fact("Near-duplicates").value, len(photos) - len(set(groups)))
+    yield Figure("not rated", fact("Not rated").value, sum(photo["score"] is None for photo in photos))
+
+
+def _chosen(photos: list[Row], groups: list[int], best: int) -> list[Row]:
+    """Return the best of each group whose sharpness x exposure is near the group's highest, one unlike the other."""
+    sound = [(photo["sharpness"] or 0.0) * (photo["exposure"] or 0.0) for photo in photos]
+    soundest: dict[int, float] = defaultdict(float)
+    for group, value in zip(groups, sound, strict=True):
+        soundest[group] = max(soundest[group], value)
+    first: dict[int, Row] = {}
+    for photo, group, value in zip(photos, groups, sound, strict=True):
+        fit = photo["score"] is not None and value >= 0.9 * soundest[group]
+        if fit and (group not in first or photo["score"] > first[group]["score"]):
+            first[group] = photo
+    waiting = sorted(first.values(), key=lambda photo: (-photo["score"], photo["file"]))
+    alike = [0.0] * len(waiting)
+    taken: list[Row] = []
+    while waiting and len(taken) < min(best, 500):
+        place = max(range(len(waiting)), key=lambda n: waiting[n]["score"] * (1 - 0.3 * alike[n]))
+        now = waiting.pop(place)
+        del alike[place]
+        taken.append(now)
+        alike = [max(before, 1 - _apart(now, photo) / 32) for before, photo in zip(alike, waiting, strict=True)]
+    return taken
+
+
+def _apart(photo: Row, other: Row) -> int:
+    """Return in how many bits two fingerprints differ; half of them where one is unknown."""
+    if not photo["fingerprint"] or not other["fingerprint"]:
+        return 32
+    return (int(photo["fingerprint"], 16) ^ int(other["fingerprint"], 16)).bit_count()
+
+
+def _groups(photos: list[Row]) -> list[int]:
+    """Return the group of each photo: near-duplicates, and near-duplicates of those."""
+    prints = {int(photo["fingerprint"], 16): number for number, photo in enumerate(photos) if photo["fingerprint"]}
+    if len(prints) > MAX_PHOTOS:
+        raise ValueError(f"it has {len(prints):,} different photos, at most {MAX_PHOTOS:,} can be compared")
+    links: list[list[int]] = [[] for _ in photos]
+    for number, photo in enumerate(photos):
+        if photo["fingerprint"]:
+            links[number].append(prints[int(photo["fingerprint"], 16)])
+    for code, number in prints.items():
+        links[number] += [other for print_, other in prints.items() if (print_ ^ code).bit_count() <= 6]
+    timed = sorted(
+        (photo["time"].timestamp(), number)
+        for number, photo in enumerate(photos)
+        if photo["time"] and photo["fingerprint"]
+    )
+    for place, (at, number) in enumerate(timed):
+        for later, other in timed[place + 1 : place + 31]:
+            if later - at <= 3 and _apart(photos[number], photos[other]) <= 14:
+                links[number].append(other)
+    back: list[list[int]] = [[] for _ in photos]
+    for number, others in enumerate(links):
+        for other in others:
+            back[other].append(number)
+    group = [-1] * len(photos)
+    for start in range(len(photos)):
+        waiting = [start] if group[start] < 0 else []
+        while waiting:
+            number = waiting.pop()
+            if group[number] < 0:
+                group[number] = start
+                waiting += links[number] + back[number]
+    return group
+
+
+def _estimated(
+    name: str, units: list[tuple[float, float]], value: float | None, low: float | None, high: float | None
+) -> Iterator[Figure]:
+    """Yield a ratio of sums and its interval: a symmetric studentized bootstrap over the units."""
+    ratio, error = _ratio(units)
+    yield Figure(name, value, ratio, 1e-6)
+    reach = _reach(units, ratio, error) if len(units) >= 5 and error else math.inf
+    if math.isfinite(reach):
+        yield Figure(f"{name}, lower end", low, ratio - reach, 0.2 * reach)
+        yield Figure(f"{name}, upper end", high, ratio + reach, 0.2 * reach)
+    else:
+        yield Figure(f"{name}, lower end", low, None)
+        yield Figure(f"{name}, upper end", high, None)
+
+
+def _reach(units: list[tuple[float, float]], ratio: float, error: float) -> float:
+    """Return how far the interval reaches to both sides."""
+    if len(units) > MOST_DRAWN:  # of so many the draws are as the normal distribution
+        return statistics.NormalDist().inv_cdf(0.975) * error
+    rng, far = random.Random(7), []  # noqa: S311 - nothing secret
+    draws = max(500, min(DRAWS, 1_000_000 // len(units)))
+    for _ in range(draws):
+        drawn, spread = _ratio(rng.choices(units, k=len(units)))
+        far.append(abs(drawn - ratio) / spread if spread else math.inf)
+    return sorted(far)[math.ceil(0.95 * draws) - 1] * error
+
+
+def _ratio(units: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the ratio of the sums, and its standard error by the delta method."""
+    n, total, count = len(units), sum(happy for happy, _ in units), sum(faces for _, faces in units)
+    ratio = total / count
+    squares = sum((happy - ratio * faces) ** 2 for happy, faces in units)
+    return ratio, math.sqrt(squares * n / (n - 1)) / count if n > 1 and squares > 1e-12 else 0.0
