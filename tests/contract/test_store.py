@@ -169,9 +169,72 @@ def test_sums_are_those_of_the_raw_rows(store: Store, url: str) -> None:
             )
 
 
+def by_hand(store: Store, start: datetime, end: datetime, sources: list[str]) -> tuple[int, int, float, float]:
+    """Return frames, faces, face-seconds and happy seconds of [start, end), by SQL that shares nothing with ours."""
+    from mien.stores.sql import SqlStore
+
+    assert isinstance(store, SqlStore)
+    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    first, last = ((at - epoch) // timedelta(microseconds=1) for at in (start, end))
+    named = ", ".join(f"'{source}'" for source in sources)
+    where = f"time >= {first} AND time < {last} AND source IN ({named})"
+    frames = f"SELECT count(*) FROM frames WHERE {where}"  # noqa: S608
+    faces = (
+        "SELECT count(*), sum(coalesce(span_s, 0.1)), sum(happy * coalesce(span_s, 0.1)) "  # noqa: S608
+        f"FROM faces JOIN frames ON frames.id = faces.frame WHERE {where}"
+    )
+    with store._engine.connect() as connection:
+        total = connection.exec_driver_sql(frames).scalar_one()
+        many, seconds, happy = connection.exec_driver_sql(faces).one()
+    return total, many, seconds or 0.0, happy or 0.0
+
+
+def test_a_summary_is_exact_at_any_border_while_there_are_rows(store: Store, url: str) -> None:
+    if not is_sql(url):
+        pytest.skip("asked by hand in SQL; the next test is for all")
+    chance = random.Random(9)
+    given = [
+        observation(NOON + timedelta(seconds=chance.uniform(0, 9000)), n, chance.choice("ab"), chance.randint(0, 3))
+        for n in range(3000)
+    ]
+    spans = [None, 0.05, 0.2, 0.8]
+    store.add([msgspec.structs.replace(one, span_s=chance.choice(spans)) for one in given])
+    for _ in range(120):
+        start = NOON + timedelta(seconds=chance.uniform(-90, 9000))
+        end = start + timedelta(seconds=chance.choice([0.5, 20, 45, 59.9, 61, 600, 4000]) * chance.uniform(0.2, 1))
+        sources = chance.choice([["a"], ["b"], ["a", "b"]])
+        total = store.summary(start, end, None if len(sources) == 2 else sources)
+        assert (total.start, total.end) == (start, end)
+        frames, faces, seconds, happy = by_hand(store, start, end, sources)
+        assert (total.frames, total.faces) == (frames, faces), (start, end)
+        assert (total.face_seconds, total.seconds["happy"]) == pytest.approx((seconds, happy))
+        assert sum(total.counts.values()) + total.unclear == faces
+
+
+def test_a_summary_of_minutes_without_rows_is_widened_and_says_so(store: Store) -> None:
+    fill(store, [observation(NOON + timedelta(seconds=10 * n), n, "ab"[n % 2]) for n in range(30)])  # five minutes
+    at = [NOON + timedelta(minutes=n) for n in range(6)]
+    store.prune(at[2])
+    some = timedelta(seconds=25)
+    cases = [
+        (at[0] + some, at[1] + some, at[0], at[2], 12),
+        (at[0] + some, at[0] + 2 * some, at[0], at[1], 6),
+        (at[1] + some, at[3] + some, at[1], at[3] + some, 15),
+        (at[2] + some, at[3] + some, at[2] + some, at[3] + some, 6),
+        (at[0] - some, at[0], at[0] - some, at[0], 0),
+        (at[3], at[3], at[3], at[3], 0),
+    ]
+    for start, end, since, until, frames in cases:
+        total = store.summary(start, end)
+        assert (total.start, total.end, total.frames) == (since, until, frames)
+    store.add([observation(at[1] + some, 99, "c")], arrived=at[5])  # late: of what c has, there are all rows
+    assert store.summary(at[1] + some, at[1] + 2 * some, ["c"]).start == at[1] + some
+    assert store.summary(at[1] + some, at[1] + 2 * some, ["a", "c"]).start == at[1]
+
+
 def test_happiness_of_nothing_is_none(store: Store) -> None:
     empty = store.summary(NOON, NOON + timedelta(days=400))
-    assert empty == Sums(0, 0, 0, dict.fromkeys(EMOTIONS, 0), dict.fromkeys(EMOTIONS, 0.0))
+    assert empty.row() == Sums().row()
     assert empty.happiness is None
     assert store.sources() == store.recent(NOON) == store.timeline(NOON, NOON, "day") == []
 

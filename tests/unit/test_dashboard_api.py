@@ -48,6 +48,17 @@ def filled(home: Path, client: Client) -> Client:
     return client
 
 
+def test_a_summary_says_which_borders_it_covers(filled: Client, home: Path) -> None:
+    asked = {"from": "2026-11-22T07:00:30Z", "to": "2026-11-22T07:01:15Z"}
+    total = filled.get("/v1/summary", params=asked).json()
+    assert (total["frames"], total["start"], total["end"]) == (1, asked["from"], asked["to"])
+    with closing(open_store(f"sqlite:///{home / 'mien.db'}")) as store:
+        store.prune(datetime(2200, 1, 1, tzinfo=timezone.utc))
+    asked["to"] = "2026-11-22T07:02:10Z"
+    total = filled.get("/v1/summary", params=asked).json()
+    assert (total["frames"], total["start"], total["end"]) == (4, "2026-11-22T07:00:00Z", "2026-11-22T07:03:00Z")
+
+
 def test_summary_timeline_and_observations_agree_with_what_was_stored(filled: Client) -> None:
     total = filled.get("/v1/summary", params=WINDOW).json()
     assert (total["frames"], total["faces"], total["counts"]["happy"]) == (11, 20, 20)

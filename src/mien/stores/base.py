@@ -31,6 +31,7 @@ __all__ = [
     "Marker",
     "SourceInfo",
     "Store",
+    "Summary",
     "Sums",
     "open_store",
     "utc",
@@ -180,6 +181,19 @@ class Sums:
         return max(EMOTIONS, key=lambda emotion: self.share(emotion) or 0.0)
 
 
+@dataclass(slots=True, kw_only=True)
+class Summary(Sums):
+    """What was seen in one period, added up.
+
+    Attributes:
+        start: The beginning of what was added up, UTC.
+        end: Its end, UTC, not included.
+    """
+
+    start: datetime
+    end: datetime
+
+
 class Arrivals(NamedTuple):
     """What came of a source otherwise than most does; nothing of it is lost without being counted here.
 
@@ -288,8 +302,12 @@ class Store(Protocol):
         They are 'minute', 'hour', 'day', which are kept, or 'second', counted from the raw rows that are there.
         """
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
-        """Return the sum of the minutes that begin in [start, end)."""
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+        """Return the sum of what was seen in [start, end).
+
+        A border within a minute is kept while all raw rows of that minute are there. Without them nothing smaller than
+        the minute is known: then it counts whole, and `start` or `end` of the answer say so.
+        """
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""

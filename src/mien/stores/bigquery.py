@@ -18,7 +18,7 @@ from mien.errors import MissingExtraError, StoreError
 from mien.masking import without_password
 from mien.observation import Observation
 from mien.stores import rows
-from mien.stores.base import BUCKETS, SUM_COLUMNS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Sums
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Summary, Sums
 
 try:
     from google.api_core.exceptions import NotFound
@@ -146,11 +146,22 @@ class BigQueryStore:
         )
         return [Bucket(row.start, Sums.of_row(row)) for row in found]
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
-        """Return the sum of the minutes that begin in [start, end)."""
-        query, values = self._minutes(_ceil(start, 60), _ceil(end, 60), sources)
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+        """Return the sum of what was seen in [start, end), or in whole minutes where the raw rows are gone."""
+        end = max(start, end)
+        first, last = _floor(start, 60), _floor(end, 60)
+        if first < start < end or last < end:  # within a minute: of the past ones there are no rows to divide
+            of, values = _of("m", sources)
+            past = sql.past_minutes(self._name, f"m.start IN (@first, @last) AND {of}")
+            read = self._dataset.read(f"SELECT DISTINCT start FROM ({past})", first=first, last=last, **values)
+            whole = {row.start for row in read}
+            start = first if first in whole else start
+            end = last + MINUTE if last in whole and last < end else end
+        query, values = self._minutes(start, end, sources)
         (row,) = self._dataset.read(f"SELECT {sql.sums()} FROM ({query})", **values)
-        return Sums.of_row(row)
+        total = Summary(start=start, end=end)
+        total += Sums.of_row(row)
+        return total
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""

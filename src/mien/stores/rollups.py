@@ -6,7 +6,7 @@ made anew from them, so that figures of any length agree. Everything here happen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,11 +14,23 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Observation
 from mien.stores import rows
-from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, Sums
+from mien.stores.base import BUCKETS, SUM_COLUMNS, Bucket, Summary, Sums
 from mien.stores.tables import erased, faces, frames, rollups, sources
 from mien.system.clock import EARLIEST_CLOCK
 
-__all__ = ["MINUTE", "add_minutes", "erase", "grow", "insert", "minute_of", "of_seconds", "prune"]
+__all__ = [
+    "MINUTE",
+    "add_minutes",
+    "erase",
+    "grow",
+    "insert",
+    "minute_of",
+    "of_seconds",
+    "prune",
+    "summary",
+    "totals",
+    "within",
+]
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -111,19 +123,89 @@ def prune(connection: sa.Connection, before: int) -> int:
     return minutes
 
 
+def summary(connection: sa.Connection, start: int, end: int, sources: Sequence[str] | None) -> Summary:
+    """Return the sum of [start, end), of minutes that have lost raw rows whole; days and hours are read where they fit.
+
+    Args:
+        connection: In a transaction, so that all parts are of one moment.
+        start: Microseconds since 1970.
+        end: Microseconds since 1970, not included.
+        sources: Those that count; None: all.
+    """
+    end = max(start, end)
+    if start % MINUTE and start < end and not _has_its_rows(connection, minute_of(start), sources):
+        start = minute_of(start)
+    if end % MINUTE and start < end and not _has_its_rows(connection, minute_of(end), sources):
+        end = minute_of(end) + MINUTE
+    total = Summary(start=rows.to_time(start), end=rows.to_time(end))
+    first, last = start + -start % MINUTE, minute_of(end)  # the whole minutes, if there are any
+    for since, until in [(start, first), (last, end)] if first <= last else [(start, end)]:
+        if since < until:
+            total += _of_rows(connection, [*_of_frames(sources), frames.c.time >= since, frames.c.time < until])
+    for seconds, since, until in _pieces(first, last):
+        query = sa.select(*totals()).where(*within(seconds, since, until, sources))
+        total += Sums.of_row(connection.execute(query).mappings().one())
+    return total
+
+
+def totals() -> list[Any]:
+    """Return the sum of each of SUM_COLUMNS over rows of `rollups`."""
+    return [sa.func.sum(rollups.c[name]).label(name) for name in SUM_COLUMNS]
+
+
+def within(seconds: int, start: int, end: int, sources: Sequence[str] | None) -> list[Any]:
+    """Return what the rollups of a length that begin in [start, end) have in common; sources None: of all."""
+    of = [rollups.c.seconds == seconds, rollups.c.start >= start, rollups.c.start < end]
+    return of if sources is None else [*of, rollups.c.source.in_(list(sources))]
+
+
 def of_seconds(
     connection: sa.Connection, start: int, end: int, sources: Sequence[str] | None
 ) -> list[tuple[int, Sums]]:
     """Return the seconds that begin in [start, end) and hold raw rows, each with its sums, oldest first."""
     second = (frames.c.time - frames.c.time % SECOND).label("second")
-    of = [frames.c.time >= start + -start % SECOND, frames.c.time < end + -end % SECOND]
-    of += [] if sources is None else [frames.c.source.in_(list(sources))]
+    of = [*_of_frames(sources), frames.c.time >= start + -start % SECOND, frames.c.time < end + -end % SECOND]
     counted = sa.select(second, sa.func.count()).where(*of).group_by(sa.text("second"))
     seconds = {at: Sums(frames=total) for at, total in connection.execute(counted)}
     query = sa.select(second, *_of_faces()).join_from(frames, faces, faces.c.frame == frames.c.id).where(*of)
     for row in connection.execute(query.group_by(sa.text("second"))).mappings():
         seconds[row["second"]] += Sums.of_row({**row, "frames": 0})
     return sorted(seconds.items(), key=lambda item: item[0])
+
+
+def _of_frames(sources: Sequence[str] | None) -> list[Any]:
+    return [] if sources is None else [frames.c.source.in_(list(sources))]
+
+
+def _has_its_rows(connection: sa.Connection, minute: int, sources: Sequence[str] | None) -> bool:
+    """Say whether every frame that a minute's sums count has its raw row."""
+    here = [*_of_frames(sources), frames.c.time >= minute, frames.c.time < minute + MINUTE]
+    counted = connection.scalar(
+        sa.select(sa.func.sum(rollups.c.frames)).where(*within(60, minute, minute + 1, sources))
+    )
+    return connection.scalar(sa.select(sa.func.count()).select_from(frames).where(*here)) == (counted or 0)
+
+
+def _of_rows(connection: sa.Connection, where: Sequence[Any]) -> Sums:
+    """Return the sums of raw rows."""
+    total = connection.scalar(sa.select(sa.func.count()).select_from(frames).where(*where))
+    query = sa.select(*_of_faces()).select_from(faces).join(frames, frames.c.id == faces.c.frame).where(*where)
+    return Sums.of_row({**connection.execute(query).mappings().one(), "frames": total})
+
+
+def _pieces(start: int, end: int, lengths: tuple[int, ...] = (86400, 3600, 60)) -> Iterator[tuple[int, int, int]]:
+    """Yield (seconds, start, end) that together are the minutes begun in [start, end), the longest rollups inside."""
+    seconds, *finer = lengths
+    length = seconds * SECOND
+    first, last = start + -start % length, end - end % length
+    if not finer:
+        yield seconds, start, end
+    elif first >= last:
+        yield from _pieces(start, end, tuple(finer))
+    else:
+        yield from _pieces(start, first, tuple(finer))
+        yield seconds, first, last
+        yield from _pieces(last, end, tuple(finer))
 
 
 def _of_faces() -> list[Any]:
@@ -170,13 +252,10 @@ def _add_totals(connection: sa.Connection, totals: Sequence[tuple[str, int, int,
 def _count_again(connection: sa.Connection, source: str, minute: int) -> None:
     """Make a minute's figures from its raw rows."""
     of = (frames.c.source == source, frames.c.time >= minute, frames.c.time < minute + MINUTE)
-    total = connection.scalar(sa.select(sa.func.count()).select_from(frames).where(*of))
-    if not total:
-        return
-    query = sa.select(*_of_faces()).select_from(faces)
-    counted = connection.execute(query.join(frames, frames.c.id == faces.c.frame).where(*of)).mappings().one()
-    keys = dict(zip(KEYS, (60, minute, source), strict=True))
-    connection.execute(sa.insert(rollups).values(keys | {"frames": total} | dict(counted)))
+    counted = _of_rows(connection, of)
+    if counted.frames:
+        keys = dict(zip(KEYS, (60, minute, source), strict=True))
+        connection.execute(sa.insert(rollups).values(keys | counted.row()))
 
 
 def _sum_again(connection: sa.Connection, source: str, seconds: int, start: int, end: int) -> None:

@@ -23,7 +23,7 @@ from mien.stores import dead_letters as dead
 from mien.stores import markers as marks
 from mien.stores import partitions, rows
 from mien.stores import rollups as sums
-from mien.stores.base import BUCKETS, SUM_COLUMNS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Sums
+from mien.stores.base import BUCKETS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Summary, Sums
 from mien.stores.engine import advice_for, bytes_of, cause_of, end_log, file_of, log_bytes, open_engine
 from mien.stores.migrations import migrate
 from mien.stores.tables import (
@@ -140,8 +140,8 @@ class SqlStore:
         if bucket not in BUCKETS:
             raise ValueError(f"no bucket '{bucket}': expected one of second, {', '.join(BUCKETS)}")
         query = (
-            sa.select(rollups.c.start, *_totals())
-            .where(*_span(BUCKETS[bucket], first, last), *_of(rollups, sources))
+            sa.select(rollups.c.start, *sums.totals())
+            .where(*sums.within(BUCKETS[bucket], first, last, sources))
             .group_by(rollups.c.start)
             .order_by(rollups.c.start)
         )
@@ -149,14 +149,10 @@ class SqlStore:
             found = connection.execute(query).mappings().all()
         return [Bucket(rows.to_time(row["start"]), Sums.of_row(row)) for row in found]
 
-    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Sums:
-        """Return the sum of the minutes that begin in [start, end), days and hours read whole where they fit."""
-        total = Sums()
+    def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
+        """Return the sum of what was seen in [start, end), or in whole minutes where the raw rows are gone."""
         with self._read() as connection:
-            for seconds, first, last in _pieces(rows.to_microseconds(start), rows.to_microseconds(end)):
-                query = sa.select(*_totals()).where(*_span(seconds, first, last), *_of(rollups, sources))
-                total += Sums.of_row(connection.execute(query).mappings().one())
-        return total
+            return sums.summary(connection, rows.to_microseconds(start), rows.to_microseconds(end), sources)
 
     def recent(self, start: datetime, sources: Sequence[str] | None = None, limit: int = 1000) -> list[Observation]:
         """Return the newest raw observations since `start`, oldest first."""
@@ -426,14 +422,6 @@ def _chunks(ids: list[bytes]) -> Iterator[list[bytes]]:
     return (ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK))
 
 
-def _totals() -> list[Any]:
-    return [sa.func.sum(rollups.c[name]).label(name) for name in SUM_COLUMNS]
-
-
-def _span(seconds: int, start: int, end: int) -> tuple[Any, ...]:
-    return rollups.c.seconds == seconds, rollups.c.start >= start, rollups.c.start < end
-
-
 def _of(table: sa.Table, names: Sequence[str] | None) -> tuple[Any, ...]:
     return () if names is None else (table.c.source.in_(list(names)),)
 
@@ -441,18 +429,3 @@ def _of(table: sa.Table, names: Sequence[str] | None) -> tuple[Any, ...]:
 def _behind(time: datetime, key: str) -> sa.ColumnElement[bool]:
     last = sa.tuple_(sa.literal(rows.to_microseconds(time)), sa.literal(rows.to_bytes(key)))
     return sa.tuple_(frames.c.time, frames.c.id) > last
-
-
-def _pieces(start: int, end: int, lengths: tuple[int, ...] = (86400, 3600, 60)) -> Iterator[tuple[int, int, int]]:
-    """Yield (seconds, start, end) that together are the minutes begun in [start, end), the longest rollups inside."""
-    seconds, *finer = lengths
-    length = seconds * 1_000_000
-    first, last = start + -start % length, end - end % length
-    if not finer:
-        yield seconds, start, end
-    elif first >= last:
-        yield from _pieces(start, end, tuple(finer))
-    else:
-        yield from _pieces(start, first, tuple(finer))
-        yield seconds, first, last
-        yield from _pieces(last, end, tuple(finer))

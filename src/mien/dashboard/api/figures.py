@@ -77,10 +77,9 @@ def reading(queries: Queries, records: Records) -> APIRouter:
 
     @router.get("/summary", dependencies=viewer)
     async def summary(source: Sources = [], start: From = None, end: To = None) -> SummaryBody:  # noqa: B006
-        """Sum a period up; default: the last hour."""
-        first, last = period(start, end)
-        total = await queries.summary(first, last, source)
-        return SummaryBody(start=first, end=last, **figures(total))
+        """Sum a period up, to the frame while its raw rows are there; default: the last hour."""
+        total = await queries.summary(*period(start, end), source)
+        return SummaryBody(start=total.start, end=total.end, **figures(total))
 
     @router.get("/timeline", dependencies=viewer)
     async def timeline(

@@ -106,7 +106,7 @@ class Figures(BaseModel):
 
 
 class SummaryBody(Figures):
-    """The sums over the minutes that begin in [start, end)."""
+    """The sums over [start, end): the period asked for, or the whole minutes around it where raw rows are gone."""
 
     start: datetime
     end: datetime

@@ -26,7 +26,7 @@ from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, no
 from mien.errors import StoreError
 from mien.mqtt.messages import Stats
 from mien.observation import Observation
-from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Sums, open_store, utc
+from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
 __all__ = ["Queries", "SourceState", "Timeline", "nothing"]
 
@@ -162,8 +162,8 @@ class Queries:
         except StoreError:
             return None
 
-    async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Sums:
-        """Return the sum of the minutes that begin in [start, end).
+    async def summary(self, start: datetime, end: datetime, sources: Sequence[str] = ()) -> Summary:
+        """Return the sum of what was seen in [start, end); of minutes without raw rows whole, as its borders say.
 
         Raises:
             StoreError: The store is not there or fails.

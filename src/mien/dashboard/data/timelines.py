@@ -78,10 +78,11 @@ def read_timeline(store: Store, window: Window, chosen: tuple[str, ...], last: l
     if window.width < 60:
         # Raw rows are gone after a while, or too many to be counted in no time: then there are minutes.
         minutes = by_the_minute(window)
-        if store.summary(minutes.start, minutes.end, names).frames <= MAX_COUNTED:
-            pruned = store.pruned_before()
-            if pruned is None or pruned <= start:
-                return _folded(window, store.timeline(start, end, "second", names))
+        total = store.summary(start, end, names)
+        if (total.start, total.end) == (start, end) and total.frames <= MAX_COUNTED:
+            seconds = store.timeline(start, end, "second", names)
+            if sum(second.sums.frames for second in seconds) >= total.frames:
+                return _folded(window, seconds)
         return _folded(minutes, store.timeline(minutes.start, minutes.end, "minute", names))
     if window.width < 3600:
         return _folded(window, store.timeline(start, end, "minute", names))
