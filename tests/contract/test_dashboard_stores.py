@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,8 @@ from mien.dashboard.data.periods import Choice
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.demo import Demo
 from mien.dashboard.pages.history import History
-from mien.dashboard.pages.refresh import Look
+from mien.dashboard.pages.refresh import Look, Refresh
+from mien.dashboard.pages.system import System
 from mien.stores.base import open_store
 
 __all__ = ["url"]
@@ -53,6 +54,35 @@ def test_the_same_page_and_api_over_every_store(url: str, tmp_path: Path) -> Non
     assert "30 <small>faces</small>" in parts["html:figures"]
     assert "The show begins" in parts["html:markers"]
     assert parts["text:notice"] == ""
+
+
+def test_system_and_metrics_tell_what_came_late_or_was_refused(url: str, tmp_path: Path) -> None:
+    late = [observation(NOON + timedelta(seconds=n), n, "a") for n in range(5)]
+    with closing(open_store(url)) as store:
+        store.add([*late[:2], observation(NOON, 9, "b")])
+        store.prune(datetime.now(timezone.utc) + timedelta(seconds=1))
+        store.erase("b", NOON, NOON + timedelta(minutes=1))
+        store.add([*late, observation(NOON, 10, "b")])
+    with serving(tmp_path, url) as client:
+        figures = client.get("/v1/metrics").text
+        assert 'mien_source_late_total{source="a"} 3' in figures
+        assert 'mien_source_refused_total{source="b"} 1' in figures
+        parts = client.loop.run_until_complete(system(url, tmp_path))
+    assert "3 came late · 1 refused, of times that were erased" in parts["html:parts"]
+    table = parts["html:source-table"]
+    assert '<th scope="col">Late</th><th scope="col">Refused</th>' in table
+    assert "<td>3</td><td>0</td>" in table
+
+
+async def system(url: str, home: Path) -> dict[str, str]:
+    """Return what System shows to a viewer."""
+    queries = Queries(url, Listener(Settings(home=home)))
+    try:
+        page = System(queries, Settings(home=home), Refresh(), lambda _: [])
+        now = datetime.now(timezone.utc)
+        return await page.parts(Look(Choice((), "1h"), ZoneInfo("Asia/Kolkata")), now)
+    finally:
+        queries.close()
 
 
 async def page(url: str, home: Path, start: datetime, end: datetime) -> dict[str, str]:

@@ -371,3 +371,29 @@ def test_says_which_records_it_reads(home: Settings, edge: Edge) -> None:
     wait_for(lambda: ("mien/cam/accepts", b'{"record":2}', True) in heard)
     late.close()
     listener.close()
+
+
+def test_what_the_broker_retained_is_set_aside_once_however_often_it_starts(
+    home: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Connection(find_broker(home), "noisy")
+    session = new_id()
+    try:
+        client.publish("mien/cam/observations", b"no JSON", retain=True)
+        client.publish("mien/lobby/observations", b"neither", retain=True)
+        client.publish("mien/door/observations", encode(observation("door", session, 0)), retain=True)
+        both = ["mien/cam/observations", "mien/lobby/observations"]
+        run_forwarder(home, threading.Event(), once=True)
+        assert sorted(letter.topic for letter in letters(home)) == both
+        for _ in range(2):
+            assert run_forwarder(home, threading.Event(), once=True).dead == 0
+        assert "retained what is no valid observation on 'mien/" in caplog.text
+        assert len(letters(home)) == 2
+        client.publish("mien/cam/observations", b"other nonsense", retain=True)
+        assert run_forwarder(home, threading.Event(), once=True).dead >= 1, "from the queue, maybe retained before it"
+        assert run_forwarder(home, threading.Event(), once=True).dead == 0
+        client.publish("mien/cam/observations", b"other nonsense")
+        assert run_forwarder(home, threading.Event(), once=True).dead >= 1, "what comes anew is set aside anew"
+        assert stored(home, "door") == 1
+    finally:
+        client.close()

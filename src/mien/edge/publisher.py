@@ -27,7 +27,7 @@ from mien.edge.outbox import Outbox, Row
 from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError, MienError
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import Connection
+from mien.mqtt.connection import MAX_PACKET, Connection
 from mien.mqtt.credentials import client_id
 from mien.mqtt.messages import (
     OFFLINE,
@@ -56,6 +56,9 @@ WINDOW = 10_000
 """How many rows may be sent and not yet confirmed."""
 
 BACKOFF_S = (0.5, 15.0)
+UNHEARD_S = 60.0
+"""When the broker takes everything and nothing is confirmed for so long, in seconds, the log says what may be wrong."""
+
 GREETED_S = 1.0
 """However many forwarders greet, sending begins anew at most so often, in seconds."""
 
@@ -147,7 +150,7 @@ class Publisher:
                     self._outbox.set_window(0)
                     connection.close()
                 if not self._stop.is_set():
-                    log.warning("the broker at %s is gone; '%s' tries again", connection.address, self._source)
+                    log.warning("%s; '%s' tries again", connection.farewell, self._source)
             backoff.wait()
 
     def _connect(self) -> Connection:
@@ -192,6 +195,7 @@ class Publisher:
 
     def _serve(self, connection: Connection) -> None:
         self._restart()
+        self._began_at, self._too_large = time.monotonic(), False
         self._outbox.set_window(WINDOW)
         self.connected = self._reachable = True
         if self._stats and (announced := self._settings.watch.home_assistant):
@@ -199,6 +203,7 @@ class Publisher:
                 connection.publish(where, payload, retain=True)
         if self._remote:
             connection.publish(self._topics["state"], self._remote.state(), retain=True)
+        self._doubt = False
         stats_at, stuck_s = 0.0, 2 * self._settings.broker.keepalive_s
         while not self._stop.is_set() and not connection.lost.is_set():
             self._take_messages(connection)
@@ -210,6 +215,7 @@ class Publisher:
                 connection.publish(self._topics["available"], ONLINE, retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
             self._show(connection)
+            self._say_if_unheard(connection)
             if self._in_flight and time.monotonic() - self._moved_at > stuck_s:
                 log.warning("the broker at %s has acknowledged nothing for %d s", connection.address, stuck_s)
                 break
@@ -217,6 +223,21 @@ class Publisher:
             self._wake.clear()
         if self._stats and not connection.lost.is_set():
             self._say_offline(connection)
+
+    def _say_if_unheard(self, connection: Connection) -> None:
+        """Say once what may be wrong where the broker takes everything and no confirmation comes."""
+        since = max(self._confirmed_at, self._began_at)
+        wait_s = max(UNHEARD_S, 3 * self._resend_after)
+        if not self._sent:
+            self._began_at = time.monotonic()
+        elif not self._doubt and time.monotonic() - since > wait_s:
+            self._doubt = True
+            log.warning(
+                "the broker at %s takes what '%s' sends, but nothing was confirmed for %.0f s: does `mien forward` "
+                "run, does its store work, and may %s read '%s' there? Observations wait in the outbox",
+                *(connection.address, self._source, wait_s),
+                *(connection.user, self._topics["stored"]),
+            )
 
     def _show(self, connection: Connection) -> None:
         try:
@@ -271,7 +292,7 @@ class Publisher:
 
     def _confirm(self, stored: Stored) -> None:
         self._outbox.confirm(stored.session, stored.ranges)
-        self._confirmed_at = time.monotonic()
+        self._confirmed_at, self._doubt = time.monotonic(), False
         for first, last in stored.ranges:
             if last - first < len(self._sent):
                 covered = [(stored.session, seq) for seq in range(first, last + 1)]
@@ -339,12 +360,25 @@ class Publisher:
             log.warning("an observation of '%s' was damaged on disk and is counted as dropped: %s", self._source, error)
             self._outbox.discard(row.n)
             return
+        if not connection.fits(self._topics["observations"], payload):
+            self._keep_back(connection, len(payload))
+            return
         number = connection.publish(self._topics["observations"], payload)
         self._turn += 1
         if not self._in_flight:
             self._moved_at = time.monotonic()
         self._in_flight[number] = row
         self._sent[row.session, row.seq] = Sent(row.n, self._turn, time.monotonic())
+
+    def _keep_back(self, connection: Connection, size: int) -> None:
+        """Leave in the outbox what is too large for the broker, which would end the connection; say so once."""
+        if not self._too_large:
+            log.warning(
+                "an observation of '%s' has %d bytes, and the broker at %s takes packets of %d at most: it and "
+                "what else is as large stay in the outbox; raise the broker's limit (mosquitto: max_packet_size) to %d",
+                *(self._source, size, connection.address, connection.max_packet, MAX_PACKET),
+            )
+        self._too_large = True
 
     def _figures(self, stats: Stats) -> bytes:
         """Return the statistics with what the publisher adds, as JSON."""

@@ -28,6 +28,8 @@ from mien.forward.alerts import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.metrics import State, serve
 from mien.forward.replay import read
+from mien.forward.retained import FILE, SetAside
+from mien.masking import without_password
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import MAX_PACKET, Connection
 from mien.mqtt.credentials import client_id
@@ -47,6 +49,12 @@ BACKOFF_S = (0.2, 10.0)
 PRUNE_EVERY_S = 3600.0
 COUNT_EVERY_S = 60.0
 MAX_RANGES = 1000
+RANGE_BYTES = 48
+"""So many bytes a range takes in a message at most."""
+
+SILENCE_S = 60.0
+"""When nothing at all has come from a broker for so long, the log says what may be wrong."""
+
 MAX_GREETED = 10_000
 
 
@@ -132,6 +140,9 @@ class _Forwarder:
         )
         self._inbox = Inbox()
         self._greeted: set[str] = set()
+        self._set_aside = SetAside(settings.home / FILE, without_password(settings.store_url))
+        self._again: set[str] = set()
+        self._reason = "looking for the broker"
         self._clock = SteadyClock(settings.home / FORWARDERS_CLOCK)
         self._prune_at = self._count_at = 0.0
         self.stored = self.known = self.dead = self._dropped = self._late = self._refused = 0
@@ -140,12 +151,13 @@ class _Forwarder:
     def state(self) -> State:
         return State(
             *(self.stored, self.known, self._late, self._refused, self.dead, self._dropped, self._inbox.depth),
-            *(self._connected, self._store_works, self._committed_at, self._clock.is_wrong),
+            *(self._connected, self._store_works, self._committed_at, self._clock.is_wrong, self._reason),
         )
 
     def end(self) -> None:
-        """Note how late it is."""
+        """Note how late it is, and what was set aside."""
         self._clock.note()
+        self._set_aside.note()
 
     def run(self, until_idle_s: float | None) -> None:
         backoff = Backoff(self._stop, *BACKOFF_S)
@@ -155,6 +167,7 @@ class _Forwarder:
             except BrokerError as error:
                 if until_idle_s is not None:
                     raise
+                self._reason = str(error)
                 if backoff.is_news(error):
                     log.warning("%s; trying again", error)
                 backoff.wait()
@@ -162,7 +175,7 @@ class _Forwarder:
             backoff.worked()
             log.info("forwarding from the broker at %s", connection.address)
             try:
-                self._connected = True
+                self._connected, self._reason = True, ""
                 idle = self._serve(connection, until_idle_s)
             finally:
                 self._connected = False
@@ -171,7 +184,8 @@ class _Forwarder:
             if idle:
                 return
             if not self._stop.is_set():
-                log.warning("the broker at %s is gone; trying again", connection.address)
+                self._reason = connection.farewell
+                log.warning("%s; trying again", self._reason)
                 backoff.wait()
 
     def _connect(self) -> Connection:
@@ -219,23 +233,35 @@ class _Forwarder:
 
     def _serve(self, connection: Connection, until_idle_s: float | None) -> bool:
         """Work until the connection is lost or stopping is asked for; say whether it ended for idleness."""
-        heard_at = time.monotonic()
+        heard_at, heard = time.monotonic(), False
         while not self._stop.is_set():
             self._prune()
             self._count_lost()
             batch = self._inbox.take(self._settings.forward.batch_rows, self._settings.forward.batch_s)
             if batch:
                 self._work_off(batch, connection)
-                heard_at = time.monotonic()
+                heard_at, heard, self._reason = time.monotonic(), True, ""
             elif connection.lost.is_set():
                 return False
+            elif not heard and time.monotonic() - heard_at > SILENCE_S:
+                heard = True
+                self._reason = self._silence(connection)
+                log.warning("%s", self._reason)
             elif until_idle_s is not None and time.monotonic() - heard_at > until_idle_s:
                 return True
         return False
 
+    def _silence(self, connection: Connection) -> str:
+        where = topic(self._prefix, self._sources[0], "observations")
+        return (
+            f"nothing has come from the broker at {connection.address}, not even whether a source is there: does `mien "
+            f"watch` run, and may {connection.user} read '{where}' there?"
+        )
+
     def _work_off(self, batch: list[Message], connection: Connection) -> None:
         good: dict[str, Observation] = {}
         letters: list[tuple[str, str, bytes]] = []
+        fresh: set[tuple[str, bytes]] = set()
         done: dict[tuple[str, str], list[int]] = defaultdict(list)
         for message in batch:
             source, kind = split_topic(self._prefix, message.topic)
@@ -245,7 +271,12 @@ class _Forwarder:
             try:
                 one = read(message.payload, source)
             except ValueError as error:
-                letters.append((message.topic, str(error), message.payload))
+                here = message.topic, message.payload
+                if message.retained and (self._set_aside.has(*here) or here in fresh):
+                    self._say_again(message.topic)
+                else:
+                    letters.append((message.topic, str(error), message.payload))
+                    fresh.add(here)
                 if is_source_name(source) and (trace := _trace(message.payload)):
                     done[source, trace.session].append(trace.seq)
             else:
@@ -254,12 +285,16 @@ class _Forwarder:
 
         if not self._commit(list(good.values()), letters):
             return
+        self._set_aside.add(letters)
+        if any(message.retained for message in batch):
+            self._set_aside.note()
         if connection.lost.is_set():
             return  # the messages come again on the next connection, and are confirmed then
+        fit = min(MAX_RANGES, max(1, (connection.max_packet - 512) // RANGE_BYTES))
         for (source, session), numbers in done.items():
             ranges = merge(numbers)
-            for at in range(0, len(ranges), MAX_RANGES):
-                stored = Stored(session, ranges[at : at + MAX_RANGES])
+            for at in range(0, len(ranges), fit):
+                stored = Stored(session, ranges[at : at + fit])
                 connection.publish(topic(self._prefix, source, "stored"), encode_message(stored))
         self._inbox.acknowledge(batch, connection)
 
@@ -304,6 +339,18 @@ class _Forwarder:
     def _add_now(self, good: list[Observation]) -> int:
         now = self._clock.now()
         return self._store.add(good, arrived=now) if self._clock.is_wrong else self._store.add(good)
+
+    def _say_again(self, where: str) -> None:
+        """Say once what the broker sends at each start, and is set aside already."""
+        if where in self._again or len(self._again) >= MAX_GREETED:
+            return
+        if not self._again:
+            log.warning(
+                "the broker has retained what is no valid observation on '%s', maybe elsewhere too: it was set aside "
+                "before and is not again; `mosquitto_pub -r -n -t TOPIC` takes it away",
+                where,
+            )
+        self._again.add(where)
 
     def _greet(self, message: Message, source: str) -> None:
         """Tell a source which records are read here, and one that was online before us to send again.

@@ -37,6 +37,7 @@ class State(NamedTuple):
         store_works: Whether the newest commit was done.
         committed_at: When that was, in seconds since 1970; 0: not yet.
         clock_is_wrong: Whether the machine's clock shows another time than what has passed tells.
+        reason: Why there is no broker, or what may be wrong when nothing comes from it; else empty.
     """
 
     stored: int
@@ -50,6 +51,7 @@ class State(NamedTuple):
     store_works: bool
     committed_at: float
     clock_is_wrong: bool
+    reason: str
 
 
 METRICS: dict[str, tuple[str, Kind, str]] = {
@@ -120,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             wrong = [text for text, well in (("no broker", now.connected), ("no store", now.store_works)) if not well]
             code = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
             lost = {"dead_letters": now.dead, "dropped_dead_letters": now.dropped, "refused": now.refused}
-            health = {"status": ", ".join(wrong) or "ok", **lost}
+            health = {"status": ", ".join(wrong) or "ok", "reason": now.reason, **lost}
             self._answer(code, "application/json", json.dumps(health).encode())
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"there are /metrics and /health\n")

@@ -31,7 +31,15 @@ ANSWER_S = 10.0
 
 MAX_PACKET = 2 * MAX_PAYLOAD
 SESSION_S = 7 * 86400
+OVERHEAD = 64
+"""So many bytes a message has beside its topic and payload at most."""
+
 REFUSED_LOGINS = {134, 135}
+ADVICE = {
+    142: ": another one came with the same client id, such as a second machine that watches under the same name",
+    149: f": raise its limit (mosquitto: max_packet_size) to {MAX_PACKET}",
+}
+"""What to do about what a broker says as it ends a connection, by the reason's number."""
 
 
 class _Socket(ssl.SSLSocket):
@@ -88,6 +96,7 @@ class Connection:
         lost: Set when the connection is lost.
         resumed: Whether the broker kept what this client had subscribed to, and messages with it.
         shares: Whether the broker can share a subscription out among several clients.
+        max_packet: How many bytes a packet may have that the broker takes; MAX_PACKET where it does not say.
 
     Raises:
         BrokerError: There is no broker, or it refuses.
@@ -110,11 +119,13 @@ class Connection:
         self.address = address
         self.lost = threading.Event()
         self.resumed = self.shares = False
+        self.max_packet = MAX_PACKET
+        self._farewell = ""
         self._client_id, self._persistent, self._will = client_id, persistent, will
         self._in_flight, self._keepalive_s = in_flight, keepalive_s
         self._on_message, self._on_lost = on_message, on_lost
         self._on_acknowledged, self._on_refused, self._refusing = on_acknowledged, on_refused, False
-        self._subscribed: dict[int, bool] = {}
+        self._subscribed: dict[int, str] = {}
         self._offered: paho.MQTTMessageInfo | None = None
         self._answered = threading.Condition()
         answer = self._connect(MQTTProtocolVersion.MQTTv5)
@@ -140,12 +151,33 @@ class Connection:
         """
         result, number = self._client.subscribe(topic, qos=1)
         with self._answered:
-            agreed = result == paho.MQTT_ERR_SUCCESS and self._answered.wait_for(
+            answered = result == paho.MQTT_ERR_SUCCESS and self._answered.wait_for(
                 lambda: number in self._subscribed or self.lost.is_set(), ANSWER_S
             )
-            if not agreed or number is None or not self._subscribed.get(number, False):
-                why = "the connection was lost" if self.lost.is_set() else "check what this user may read"
-                raise BrokerError(f"the broker at {self.address} does not let '{topic}' be subscribed to: {why}")
+            refusal = self._subscribed.get(number or 0)
+            if answered and refusal == "":
+                return
+            if self.lost.is_set():
+                why = f"the connection was lost{self._farewell}"
+            elif refusal is None:
+                why = f"it has not answered within {ANSWER_S:.0f} s"
+            else:
+                why = f"{refusal}; check what {self.user} may read"
+            raise BrokerError(f"the broker at {self.address} does not let '{topic}' be subscribed to: {why}")
+
+    @property
+    def farewell(self) -> str:
+        """That the broker is gone, and why it ended the connection, if it said so; only those of MQTT 5 can."""
+        return f"the broker at {self.address} is gone{self._farewell}"
+
+    @property
+    def user(self) -> str:
+        """Who this client is to the broker, in words."""
+        return f"user '{self.address.username}'" if self.address.username else "who has no user name"
+
+    def fits(self, topic: str, payload: bytes) -> bool:
+        """Say whether the broker takes a message of this size; one that does not fit ends the connection."""
+        return len(topic.encode()) + len(payload) + OVERHEAD <= self.max_packet
 
     def acknowledge(self, number: int) -> None:
         """Tell the broker that a message is done with."""
@@ -173,11 +205,14 @@ class Connection:
                 self.resumed = flags.session_present
                 able = getattr(properties, "SharedSubscriptionAvailable", 1)  # without a word it is able to
                 self.shares = protocol == MQTTProtocolVersion.MQTTv5 and bool(able)
+                self.max_packet = min(MAX_PACKET, getattr(properties, "MaximumPacketSize", MAX_PACKET))
                 answers.append(reason)
                 self._answered.notify_all()
 
-        def disconnected(*_: Any) -> None:
+        def disconnected(_client: Any, _data: Any, flags: Any, reason: ReasonCode, _: Any) -> None:
             with self._answered:
+                if flags.is_disconnect_packet_from_server:
+                    self._farewell = f": it said '{str(reason).lower()}'{ADVICE.get(reason.value, '')}"
                 self.lost.set()
                 self._answered.notify_all()
             if answers and not answers[0].is_failure:
@@ -240,14 +275,13 @@ class Connection:
             return
         if not self._refusing:
             self._refusing = True
-            user = f"user '{self.address.username}'" if self.address.username else "who has no user name"
             log.warning("the broker at %s refuses a message (%s): check what %s may publish there",
-                        self.address, str(reason).lower(), user)  # fmt: skip
+                        self.address, str(reason).lower(), self.user)  # fmt: skip
         self._on_refused(number)
 
     def _note_subscription(self, _client: Any, _data: Any, number: int, reasons: list[ReasonCode], _: Any) -> None:
         with self._answered:
-            self._subscribed[number] = not any(reason.is_failure for reason in reasons)
+            self._subscribed[number] = ", ".join(str(reason).lower() for reason in reasons if reason.is_failure)
             self._answered.notify_all()
 
     def _refusal(self, answer: ReasonCode | None) -> str:

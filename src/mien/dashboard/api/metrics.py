@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from mien.dashboard.api.events import Streams
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.security.roles import needs
+from mien.errors import StoreError
 from mien.observation import EMOTIONS
 from mien.system.prometheus import CONTENT_TYPE, Kind, Sample, exposition
 from mien.version import __version__
@@ -22,8 +23,12 @@ METRICS: dict[str, tuple[Kind, str]] = {
     "mien_store_bytes": ("gauge", "How many bytes the store takes up."),
     "mien_broker_up": ("gauge", "Whether the broker is there."),
     "mien_dashboard_streams": ("gauge", "Streams of events that are open."),
+    "mien_dashboard_sources_left_out": ("gauge", "Sources that send and are not followed live, for want of room."),
+    "mien_dashboard_sources_made_room_total": ("counter", "Sources offline that made room for others."),
     "mien_source_online": ("gauge", "Whether a source is there."),
     "mien_source_frames_total": ("counter", "Observations that the store has had of a source."),
+    "mien_source_late_total": ("counter", "Observations stored after raw rows of their time had been deleted."),
+    "mien_source_refused_total": ("counter", "Observations not stored, since they are of a time that was erased."),
     "mien_source_last_timestamp_seconds": ("gauge", "The time of a source's newest observation."),
     "mien_source_faces": ("gauge", "Faces in a source's newest frame by emotion; 'unclear' where none is named."),
     "mien_source_fps": ("gauge", "Frames that a source analyses in a second."),
@@ -51,10 +56,22 @@ def measuring(queries: Queries, streams: Streams) -> APIRouter:
             *([("mien_store_bytes", {}, size)] if (size := await queries.size()) is not None else []),
             ("mien_broker_up", {}, queries.listener.connected),
             ("mien_dashboard_streams", {}, streams.open),
+            ("mien_dashboard_sources_left_out", {}, queries.listener.left_out()),
+            ("mien_dashboard_sources_made_room_total", {}, queries.listener.made_room),
         ]
-        return Response(exposition(METRICS, [*parts, *_samples(states)]), media_type=CONTENT_TYPE)
+        samples = [*parts, *_samples(states), *await _arrivals(queries)]
+        return Response(exposition(METRICS, samples), media_type=CONTENT_TYPE)
 
     return router
+
+
+async def _arrivals(queries: Queries) -> list[Sample]:
+    try:
+        arrivals = await queries.arrivals()
+    except StoreError:
+        return []
+    late: list[Sample] = [("mien_source_late_total", {"source": counts.source}, counts.late) for counts in arrivals]
+    return late + [("mien_source_refused_total", {"source": counts.source}, counts.refused) for counts in arrivals]
 
 
 def _samples(states: Sequence[SourceState]) -> Iterator[Sample]:

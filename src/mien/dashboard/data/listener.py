@@ -37,11 +37,22 @@ from mien.mqtt.messages import (
 from mien.observation import Observation, decode, is_source_name, new_id
 from mien.system.retry import Backoff
 
-__all__ = ["Listener", "LiveSource", "Picture"]
+__all__ = ["MAX_SOURCES", "Listener", "LiveSource", "Picture"]
 
 log = logging.getLogger(__name__)
 
 MAX_SOURCES = 256
+"""So many sources are followed at once; beyond that the one offline for longest makes room for one that sends."""
+
+MAX_LEFT_OUT = 10_000
+"""So many names of sources without room are counted at most."""
+
+SILENT_S = 15.0
+"""A source that has not said whether it is there counts as away when nothing has come of it for so long."""
+
+LEFT_OUT_S = 60.0
+"""So long after its last message a source without room is counted."""
+
 BACKOFF_S = (0.5, 10.0)
 KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
 
@@ -89,6 +100,7 @@ class LiveSource:
         ring: Its sums per second.
         session: The session that `seq` belongs to.
         seq: The highest number seen in that session: what is sent again is not counted again.
+        heard: When anything came of it last, on the monotonic clock in seconds.
     """
 
     online: bool | None = None
@@ -99,6 +111,7 @@ class LiveSource:
     ring: Ring = field(default_factory=Ring)
     session: str = ""
     seq: int = -1
+    heard: float = field(default_factory=clock.monotonic)
 
 
 class Listener:
@@ -112,12 +125,14 @@ class Listener:
         met: Whether it ever was.
         changed: When `connected` last changed, UTC.
         reason: Why it is not there.
+        made_room: How many sources that were offline have made room for others.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._prefix = settings.broker.prefix
         self._sources: dict[str, LiveSource] = {}
+        self._left_out: dict[str, float] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._stop = threading.Event()
@@ -126,6 +141,7 @@ class Listener:
         self.met = False
         self.changed = datetime.now(timezone.utc)
         self.reason = "looking for the broker"
+        self.made_room = 0
 
     def start(self) -> None:
         """Begin to listen."""
@@ -140,6 +156,12 @@ class Listener:
         """Return a copy of the state per source; the rings in it are the listener's own."""
         with self._lock:
             return {name: replace(state) for name, state in self._sources.items()}
+
+    def left_out(self) -> int:
+        """Return how many sources send and are not followed, since all MAX_SOURCES others are online too."""
+        with self._lock:
+            self._forget_left_out()
+            return len(self._left_out)
 
     def rows(self, sources: Sequence[str], first: int, count: int) -> dict[str, np.ndarray]:
         """Return the sums of `count` seconds from `first` (a Unix time) on, per source, shape (count,), dtype ROW."""
@@ -183,7 +205,7 @@ class Listener:
         finally:
             self._forget_pictures(0.0)
             if not self._stop.is_set():
-                self._note(connected=False, reason=f"the broker at {address} went away")
+                self._note(connected=False, reason=connection.farewell)
             connection.close()
 
     def _subscribe_to_previews(self, connection: Connection) -> None:
@@ -237,7 +259,7 @@ class Listener:
     def _take_availability(self, source: str, payload: bytes, *, retained: bool) -> None:
         online = decode_available(payload)
         with self._lock:
-            state = self._state(source)
+            state = self._state(source, sends=online)
             if state.online == online:
                 return
             first = state.online is None and retained
@@ -245,7 +267,7 @@ class Listener:
 
     def _take_stats(self, source: str, stats: Stats, *, retained: bool) -> None:
         with self._lock:
-            state = self._state(source)
+            state = self._state(source, sends=not retained)
             state.stats = stats
             uptime = stats.uptime_s
             if state.online and state.since is None and not retained and uptime is not None and math.isfinite(uptime):
@@ -260,9 +282,47 @@ class Listener:
             jpeg = checked_preview(payload)
             state.picture = Picture(next(self._numbers), clock.monotonic(), kind, jpeg)
 
-    def _state(self, source: str) -> LiveSource:
-        if source in self._sources:
-            return self._sources[source]
-        if len(self._sources) >= MAX_SOURCES or not is_source_name(source):
-            raise ValueError(f"more than {MAX_SOURCES} sources, or a name that cannot be one")
-        return self._sources.setdefault(source, LiveSource())
+    def _state(self, source: str, *, sends: bool = True) -> LiveSource:
+        """Return the state of a source, a new one where there is room or room can be made.
+
+        Args:
+            source: Its name.
+            sends: Whether it is there now; one of which the broker kept a word alone takes nobody's place.
+
+        Raises:
+            ValueError: There is no room for it, or the name cannot be one.
+        """
+        state = self._sources.get(source)
+        if state is None:
+            if not is_source_name(source):
+                raise ValueError("a name that cannot be a source's")
+            if len(self._sources) >= MAX_SOURCES:
+                self._make_room(source, sends=sends)
+            state = self._sources[source] = LiveSource()
+            self._left_out.pop(source, None)
+        if sends:
+            state.heard = clock.monotonic()
+        return state
+
+    def _make_room(self, source: str, *, sends: bool) -> None:
+        now = clock.monotonic()
+        away = [
+            (state.heard, name)
+            for name, state in self._sources.items()
+            if state.online is False or (state.online is None and now - state.heard > SILENT_S)
+        ]
+        if sends and away:
+            del self._sources[min(away)[1]]
+            self.made_room += 1
+            return
+        if sends:
+            if not self._left_out:
+                log.warning("more than %d sources are online: '%s' and what else comes is not followed live, its "
+                            "figures come from the store", MAX_SOURCES, source)  # fmt: skip
+            if source in self._left_out or len(self._left_out) < MAX_LEFT_OUT:
+                self._left_out[source] = now
+        raise ValueError(f"there is no room for it beside {MAX_SOURCES} others")
+
+    def _forget_left_out(self) -> None:
+        now = clock.monotonic()
+        self._left_out = {name: at for name, at in self._left_out.items() if now - at <= LEFT_OUT_S}

@@ -26,7 +26,7 @@ from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, no
 from mien.errors import StoreError
 from mien.mqtt.messages import Stats
 from mien.observation import Observation
-from mien.stores.base import Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
+from mien.stores.base import Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
 __all__ = ["Queries", "SourceState", "Timeline", "nothing"]
 
@@ -46,6 +46,9 @@ MAX_RAW = 20_000
 
 SIZE_S = 30.0
 """So long the store's size is taken for what it is."""
+
+ARRIVALS_S = 30.0
+"""So long the counts of what came late or was refused are taken for what they are."""
 
 MAX_ANSWERS = 256
 MAX_LETTERS = 20
@@ -154,6 +157,14 @@ class Queries:
             StoreError: The store is not there or fails.
         """
         return await self._shared(("letters",), 5.0, lambda store: store.dead_letters(MAX_LETTERS))
+
+    async def arrivals(self) -> list[Arrivals]:
+        """Return what came late or was refused, by source.
+
+        Raises:
+            StoreError: The store is not there or fails.
+        """
+        return await self._shared(("arrivals",), ARRIVALS_S, lambda store: store.arrivals())
 
     async def size(self) -> int | None:
         """Return how many bytes the store takes up; None where it does not say."""

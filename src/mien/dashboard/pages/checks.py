@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Literal, NamedTuple
 
-from mien.dashboard.data.listener import Listener
+from mien.dashboard.data.listener import MAX_SOURCES, Listener
 from mien.dashboard.data.queries import SourceState
 from mien.dashboard.pages.wording import amount, counted, moment, size, stretch
 from mien.errors import StoreError
 from mien.masking import without_password
+from mien.stores.base import Arrivals
 from mien.system.machine import peak_bytes
 from mien.version import __version__
 
@@ -40,8 +41,11 @@ class Part(NamedTuple):
 
 
 def broker(listener: Listener, zone: tzinfo, now: datetime) -> Part:
-    """Return whether the broker is there."""
+    """Return whether the broker is there, and whether all who send to it can be followed."""
     since = moment(listener.changed, zone, now)
+    if listener.connected and (left_out := listener.left_out()):
+        beyond = f"{counted(left_out, 'source', 'sources')} beyond the {MAX_SOURCES} that are followed live"
+        return Part("Broker", "note", "Connected", f"since {since}; {beyond}: their figures come from the store")
     if listener.connected:
         return Part("Broker", "ok", "Connected", f"since {since}")
     word = "Away" if listener.met else "Not found"
@@ -70,7 +74,14 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
     return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
 
 
-def store(url: str, states: Sequence[SourceState], total: int | None, failed: StoreError | None, zone: tzinfo) -> Part:
+def store(
+    url: str,
+    states: Sequence[SourceState],
+    total: int | None,
+    failed: StoreError | None,
+    zone: tzinfo,
+    arrivals: Sequence[Arrivals] = (),
+) -> Part:
     """Return how large the store is and since when it has data.
 
     Args:
@@ -79,6 +90,7 @@ def store(url: str, states: Sequence[SourceState], total: int | None, failed: St
         total: Its size in bytes, if it told.
         failed: Why it cannot be asked.
         zone: The viewer's.
+        arrivals: What came late or was refused, of every source that it knows.
     """
     if failed:
         return Part("Store", "fail", "Cannot be read", str(failed) if url else "its admin can see why")
@@ -87,6 +99,10 @@ def store(url: str, states: Sequence[SourceState], total: int | None, failed: St
     told = [counted(frames, "frame", "frames")]
     if first:
         told.append(f"since {first.astimezone(zone):%d %b %Y}")
+    if late := sum(counts.late for counts in arrivals):
+        told.append(f"{amount(late)} came late")
+    if refused := sum(counts.refused for counts in arrivals):
+        told.append(f"{amount(refused)} refused, of times that were erased")
     if url:
         told.append(without_password(url))
     return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time as clock
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from mien.models import store as model_store
 from mien.models.classifier import Classifier
 from mien.models.evaluation import evaluation_of
 from mien.mqtt.messages import Delay, OutboxCounts, Stats
-from mien.stores.base import DeadLetter
+from mien.stores.base import Arrivals, DeadLetter
 
 __all__ = ["Diagnose", "System"]
 
@@ -37,8 +37,8 @@ TAIL = 16_384
 PREVIEWS = ("off", "blurred", "plain")
 
 HEADS = (
-    "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen", "Stored", "Preview",
-    "Model",
+    "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen", "Stored", "Late",
+    "Refused", "Preview", "Model",
 )  # fmt: skip
 """What is told of each source besides its name and whether it is there."""
 
@@ -85,16 +85,20 @@ class System:
         queries, zone = self._queries, look.zone
         states = await queries.sources()
         failed = await queries.store_error()
+        arrivals = [] if failed else await self._arrivals()
+        of = {counts.source: counts for counts in arrivals}
         lines = (
             checks.broker(queries.listener, zone, now),
             checks.outboxes(states),
             checks.forwarder(states, queries.listener, failed),
-            checks.store(queries.url if look.role == "admin" else "", states, await queries.size(), failed, zone),
+            checks.store(
+                queries.url if look.role == "admin" else "", states, await queries.size(), failed, zone, arrivals
+            ),
             checks.dashboard(self._refresh.viewers, self._began, now),
         )
         parts = await status(queries, look, now) | {
             "html:parts": part("system.parts", lines),
-            "html:source-table": part("system.sources", HEADS, [_row(state, look, now) for state in states]),
+            "html:source-table": part("system.sources", HEADS, [_row(state, of, look, now) for state in states]),
             "html:model": self._model,
         }
         return parts | await self._inside(look, now) if look.role == "admin" else parts
@@ -111,6 +115,12 @@ class System:
             "call:looking": self._looking,
             "text:lines": self._tail(),
         }
+
+    async def _arrivals(self) -> list[Arrivals]:
+        try:
+            return await self._queries.arrivals()
+        except StoreError:
+            return []
 
     async def check(self, *, wait: bool = True) -> None:
         """Have the doctor look again, unless it is looking already."""
@@ -155,14 +165,16 @@ def last_lines(folder: Path) -> list[str]:
     return sorted(line[:500] for line in lines if line[:2] == "20")[-LINES:]
 
 
-def _row(state: SourceState, look: Look, now: datetime) -> Row:
+def _row(state: SourceState, arrivals: Mapping[str, Arrivals], look: Look, now: datetime) -> Row:
     stats = state.stats or Stats()
     delay, outbox = stats.delay_ms or Delay(), stats.outbox or OutboxCounts()
+    counts = arrivals.get(state.source, Arrivals(state.source, 0, 0))
     cells = [
         _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
         _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
         stretch(stats.uptime_s) if stats.uptime_s else "–",
         moment(state.last, look.zone, now) if state.last else "never", amount(state.frames),
+        amount(counts.late), amount(counts.refused),
         stats.preview if stats.preview in PREVIEWS else "–", stats.model or "–",
     ]  # fmt: skip
     return Row(state.source, "online" if state.online else "offline", cells)
