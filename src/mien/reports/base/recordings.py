@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
 from mien.masking import as_text, without_password
 from mien.media.folder import VIDEOS
-from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode
+from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode, zone_name
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
@@ -74,6 +74,8 @@ class Inputs:
         stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second videos have that don't say when they are shown.
         folder: Videos that tables name are looked for in this folder alone; None: where the tables say.
+        zone: That of `since` and `until` where they have none, and of the times that the report tells of a store; None:
+            this machine's.
     """
 
     paths: tuple[str, ...] = ()
@@ -85,6 +87,14 @@ class Inputs:
     folder: Path | None = None
     stream: int | None = None
     fps_in: float | None = None
+    zone: tzinfo | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            time: datetime | None = getattr(self, name)
+            if time is not None and time.tzinfo is None:
+                time = time.replace(tzinfo=self.zone) if self.zone else time.astimezone()
+                object.__setattr__(self, name, time)
 
     def asked(self) -> dict[str, Any]:
         """Return what was asked for, as the report tells it."""
@@ -93,8 +103,9 @@ class Inputs:
         told |= {"fps_in": self.fps_in} if self.fps_in else {}
         if self.store:
             told["store"] = without_password(self.store)
+            told["zone"] = zone_name(self.zone, self.since or self.until or datetime.now(timezone.utc))
         for name, time in (("since", self.since), ("until", self.until)):
-            told |= {name: time.isoformat()} if time else {}
+            told |= {name: time.astimezone(self.zone).isoformat()} if time else {}
         return told
 
 
@@ -109,7 +120,7 @@ class Recording:
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
             `emotion`, one per emotion, `readable` (large enough to be read), `model`.
         changes: How much the picture changed (`at`, `change`), one row per sampled frame; None: not known.
-        began: When it began, UTC, where that is known.
+        began: When it began, where that is known; in the zone in which its times are told.
         notes: What is to be said of it.
         how: Which stream of the video was looked at and at which rate, as `mien.media.open.open_source` takes them.
     """
@@ -126,6 +137,13 @@ class Recording:
     def frames(self) -> int:
         """How many frames were looked at."""
         return int(self.faces["frame"].n_unique())
+
+    def when(self, at: float, *, fine: bool = False) -> str:
+        """Return a time in it as people write it; of a live source the clock's with it."""
+        if self.began is None:
+            return clock(at, fine=fine)
+        time = self.began + timedelta(seconds=at)
+        return f"{time:%d %b %Y, %H:%M:%S} ({clock(at, fine=fine)})"
 
     @property
     def step_s(self) -> float:
@@ -240,8 +258,12 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
             job.tell("reading the store", read)
     if not collected:
         raise InputError("the store has no raw observations of that period")
+    began = (first or datetime.now(timezone.utc)).astimezone(inputs.zone)
+    zone = zone_name(inputs.zone, began)
+    notes = [f"Times count from {began.isoformat(' ', 'seconds')}; those of the clock are of the zone {zone}."]
     for source, rows in sorted(collected.items()):
-        yield Recording(source, None, rows.table(), None, first)
+        yield Recording(source, None, rows.table(), None, began, notes)
+        notes = []
 
 
 def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:

@@ -195,9 +195,7 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
     curve, width = film.curve, bin_length(film.recording.seconds)
     shares = curve.select(EMOTIONS).to_numpy().astype(np.float64)
     marks = [
-        Mark(
-            one.at, f"{SIGNS[one.emotion]}{one.rank}", f"{clock(one.at)}: {KINDS[one.emotion]}, {100 * one.value:.0f} %"
-        )
+        Mark(one.at, _sign(one), f"{film.recording.when(one.at)}: {KINDS[one.emotion]}, {100 * one.value:.0f} %")
         for one in film.moments
     ]
     drawn = stacked(
@@ -232,7 +230,7 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
             (
                 f"{SIGNS[one.emotion]}{one.rank}",
                 KINDS[one.emotion],
-                clock(one.at, fine=True),
+                film.recording.when(one.at, fine=True),
                 f"{100 * one.value:.0f} %",
             )
             for one in film.moments
@@ -241,7 +239,7 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
     pictures = [
         Picture(
             shots[one.at],
-            f"{_sign(one)} · {clock(one.at)} · {KINDS[one.emotion]}",
+            f"{_sign(one)} · {film.recording.when(one.at)} · {KINDS[one.emotion]}",
             f"{one.emotion} {100 * one.value:.0f} %",
         )
         for one in film.moments
@@ -257,7 +255,7 @@ def _people(film: Film) -> Table:
         rows.append(
             (
                 f"scene {row['scene']}, person {row['person']}",
-                clock(row["first"]),
+                film.recording.when(row["first"]),
                 f"{row['seconds']:.1f} s",
                 Shares(parts),
                 f"{100 * row['happy']:.0f}",
