@@ -204,9 +204,12 @@ def test_without_a_broker_all_waits_and_a_later_run_delivers_it(clip: Path, tmp_
 
 def test_the_mood_is_that_of_all_faces_since_the_message_before() -> None:
     happy, sad = (Probabilities(0, 0, 0, share, 1 - share, 0, 0) for share in (0.9, 0.3))
-    assert _mood([happy, sad]) == {"emotion": "happy", "happiness": 60.0}
-    assert _mood([happy, sad, sad, sad]) == {"emotion": "sad", "happiness": 45.0}
-    assert _mood([]) == {"emotion": None, "happiness": None}
+    assert _mood([(happy, 0.1), (sad, 0.1)]) == ("happy", 60.0)
+    assert _mood([(happy, 0.1), *[(sad, 0.1)] * 3]) == ("sad", 45.0)
+    assert _mood([(happy, 0.6), *[(sad, 0.2)] * 3]) == ("happy", 60.0), (
+        "a face weighs the time that its frame stands for"
+    )
+    assert _mood([]) == (None, None)
 
 
 def test_a_name_that_was_given_is_not_taken_by_another(clip: Path, tmp_path: Path) -> None:

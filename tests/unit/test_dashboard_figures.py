@@ -282,6 +282,15 @@ def test_days_over_a_change_to_summer_time_tell_the_hour_in_chart_and_table_alik
     assert timeline_figure(line, london)["layout"]["xaxis"]["hoverformat"] == days.clock(london)
 
 
+def test_a_row_of_a_year_is_called_by_its_range() -> None:
+    first = datetime(2025, 11, 22, tzinfo=timezone.utc)
+    year = Window(first, first + timedelta(days=366), 86400)
+    table = tables.numbers(Timeline(year, np.ones(366, ROW)), timezone.utc)
+    assert "Each row: 7 days" in table
+    assert ">22 Nov 2025 – 28 Nov 2025<" in table
+    assert ">21 Nov 2026 – 22 Nov 2026<" in table, "the last row ends with the period"
+
+
 def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
     start = datetime(2026, 11, 16, 10, tzinfo=timezone.utc)  # a Monday; 15:30 to 16:30 in Kolkata
     hours = [Bucket(start + timedelta(hours=h), Sums(10, 10 * (1 + (h == 0)))) for h in range(5)]

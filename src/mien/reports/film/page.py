@@ -17,6 +17,7 @@ from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, 
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
 from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
+from mien.words import counted
 
 __all__ = ["COLUMNS", "film_report"]
 
@@ -114,17 +115,15 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
     if len(films) == 1:
         film = films[0]
         if film.score is None:
-            return (
-                f"Nobody can say: {film.readable:,} faces of {film.recording.name} are large enough to be read, "
-                f"too few for a score."
-            )
+            return f"Nobody can say how happy {film.recording.name} is: {_why_not(film)}."
         return (
             f"The faces in {film.recording.name} looked happy at {_number(film)} out of 100 on average. "
             f"Faces are on screen in {100 * film.on_screen:.0f} % of its {clock(film.recording.seconds)}."
         )
     told = sorted((one for one in films if one.score), key=lambda one: -_value(one))
     if not told:
-        return "Nobody can say: none of them shows enough faces that are large enough to be read."
+        reasons = "; ".join(f"{film.recording.name}: {_why_not(film)}" for film in films)
+        return f"Nobody can say of any of them: {reasons}."
     first = f"The happiest faces are in {told[0].recording.name}: {_number(told[0])} out of 100."
     close = [
         (one if two is told[0] else two).recording.name
@@ -134,13 +133,19 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
     return f"{first} But chance alone may explain its lead over {' and '.join(close)}." if close else first
 
 
+def _why_not(film: Film) -> str:
+    """Return why a film has no score."""
+    if film.readable >= ENOUGH_FACES:
+        return "fewer people are surely different ones than --anonymous asks for"
+    return (
+        f"{counted(film.readable, 'face is', 'faces are')} large enough to be read, at least {ENOUGH_FACES} are needed"
+    )
+
+
 def _facts(film: Film, *, several: bool) -> list[Fact]:
     name = f"{film.recording.name}: happiness" if several else "Happiness"
     if film.score is None:
-        why = f"{film.readable:,} readable, at least {ENOUGH_FACES} needed"
-        if film.readable >= ENOUGH_FACES:
-            why = "fewer people than --anonymous asks for"
-        return [Fact(name, "cannot be told", why)]
+        return [Fact(name, "cannot be told", _why_not(film))]
     low, high = float(film.score.low[0]), float(film.score.high[0])
     sure = math.isfinite(low)
     detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}" if sure else "too short to say how sure"
@@ -185,9 +190,9 @@ def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimat
                 "some leave out 0 by chance.",
             )
         )
-    without = ", ".join(one.recording.name for one in films if one.score is None)
+    without = "; ".join(f"{one.recording.name}: {_why_not(one)}" for one in films if one.score is None)
     if without:
-        parts.append(f"Too few readable faces for a score: {without}.")
+        parts.append(f"Without a score: {without}.")
     return Section("The films compared", parts)
 
 

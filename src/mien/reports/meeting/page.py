@@ -121,7 +121,8 @@ def meeting_report(
         )
     quiet = sum(one.room.shares is None for one in said)
     if quiet:
-        notes.append(f"During {counted(quiet, 'utterance', 'utterances')} too few faces were readable to say anything.")
+        few = f"fewer than {anonymous} people, as --anonymous asks for, or " if anonymous else ""
+        notes.append(f"Of {counted(quiet, 'utterance', 'utterances')} nothing is said: {few}too few readable faces.")
     first = (told, BAN)
     files: dict[str, str | bytes] = {
         ".notes.vtt": as_vtt(said),
