@@ -325,10 +325,8 @@ def _summarise(made: Report, files: list[Path]) -> None:
     for notice in made.notices:
         console.print(f"[yellow]{escape(notice)}[/]")
     console.print(f"[bold]{escape(made.lead)}[/]")
-    if "zone" in made.asked:
-        since, until = (made.asked.get(name) for name in ("since", "until"))
-        period = " ".join(part for part in (since and f"from {since}", until and f"to {until}") if part)
-        console.print(f"the store{' ' if period else ''}{period}, times in zone {escape(made.asked['zone'])}")
+    if made.period:
+        console.print(escape(made.period), soft_wrap=True)
     table = Table(box=None, show_header=False, pad_edge=False)
     for fact in made.facts[:12]:
         table.add_row(escape(fact.name), f"[bold]{escape(fact.shown)}[/]", escape(fact.detail))

@@ -23,7 +23,7 @@ from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
 from mien.masking import as_text, without_password
 from mien.media.folder import VIDEOS
-from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode, zone_name
+from mien.observation import EMOTIONS, MAX_PAYLOAD, MAX_SPAN_S, Observation, decode, zone_name
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
@@ -52,6 +52,9 @@ WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
 
 LATEST_S = 1e9
 """No recording is longer."""
+
+SHORTEST_SPAN_S = 0.001
+"""A frame stands for so long at least, in seconds, also where two are of one time."""
 
 GAP_S = 60.0
 """From this many seconds without a frame on a recording has a gap."""
@@ -118,7 +121,7 @@ class Recording:
         medium: The video, for pictures of it; None where it is not at hand.
         faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
-            `emotion`, one per emotion, `readable` (large enough to be read), `model`.
+            `emotion`, one per emotion, `readable` (large enough to be read), `model`, and `span` (see `with_spans`).
         changes: How much the picture changed (`at`, `change`), one row per sampled frame; None: not known.
         began: When it began, where that is known; in the zone in which its times are told.
         notes: What is to be said of it.
@@ -132,6 +135,10 @@ class Recording:
     began: datetime | None = None
     notes: list[str] = field(default_factory=list)
     how: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "span" not in self.faces.columns:
+            object.__setattr__(self, "faces", with_spans(self.faces))
 
     @property
     def frames(self) -> int:
@@ -187,6 +194,23 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
     for one in found:
         one.notes.extend((*_shapes(one), *_gaps(one)))
     return _named_apart(found)
+
+
+def with_spans(faces: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with the column `span`: the seconds that each row's frame stands for, which its faces weigh.
+
+    That is the time since the frame before, at most MAX_SPAN_S, as at the edge; of the first frame the usual time.
+    """
+    import polars as pl
+
+    gap = pl.col("at").diff()
+    spans = (
+        faces.select("frame", "at")
+        .unique("frame")
+        .sort("at", "frame")
+        .select("frame", gap.fill_null(gap.median()).fill_null(0.2).clip(SHORTEST_SPAN_S, MAX_SPAN_S).alias("span"))
+    )
+    return faces.join(spans, on="frame", how="left", maintain_order="left")
 
 
 def _shapes(one: Recording) -> list[str]:
@@ -259,11 +283,8 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
     if not collected:
         raise InputError("the store has no raw observations of that period")
     began = (first or datetime.now(timezone.utc)).astimezone(inputs.zone)
-    zone = zone_name(inputs.zone, began)
-    notes = [f"Times count from {began.isoformat(' ', 'seconds')}; those of the clock are of the zone {zone}."]
     for source, rows in sorted(collected.items()):
-        yield Recording(source, None, rows.table(), None, began, notes)
-        notes = []
+        yield Recording(source, None, rows.table(), None, began)
 
 
 def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:

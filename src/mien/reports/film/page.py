@@ -39,6 +39,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "frame_width": "width of the frame",
         "frame_height": "height of the frame",
         "readable": f"whether the box's longer side has at least {READABLE} pixels; only such faces count",
+        "span": "the seconds that the frame stands for: since the one looked at before, at most 2",
         "emotion": "the emotion named; empty where the model should not say",
         **SHARES,
     },
@@ -48,7 +49,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "frames": "frames looked at in it",
         "faces": "faces in these",
         "readable": "faces of these that are large enough to be read",
-        **{one: f"mean probability of {one} over the readable faces" for one in EMOTIONS},
+        "face_seconds": "the time that the frames of these stand for, added up over the faces",
+        **{one: f"mean probability of {one} over the readable faces and time" for one in EMOTIONS},
     },
     "people": {
         "film": "the film",
@@ -56,9 +58,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "person": "the person, from 1 within the scene",
         "first": "when first seen, in seconds",
         "last": "when last seen",
-        "seconds": "time on screen: readable faces times the time between frames",
+        "seconds": "time on screen: the time that the frames with this readable face stand for",
         "faces": "readable faces",
-        **{one: f"mean probability of {one} over these" for one in EMOTIONS},
+        **{one: f"mean probability of {one} over these and time" for one in EMOTIONS},
     },
     "moments": {
         "film": "the film",
@@ -69,8 +71,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "stretches": {
         "film": "the film",
-        "happy": "sum of the probabilities of happy in a stretch with readable faces, in order of time",
-        "faces": "readable faces in it",
+        "happy": "sum of probability of happy x span in a stretch with readable faces, in order of time",
+        "face_seconds": "sum of the spans of its readable faces",
         "seconds": "how long the stretches are",
         "widened": "by how much their distances from the score are widened, as neighbouring stretches correlate",
     },
@@ -306,8 +308,9 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
         (
             "Happiness",
             (
-                "100 x the mean of `happy` over all rows of the table `faces` whose `readable` is true. 0: no face "
-                "looked happy; 100: all did, beyond doubt."
+                "100 x the mean of `happy` over all rows of the table `faces` whose `readable` is true, each weighed "
+                "by its `span`, so that what was looked at more often counts no more. 0: no face looked happy; 100: "
+                "all did, beyond doubt."
             ),
         ),
         (
@@ -341,7 +344,7 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
     kinds = {"emotion": pl.String, "rank": pl.Int64, "at": pl.Float64, "value": pl.Float64}
     moments = [pl.DataFrame([vars(one) for one in film.moments], schema=kinds) for film in films]
     stretches = [
-        pl.DataFrame({"happy": film.stretches[:, 0], "faces": film.stretches[:, 1].astype(np.int64)}).with_columns(
+        pl.DataFrame({"happy": film.stretches[:, 0], "face_seconds": film.stretches[:, 1]}).with_columns(
             pl.lit(film.stretch_s).alias("seconds"),
             pl.lit(film.widened if math.isfinite(film.widened) else None, pl.Float64).alias("widened"),
         )
