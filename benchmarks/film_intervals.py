@@ -47,7 +47,7 @@ def coverage(minutes: float, slow_s: float, runs: int, seed: int = 1) -> tuple[f
     rng = np.random.default_rng(seed)
     seconds, held = round(60 * minutes), []
     for _ in range(runs):
-        read = pl.DataFrame({"at": np.arange(seconds) + 0.5, "happy": course(seconds, slow_s, rng)})
+        read = pl.DataFrame({"at": np.arange(seconds) + 0.5, "happy": course(seconds, slow_s, rng), "span": 1.0})
         length, widened = figures._stretch(read, seconds)  # noqa: SLF001
         units = figures._units(figures.sums_by(read, length, seconds), widened)  # noqa: SLF001
         score = estimate(units[:, :1], units[:, 1:], replicates=1000)

@@ -39,6 +39,7 @@ __all__ = [
     "now",
     "parse_time",
     "slug",
+    "zone_name",
 ]
 
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
@@ -270,6 +271,14 @@ def parse_time(text: str, zone: tzinfo | None = None) -> datetime:
         return time.astimezone(timezone.utc)
     except OverflowError as error:
         raise ValueError(f"'{text}' is out of range") from error
+
+
+def zone_name(zone: tzinfo | None, at: datetime) -> str:
+    """Return what a zone is called: as the list of zones has it, or as this machine calls its own at a time."""
+    key = getattr(zone, "key", None)
+    if key or zone is timezone.utc:
+        return str(key or "UTC")
+    return at.astimezone(zone).tzname() or "this machine's"
 
 
 def is_source_name(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sqlite3
 import stat
 import threading
@@ -76,10 +77,21 @@ def test_erase(run: Run, store: Store) -> None:
     said = run(
         "erase", "--source", "cam", "--from", "2026-11-22T12:00:30Z", "--to", "2026-11-22T13:05:00+01:00", "--yes"
     )
-    assert said == "27 observations of 'cam' erased, with their share of all sums\n"
+    assert re.fullmatch(r"27 observations of 'cam' from 2026-11-22 .* to 2026-11-22 .* erased, .*\n", said)
     assert store.summary(NOON, NEXT, ["cam"]).frames == 33
     assert store.summary(NOON, NEXT, ["other"]).frames == 5
     assert store.add(given) == 0
+
+
+def test_a_time_without_an_offset_is_of_the_zone_that_is_named_and_told(run: Run, store: Store) -> None:
+    store.add(some(60))  # from noon on, UTC
+    period = ("--from", "2026-11-22T21:00", "--to", "2026-11-22T21:05")
+    said = run("erase", "--source", "cam", *period, "--zone", "Asia/Tokyo", "--yes")
+    told = "from 2026-11-22 21:00:00+09:00 (Asia/Tokyo) to 2026-11-22 21:05:00+09:00 (Asia/Tokyo)"
+    assert said == f"30 observations of 'cam' {told} erased, with their share of all sums\n"
+    assert store.summary(NOON, NOON + timedelta(minutes=5)).frames == 0
+    with pytest.raises(UsageError, match="--zone 'Mars' is no time zone: expected a name such as Europe/Berlin"):
+        run("erase", "--source", "cam", *period, "--zone", "Mars", "--yes")
 
 
 def test_what_is_seen_after_erasing_today_is_stored(run: Run, store: Store) -> None:

@@ -32,7 +32,7 @@ from mien.media.encode import VideoWriter
 from mien.models import classifier as emotions
 from mien.models import store as model_store
 from mien.observation import Observation, Probabilities
-from mien.vision.detector import Detector
+from mien.vision.detector import FaceDetector, open_detector
 
 FRAMES = 15
 FERPLUS = Path(emotions.__file__).parent / "weights" / "ferplus.onnx"
@@ -117,14 +117,13 @@ def test_sources_come_from_the_settings_each_as_it_is_listed(home: Settings, cli
 def test_a_huge_slow_source_does_not_starve_a_small_one(
     home: Settings, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Detector] = []
+    made: list[FaceDetector] = []
 
-    class Counted(Detector):
-        def __init__(self, *given: float) -> None:
-            super().__init__(*given)  # type: ignore[arg-type]
-            made.append(self)
+    def opened(name: str, confidence: float, max_side: int) -> FaceDetector:
+        made.append(open_detector(name, confidence, max_side))
+        return made[-1]
 
-    monkeypatch.setattr(watch, "Detector", Counted)
+    monkeypatch.setattr(watch, "open_detector", opened)
     huge, stop = tmp_path / "huge.mp4", threading.Event()
     with Demo() as demo, VideoWriter(huge) as video:
         for frame in islice(demo, 6):
@@ -204,9 +203,12 @@ def test_without_a_broker_all_waits_and_a_later_run_delivers_it(clip: Path, tmp_
 
 def test_the_mood_is_that_of_all_faces_since_the_message_before() -> None:
     happy, sad = (Probabilities(0, 0, 0, share, 1 - share, 0, 0) for share in (0.9, 0.3))
-    assert _mood([happy, sad]) == {"emotion": "happy", "happiness": 60.0}
-    assert _mood([happy, sad, sad, sad]) == {"emotion": "sad", "happiness": 45.0}
-    assert _mood([]) == {"emotion": None, "happiness": None}
+    assert _mood([(happy, 0.1), (sad, 0.1)]) == ("happy", 60.0)
+    assert _mood([(happy, 0.1), *[(sad, 0.1)] * 3]) == ("sad", 45.0)
+    assert _mood([(happy, 0.6), *[(sad, 0.2)] * 3]) == ("happy", 60.0), (
+        "a face weighs the time that its frame stands for"
+    )
+    assert _mood([]) == (None, None)
 
 
 def test_a_name_that_was_given_is_not_taken_by_another(clip: Path, tmp_path: Path) -> None:

@@ -168,6 +168,29 @@ def test_every_error_has_one_shape(filled: Client, path: str, status: int, code:
     assert answer.json()["error"]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (
+            "summary?sorce=demo",
+            "no parameter 'sorce' is known: did you mean 'source'? /api/v1/summary takes from, source, to",
+        ),
+        ("timeline?Source=demo", "did you mean 'source'?"),
+        ("timeline?with=60", "did you mean 'width'?"),
+        ("observations?source=lobby&start=2026-11-22", "takes cursor, from, limit, source, to"),
+        ("export?format=csv&tabel=faces", "did you mean 'table'?"),
+        ("markers?limits=5", "did you mean 'limit'?"),
+        ("live?sources=lobby", "did you mean 'source'?"),
+        ("sources?source=lobby", "/sources takes none"),
+        ("health?x=1", "takes none"),
+    ],
+)
+def test_a_parameter_that_is_not_known_is_refused_with_the_nearest_name(filled: Client, path: str, told: str) -> None:
+    answer = filled.get(f"/v1/{path}")
+    assert answer.status_code == 422, answer.text
+    assert told.replace("/api", "") in answer.json()["error"]["message"].replace("/api", "")
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_it_is_read_only(client: Client, method: str) -> None:
     answer = client.request(method, "/v1/summary")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from mien.dashboard.data.periods import Choice, Window, by_the_minute, parse_cho
 from mien.dashboard.data.queries import SourceState, Timeline, nothing
 from mien.dashboard.data.second_sums import KEPT, ROW, Ring, blank, numbers, row_of
 from mien.dashboard.pages import cards, checks, tables
-from mien.dashboard.pages.charts import SHOWN, stream, timeline_figure
+from mien.dashboard.pages.charts import SHOWN, shares, stream, timeline_figure
 from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.system import last_lines
 from mien.dashboard.pages.wording import amount, moment, span, stretch
@@ -281,6 +282,15 @@ def test_days_over_a_change_to_summer_time_tell_the_hour_in_chart_and_table_alik
     assert timeline_figure(line, london)["layout"]["xaxis"]["hoverformat"] == days.clock(london)
 
 
+def test_a_row_of_a_year_is_called_by_its_range() -> None:
+    first = datetime(2025, 11, 22, tzinfo=timezone.utc)
+    year = Window(first, first + timedelta(days=366), 86400)
+    table = tables.numbers(Timeline(year, np.ones(366, ROW)), timezone.utc)
+    assert "Each row: 7 days" in table
+    assert ">22 Nov 2025 – 28 Nov 2025<" in table
+    assert ">21 Nov 2026 – 22 Nov 2026<" in table, "the last row ends with the period"
+
+
 def test_the_busiest_hour_is_that_of_the_viewers_clock() -> None:
     start = datetime(2026, 11, 16, 10, tzinfo=timezone.utc)  # a Monday; 15:30 to 16:30 in Kolkata
     hours = [Bucket(start + timedelta(hours=h), Sums(10, 10 * (1 + (h == 0)))) for h in range(5)]
@@ -422,3 +432,20 @@ def test_the_card_of_a_model_that_ships_has_its_own_figures(name: str) -> None:
 def test_a_file_that_is_no_evaluation_tells_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.evaluation.json").write_bytes(content)
     assert evaluation_of(tmp_path / "m.onnx", "m@00000000") is None
+
+
+def test_the_chart_weighs_faces_by_time_as_the_figures_do() -> None:
+    rows = blank(3)
+    rates = {17.0: 0.1, 3.0: 0.5, 2.9: 0.2, 1.3: 0.0}  # frames a second, and how happy what they show is
+    total = Sums()
+    for rate, happy in rates.items():
+        shown = Probabilities(0, 0, 0, happy, 0, 0, 1 - happy)
+        for _ in range(round(60 * rate)):
+            face = Face(1, (0, 0, 90, 90), 0.9, "happy", shown)
+            one = Observation(new_id(), "a", new_id(), 0, NOW, None, 0, 640, 360, "m@00000000", 5.0, [face])
+            total.count(msgspec.structs.replace(one, span_s=1 / rate))
+    rows[1] = row_of(total)
+    assert total.happiness == pytest.approx(20, abs=0.1)
+    drawn = shares(rows)
+    assert drawn[1] == pytest.approx([total.share(emotion) for emotion in EMOTIONS])
+    assert np.isnan(drawn[[0, 2]]).all()

@@ -181,8 +181,8 @@ def test_a_clip_becomes_a_page_and_data_that_agree(clip: str, tmp_path: Path, se
     assert "http" not in html.replace("http-equiv", "")
     assert html.count("data:image/jpeg;base64,") == len(pl.read_csv(tmp_path / "film.moments.csv"))
     figures = json.loads((tmp_path / "film.json").read_text(encoding="utf-8"))
-    faces = pl.read_csv(tmp_path / "film.faces.csv")
-    assert figures["facts"][0]["value"] == pytest.approx(100 * faces.filter("readable")["happy"].mean())
+    read = pl.read_csv(tmp_path / "film.faces.csv").filter("readable")
+    assert figures["facts"][0]["value"] == pytest.approx(100 * np.average(read["happy"], weights=read["span"]))
     assert {file.name for file in files} == {
         "film.html", "film.json", "film.faces.csv", "film.curve.csv", "film.people.csv", "film.moments.csv",
         "film.stretches.csv",
@@ -240,7 +240,7 @@ def test_one_person_of_many_scenes_is_not_many_people() -> None:
     faces = pl.DataFrame(
         {
             "frame": range(40), "at": [n / 4 for n in range(40)], "scene": [n // 4 for n in range(40)],
-            "person": [n // 4 for n in range(40)], "x": [1] * 40, "readable": [True] * 40,
+            "person": [n // 4 for n in range(40)], "x": [1] * 40, "readable": [True] * 40, "span": [0.25] * 40,
             **dict.fromkeys(EMOTIONS, [1 / 7] * 40),
         }
     )  # fmt: skip
@@ -290,3 +290,30 @@ def test_odd_numbers_are_refused(clip: str, settings: Settings) -> None:
         report_film(FilmRequest(Inputs((clip,)), moments=99), settings)
     with pytest.raises(UsageError, match="hides nobody"):
         report_film(FilmRequest(Inputs((clip,)), anonymous=1), settings)
+
+
+def test_a_film_is_weighed_by_time_and_nobody_is_longer_on_screen_than_it_lasts() -> None:
+    times = [*(n / 20 for n in range(200)), *(10 + n / 2 for n in range(20))]  # 20 looks a second, then 2
+
+    def seen(at: float) -> list[tuple[int, tuple[int, int, int, int], list[float]]]:
+        return [(1, (9, 9, 90, 90), shares(happy=0.9 if at < 10 else 0.1))]
+
+    film = look_at(recording(times, seen))
+    assert film.score is not None
+    assert float(film.score.value[0]) == pytest.approx(50, abs=1)  # by looks it would be 83
+    assert film.people["seconds"].sum() <= film.recording.seconds + 1e-6
+    assert film.people["happy"][0] == pytest.approx(0.5, abs=0.01)
+    assert film.people["seconds"][0] == pytest.approx(19.55)
+    gap = look_at(recording([n / 5 for n in range(100)] + [60 + n / 5 for n in range(100)], seen))
+    assert gap.people["seconds"].sum() == pytest.approx(20 + 19.8 + 2), "nobody is known to be there while nobody looks"
+
+
+def test_rates_do_not_decide_a_films_figure() -> None:
+    scores = []
+    for rate in (17, 3, 3, 1.3):
+        times = [n / rate for n in range(round(120 * rate))]
+        made = recording(times, lambda at: [(1, (9, 9, 90, 90), shares(happy=0.2 if at < 60 else 0.6))])
+        score = look_at(made).score
+        assert score is not None
+        scores.append(float(score.value[0]))
+    assert scores == pytest.approx([40] * 4, abs=0.3)

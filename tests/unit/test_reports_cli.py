@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import os
 import subprocess
 import sys
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import polars as pl
 import pytest
 from seeing import recording, shares
+
+from mien.observation import Face, Observation, Probabilities, new_id
+from mien.stores.base import open_store
 
 
 def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -101,3 +107,26 @@ def test_every_column_is_documented(kind: str) -> None:
         assert f"`{table}`" in page
         for name in meanings:
             assert name.removeprefix("speaker_") in EMOTIONS or f"`{name}`" in page, f"{table}.{name}"
+
+
+@pytest.mark.parametrize(("zone", "told"), [("Asia/Tokyo", "+09:00"), ("UTC", "+00:00"), (None, "+01:00")])
+def test_a_report_of_a_store_takes_and_tells_a_zone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str | None, told: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    shown = Probabilities(0, 0, 0, 0.8, 0, 0, 0.2)
+    begin = datetime.fromisoformat(f"2026-11-22T20:00:05{told}")
+    with closing(open_store(f"sqlite:///{tmp_path / 'm.db'}")) as store:
+        for n in range(200):
+            face = Face(1, (9, 9, 90, 90), 0.9, "happy", shown)
+            at = (begin + timedelta(seconds=n / 5)).astimezone(timezone.utc)
+            store.add([Observation(new_id(), "hall", new_id(), n, at, None, 0, 640, 360, "m@00000000", 5.0, [face])])
+    period = ("--store", f"sqlite:///{tmp_path / 'm.db'}", "--from", "2026-11-22T20:00", "--to", "2026-11-22T21:00")
+    done = run("film", *period, "-o", "f.html", *(("--zone", zone) if zone else ()), home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    name = zone or "CET"
+    period = f"Of the store from 2026-11-22T20:00:00{told} to 2026-11-22T21:00:00{told} with times in the zone {name}."
+    assert period in done.stdout
+    page = (tmp_path / "f.html").read_text(encoding="utf-8")
+    assert period in html.unescape(page)
+    assert "22 Nov 2026, 20:00:05 (0:05" in page

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -24,11 +25,13 @@ __all__ = [
     "Port",
     "Preview",
     "Store",
+    "Zone",
     "address_of",
     "session",
     "settings_of",
     "stop_on_signals",
     "time_of",
+    "zone_of",
 ]
 
 Store = Annotated[
@@ -48,6 +51,13 @@ Device = Annotated[
 Preview = Annotated[
     str | None,
     typer.Option(metavar="off|blurred|plain", help="Send a small picture each second, its faces hidden or as it is."),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The zone of times without an offset and of those shown, as Europe/Berlin [default: this machine's]",
+    ),
 ]
 Port = Annotated[int | None, typer.Option(help="The port; without it, the default one or the next that is free.")]
 
@@ -99,14 +109,30 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def time_of(text: str, option: str) -> datetime:
-    """Return the time that the text of an option means; one that names no zone is local.
+def zone_of(name: str | None) -> tzinfo | None:
+    """Return the zone that `--zone` names; None: this machine's.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:
+        raise UsageError(
+            f"--zone '{name}' is no time zone: expected a name such as Europe/Berlin, America/New_York or UTC"
+        ) from error
+
+
+def time_of(text: str, option: str, zone: tzinfo | None = None) -> datetime:
+    """Return the time that the text of an option means; one without an offset is of that zone, or this machine's.
 
     Raises:
         UsageError: It is no time.
     """
     try:
-        return parse_time(text)
+        return parse_time(text, zone)
     except ValueError as error:
         raise UsageError(
             f"{option} '{text}' is no time: expected one such as 2026-11-22, 2026-11-22T09:00 or 2026-11-22T09:00:00Z"

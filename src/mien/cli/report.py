@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mien.cli.common import settings_of, time_of
+from mien.cli.common import Zone, settings_of, time_of, zone_of
 from mien.errors import MienError, PartialError, UsageError
 from mien.words import counted
 
@@ -56,8 +56,8 @@ Store = Annotated[
     str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
 ]
 Sources = Annotated[list[str] | None, typer.Option("--source", help="A source of the store; may be given again.")]
-Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of the store: from when on.")]
-Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of the store: until when.")]
+Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of the store: from when on; see --zone.")]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of the store: until when; see --zone.")]
 Model = Annotated[
     Path | None, typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the shipped one]")
 ]
@@ -84,13 +84,14 @@ def film(
     source: Sources = None,
     since: Since = None,
     until: Until = None,
+    zone: Zone = None,
     model: Model = None,
 ) -> None:
     """How happy is this film? Several are compared."""
     from mien.reports.film.report import FilmRequest, report_film
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
     request = FilmRequest(inputs, moments, blur, k if anonymous else None)
     _run(lambda job: report_film(request, settings, job), output, data)
 
@@ -120,13 +121,14 @@ def meeting(
     source: Sources = None,
     since: Since = None,
     until: Until = None,
+    zone: Zone = None,
     model: Model = None,
 ) -> None:
     """How was what was said taken? A recording and its transcript."""
     from mien.reports.meeting.report import MeetingRequest, report_meeting
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
     request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, k if anonymous else None)
     _run(lambda job: report_meeting(request, settings, job), output, data)
 
@@ -158,13 +160,14 @@ def audience(
     source: Sources = None,
     since: Since = None,
     until: Until = None,
+    zone: Zone = None,
     model: Model = None,
 ) -> None:
     """What did they react to? Recordings of people watching, and what they watched."""
     from mien.reports.audience.report import AudienceRequest, report_audience
 
     settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in)
+    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
     marked = str(events) == "markers"
     request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
     _run(lambda job: report_audience(request, settings, job), output, data)
@@ -252,10 +255,11 @@ def _inputs(
     until: str | None,
     stream: int | None,
     fps_in: float | None,
+    zone: str | None,
 ) -> Inputs:
     from mien.reports.base.recordings import Inputs
 
-    of_store = bool(store or sources or since or until)
+    of_store, where = bool(store or sources or since or until), zone_of(zone)
     if of_store and paths:
         raise UsageError(
             "a report is made of files or of a store: leave out the paths, or --store, --source, --from, --to"
@@ -266,11 +270,12 @@ def _inputs(
         tuple(paths or ()),
         (store or settings.store_url) if of_store else None,
         tuple(sources or ()),
-        time_of(since, "--from") if since else None,
-        time_of(until, "--to") if until else None,
+        time_of(since, "--from", where) if since else None,
+        time_of(until, "--to", where) if until else None,
         fps,
         stream=stream,
         fps_in=fps_in,
+        zone=where,
     )
 
 
@@ -320,6 +325,8 @@ def _summarise(made: Report, files: list[Path]) -> None:
     for notice in made.notices:
         console.print(f"[yellow]{escape(notice)}[/]")
     console.print(f"[bold]{escape(made.lead)}[/]")
+    if made.period:
+        console.print(escape(made.period), soft_wrap=True)
     table = Table(box=None, show_header=False, pad_edge=False)
     for fact in made.facts[:12]:
         table.add_row(escape(fact.name), f"[bold]{escape(fact.shown)}[/]", escape(fact.detail))

@@ -9,14 +9,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.common import settings_of, time_of
+from mien.cli.common import Zone, settings_of, time_of, zone_of
 from mien.errors import UsageError
+from mien.observation import zone_name
 from mien.system.clock import FORWARDERS_CLOCK, SteadyClock
 from mien.system.logs import log_as
 from mien.words import counted
@@ -64,13 +65,17 @@ def prune(
 @app.command(epilog="Example: mien store erase --source lobby --from 2026-11-22T09:00 --to 2026-11-22T10:30")
 def erase(
     source: Annotated[str, typer.Option(help="Whose observations.")],
-    start: Annotated[str, typer.Option("--from", metavar="TIME", help="From when on, such as 2026-11-22T09:00.")],
-    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Until when; without Z or +01:00 local time.")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="From when on, such as 2026-11-22T09:00; see --zone.")
+    ],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Until when; see --zone.")],
+    zone: Zone = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Url = None,
 ) -> None:
     """Delete what a source saw in a period, for good: rows, faces and their share of all sums."""
-    first, last = time_of(start, "--from"), time_of(end, "--to")
+    where = zone_of(zone)
+    first, last = time_of(start, "--from", where), time_of(end, "--to", where)
     if not first < last:
         raise UsageError(f"--to '{end}' is not later than --from '{start}': expected a period")
     if first < (now := datetime.now(timezone.utc)) < last:
@@ -82,13 +87,15 @@ def erase(
             raise UsageError(
                 f"the store has no source '{source}': expected one of {', '.join(known) or 'none, it is empty'}"
             )
-        question = f"Erase all of '{source}' from {_shown(first)} to {_shown(last)}, for good?"
+        question = f"Erase all of '{source}' from {_shown(first, where)} to {_shown(last, where)}, for good?"
         if not yes and not sys.stdin.isatty():
             raise UsageError(f"{question} There is nobody to ask: add --yes")
         if not yes:
             typer.confirm(question, abort=True)
         gone = opened.erase(source, first, last)
-    typer.echo(f"{counted(gone, 'observation', 'observations')} of '{source}' erased, with their share of all sums")
+    period = f"from {_shown(first, where)} to {_shown(last, where)}"
+    erased_count = counted(gone, "observation", "observations")
+    typer.echo(f"{erased_count} of '{source}' {period} erased, with their share of all sums")
 
 
 @app.command("dead-letters", epilog="Example: mien store dead-letters --limit 20")
@@ -250,5 +257,6 @@ def _age(text: str) -> timedelta:
     return timedelta(days=int(found[1]) * DAYS[found[2]])
 
 
-def _shown(time: datetime) -> str:
-    return time.astimezone().isoformat(sep=" ", timespec="seconds")
+def _shown(time: datetime, zone: tzinfo | None = None) -> str:
+    """Return a time as that zone, or this machine's, has it."""
+    return f"{time.astimezone(zone).isoformat(sep=' ', timespec='seconds')} ({zone_name(zone, time)})"

@@ -27,7 +27,7 @@ from mien.media.base import Frame, Source, limited, notes_of, paced, performed, 
 from mien.media.open import open_source
 from mien.media.selection import masked
 from mien.mqtt.messages import Stats
-from mien.observation import EMOTIONS, Emotion, Observation, Probabilities
+from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Emotion, Observation, Probabilities
 from mien.observation import now as utc
 from mien.system.clock import ClockWatch
 from mien.system.machine import temperature_c
@@ -153,7 +153,7 @@ class _Watcher:
         self._loops = listed.url == "demo" or (listed.loop and not source.live)
         self._stopping = threading.Event()
         self._began = time.monotonic()
-        self._shown: deque[Probabilities] = deque(maxlen=SHOWN)
+        self._shown: deque[tuple[Probabilities, float]] = deque(maxlen=SHOWN)
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
         self._clock = ClockWatch()
@@ -243,7 +243,8 @@ class _Watcher:
                 self.newest = frame, observation
                 if self._preview:
                     self._preview.note(frame, observation)
-                self._shown.extend(face.probabilities for face in observation.faces)
+                span_s = UNTOLD_SPAN_S if observation.span_s is None else observation.span_s
+                self._shown.extend((face.probabilities, span_s) for face in observation.faces)
                 if self._callback is not None:
                     self._callback(frame, observation)
             for line in notes_of(source)[noted:]:
@@ -334,11 +335,16 @@ def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[Source
     return [source.model_copy(update={"loop": loop or source.loop}) for source in found]
 
 
-def _mood(shown: Sequence[Probabilities]) -> tuple[Emotion | None, float | None]:
-    """Return the emotion that was strongest in the faces shown and their happiness index; None without faces."""
-    if not shown:
+def _mood(shown: Sequence[tuple[Probabilities, float]]) -> tuple[Emotion | None, float | None]:
+    """Return the emotion that was strongest in the faces shown, each for so many seconds, and their happiness index.
+
+    Each face weighs the seconds that its frame stands for, as in the store; None without faces.
+    """
+    total = sum(span_s for _, span_s in shown)
+    if not total:
         return None, None
-    means = [sum(shares) / len(shown) for shares in zip(*map(astuple, shown), strict=True)]
+    weighted = [[share * span_s for share in astuple(shares)] for shares, span_s in shown]
+    means = [sum(shares) / total for shares in zip(*weighted, strict=True)]
     return EMOTIONS[means.index(max(means))], round(100 * means[EMOTIONS.index("happy")], 1)
 
 

@@ -224,7 +224,7 @@ def _page(file: Path, figures: _Figures) -> Iterator[Figure]:
 
 
 def _film(report: _Report) -> Iterator[Figure]:
-    """The score of each film: the mean over readable faces, its interval from stretches of the running time."""
+    """The score of each film: the mean over readable faces and time, its interval from stretches of it."""
     import polars as pl
 
     if not report.has("faces"):
@@ -237,7 +237,7 @@ def _film(report: _Report) -> Iterator[Figure]:
         | dict.fromkeys(kinds, number),
     )
     stretches = report.table(
-        "stretches", {"film": pl.String, "happy": number, "faces": number, "seconds": number, "widened": number}
+        "stretches", {"film": pl.String, "happy": number, "face_seconds": number, "seconds": number, "widened": number}
     )
     films = faces.partition_by("film", maintain_order=True)
     for rows in films:
@@ -264,7 +264,11 @@ def _film(report: _Report) -> Iterator[Figure]:
 def _score(name: str, fact: _Fact, rows: pl.DataFrame, cut: pl.DataFrame) -> Iterator[Figure]:
     import polars as pl
 
-    read = rows.filter(pl.col("readable"))
+    looks = rows.select("frame", "at").unique("frame").sort("at", "frame")
+    since = looks["at"].diff()
+    usual = since.median()
+    weight = since.fill_null(usual if isinstance(usual, float) else 0.2).clip(0.001, 2.0).alias("weight")
+    read = rows.join(looks.select("frame", weight), on="frame").filter(pl.col("readable"))
     if len(read) < 20:
         yield Figure(f"happiness of {name}", fact.value, None)
         return
@@ -276,14 +280,14 @@ def _score(name: str, fact: _Fact, rows: pl.DataFrame, cut: pl.DataFrame) -> Ite
     last = max(0, int((times[-1] + step) / length + 1e-9) - 1)
     sums = (
         read.group_by((pl.col("at") / length).floor().clip(0, last).alias("stretch"))
-        .agg((100 * pl.col("happy").sum()).alias("happy"), pl.len().cast(pl.Float64).alias("faces"))
+        .agg((100 * pl.col("happy") * pl.col("weight")).sum().alias("happy"), pl.col("weight").sum())
         .sort("stretch")
     )
-    units = list(zip(sums["happy"].to_list(), sums["faces"].to_list(), strict=True))
+    units = list(zip(sums["happy"].to_list(), sums["weight"].to_list(), strict=True))
     yield Figure(f"stretches of {name}", len(cut), len(units))
     for number, (unit, row) in enumerate(zip(units, cut.iter_rows(named=True), strict=False), 1):
         yield Figure(f"stretch {number} of {name}, sum of happy", 100 * row["happy"], unit[0], 1e-6 * (1 + unit[1]))
-        yield Figure(f"stretch {number} of {name}, faces", row["faces"], unit[1])
+        yield Figure(f"stretch {number} of {name}, face-seconds", row["face_seconds"], unit[1], 1e-6 * (1 + unit[1]))
     total, count = sum(happy for happy, _ in units), sum(faces for _, faces in units)
     if widened is None or widened > 2:
         units = [(total, count)]
@@ -297,26 +301,26 @@ def _film_by_its_curve(report: _Report) -> Iterator[Figure]:
     """A film whose single faces are not told (--anonymous): its score from the bins, if none of them is blanked."""
     import polars as pl
 
-    curve = report.table("curve", {"film": pl.String, "readable": pl.Float64, "happy": pl.Float64})
+    curve = report.table("curve", {"film": pl.String, "face_seconds": pl.Float64, "happy": pl.Float64})
     films = curve.partition_by("film", maintain_order=True)
     for rows in films:
         name = rows["film"][0]
         fact = report.figures.fact(f"{name}: happiness" if len(films) > 1 else "Happiness")
-        read = rows.filter(pl.col("readable") > 0)
+        read = rows.filter(pl.col("face_seconds") > 0)
         if fact.value is not None and len(read) and not read["happy"].null_count():
-            mean = 100 * float((read["happy"] * read["readable"]).sum()) / float(read["readable"].sum())
+            mean = 100 * float((read["happy"] * read["face_seconds"]).sum()) / float(read["face_seconds"].sum())
             yield Figure(f"happiness of {name}", fact.value, mean, 1e-6)
 
 
 def _meeting(report: _Report) -> Iterator[Figure]:
-    """The room's happiness while anybody, and while each, spoke: utterances weighed by their faces."""
+    """The room's happiness while anybody, and while each, spoke: utterances weighed by their face-seconds."""
     import polars as pl
 
     number = pl.Float64
     utterances = report.table(
         "utterances",
         {"speaker": pl.String, "disagrees": pl.Boolean}
-        | dict.fromkeys(("start", "end", "faces", "happy", "speaker_faces", "speaker_happy"), number),
+        | dict.fromkeys(("start", "end", "face_seconds", "happy", "speaker_face_seconds", "speaker_happy"), number),
     ).to_dicts()
     speakers = report.table(
         "speakers",
@@ -330,14 +334,16 @@ def _meeting(report: _Report) -> Iterator[Figure]:
     by_speaker[None] = utterances
     for mood in speakers:
         own, name = by_speaker[mood["speaker"]], mood["speaker"] or "everybody"
-        units = [(100 * row["happy"] * row["faces"], row["faces"]) for row in own if row["happy"] is not None]
+        units = [
+            (100 * row["happy"] * row["face_seconds"], row["face_seconds"]) for row in own if row["happy"] is not None
+        ]
         yield Figure(f"utterances of {name}", mood["utterances"], len(own))
         yield Figure(f"seconds of {name}", mood["seconds"], sum(row["end"] - row["start"] for row in own), 0.01)
         if units:
             yield from _estimated(f"the room with {name}", units, mood["room_happiness"], mood["low"], mood["high"])
         else:
             yield Figure(f"the room with {name}", mood["room_happiness"], None)
-        mine = [(row["speaker_happy"], row["speaker_faces"]) for row in own if row["speaker_happy"] is not None]
+        mine = [(row["speaker_happy"], row["speaker_face_seconds"]) for row in own if row["speaker_happy"] is not None]
         if mine and mood["speaker"]:
             happy = 100 * sum(share * faces for share, faces in mine) / sum(faces for _, faces in mine)
             yield Figure(f"own happiness of {name}", mood["own_happiness"], happy, 1e-6)

@@ -13,7 +13,7 @@ import sys
 import threading
 import time as clock
 import zipfile
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -166,7 +166,8 @@ def _made(order: Order, job: Job) -> Event:
 def _report(order: Order, job: Job) -> Report:
     settings = checked(order.settings, "the order")
     since, until = order.since, order.until
-    inputs = Inputs(order.paths, order.store, order.sources, since, until, order.fps, Path(order.folder))
+    folder, zone = Path(order.folder), timezone.utc
+    inputs = Inputs(order.paths, order.store, order.sources, since, until, order.fps, folder, zone=zone)
     if order.kind == "film":
         return report_film(FilmRequest(inputs, order.moments, order.blur, order.anonymous), settings, job)
     if order.kind == "meeting":

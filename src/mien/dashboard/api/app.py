@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from mien.config import Settings
@@ -19,6 +19,7 @@ from mien.dashboard.api.export import Exports, exporting
 from mien.dashboard.api.figures import reading
 from mien.dashboard.api.markers import marking
 from mien.dashboard.api.metrics import measuring
+from mien.dashboard.api.parameters import known_parameters
 from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
 from mien.dashboard.base_path import base_of
@@ -57,7 +58,7 @@ class Api:
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
             description="What the faces in view showed.",
             responses=refusals(400, 401, 403, 404, 405, 413, 422, 429, 503),
-            servers=[{"url": "/api"}],
+            servers=[{"url": "/api"}], dependencies=[Depends(known_parameters)],
         )  # fmt: skip
         self.app.add_api_route("/v1/openapi.json", self._describe, include_in_schema=False)
         answer_errors(self.app)

@@ -31,6 +31,11 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 }
 CURSOR = re.compile(r"(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
+Number = Annotated[
+    int | None,
+    Query(alias="number", description="Which one a page was told of, so that browsers ask anew; the newest comes."),
+]
+
 Width = Annotated[
     int | None,
     Query(
@@ -68,7 +73,7 @@ def reading(queries: Queries, records: Records) -> APIRouter:
         return [source_body(state) for state in await queries.sources()]
 
     @router.get("/sources/{source}/preview", response_class=Response, dependencies=viewer, responses=PICTURE)
-    async def preview(source: str) -> Response:
+    async def preview(source: str, _number: Number = None) -> Response:
         """Return the picture that a source sent last, a JPEG; it sends them where `watch.preview` says so."""
         picture = queries.listener.picture(source)
         if picture is None:

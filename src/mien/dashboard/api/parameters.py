@@ -1,23 +1,54 @@
-"""What the routes of the API are asked with: sources, a period, a page."""
+"""What the routes of the API are asked with: sources, a period; and the refusal of what they do not know."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from difflib import get_close_matches
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from mien.dashboard.api.schemas import SOURCE
 from mien.dashboard.errors import ApiError
+from mien.dashboard.security.roles import who_asks
 
-__all__ = ["From", "Sources", "To", "in_utc", "period"]
+__all__ = ["From", "Sources", "To", "in_utc", "known_parameters", "period"]
 
 Sources = Annotated[
     list[Annotated[str, Query(pattern=SOURCE)]],
     Query(alias="source", description="A source's name; may be given several times. Default: all.", max_length=100),
 ]
 From = Annotated[datetime | None, Query(alias="from", description="The beginning, ISO 8601; without a zone: UTC.")]
-To = Annotated[datetime | None, Query(alias="to", description="The end, not included, ISO 8601. Default: now.")]
+To = Annotated[
+    datetime | None, Query(alias="to", description="The end, not included; without a zone: UTC. Default: now.")
+]
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse a query with a parameter that the route does not know: a misspelt one would quietly select all.
+
+    Raises:
+        ApiError: There is one; the nearest name is named. Who has to log in first is told that instead, by the route.
+    """
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute) or who_asks(request.scope) is None:
+        return
+    known = sorted(set(_names(route.dependant)))
+    for name in request.query_params:
+        if name not in known:
+            near = get_close_matches(name.lower(), known, 1, 0.5)
+            meant = f": did you mean '{near[0]}'?" if near else ":"
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise ApiError(422, f"no parameter '{name[:64]}' is known{meant} {request.url.path} {takes}")
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for part in dependant.dependencies:
+        yield from _names(part)
 
 
 def period(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:

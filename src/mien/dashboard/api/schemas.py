@@ -189,8 +189,8 @@ class NewReport(BaseModel):
         [], max_length=1000, description="Files and folders in the folder that `dashboard.media` names."
     )
     source: list[Source] = Field([], max_length=100, description="Sources of the store.")
-    start: datetime | None = Field(None, alias="from", description="Of the store: from when on.")
-    end: datetime | None = Field(None, alias="to", description="Of the store: until when.")
+    start: datetime | None = Field(None, alias="from", description="Of the store: from when on; without a zone: UTC.")
+    end: datetime | None = Field(None, alias="to", description="Of the store: until when; without a zone: UTC.")
     fps: float | None = Field(None, ge=0.2, le=60, description="Look at a video so many times a second.")
     blur: bool = Field(False, description="Hide the faces in pictures.")
     anonymous: int | None = Field(None, ge=2, le=10_000, description="Only aggregates over at least so many people.")

@@ -40,10 +40,19 @@ APART = 0.12
 
 
 def shares(rows: np.ndarray) -> np.ndarray:
-    """Return the mean probability of each emotion in percent, shape (n, 7), EMOTIONS order; NaN without a face."""
-    totals = np.stack([rows[f"sum_{emotion}"] for emotion in EMOTIONS], axis=1)
-    faces = rows["faces"][:, None]
-    result: np.ndarray = np.divide(100 * totals, faces, out=np.full(totals.shape, np.nan), where=faces > 0)
+    """Return each emotion's share in percent, over faces and time as in `Sums.share`; NaN without a face.
+
+    Args:
+        rows: Sums, shape (n,), dtype `second_sums.ROW`.
+
+    Returns:
+        Shape (n, 7), EMOTIONS order.
+    """
+    timed = rows["face_seconds"] > 0
+    totals = [np.where(timed, rows[f"seconds_{emotion}"], rows[f"sum_{emotion}"]) for emotion in EMOTIONS]
+    weights = np.where(timed, rows["face_seconds"], rows["faces"])[:, None]
+    every = np.stack(totals, axis=1)
+    result: np.ndarray = np.divide(100 * every, weights, out=np.full(every.shape, np.nan), where=weights > 0)
     return result
 
 

@@ -25,6 +25,8 @@ __all__ = ["busiest", "comparison", "marker_list", "numbers"]
 ROWS = 60
 """So many rows a table has at most; finer points are added up."""
 
+SECOND = timedelta(seconds=1)
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -53,6 +55,9 @@ def numbers(timeline: Timeline, zone: tzinfo) -> str:
     shown = window._replace(width=window.width * step)
     clock = shown.clock(zone)
     named = [start.astimezone(zone).strftime(clock) for start in shown.starts]
+    if shown.width > 86400:  # several days: a row is called by its first and its last
+        last = [min(start + timedelta(seconds=shown.width), window.end) - SECOND for start in shown.starts]
+        named = [f"{name} – {end.astimezone(zone):{clock}}" for name, end in zip(named, last, strict=True)]
     lines = [(name, _cells(total)) for name, total in zip(named, sums, strict=True) if total.frames]
     return part("tables.numbers", _length(shown.width), SHOWN, lines[::-1])
 

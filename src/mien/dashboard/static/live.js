@@ -26,6 +26,6 @@
     if (document.hidden) return;
     const image = Object.assign(new Image(), { alt: `What ${source} sees. ${told.words}` });
     image.onload = () => place.dataset.newest === String(told.number) && draw(place, image, told.words);
-    image.src = `${base}/api/v1/sources/${source}/preview?${told.number}`;
+    image.src = `${base}/api/v1/sources/${source}/preview?number=${told.number}`;
   };
 })();

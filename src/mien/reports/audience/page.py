@@ -38,7 +38,7 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
     """
     found, viewers = shown.found, len(shown.watched.names)
     ranked = sorted(found.each, key=lambda one: (not one.landed, -one.height.value))
-    notes = [*notes, *_notes(found, viewers)]
+    notes = [*notes, *_notes(found, viewers, asked["anonymous"])]
     sections = [_curve(shown), _ranking(ranked)]
     if shown.differences:
         sections.append(_groups(shown.differences))
@@ -217,11 +217,12 @@ def _groups(differences: Sequence[Difference]) -> Section:
     )
 
 
-def _notes(found: Reactions, viewers: int) -> list[str]:
+def _notes(found: Reactions, viewers: int, anonymous: int | None) -> list[str]:
     notes = []
     if found.unseen:
-        names = listed([f"“{one.label}” at {clock(one.at)}" for one in found.unseen])
-        notes.append(f"Too few viewers were to be seen before and after {names}; nothing is said of them.")
+        names = listed([f"â{event.label}â at {clock(event.at)}" for event in found.unseen])
+        few = f"Fewer than {anonymous} viewers, as --anonymous asks for," if anonymous else "Too few viewers"
+        notes.append(f"{few} were to be seen before and after {names}; nothing is said of them.")
     if viewers < MIN_UNITS:
         notes.append(
             f"Each recording (or seat) counts as one viewer, however many faces it shows: with {viewers} there are no "

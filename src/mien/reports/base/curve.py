@@ -21,10 +21,12 @@ def bin_length(seconds: float) -> float:
 
 
 def curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.DataFrame:
-    """Return one row per bin: `start`, `frames`, `faces`, `readable`, and the mean of each emotion over the readable.
+    """Return one row per bin: `start`, `frames`, `faces`, `readable`, `face_seconds`, and the mean of each emotion.
+
+    The means are those over the readable faces, each weighing the time that its frame stands for.
 
     Args:
-        faces: The rows of a recording, with `scene` and `person`.
+        faces: The rows of a recording, with `span`, `scene` and `person`.
         seconds: How long it is.
         anonymous: Blank the means that fewer than so many people stand behind.
     """
@@ -35,6 +37,7 @@ def curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.Data
     read = pl.col("readable").fill_null(value=False)
     # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
     together = pl.when(read).then("person").drop_nulls().n_unique().over(number, "scene").alias("together")
+    span = pl.col("span").filter(read)
     few = pl.col("together").max() < (anonymous or 0)
     table = (
         faces.with_columns(together)
@@ -43,13 +46,17 @@ def curve(faces: pl.DataFrame, seconds: float, anonymous: int | None) -> pl.Data
             pl.col("frame").n_unique().alias("frames"),
             pl.col("x").count().alias("faces"),
             read.sum().alias("readable"),
+            span.sum().alias("face_seconds"),
             *(
-                pl.when(few).then(None).otherwise(pl.col(emotion).filter(read).mean()).alias(emotion)
+                pl.when(few | ~read.any())
+                .then(None)
+                .otherwise((pl.col(emotion).filter(read) * span).sum() / span.sum())
+                .alias(emotion)
                 for emotion in EMOTIONS
             ),
         )
     )
     every = pl.DataFrame({"bin": np.arange(max(1, int(np.ceil(seconds / width - 1e-9))))}, schema={"bin": pl.Int64})
     joined = every.join(table, on="bin", how="left").sort("bin")
-    counted = joined.with_columns(pl.col("frames", "faces", "readable").fill_null(0))
+    counted = joined.with_columns(pl.col("frames", "faces", "readable", "face_seconds").fill_null(0))
     return counted.select((pl.col("bin") * width).alias("start"), *counted.columns[1:])

@@ -30,6 +30,7 @@ def page(report: Content) -> str:
     return _templates().get_template("report.html").render(
         report=report, kind=KINDS.get(report.kind, report.kind), style=style, style_hash=f"sha256-{digest}",
         know=KNOW, made=report.made.strftime("%d %b %Y, %H:%M UTC"),
+        period=getattr(report, "period", ""),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,7 @@ from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
 from mien.masking import as_text, without_password
 from mien.media.folder import VIDEOS
-from mien.observation import EMOTIONS, MAX_PAYLOAD, Observation, decode
+from mien.observation import EMOTIONS, MAX_PAYLOAD, MAX_SPAN_S, Observation, decode, zone_name
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import analysed
@@ -56,6 +56,9 @@ WHOLE = ("track", "x", "y", "width", "height", "frame_width", "frame_height")
 LATEST_S = 1e9
 """No recording is longer."""
 
+SHORTEST_SPAN_S = 0.001
+"""A frame stands for so long at least, in seconds, also where two are of one time."""
+
 GAP_S = 60.0
 """From this many seconds without a frame on a recording has a gap."""
 
@@ -77,6 +80,8 @@ class Inputs:
         stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second videos have that don't say when they are shown.
         folder: Videos that tables name are looked for in this folder alone; None: where the tables say.
+        zone: That of `since` and `until` where they have none, and of the times that the report tells of a store; None:
+            this machine's.
     """
 
     paths: tuple[str, ...] = ()
@@ -88,6 +93,14 @@ class Inputs:
     folder: Path | None = None
     stream: int | None = None
     fps_in: float | None = None
+    zone: tzinfo | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            time: datetime | None = getattr(self, name)
+            if time is not None and time.tzinfo is None:
+                time = time.replace(tzinfo=self.zone) if self.zone else time.astimezone()
+                object.__setattr__(self, name, time)
 
     def asked(self) -> dict[str, Any]:
         """Return what was asked for, as the report tells it."""
@@ -96,8 +109,9 @@ class Inputs:
         told |= {"fps_in": self.fps_in} if self.fps_in else {}
         if self.store:
             told["store"] = without_password(self.store)
+            told["zone"] = zone_name(self.zone, self.since or self.until or datetime.now(timezone.utc))
         for name, time in (("since", self.since), ("until", self.until)):
-            told |= {name: time.isoformat()} if time else {}
+            told |= {name: time.astimezone(self.zone).isoformat()} if time else {}
         return told
 
 
@@ -110,9 +124,9 @@ class Recording:
         medium: The video, for pictures of it; None where it is not at hand.
         faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
-            `emotion`, one per emotion, `readable` (large enough to be read), `model`.
+            `emotion`, one per emotion, `readable` (large enough to be read), `model`, and `span` (see `with_spans`).
         cuts: When shots begin, but for the first, in seconds; None: not known.
-        began: When it began, UTC, where that is known.
+        began: When it began, where that is known; in the zone in which its times are told.
         notes: What is to be said of it.
         how: Which stream of the video was looked at and at which rate, as `mien.media.open.open_source` takes them.
     """
@@ -125,10 +139,21 @@ class Recording:
     notes: list[str] = field(default_factory=list)
     how: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if "span" not in self.faces.columns:
+            object.__setattr__(self, "faces", with_spans(self.faces))
+
     @property
     def frames(self) -> int:
         """How many frames were looked at."""
         return int(self.faces["frame"].n_unique())
+
+    def when(self, at: float, *, fine: bool = False) -> str:
+        """Return a time in it as people write it; of a live source the clock's with it."""
+        if self.began is None:
+            return clock(at, fine=fine)
+        time = self.began + timedelta(seconds=at)
+        return f"{time:%d %b %Y, %H:%M:%S} ({clock(at, fine=fine)})"
 
     @property
     def step_s(self) -> float:
@@ -172,6 +197,23 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
     for one in found:
         one.notes.extend((*_shapes(one), *_gaps(one)))
     return _named_apart(found)
+
+
+def with_spans(faces: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with the column `span`: the seconds that each row's frame stands for, which its faces weigh.
+
+    That is the time since the frame before, at most MAX_SPAN_S, as at the edge; of the first frame the usual time.
+    """
+    import polars as pl
+
+    gap = pl.col("at").diff()
+    spans = (
+        faces.select("frame", "at")
+        .unique("frame")
+        .sort("at", "frame")
+        .select("frame", gap.fill_null(gap.median()).fill_null(0.2).clip(SHORTEST_SPAN_S, MAX_SPAN_S).alias("span"))
+    )
+    return faces.join(spans, on="frame", how="left", maintain_order="left")
 
 
 def _shapes(one: Recording) -> list[str]:
@@ -243,8 +285,9 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
             job.tell("reading the store", read)
     if not collected:
         raise InputError("the store has no raw observations of that period")
+    began = (first or datetime.now(timezone.utc)).astimezone(inputs.zone)
     for source, rows in sorted(collected.items()):
-        yield Recording(source, None, rows.table(), None, first)
+        yield Recording(source, None, rows.table(), None, began)
 
 
 def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:

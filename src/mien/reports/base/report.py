@@ -38,6 +38,16 @@ class Report(Content):
     asked: dict[str, Any] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
 
+    @property
+    def period(self) -> str:
+        """The part of a store that it is made of, and the zone of its times, in words; empty for files."""
+        if "zone" not in self.asked:
+            return ""
+        ends = [
+            f"{word} {self.asked[name]}" for word, name in (("from", "since"), ("to", "until")) if name in self.asked
+        ]
+        return f"Of the store {' '.join([*ends, ''])}with times in the zone {self.asked['zone']}."
+
     def html(self) -> str:
         """Return the page, which needs no other file."""
         return page(self)

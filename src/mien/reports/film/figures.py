@@ -71,8 +71,8 @@ class Film:
         recording: Where it comes from.
         faces: Its rows, with `scene` and `person`.
         cuts: When scenes begin, but for the first, in seconds.
-        score: 100 x the mean probability of happy over the readable faces, with its interval; None: too few faces.
-        stretches: Sum of happy and number of readable faces of each stretch, shape (n, 2).
+        score: 100 x the mean probability of happy over the readable faces and time, with its interval; None: too few.
+        stretches: Sum of happy x seconds, and face-seconds, over the readable faces of each stretch, shape (n, 2).
         units: The same for the bootstrap: the sums' distances from what the score would give are widened; all of it is
             one where the film is too short to tell.
         stretch_s: How long stretches are, in seconds.
@@ -130,7 +130,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
         length,
         widened,
         curve(faces, recording.seconds, anonymous),
-        _people(read, recording.step_s),
+        _people(read),
         _moments(faces, count),
         with_face["frame"].n_unique() / max(1, recording.frames),
         len(read),
@@ -139,7 +139,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
 
 
 def sums_by(read: pl.DataFrame, length: float, seconds: float) -> Array:
-    """Return the sum of happy and the number of readable faces in each stretch that has one, shape (n, 2).
+    """Return the sum of happy x seconds, and the face-seconds, of each stretch with a readable face, shape (n, 2).
 
     Args:
         read: The readable faces.
@@ -151,9 +151,9 @@ def sums_by(read: pl.DataFrame, length: float, seconds: float) -> Array:
     last = max(0, int(seconds / length + 1e-9) - 1)
     return (
         read.group_by((pl.col("at") / length).floor().clip(0, last).alias("stretch"))
-        .agg(pl.col("happy").sum(), pl.len())
+        .agg((pl.col("happy") * pl.col("span")).sum(), pl.col("span").sum())
         .sort("stretch")
-        .select("happy", "len")
+        .select("happy", "span")
         .to_numpy()
         .astype(np.float64)
         .reshape(-1, 2)
@@ -176,15 +176,16 @@ def _stretch(read: pl.DataFrame, seconds: float) -> tuple[float, float]:
     """
     step = max(1.0, round(seconds / BINS))
     at = np.minimum((read["at"].to_numpy() / step).astype(np.int64), max(0, int(seconds / step) - 1))
-    sums, counts = np.bincount(at, read["happy"].to_numpy()), np.bincount(at).astype(np.float64)
-    course = sums - counts * sums.sum() / max(1.0, counts.sum())
+    spans = read["span"].to_numpy()
+    sums, weights = np.bincount(at, read["happy"].to_numpy() * spans), np.bincount(at, spans)
+    course = sums - weights * sums.sum() / (weights.sum() or 1.0)
     slow = persistence(course, step)
     wanted = max(seconds / STRETCHES, 3 * slow.time, step * block_length(course))
     length = max(SHORTEST_S, min(wanted, seconds / FEWEST))
     return length, slow.widening(length, max(2, int(seconds / length + 1e-9)))
 
 
-def _people(read: pl.DataFrame, step_s: float) -> pl.DataFrame:
+def _people(read: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     return (
@@ -192,9 +193,9 @@ def _people(read: pl.DataFrame, step_s: float) -> pl.DataFrame:
         .agg(
             pl.col("at").min().alias("first"),
             pl.col("at").max().alias("last"),
-            (pl.len() * step_s).round(3).alias("seconds"),
+            pl.col("span").sum().round(3).alias("seconds"),
             pl.len().alias("faces"),
-            *(pl.col(one).mean() for one in EMOTIONS),
+            *((pl.col(one) * pl.col("span")).sum() / pl.col("span").sum() for one in EMOTIONS),
         )
         .sort(["seconds", "scene", "person"], descending=[True, False, False])
     )

@@ -39,6 +39,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "frame_width": "width of the frame",
         "frame_height": "height of the frame",
         "readable": f"whether the box's longer side has at least {READABLE} pixels; only such faces count",
+        "span": "the seconds that the frame stands for: since the one looked at before, at most 2",
         "emotion": "the emotion named; empty where the model should not say",
         **SHARES,
     },
@@ -48,7 +49,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "frames": "frames looked at in it",
         "faces": "faces in these",
         "readable": "faces of these that are large enough to be read",
-        **{one: f"mean probability of {one} over the readable faces" for one in EMOTIONS},
+        "face_seconds": "the time that the frames of these stand for, added up over the faces",
+        **{one: f"mean probability of {one} over the readable faces and time" for one in EMOTIONS},
     },
     "people": {
         "film": "the film",
@@ -56,9 +58,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "person": "the person, from 1 within the scene",
         "first": "when first seen, in seconds",
         "last": "when last seen",
-        "seconds": "time on screen: readable faces times the time between frames",
+        "seconds": "time on screen: the time that the frames with this readable face stand for",
         "faces": "readable faces",
-        **{one: f"mean probability of {one} over these" for one in EMOTIONS},
+        **{one: f"mean probability of {one} over these and time" for one in EMOTIONS},
     },
     "moments": {
         "film": "the film",
@@ -69,8 +71,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "stretches": {
         "film": "the film",
-        "happy": "sum of the probabilities of happy in a stretch with readable faces, in order of time",
-        "faces": "readable faces in it",
+        "happy": "sum of probability of happy x span in a stretch with readable faces, in order of time",
+        "face_seconds": "sum of the spans of its readable faces",
         "seconds": "how long the stretches are",
         "widened": "by how much their distances from the score are widened, as neighbouring stretches correlate",
     },
@@ -115,17 +117,15 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
     if len(films) == 1:
         film = films[0]
         if film.score is None:
-            return (
-                f"Nobody can say: {counted(film.readable, 'face', 'faces')} of {film.recording.name} large enough to "
-                f"be read, too few for a score."
-            )
+            return f"Nobody can say how happy {film.recording.name} is: {_why_not(film)}."
         return (
             f"The faces in {film.recording.name} looked happy at {_number(film)} out of 100 on average. "
             f"Faces are on screen in {100 * film.on_screen:.0f} % of its {clock(film.recording.seconds)}."
         )
     told = sorted((one for one in films if one.score), key=lambda one: -_value(one))
     if not told:
-        return "Nobody can say: none of them shows enough faces that are large enough to be read."
+        reasons = "; ".join(f"{film.recording.name}: {_why_not(film)}" for film in films)
+        return f"Nobody can say of any of them: {reasons}."
     first = f"The happiest faces are in {told[0].recording.name}: {_number(told[0])} out of 100."
     close = [
         (one if two is told[0] else two).recording.name
@@ -135,13 +135,19 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
     return f"{first} But chance alone may explain its lead over {' and '.join(close)}." if close else first
 
 
+def _why_not(film: Film) -> str:
+    """Return why a film has no score."""
+    if film.readable >= ENOUGH_FACES:
+        return "fewer people are surely different ones than --anonymous asks for"
+    return (
+        f"{counted(film.readable, 'face is', 'faces are')} large enough to be read, at least {ENOUGH_FACES} are needed"
+    )
+
+
 def _facts(film: Film, *, several: bool) -> list[Fact]:
     name = f"{film.recording.name}: happiness" if several else "Happiness"
     if film.score is None:
-        why = f"{film.readable:,} readable, at least {ENOUGH_FACES} needed"
-        if film.readable >= ENOUGH_FACES:
-            why = "fewer people than --anonymous asks for"
-        return [Fact(name, "cannot be told", why)]
+        return [Fact(name, "cannot be told", _why_not(film))]
     low, high = float(film.score.low[0]), float(film.score.high[0])
     sure = math.isfinite(low)
     detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}" if sure else "too short to say how sure"
@@ -186,9 +192,9 @@ def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimat
                 "some leave out 0 by chance.",
             )
         )
-    without = ", ".join(one.recording.name for one in films if one.score is None)
+    without = "; ".join(f"{one.recording.name}: {_why_not(one)}" for one in films if one.score is None)
     if without:
-        parts.append(f"Too few readable faces for a score: {without}.")
+        parts.append(f"Without a score: {without}.")
     return Section("The films compared", parts)
 
 
@@ -196,9 +202,7 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
     curve, width = film.curve, bin_length(film.recording.seconds)
     shares = curve.select(EMOTIONS).to_numpy().astype(np.float64)
     marks = [
-        Mark(
-            one.at, f"{SIGNS[one.emotion]}{one.rank}", f"{clock(one.at)}: {KINDS[one.emotion]}, {100 * one.value:.0f} %"
-        )
+        Mark(one.at, _sign(one), f"{film.recording.when(one.at)}: {KINDS[one.emotion]}, {100 * one.value:.0f} %")
         for one in film.moments
     ]
     drawn = stacked(
@@ -233,7 +237,7 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
             (
                 f"{SIGNS[one.emotion]}{one.rank}",
                 KINDS[one.emotion],
-                clock(one.at, fine=True),
+                film.recording.when(one.at, fine=True),
                 f"{100 * one.value:.0f} %",
             )
             for one in film.moments
@@ -242,7 +246,7 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
     pictures = [
         Picture(
             shots[one.at],
-            f"{_sign(one)} · {clock(one.at)} · {KINDS[one.emotion]}",
+            f"{_sign(one)} · {film.recording.when(one.at)} · {KINDS[one.emotion]}",
             f"{one.emotion} {100 * one.value:.0f} %",
         )
         for one in film.moments
@@ -258,7 +262,7 @@ def _people(film: Film) -> Table:
         rows.append(
             (
                 f"scene {row['scene']}, person {row['person']}",
-                clock(row["first"]),
+                film.recording.when(row["first"]),
                 f"{row['seconds']:.1f} s",
                 Shares(parts),
                 f"{100 * row['happy']:.0f}",
@@ -304,8 +308,9 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
         (
             "Happiness",
             (
-                "100 x the mean of `happy` over all rows of the table `faces` whose `readable` is true. 0: no face "
-                "looked happy; 100: all did, beyond doubt."
+                "100 x the mean of `happy` over all rows of the table `faces` whose `readable` is true, each weighed "
+                "by its `span`, so that what was looked at more often counts no more. 0: no face looked happy; 100: "
+                "all did, beyond doubt."
             ),
         ),
         (
@@ -339,7 +344,7 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
     kinds = {"emotion": pl.String, "rank": pl.Int64, "at": pl.Float64, "value": pl.Float64}
     moments = [pl.DataFrame([vars(one) for one in film.moments], schema=kinds) for film in films]
     stretches = [
-        pl.DataFrame({"happy": film.stretches[:, 0], "faces": film.stretches[:, 1].astype(np.int64)}).with_columns(
+        pl.DataFrame({"happy": film.stretches[:, 0], "face_seconds": film.stretches[:, 1]}).with_columns(
             pl.lit(film.stretch_s).alias("seconds"),
             pl.lit(film.widened if math.isfinite(film.widened) else None, pl.Float64).alias("widened"),
         )

@@ -53,12 +53,14 @@ class MeanExpression:
     Attributes:
         faces: How many readable ones there were.
         people: How many different tracks.
-        shares: The mean probability of each emotion, in EMOTIONS order; None: too few faces.
+        shares: The mean probability of each emotion over faces and time, in EMOTIONS order; None: too few faces.
+        seconds: The time that the faces' frames stand for, added up.
     """
 
     faces: int
     people: int
     shares: tuple[float, ...] | None
+    seconds: float = 0.0
 
     @property
     def emotion(self) -> Emotion | None:
@@ -170,6 +172,7 @@ class _Rows:
         self.seconds = seconds
         self.at = faces["at"].to_numpy()
         self.shares = faces.select(EMOTIONS).to_numpy()
+        self.spans = faces["span"].to_numpy()
         sessions = faces["session"].rank("dense").cast(int).fill_null(0).to_numpy() if len(faces) else np.empty(0)
         self.tracks = sessions * 1_000_003 + faces["track"].fill_null(-1).to_numpy()
 
@@ -180,8 +183,9 @@ class _Rows:
         first, last = np.searchsorted(self.at, (spoken.start - wider, spoken.end + wider), side="left")
         count, tracks = int(last - first), len(np.unique(self.tracks[first:last]))
         told = count >= ENOUGH_FACES and tracks >= people
-        means = self.shares[first:last].mean(0).tolist() if told else None
-        return MeanExpression(count, tracks, None if means is None else tuple(means))
+        spans = self.spans[first:last]
+        means = np.average(self.shares[first:last], axis=0, weights=spans).tolist() if told else None
+        return MeanExpression(count, tracks, None if means is None else tuple(means), float(spans.sum()))
 
 
 def _judge(texts: Sequence[str]) -> list[float | None]:
@@ -214,12 +218,12 @@ def _seconds(said: Sequence[UtteranceFigures]) -> float:
 
 def _mood(speaker: str | None, said: Sequence[UtteranceFigures]) -> Mood:
     happy = EMOTIONS.index("happy")
-    seen = [(one.room.shares[happy] * one.room.faces, one.room.faces) for one in said if one.room.shares]
+    seen = [(one.room.shares[happy] * one.room.seconds, one.room.seconds) for one in said if one.room.shares]
     room = None
     if seen:
         sums, counts = np.array(seen).T
         room = estimate(100 * sums[:, None], counts[:, None])
-    faces = [(one.speaker.shares[happy], one.speaker.faces) for one in said if one.speaker and one.speaker.shares]
+    faces = [(one.speaker.shares[happy], one.speaker.seconds) for one in said if one.speaker and one.speaker.shares]
     total = sum(count for _, count in faces)
     own = 100 * sum(share * count for share, count in faces) / total if total and speaker else None
     return Mood(speaker, len(said), _seconds(said), room, own)
@@ -246,9 +250,11 @@ def utterance_table(said: Sequence[UtteranceFigures], names: dict[str, str], *, 
             "text": of.text if words else None,
             "faces": look.faces,
             "people": look.people,
+            "face_seconds": look.seconds,
         }
         row |= dict(zip(EMOTIONS, look.shares or (None,) * len(EMOTIONS), strict=True))
         row["speaker_faces"] = own.faces if own else None
+        row["speaker_face_seconds"] = own.seconds if own else None
         own_shares = own.shares if own and own.shares else (None,) * len(EMOTIONS)
         row |= {f"speaker_{name}": share for name, share in zip(EMOTIONS, own_shares, strict=True)}
         row |= {"words": one.words, "disagrees": one.disagrees}

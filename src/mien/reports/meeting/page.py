@@ -56,8 +56,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         f"widened "
         "to half a second where it is shorter",
         "people": "different tracks among these",
-        **{one: f"mean probability of {one} over these; empty under {ENOUGH_FACES} faces" for one in EMOTIONS},
+        "face_seconds": "the time that the frames of these stand for, added up over the faces",
+        **{one: f"mean probability of {one} over these and time; empty under {ENOUGH_FACES} faces" for one in EMOTIONS},
         "speaker_faces": "of the speaker's own face; empty where it is not known which that is",
+        "speaker_face_seconds": "the same of the speaker's own face",
         **{f"speaker_{one}": f"mean probability of {one} over these" for one in EMOTIONS},
         "words": "how pleasant the words are, -1 to 1: the compound score of VADER, which knows English",
         "disagrees": "whether words and faces are clearly of opposite kinds",
@@ -66,7 +68,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "speaker": "who; empty: all that was said",
         "utterances": "how often",
         "seconds": "how long, in seconds",
-        "room_happiness": "100 x the mean probability of happy over all readable faces meanwhile",
+        "room_happiness": "100 x the mean probability of happy over all readable faces and time meanwhile",
         "low": "the lower end of its 95 % interval",
         "high": "the upper end",
         "own_happiness": "100 x the mean probability of happy of the speaker's own face while speaking",
@@ -76,6 +78,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "frames": "frames looked at in it",
         "faces": "faces in these",
         "readable": "faces of these that are large enough to be read",
+        "face_seconds": "the time that the frames of these stand for, added up over the faces",
         **{one: f"mean probability of {one} over the readable faces" for one in EMOTIONS},
     },
 }
@@ -122,7 +125,8 @@ def meeting_report(
         )
     quiet = sum(one.room.shares is None for one in said)
     if quiet:
-        notes.append(f"During {counted(quiet, 'utterance', 'utterances')} too few faces were readable to say anything.")
+        few = f"fewer than {anonymous} people, as --anonymous asks for, or " if anonymous else ""
+        notes.append(f"Of {counted(quiet, 'utterance', 'utterances')} nothing is said: {few}too few readable faces.")
     first = (told, BAN)
     files: dict[str, str | bytes] = {
         ".notes.vtt": as_vtt(said),
