@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.errors import MienError
 from mien.mqtt import credentials
+from mien.mqtt.connection import BrokerAddress, Connection
 from mien.mqtt.messages import Stats
-from mien.observation import new_id
+from mien.observation import encode, new_id
+from mien.stores.base import open_store
 from ports import unused_port
 from postgres import Server
 from programs import program
@@ -146,6 +149,7 @@ class Arena:
         for home in self.homes.values():
             home.mkdir(mode=0o700)
         self.links: dict[str, Link] = {}
+        self.clocks = {part: self.folder / f"{part}.clock" for part in ("watch", "forward")}
         self._start()
 
     def start_watch(self) -> None:
@@ -185,6 +189,44 @@ class Arena:
             self._locked.close()
             self._locked = None
 
+    def replace_store(self) -> None:
+        """Put another file with the same content in a SQLite store's place, while the forwarders have it open."""
+        path = self.homes["hub"] / "mien.db"
+        if self.schedule.store != "sqlite" or not path.exists():
+            return
+        forwarders = [role for name, role in self.roles.items() if name.startswith("forward")]
+        for role in forwarders:
+            role.signal(signal.SIGSTOP)  # what it confirms after the copy must not be in the old file alone
+        other = path.with_name("other.db")
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=0.5)) as store:
+                with contextlib.closing(sqlite3.connect(other)) as copied:
+                    store.backup(copied)
+                other.chmod(0o600)
+                other.replace(path)
+        except (sqlite3.Error, OSError):  # the disk is full, or the store is locked
+            other.unlink(missing_ok=True)
+        finally:
+            for role in forwarders:
+                role.signal(signal.SIGCONT)
+
+    def send_again(self) -> None:
+        """Publish once more what was stored last, if store and broker answer."""
+        threading.Thread(target=self._send_again, daemon=True).start()  # a database that is frozen holds it up
+
+    def _send_again(self) -> None:
+        with contextlib.suppress(MienError):
+            store = open_store(self.store_url, read_only=True)
+            try:
+                rows = store.recent(datetime(1970, 1, 1, tzinfo=timezone.utc), limit=200)
+            finally:
+                store.close()
+            connection = Connection(self._broker, new_id())
+            for row in rows:
+                connection.publish(f"mien/{row.source}/observations", encode(row))
+            time.sleep(0.5)
+            connection.close()
+
     def servers(self) -> list[int]:
         """Return the process of the broker itself: the NATS server, or mosquitto."""
         if self._is_outside:
@@ -221,8 +263,10 @@ class Arena:
     def _start(self) -> None:
         port = unused_port()
         self._environment = dict(PATIENCE)
+        self._broker = BrokerAddress("127.0.0.1", port)
         if not self._is_outside:
             known = credentials.make(self.homes["broker"])  # the broker reads them when it starts
+            self._broker = self._broker._replace(username=known.username, password=known.password)
             self._environment |= {"MIEN_BROKER__USERNAME": known.username, "MIEN_BROKER__PASSWORD": known.password}
         self.roles["broker"] = Role(self._mosquitto(port) if self._is_outside else self._built_in(port))
         self.links |= {"edge": Link(port), "hub": Link(port)}
@@ -239,6 +283,7 @@ class Arena:
         for n in range(self.schedule.forwarders):
             home = self.homes["hub"] if n == 0 else self.disks["hub"].folder / "second"
             environment = self._environment | self._broker_by("hub") | {"MIEN_STORE__URL": store}
+            environment["STEPPED_CLOCK"] = str(self.clocks["forward"])
             self.roles[f"forward-{n}"] = Role(_starter("forward", home, environment))
 
     def _broker_by(self, link: str) -> dict[str, str]:
@@ -280,6 +325,7 @@ class Arena:
         home = self.homes["edge"]
         limits = {"MIEN_OUTBOX__MAX_ROWS": str(self.schedule.max_rows), "MIEN_HOME": str(home)}
         environment = self._environment | self._broker_by("edge") | limits
+        environment["STEPPED_CLOCK"] = str(self.clocks["watch"])
         rate = self.schedule.rate / self.schedule.sources
         process = parts.Part(target=_film, args=(home, self.sources, rate, environment), daemon=True)
         process.start()

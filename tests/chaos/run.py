@@ -23,6 +23,11 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration"), str(HERE.parent)]
 
 from schedule import Event, Schedule, from_seed  # noqa: E402 - after the path is set
 
+from stepped_clock import step  # noqa: E402
+
+STEPS = {"step ahead": 90.0, "step back": -60.0}
+"""How many days a clock is set ahead."""
+
 SETTLE_S = 180.0
 """So long after the last disturbance all must have arrived."""
 
@@ -146,6 +151,12 @@ def _begin(arena: Any, event: Event) -> None:
         arena.disks[target].fill()
     elif kind == "lock":
         arena.lock_store()
+    elif kind == "replace":
+        arena.replace_store()
+    elif kind == "send again":
+        arena.send_again()
+    elif kind in STEPS:
+        step(arena.clocks[target], STEPS[kind])
     elif (link := arena.links.get(target)) is not None:
         {"cut": link.cut, "cut in packet": link.cut_in_packet}.get(kind, lambda: link.set(kind))()
 
@@ -167,6 +178,8 @@ def _undo(arena: Any, event: Event) -> None:
         arena.disks[target].free()
     elif kind == "lock":
         arena.unlock_store()
+    elif kind in STEPS:
+        step(arena.clocks[target], 0)
     elif (link := arena.links.get(target)) is not None:
         link.set("pass")
 

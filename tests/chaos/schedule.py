@@ -16,8 +16,16 @@ KINDS = {
     "refuse": ("edge", "hub", "database"),
     "fill": ("edge", "hub", "broker"),
     "lock": ("store",),
+    "replace": ("store",),
+    "step ahead": ("watch", "forward"),
+    "step back": ("watch", "forward"),
+    "send again": ("store",),
 }
-"""What may happen, and to whom. `broker` is the supervisor of the built-in broker, `server` the broker itself."""
+"""What may happen, and to whom. `broker` is the supervisor of the built-in broker, `server` the broker itself.
+
+A clock is set 90 days ahead, or 60 days back. A store in SQLite is replaced by a copy of itself, another file,
+under the forwarders; what is stored is sent again, as a broker may that forgot it had been.
+"""
 
 
 class Event(NamedTuple):

@@ -8,12 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from test_store import NOON, observation
 
 from mien.errors import StoreError
+from mien.observation import Observation, now
 from mien.stores import engine
 from mien.stores.base import open_store
 from mien.stores.tables import SCHEMA
@@ -135,3 +139,40 @@ def test_without_the_driver_the_extra_is_named(postgresql: Server) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "MissingExtraError: a store at 'postgresql:' needs the extra 'postgres'" in done.stderr
+
+
+def test_pruning_drops_whole_weeks_and_deletes_rows_of_others(postgresql: Server, database: str) -> None:
+    def tables() -> set[str]:
+        query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'frames'::regclass"
+        return {name for (name,) in postgresql.query(database, query)}
+
+    def seen(weeks_ago: int, seq: int) -> Observation:
+        """Return an observation as a camera made it then, its id and all."""
+        taken = now() - timedelta(weeks=weeks_ago)
+        made = f"{int(taken.timestamp() * 1000):012x}"
+        one = observation(taken, seq, faces=2)
+        return msgspec.structs.replace(one, id=f"{made[:8]}-{made[8:]}{one.id[13:]}")
+
+    given = [seen(weeks, 10 * weeks + n) for weeks in (0, 2, 4, 6) for n in range(3)]
+    with closing(open_store(postgresql.url(database))) as store:
+        for one in given:
+            assert store.add([one], arrived=one.time) == 1
+        late = seen(6, 99)
+        assert store.add([late], arrived=now()) == 1, (
+            "an edge that was offline: it is of an old week, and came just now"
+        )
+        assert len(tables()) == 5, "one for each week, and the rest"
+        numbers = {name: oid for oid, name in postgresql.query(database, "SELECT oid, relname FROM pg_class")}
+        before = tables()
+        assert store.prune(now() - timedelta(weeks=3)) == 6
+        gone = before - tables()
+        assert len(gone) == 1, "the week of which nothing is left; the older one holds what came late"
+        left = postgresql.query(database, "SELECT oid FROM pg_class WHERE relname LIKE 'f%_w%'")
+        assert {numbers[name.replace("frames", kind)] for name in gone for kind in ("frames", "faces")}.isdisjoint(
+            oid for (oid,) in left
+        )
+        rows = [row for batch in store.observations() for row in batch]
+        assert {row.id for row in rows} == {one.id for one in [*given[:6], late]}
+        assert all(len(row.faces) == 2 for row in rows)
+        assert store.add([*given, late]) == 0, "what was dropped is known"
+        assert store.summary(now() - timedelta(weeks=8), now() + timedelta(minutes=1)).faces == 26

@@ -23,10 +23,12 @@ from mien.config import Settings, load
 from mien.edge.outbox import open_outbox
 from mien.edge.publisher import Publisher
 from mien.errors import MienError
+from mien.forward import forwarder
 from mien.forward.forwarder import run_forwarder
 from mien.mqtt.broker import run_broker
 from mien.mqtt.messages import Stats
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
+from stepped_clock import follow
 
 STARTED: list[Part] = []
 """Every part started here; the fixture `parts` stops those that still run."""
@@ -182,6 +184,9 @@ def prepare(home: Path, part: str, environment: dict[str, str]) -> threading.Eve
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.environ.update(environment)
+    if clock := environment.get("STEPPED_CLOCK"):
+        forwarder.PRUNE_EVERY_S = 1.0  # so that a wrong clock has every chance
+        follow(Path(clock))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())

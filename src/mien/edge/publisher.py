@@ -150,7 +150,10 @@ class Publisher:
                     self._outbox.set_window(0)
                     connection.close()
                 if not self._stop.is_set():
-                    log.warning("%s; '%s' tries again", connection.farewell, self._source)
+                    log.warning(
+                        "the broker at %s is gone%s; '%s' tries again",
+                        *(connection.address, connection.farewell, self._source),
+                    )
             backoff.wait()
 
     def _connect(self) -> Connection:

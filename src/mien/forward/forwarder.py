@@ -184,7 +184,7 @@ class _Forwarder:
             if idle:
                 return
             if not self._stop.is_set():
-                self._reason = connection.farewell
+                self._reason = f"the broker at {connection.address} is gone{connection.farewell}"
                 log.warning("%s; trying again", self._reason)
                 backoff.wait()
 

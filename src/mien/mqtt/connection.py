@@ -167,8 +167,8 @@ class Connection:
 
     @property
     def farewell(self) -> str:
-        """That the broker is gone, and why it ended the connection, if it said so; only those of MQTT 5 can."""
-        return f"the broker at {self.address} is gone{self._farewell}"
+        """What the broker said as it ended the connection, to be put behind "is gone"; empty if it said nothing."""
+        return self._farewell
 
     @property
     def user(self) -> str:

@@ -205,7 +205,7 @@ class Listener:
         finally:
             self._forget_pictures(0.0)
             if not self._stop.is_set():
-                self._note(connected=False, reason=connection.farewell)
+                self._note(connected=False, reason=f"the broker at {address} went away{connection.farewell}")
             connection.close()
 
     def _subscribe_to_previews(self, connection: Connection) -> None:
