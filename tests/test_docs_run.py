@@ -52,7 +52,11 @@ NOT_RUN = {
 SHELL = r"\b(curl|openssl)\b|\$\("
 """What makes a block one for the shell, run as it stands, with a dashboard beside it."""
 
-ANSWERS = {"mien store erase": ("--yes", ""), "mien access password": (None, "correct horse battery staple\n")}
+ANSWERS = {
+    "mien store erase": ("--yes", ""),
+    "mien store restore": ("--yes", ""),
+    "mien access password": (None, "correct horse battery staple\n"),
+}
 """What a person would be asked: an option that says it, or what is typed."""
 
 TABLES = {

@@ -101,7 +101,7 @@ def test_what_is_seen_after_erasing_today_is_stored(run: Run, store: Store) -> N
     session = new_id()
     store.add([observation("cam", session, 0, 1, at(-timedelta(seconds=5)))])
     start, end = (at(moved).isoformat() for moved in (-timedelta(hours=1), timedelta(hours=1)))
-    assert run("erase", "--source", "cam", "--from", start, "--to", end, "--yes").startswith("1 observation ")
+    assert run("erase", "--source", "cam", "--from", start, "--to", end, "--yes").startswith("1 observation of")
     assert store.add([observation("cam", session, 1, 1, at(timedelta()))]) == 1
 
 

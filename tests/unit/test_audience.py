@@ -14,6 +14,7 @@ from mien.config import checked
 from mien.errors import InputError
 from mien.reports.audience.events import Event, read_events
 from mien.reports.audience.groups import compared, courses
+from mien.reports.audience.page import _notes
 from mien.reports.audience.reactions import joined, react
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.audience.seats import Seat, Watching, read_seats, watching
@@ -243,3 +244,12 @@ def test_lists_name_all_or_say_how_many_more() -> None:
     assert "stranger-4 and 2 more" in notes[0]
     assert (counted(1, "frame", "frames"), counted(1204, "frame", "frames")) == ("1 frame", "1,204 frames")
     assert (listed([]), listed(["a", "b"]), listed(["a", "b"], most=1)) == ("", "a, b", "a and 1 more")
+
+
+@pytest.mark.parametrize(("anonymous", "few"), [(3, "Fewer than 3 viewers, as --anonymous"), (None, "Too few")])
+def test_why_nothing_is_said_of_an_event_is_told_truly(anonymous: int | None, few: str) -> None:
+    hidden = react(steady(2), [Event(20, "joke")], anonymous=3)
+    assert hidden.unseen
+    note = _notes(hidden, 2, anonymous)[0]
+    assert note.startswith(few)
+    assert "“joke” at 0:20" in note

@@ -25,6 +25,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.people import people
 from mien.reports.base.recordings import Inputs
 from mien.reports.film.figures import look_at
+from mien.reports.film.page import film_report
 from mien.reports.film.report import FilmRequest, report_film
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -317,3 +318,12 @@ def test_rates_do_not_decide_a_films_figure() -> None:
         assert score is not None
         scores.append(float(score.value[0]))
     assert scores == pytest.approx([40] * 4, abs=0.3)
+
+
+def test_an_anonymous_film_without_a_score_gives_the_true_reason() -> None:
+    alone = recording(np.arange(0, 60, 0.2), lambda _: [(1, (9, 9, 90, 90), shares(happy=0.8))])
+    made = film_report([look_at(alone, anonymous=3)], [{}], [], {}, 3)
+    assert "fewer people are surely different ones than --anonymous asks for" in made.lead
+    assert "large enough" not in made.lead
+    few = recording(np.arange(0, 3, 0.2), lambda _: [(1, (9, 9, 90, 90), shares(happy=0.8))])
+    assert "15 faces are large enough to be read, at least 20" in film_report([look_at(few)], [{}], [], {}, None).lead

@@ -220,7 +220,7 @@ def _groups(differences: Sequence[Difference]) -> Section:
 def _notes(found: Reactions, viewers: int, anonymous: int | None) -> list[str]:
     notes = []
     if found.unseen:
-        names = listed([f"â{event.label}â at {clock(event.at)}" for event in found.unseen])
+        names = listed([f"“{event.label}” at {clock(event.at)}" for event in found.unseen])
         few = f"Fewer than {anonymous} viewers, as --anonymous asks for," if anonymous else "Too few viewers"
         notes.append(f"{few} were to be seen before and after {names}; nothing is said of them.")
     if viewers < MIN_UNITS:
