@@ -2,7 +2,8 @@
 # make test    the whole suite, with the development tools (CPU torch among them)
 # make check   lint, format and types
 # make docs    the documentation, into site/
-# make chaos   the delivery under N seeded schedules of disturbances, from SEED on; its last line holds the figures
+# make chaos   the delivery under N seeded schedules of disturbances, from SEED on, and a tenth as many rounds of the drill of
+#              backup, restore, replay and damage; the last line of each holds its figures
 # make proof   every long proof in turn, from SEED on; its figures go into docs/explanation/proof.md
 # make audit   known faults of what is installed; needs the internet
 # make sbom    a release's files in dist/: wheel, source, bill of materials (CycloneDX), hashes; needs the internet
@@ -39,6 +40,7 @@ docs: .venv/dev
 
 chaos: .venv/dev
 	$(BIN)/python tests/chaos/run.py --schedules $(N) --seed $(SEED)
+	$(BIN)/python tests/chaos/drill.py --rounds $$(( ($(N) + 9) / 10 )) --seed $(SEED)
 
 proof: .venv/dev
 	$(BIN)/python benchmarks/proof.py --seed $(SEED)

@@ -33,6 +33,7 @@ class Proof(NamedTuple):
 
 PROOFS = (
     Proof("delivery under disturbances", "python tests/chaos/run.py --schedules 100 --seed {seed}"),
+    Proof("backup, restore, replay, damage", "python tests/chaos/drill.py --rounds 10 --seed {seed}"),
     Proof("a cluster that loses a server", "python benchmarks/cluster.py"),
     Proof("intervals of audiences", "python benchmarks/audience.py --runs 200 --seed {seed}"),
     Proof("an album that is killed", "python benchmarks/album.py --photos 10000"),
