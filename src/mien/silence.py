@@ -48,6 +48,10 @@ def caches_in(folder: Path, environment: MutableMapping[str, str] = os.environ) 
 
 def traces(environment: MutableMapping[str, str] = os.environ) -> list[Path]:
     """Return the folders in which telemetry has left an identity of this machine, whoever had it run."""
-    cache = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or "~").expanduser() / ".cache"
+    cache = environment.get("XDG_CACHE_HOME")
+    try:
+        cache = cache or str(Path(environment.get("HOME") or "~").expanduser() / ".cache")
+    except RuntimeError:  # a user without a home folder, whom the system does not know: as in containers
+        return []
     folder = Path(cache, "Microsoft", "DeveloperTools", ".onnxruntime")
     return [folder] if folder.is_dir() else []

@@ -13,6 +13,7 @@ import pytest
 from mien.edge.home_assistant import discovery
 from mien.mqtt.messages import (
     MAX_MESSAGE,
+    Accepts,
     RemoteState,
     SetRequest,
     Stats,
@@ -29,9 +30,11 @@ WRITTEN: dict[type, str] = {
     Stored: '{"session":"01971a3c-4a10-7d05-8f6e-2b9d10c3a7e4","ranges":[[0,511]]}',
     Stats: (
         '{"fps":24.9,"state":"ok","dropped":0,"delay_ms":{"p50":21.0,"p99":48.3},"faces":2,"emotion":"happy",'
-        '"happiness":81.5,"outbox":{"depth":14,"dropped":0},"preview":"off","uptime_s":3605.2,'
-        '"model":"mien-7-int8@61af7582","version":"0.1.0","temperature_c":52.4,"time":"2026-11-22T07:01:54Z"}'
+        '"happiness":81.5,"outbox":{"depth":14,"dropped":0,"damaged":0},"preview":"off","uptime_s":3605.2,'
+        '"model":"mien-7-int8@5bfecaa1","version":"0.1.0","temperature_c":52.4,"time":"2026-11-22T07:01:54Z",'
+        '"clock":"ok"}'
     ),
+    Accepts: '{"record":2}',
     SetRequest: '{"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1"}',
     RemoteState: '{"remote":true,"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1","error":null}',
 }
@@ -45,8 +48,12 @@ def test_every_name_on_the_wire_is_fixed(kind: Any) -> None:
 
 
 def test_the_reference_shows_these_messages() -> None:
-    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)]
-    assert shown == [json.loads(written) for written in WRITTEN.values()]
+    text = DOCS.read_text("utf-8")
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    assert shown == [json.loads(written) for kind, written in WRITTEN.items() if kind is not Accepts]
+    accepts = re.search(r"accepts` \|[^`]*`(\{.*?\})`", text)
+    assert accepts
+    assert json.loads(accepts[1]) == json.loads(WRITTEN[Accepts])
 
 
 def test_statistics_without_figures_name_every_field() -> None:
@@ -62,7 +69,7 @@ def test_home_assistant_reads_fields_that_are_there() -> None:
     assert {key.decode() for key in keys} == {"emotion", "faces", "happiness"} <= set(Stats.__struct_fields__)
 
 
-@pytest.mark.parametrize("kind", [Stored, Stats, RemoteState])
+@pytest.mark.parametrize("kind", [Stored, Stats, Accepts, RemoteState])
 def test_what_a_newer_version_adds_is_ignored(kind: Any) -> None:
     newer = json.loads(WRITTEN[kind]) | {"added": [1, {"deep": None}]}
     assert decode_message(json.dumps(newer).encode(), kind) == decode_message(WRITTEN[kind].encode(), kind)
@@ -80,6 +87,7 @@ HOSTILE: dict[type, list[dict[str, Any]]] = {
         *({"state": "<b>"}, {"preview": "x" * 21}, {"outbox": {"dropped": -1}}, {"outbox": []}, {"time": "today"}),
         *({"emotion": "=1+1"}, {"happiness": 101}, {"delay_ms": {"p99": 1e300}}, {"faces": 0.5}),
     ],
+    Accepts: [{"record": -1}, {"record": "2"}, {"record": 0.5}],
     RemoteState: [{"threshold": 2}, {"fps": -1}, {"pause": 1}, {"id": "a b"}, {"error": "x" * 601}, {"remote": None}],
     SetRequest: [{"threshold": 1.1}, {"fps": 241}, {"pause": None}, {"id": ""}, {"\x1b[31m\n" + "k" * 900: 1}],
 }

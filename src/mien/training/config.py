@@ -32,8 +32,6 @@ class TrainConfig:
 
     Attributes:
         data: The data set, as `mien.training.data.load` reads it.
-        split: The share of faces held out as PublicTest, for data that does not tell what each is for; None: it does.
-        skip_bad: Leave out rows of the data that cannot be used.
         out: The run's folder: a path or an fsspec URL such as `s3://bucket/run`.
         name: What the models are called that the run publishes; each observation carries it.
         epochs: Passes over the Training faces.
@@ -71,14 +69,14 @@ class TrainConfig:
         precision: `32-true` or `bf16-mixed`.
         patience: Stop after so many epochs without a better accuracy on PublicTest; None: never.
         log_to: Where the curves go besides `metrics.csv` and `curves.png`, which are always written.
+        split: The share of faces held out as PublicTest, for data that does not tell what each is for; None: it does.
+        skip_bad: Leave out rows of the data that cannot be used.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     data: Annotated[str, Field(min_length=1)]
     out: Annotated[str, Field(min_length=1)]
-    split: Annotated[float, Field(gt=0, lt=1)] | None = None
-    skip_bad: bool = False
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$", max_length=60)] = "mien"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
@@ -110,6 +108,8 @@ class TrainConfig:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     patience: Annotated[int, Field(ge=1)] | None = None
     log_to: Literal["csv", "tensorboard", "wandb", "wandb-offline"] = "csv"
+    split: Annotated[float, Field(gt=0, lt=1)] | None = None
+    skip_bad: bool = False
 
 
 def read(path: str | Path, **over: Any) -> TrainConfig:
