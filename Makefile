@@ -13,7 +13,7 @@ SOURCE ?=
 BIN := .venv/bin
 
 # test files that run at the same time: much of their time is waiting
-WORKERS ?= 2
+WORKERS ?= 3
 N ?= 100
 SEED ?= 1
 

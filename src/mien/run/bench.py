@@ -129,8 +129,8 @@ class _Timed:
 
 def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchReport:
     models = load_models(settings)
-    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near")
-    classifier: Any = _Timed(models[1], "classify")
+    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near", "with_offsets")
+    classifier: Any = _Timed(models[1], "classify", "read")
     report = BenchReport()
     with open_source(video) as source:
         if source.live:

@@ -98,7 +98,7 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> 
 def _whole(detector: FaceDetector, image: Image) -> Faces:
     """Return the faces of a look at the whole frame; Mien's own detector also says how looks near them differ."""
     faces = detector.detect(image)
-    return detector.with_offsets(image, faces) if isinstance(detector, Detector) else faces
+    return detector.with_offsets(image, faces) if hasattr(detector, "with_offsets") else faces
 
 
 def _looks_closely(detector: FaceDetector) -> TypeGuard[CloseDetector]:
