@@ -86,7 +86,7 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> 
     if not len(before):
         return before if not len(detector.detect_coarsely(image)) else _whole(detector, image)
     if detector.is_near_cheaper(image, len(before)):
-        if isinstance(detector, Detector):
+        if _knows_offsets(detector):
             faces = detector.detect_near(image, before.boxes, before.offsets)
         else:
             faces = detector.detect_near(image, before.boxes)
@@ -98,7 +98,11 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> 
 def _whole(detector: FaceDetector, image: Image) -> Faces:
     """Return the faces of a look at the whole frame; Mien's own detector also says how looks near them differ."""
     faces = detector.detect(image)
-    return detector.with_offsets(image, faces) if hasattr(detector, "with_offsets") else faces
+    return detector.with_offsets(image, faces) if _knows_offsets(detector) else faces
+
+
+def _knows_offsets(detector: FaceDetector) -> TypeGuard[Detector]:
+    return hasattr(detector, "with_offsets")
 
 
 def _looks_closely(detector: FaceDetector) -> TypeGuard[CloseDetector]:

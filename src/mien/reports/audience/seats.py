@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mien.errors import InputError
 from mien.observation import EMOTIONS
-from mien.reports.base.csv_lists import Line, number, read_list
+from mien.reports.base.csv_lists import Line, number, read_list, tile
 from mien.reports.base.places import Place, faces_of
 from mien.reports.base.recordings import Recording
 from mien.words import listed
@@ -109,10 +109,13 @@ def _seat(line: Line) -> Seat:
     offset = number(line.get("offset", "0"))
     if not line.get("seat"):
         return Seat(recording, line.get("group"), offset)
-    x, y, width, height = (number(line.get(name, "-1")) for name in ("x", "y", "width", "height"))
-    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
-        raise ValueError("a seat needs x, y, width, height from 0 to 1 of the frame")
-    return Seat(recording, line.get("group"), offset, line.get("seat"), (x, y, width, height))
+    return Seat(
+        recording,
+        line.get("group"),
+        offset,
+        line.get("seat"),
+        tile(line, "a seat needs x, y, width, height from 0 to 1 of the frame"),
+    )
 
 
 def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list[str]) -> Watching:

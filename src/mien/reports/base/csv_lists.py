@@ -14,7 +14,7 @@ from mien.media.selection import parse_seconds
 from mien.reports.base.text_files import read_text
 from mien.table import read_cell
 
-__all__ = ["Line", "number", "read_list", "seconds"]
+__all__ = ["Line", "number", "read_list", "seconds", "tile"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,22 @@ def read_list(path: Path, notes: list[str]) -> tuple[list[str], list[Line]]:
         raise InputError(f"cannot read '{path}', line {reader.line_num}: {error}; a CSV was expected") from error
     names = [name.lower() for name in head[1]]
     return names, [Line(at, dict(zip(names, row))) for at, row in lines]  # noqa: B905 - lines may be shorter or longer
+
+
+def tile(line: Line, expected: str) -> tuple[float, float, float, float]:
+    """Return the part of the frame that the cells x, y, width and height name, each from 0 to 1 of the frame.
+
+    Args:
+        line: A line of a list.
+        expected: What the error says.
+
+    Raises:
+        ValueError: They name none.
+    """
+    x, y, width, height = (number(line.get(name, "-1")) for name in ("x", "y", "width", "height"))
+    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
+        raise ValueError(expected)
+    return x, y, width, height
 
 
 def number(text: str) -> float:

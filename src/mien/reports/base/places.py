@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import InputError, UsageError
-from mien.reports.base.csv_lists import Line, number, read_list, seconds
+from mien.reports.base.csv_lists import Line, number, read_list, seconds, tile
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,10 +76,9 @@ def _place(line: Line) -> Place:
         if not 0 <= track < 2**53 or not track.is_integer():
             raise ValueError("a track is a whole number from 0 on")
         return Place(speaker, int(track), since=since, until=until)
-    x, y, width, height = (number(line.get(name, "-1")) for name in ("x", "y", "width", "height"))
-    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 and 0 < height <= 1):
-        raise ValueError("expected a track, or x, y, width, height from 0 to 1 of the frame")
-    return Place(speaker, None, (x, y, width, height), since, until)
+    return Place(
+        speaker, None, tile(line, "expected a track, or x, y, width, height from 0 to 1 of the frame"), since, until
+    )
 
 
 def faces_of(faces: pl.DataFrame, places: Sequence[Place]) -> pl.DataFrame:
