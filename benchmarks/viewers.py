@@ -100,7 +100,9 @@ def measure(file: Path, asked: argparse.Namespace) -> None:
 def show(told: Times) -> None:
     for name, (wall, cpu, budget) in told.items():
         figures = [at(values, share) for values in (wall, cpu) for share in (0.5, 0.95)]
-        line = f"{name:<40}{len(wall):>6}" + "".join("        –" if one is None else f"{one:>9.1f}" for one in figures)
+        line = f"{name:<40}{len(wall):>6}" + "".join(
+            "        –" if figure is None else f"{figure:>9.1f}" for figure in figures
+        )
         late = at(wall, 0.95)
         word = "" if budget is None or late is None else f"  {budget:g} ms: {'kept' if late <= budget else 'missed'}"
         print(line + word, flush=True)

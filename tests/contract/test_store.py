@@ -315,7 +315,7 @@ def test_a_face_counts_for_the_time_that_it_was_seen(store: Store) -> None:
     assert (total.faces, total.untimed, total.face_seconds) == (22, 0, pytest.approx(4.0))
     assert total.happiness == pytest.approx(100 * (2 * 0.9 + 2 * 0.2) / 4)
     seconds = store.timeline(NOON, NOON + timedelta(minutes=1), "second")
-    assert sum(one.sums.seconds["happy"] for one in seconds) == pytest.approx(total.seconds["happy"])
+    assert sum(second.sums.seconds["happy"] for second in seconds) == pytest.approx(total.seconds["happy"])
     store.add([observation(NOON + timedelta(seconds=30), 30, "a")])
     assert store.summary(NOON, NOON + timedelta(minutes=1)).untimed == 1
 
@@ -661,7 +661,7 @@ class TestSqlite:
             open_store(url).close()
             for turn in range(1, 4):
                 subprocess.run([sys.executable, "-c", FORWARDER, url, f"camera-{turn}"], check=True, timeout=200)
-                assert [one.frames for one in reader.sources()] == [1000] * turn
+                assert [source.frames for source in reader.sources()] == [1000] * turn
                 assert sum(len(batch) for batch in reader.observations()) == 1000 * turn
 
     def test_a_later_schema_is_left_alone(self, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_it_plays_into_the_store_once_at_a_time_and_ends_with_all_its_parts(
 
     def stored() -> bool:
         with suppress(StoreError), closing(open_store(f"sqlite:///{home / 'mien.db'}", read_only=True)) as store:
-            return [(one.source, one.frames > 0) for one in store.sources()] == [("demo", True)]
+            return [(source.source, source.frames > 0) for source in store.sources()] == [("demo", True)]
         return False  # it is not made yet
 
     until(stored)

@@ -37,7 +37,11 @@ UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 VARIABLES = {"MIEN_" + name.upper().replace(".", "__") for name, _ in fields()} | {"MIEN_CONFIG"}
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 KUBERNETES = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")))
-PODS = {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in KUBERNETES if one["kind"] == "Deployment"}
+PODS = {
+    kubernete["metadata"]["name"]: kubernete["spec"]["template"]["spec"]
+    for kubernete in KUBERNETES
+    if kubernete["kind"] == "Deployment"
+}
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 
 
@@ -255,12 +259,13 @@ def test_pods_get_their_secrets_by_name_and_the_page_says_how_each_is_made() -> 
 
 
 def test_nobody_outside_the_cluster_reaches_the_service() -> None:
-    (service,) = (one for one in KUBERNETES if one["kind"] == "Service")
+    (service,) = (kubernete for kubernete in KUBERNETES if kubernete["kind"] == "Service")
     assert service["spec"]["type"] == "ClusterIP"
     (target,) = (
-        one
-        for one in KUBERNETES
-        if one["kind"] == "Deployment" and one["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
+        kubernete
+        for kubernete in KUBERNETES
+        if kubernete["kind"] == "Deployment"
+        and kubernete["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
     )
     ports = {one["name"] for container in PODS[target["metadata"]["name"]]["containers"] for one in container["ports"]}
     assert {port["targetPort"] for port in service["spec"]["ports"]} == ports

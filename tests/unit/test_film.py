@@ -160,7 +160,9 @@ def test_moments_are_found_where_they_are() -> None:
             return [(1, (100, 100, 80, 80), shares(surprise=0.9))]
         return [(1, (100, 100, 80, 80), shares(happy=0.6 if 40 <= at < 42 else 0.3, sad=0.1))]
 
-    found = {(one.emotion, one.rank): one for one in look_at(recording(np.arange(0, 60, 0.2), faces)).moments}
+    found = {
+        (moment.emotion, moment.rank): moment for moment in look_at(recording(np.arange(0, 60, 0.2), faces)).moments
+    }
     assert 20 <= found["surprise", 1].at < 22
     assert 40 <= found["happy", 1].at < 42
     assert ("surprise", 2) not in found  # nothing else is clear enough

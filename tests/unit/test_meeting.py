@@ -50,7 +50,7 @@ def test_a_word_file_is_read(tmp_path: Path) -> None:
         archive.writestr(
             "word/document.xml", f'<w:document xmlns:w="{space}"><w:body>{paragraphs}</w:body></w:document>'
         )
-    assert [one.speaker for one in read_transcript(tmp_path / "t.docx").utterances] == ["Ann Lee", "Bob"]
+    assert [utterance.speaker for utterance in read_transcript(tmp_path / "t.docx").utterances] == ["Ann Lee", "Bob"]
     with zipfile.ZipFile(tmp_path / "bad.docx", "w") as archive:
         archive.writestr("word/document.xml", '<!DOCTYPE x [<!ENTITY a "aaaa">]><w:document/>')
     with pytest.raises(InputError, match="document type"):
@@ -60,7 +60,7 @@ def test_a_word_file_is_read(tmp_path: Path) -> None:
 def test_words_before_a_colon_are_no_speaker_where_that_is_rare(tmp_path: Path) -> None:
     cues = [f"00:{n:02d}.000 --> 00:{n:02d}.900\n{'Note: this' if n == 4 else 'plain words'}\n" for n in range(9)]
     (tmp_path / "a.vtt").write_text("WEBVTT\n\n" + "\n".join(cues))
-    assert not [one.speaker for one in read_transcript(tmp_path / "a.vtt").utterances if one.speaker]
+    assert not [utterance.speaker for utterance in read_transcript(tmp_path / "a.vtt").utterances if utterance.speaker]
 
 
 def test_cues_of_older_teams_begin_with_the_name(tmp_path: Path) -> None:
@@ -68,11 +68,11 @@ def test_cues_of_older_teams_begin_with_the_name(tmp_path: Path) -> None:
     said = [("Lee, Ann", "Good morning"), ("Bob", "Hi\nall"), ("Lee, Ann", "So"), ("Bob", "Yes")]
     cues = "".join(f"0:0:{n}.0 --> 0:0:{n}.900\n{name}\n{words}\n\n" for n, (name, words) in enumerate(said))
     file.write_text(f"WEBVTT\n\n{cues}")
-    found = [(one.speaker, one.text) for one in read_transcript(file).utterances]
+    found = [(utterance.speaker, utterance.text) for utterance in read_transcript(file).utterances]
     assert found == [(name, words.replace("\n", " ")) for name, words in said]
     lines = "".join(f"0:0:{n}.0 --> 0:0:{n}.900\nLine {n} of a\nsubtitle\n\n" for n in range(4))
     file.write_text(f"WEBVTT\n\n{lines}")
-    assert {one.speaker for one in read_transcript(file).utterances} == {None}
+    assert {utterance.speaker for utterance in read_transcript(file).utterances} == {None}
 
 
 def test_what_is_wrong_with_a_transcript_is_noted(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_transcript_is_noted(tmp_path: Path) -> None:
     )
     (tmp_path / "odd.vtt").write_bytes(text.encode("cp1252"))
     found = read_transcript(tmp_path / "odd.vtt")
-    assert [one.text for one in found.utterances] == ["first", "reversed", "sp\u00e4ter"]
+    assert [utterance.text for utterance in found.utterances] == ["first", "reversed", "sp\u00e4ter"]
     said = " ".join(found.notes)
     assert "Windows-1252" in said
     assert "1 cue ends before" in said
@@ -217,7 +217,7 @@ def test_the_page_tells_of_consent_and_the_ban(tmp_path: Path) -> None:
     assert any("not known which of the faces" in note for note in made.notes)
     made.write(tmp_path / "call.html")
     assert "great work" in (tmp_path / "call.notes.vtt").read_text()
-    assert [one.text for one in read_transcript(tmp_path / "call.notes.vtt").utterances] == [
+    assert [utterance.text for utterance in read_transcript(tmp_path / "call.notes.vtt").utterances] == [
         "great work",
         "great work",
         "beyond",

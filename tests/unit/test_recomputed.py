@@ -108,7 +108,7 @@ def watch(folder: Path, viewers: int, events: str, anonymous: int | None = None)
 
 
 def test_the_audience(tmp_path: Path) -> None:
-    lines = [f"{one.at},{one.label},{one.duration}" for one in simulated.events()[:4]]
+    lines = [f"{event.at},{event.label},{event.duration}" for event in simulated.events()[:4]]
     found = agreed(watch(tmp_path, 9, "\n".join(["time,label,duration", *lines])))
     assert len([name for name in found if name.startswith("event ")]) == 4 * 7
     assert all(isinstance(found[name], float | int) for name in found if name.endswith((": reacted", ": share")))

@@ -96,7 +96,7 @@ def run_watch(
     try:
         for listed in sources:
             chosen = name or listed.name
-            taken = {watcher.name for watcher in watchers} | ({one.name for one in sources} - {chosen})
+            taken = {watcher.name for watcher in watchers} | ({source.name for source in sources} - {chosen})
             try:
                 opened = _open_named(listed.url, chosen, taken)
             except MienError as why:

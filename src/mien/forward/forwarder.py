@@ -412,9 +412,9 @@ class _Forwarder:
             return
         if dropped > self._dropped:
             log.warning("%d dead letters made room for newer ones and are gone; look at what publishes them", dropped)
-        late, refused = sum(one.late for one in arrivals), sum(one.refused for one in arrivals)
+        late, refused = sum(arrival.late for arrival in arrivals), sum(arrival.refused for arrival in arrivals)
         if self._counted and refused > self._refused:
-            of = ", ".join(one.source for one in arrivals if one.refused)
+            of = ", ".join(arrival.source for arrival in arrivals if arrival.refused)
             log.warning("%d observations refused by now, of times that were erased (%s)", refused, of)
         if self._counted and late > self._late:
             log.info("%d observations came by now after raw rows of their time had been deleted; they count", late)

@@ -70,7 +70,7 @@ class BigQueryStore:
 
     def add(self, observations: Sequence[Observation], *, arrived: datetime | None = None) -> int:
         """Append what the store never had, and return how many those were."""
-        given = {one.id: (rows.taken_at(one), one) for one in observations}
+        given = {observation.id: (rows.taken_at(observation), observation) for observation in observations}
         came = rows.present() if arrived is None else rows.to_microseconds(arrived)
         self._check_writable()
         with self._lock:
@@ -255,11 +255,11 @@ class BigQueryStore:
         self._check_writable()
         if not minutes:
             return 0
-        starts = [one.start for one in minutes]
+        starts = [minute.start for minute in minutes]
         query, values = self._minutes(min(starts), max(starts) + MINUTE, [source])
         here = {row.start for row in self._dataset.read(f"SELECT start FROM ({query})", **values)}
         _, gone = self._refusals_now()
-        new = [one for one in minutes if one.start not in here and not _erased(gone, source, one.start)]
+        new = [minute for minute in minutes if minute.start not in here and not _erased(gone, source, minute.start)]
         self._dataset.append("past_minutes", [sql.minute_row(source, one) for one in new])
         return len(new)
 

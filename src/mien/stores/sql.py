@@ -67,7 +67,11 @@ class SqlStore:
         if not observations:
             return 0
         came = {"arrived": rows.present() if arrived is None else rows.to_microseconds(arrived)}
-        given = {row["id"]: (row | came, one) for one in observations for row in [rows.frame_row(one)]}
+        given = {
+            row["id"]: (row | came, observation)
+            for observation in observations
+            for row in [rows.frame_row(observation)]
+        }
         weeks: set[int] = set()
         with self._write() as connection:
             for key in self._known(connection, [row for row, _ in given.values()]):

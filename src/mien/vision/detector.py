@@ -185,7 +185,7 @@ class Detector:
         if scale >= 1 or (len(found) and found.boxes[:, 2:].max(1).min() * scale >= SMALL):
             return found
         looks = (found, self.detect(picture, CLOSER * self.max_side))
-        rows = [np.column_stack([one.boxes, one.landmarks.reshape(-1, 10), one.confidences]) for one in looks]
+        rows = [np.column_stack([look.boxes, look.landmarks.reshape(-1, 10), look.confidences]) for look in looks]
         return _faces(suppress_non_maxima(np.concatenate(rows)), np.ones(2))
 
     def detect_coarsely(self, frame: Image) -> Faces:

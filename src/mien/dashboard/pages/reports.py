@@ -52,7 +52,7 @@ class Reports:
         if look.role == "viewer":
             return parts
         states = await self._queries.sources()
-        return parts | {"call:storeSources": [one.source for one in states], "call:media": await self._offered()}
+        return parts | {"call:storeSources": [state.source for state in states], "call:media": await self._offered()}
 
     async def _offered(self) -> dict[str, list[str]]:
         if clock.monotonic() - self._media[0] >= FRESH_S:

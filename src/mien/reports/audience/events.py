@@ -49,8 +49,12 @@ def read_events(path: Path, notes: list[str]) -> list[Event]:
         transcript = read_captions(path)
         notes += transcript.notes
         found = [
-            Event(one.start, f"{one.speaker}: {one.text}" if one.speaker else one.text, one.end - one.start)
-            for one in transcript.utterances
+            Event(
+                utterance.start,
+                f"{utterance.speaker}: {utterance.text}" if utterance.speaker else utterance.text,
+                utterance.end - utterance.start,
+            )
+            for utterance in transcript.utterances
         ]
     else:
         found = _from_csv(path, notes)
@@ -72,9 +76,9 @@ def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]
         InputError: There is none in that period.
     """
     began = recordings[0].began or datetime.fromtimestamp(0, timezone.utc)
-    until = inputs.until or began + timedelta(seconds=max(one.seconds for one in recordings))
+    until = inputs.until or began + timedelta(seconds=max(recording.seconds for recording in recordings))
     with closing(open_store(str(inputs.store), read_only=True)) as store:
-        found = store.markers(began, until, [one.name for one in recordings], MAX_EVENTS)
+        found = store.markers(began, until, [recording.name for recording in recordings], MAX_EVENTS)
     if not found:
         raise InputError(
             "the store has no markers of that period: add some on the dashboard's page History, or give "

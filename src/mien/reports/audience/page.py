@@ -192,16 +192,16 @@ def _between(low: float, high: float, form: str) -> str:
 def _groups(differences: Sequence[Difference]) -> Section:
     rows = [
         (
-            f"{one.one} – {one.two}",
-            one.what,
-            one.emotion,
-            f"{100 * one.value:+.1f}",
-            _between(100 * one.low, 100 * one.high, "+.1f"),
-            f"{one.g:+.2f}" if math.isfinite(one.g) else "–",
-            f"{one.viewers[0]}, {one.viewers[1]}",
-            ("–" if not math.isfinite(one.p) else "differ" if one.p < 0.05 else "not beyond chance"),
+            f"{difference.one} – {difference.two}",
+            difference.what,
+            difference.emotion,
+            f"{100 * difference.value:+.1f}",
+            _between(100 * difference.low, 100 * difference.high, "+.1f"),
+            f"{difference.g:+.2f}" if math.isfinite(difference.g) else "–",
+            f"{difference.viewers[0]}, {difference.viewers[1]}",
+            ("–" if not math.isfinite(difference.p) else "differ" if difference.p < 0.05 else "not beyond chance"),
         )
-        for one in differences[:80]
+        for difference in differences[:80]
     ]
     return Section(
         "The groups compared",

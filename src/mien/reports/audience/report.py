@@ -72,7 +72,7 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     events = read_events(request.events, notes) if request.events else []
     recordings = read_recordings(request.inputs, settings, job)
     events = events or read_markers(request.inputs, recordings)
-    single = [note for one in recordings for note in one.notes]
+    single = [note for recording in recordings for note in recording.notes]
     watched = watching(recordings, seats, single)
     if request.anonymous and single:
         single = [
@@ -80,7 +80,7 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
         ]
     notes += single
     job.tell("weighing the reactions", 0)
-    inside = [one for one in events if one.at < watched.seconds]
+    inside = [event for event in events if event.at < watched.seconds]
     if len(inside) < len(events):
         notes.append(
             f"{counted(len(events) - len(inside), 'event lies', 'events lie')} beyond the end of every recording "

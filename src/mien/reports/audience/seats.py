@@ -126,7 +126,7 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
         seats: Who they are; a recording that none names is one viewer.
         notes: Takes what is to be said of them.
     """
-    by_name = {one.name: one for one in recordings}
+    by_name = {recording.name: recording for recording in recordings}
     strangers = sorted({seat.recording for seat in seats} - set(by_name))
     if strangers:
         notes.append(f"The list names {listed(strangers)}, of which there is no recording; left out.")

@@ -159,8 +159,21 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
         for second in range(len(course.viewers))
     ]
     groups = [
-        (*(one.what, one.emotion, one.one, one.two, one.value, one.low, one.high, one.p, one.g), *one.viewers)
-        for one in shown.differences
+        (
+            *(
+                difference.what,
+                difference.emotion,
+                difference.one,
+                difference.two,
+                difference.value,
+                difference.low,
+                difference.high,
+                difference.p,
+                difference.g,
+            ),
+            *difference.viewers,
+        )
+        for difference in shown.differences
     ]
     rows: dict[str, list[Any]] = {
         "events": events,

@@ -430,7 +430,7 @@ class _Rows:
 
         schema: dict[str, Any] = {"frame": pl.Int64, "at": pl.Float64, "session": pl.String, "model": pl.String}
         schema |= dict.fromkeys(WHOLE, pl.Int64)
-        schema |= {"confidence": pl.Float64, "emotion": pl.String, **{str(one): pl.Float64 for one in EMOTIONS}}
+        schema |= {"confidence": pl.Float64, "emotion": pl.String, **{str(emotion): pl.Float64 for emotion in EMOTIONS}}
         self._parts.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
         self._rows = []
 

@@ -195,7 +195,7 @@ def _people(read: pl.DataFrame) -> pl.DataFrame:
             pl.col("at").max().alias("last"),
             pl.col("span").sum().round(3).alias("seconds"),
             pl.len().alias("faces"),
-            *((pl.col(one) * pl.col("span")).sum() / pl.col("span").sum() for one in EMOTIONS),
+            *((pl.col(emotion) * pl.col("span")).sum() / pl.col("span").sum() for emotion in EMOTIONS),
         )
         .sort(["seconds", "scene", "person"], descending=[True, False, False])
     )
@@ -211,7 +211,7 @@ def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
         .agg(
             pl.col("frame").n_unique().alias("frames"),
             pl.col("frame").filter(read).n_unique().alias("seen"),
-            *(pl.col(one).filter(read).mean() for one in KINDS),
+            *(pl.col(kind).filter(read).mean() for kind in KINDS),
         )
         .filter((pl.col("seen") > 0) & (2 * pl.col("seen") >= pl.col("frames")))
         .sort("second")

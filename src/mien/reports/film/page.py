@@ -24,7 +24,7 @@ __all__ = ["COLUMNS", "film_report"]
 SHOWN_PEOPLE = 12
 SIGNS = {"happy": "H", "sad": "S", "surprise": "!"}
 
-SHARES: dict[str, str] = {one: f"probability of {one}, 0 to 1" for one in EMOTIONS}
+SHARES: dict[str, str] = {emotion: f"probability of {emotion}, 0 to 1" for emotion in EMOTIONS}
 COLUMNS: dict[str, dict[str, str]] = {
     "faces": {
         "film": "the film",
@@ -50,7 +50,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "faces": "faces in these",
         "readable": "faces of these that are large enough to be read",
         "face_seconds": "the time that the frames of these stand for, added up over the faces",
-        **{one: f"mean probability of {one} over the readable faces and time" for one in EMOTIONS},
+        **{emotion: f"mean probability of {emotion} over the readable faces and time" for emotion in EMOTIONS},
     },
     "people": {
         "film": "the film",
@@ -60,7 +60,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "last": "when last seen",
         "seconds": "time on screen: the time that the frames with this readable face stand for",
         "faces": "readable faces",
-        **{one: f"mean probability of {one} over these and time" for one in EMOTIONS},
+        **{emotion: f"mean probability of {emotion} over these and time" for emotion in EMOTIONS},
     },
     "moments": {
         "film": "the film",
@@ -202,8 +202,12 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
     curve, width = film.curve, bin_length(film.recording.seconds)
     shares = curve.select(EMOTIONS).to_numpy().astype(np.float64)
     marks = [
-        Mark(one.at, _sign(one), f"{film.recording.when(one.at)}: {KINDS[one.emotion]}, {100 * one.value:.0f} %")
-        for one in film.moments
+        Mark(
+            moment.at,
+            _sign(moment),
+            f"{film.recording.when(moment.at)}: {KINDS[moment.emotion]}, {100 * moment.value:.0f} %",
+        )
+        for moment in film.moments
     ]
     drawn = stacked(
         curve["start"].to_numpy() + width / 2,
@@ -235,22 +239,22 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
     if not shots:
         rows = [
             (
-                f"{SIGNS[one.emotion]}{one.rank}",
-                KINDS[one.emotion],
-                film.recording.when(one.at, fine=True),
-                f"{100 * one.value:.0f} %",
+                f"{SIGNS[moment.emotion]}{moment.rank}",
+                KINDS[moment.emotion],
+                film.recording.when(moment.at, fine=True),
+                f"{100 * moment.value:.0f} %",
             )
-            for one in film.moments
+            for moment in film.moments
         ]
         return Table(("", "moment", "#time", "#probability"), rows, caption)
     pictures = [
         Picture(
-            shots[one.at],
-            f"{_sign(one)} · {film.recording.when(one.at)} · {KINDS[one.emotion]}",
-            f"{one.emotion} {100 * one.value:.0f} %",
+            shots[moment.at],
+            f"{_sign(moment)} · {film.recording.when(moment.at)} · {KINDS[moment.emotion]}",
+            f"{moment.emotion} {100 * moment.value:.0f} %",
         )
-        for one in film.moments
-        if one.at in shots
+        for moment in film.moments
+        if moment.at in shots
     ]
     return Pictures(pictures, caption)
 
@@ -342,7 +346,7 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
     if anonymous:
         return [curve]
     kinds = {"emotion": pl.String, "rank": pl.Int64, "at": pl.Float64, "value": pl.Float64}
-    moments = [pl.DataFrame([vars(one) for one in film.moments], schema=kinds) for film in films]
+    moments = [pl.DataFrame([vars(moment) for moment in film.moments], schema=kinds) for film in films]
     stretches = [
         pl.DataFrame({"happy": film.stretches[:, 0], "face_seconds": film.stretches[:, 1]}).with_columns(
             pl.lit(film.stretch_s).alias("seconds"),

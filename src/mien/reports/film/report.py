@@ -58,11 +58,14 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         raise UsageError(f"cannot show {request.moments} moments of each kind: expected 0 to 20")
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous {request.anonymous} hides nobody: expected 2 or more")
-    films = [look_at(one, request.moments, request.anonymous) for one in read_recordings(request.inputs, settings, job)]
+    films = [
+        look_at(recording, request.moments, request.anonymous)
+        for recording in read_recordings(request.inputs, settings, job)
+    ]
     shots = [
         {}
         if request.anonymous
-        else pictures_of(film.recording, [one.at for one in film.moments], settings, job, blur=request.blur)
+        else pictures_of(film.recording, [moment.at for moment in film.moments], settings, job, blur=request.blur)
         for film in films
     ]
     pairs = [
@@ -72,7 +75,7 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
     ]
     job.tell("writing the page", 1, 1)
     report = film_report(films, shots, pairs, request.inputs.asked(), request.anonymous)
-    report.read = [Path(one) for one in request.inputs.paths]
+    report.read = [Path(path) for path in request.inputs.paths]
     return report
 
 

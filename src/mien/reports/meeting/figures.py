@@ -145,7 +145,7 @@ def heard(
     moved = [
         Utterance(spoken.start + offset, spoken.end + offset, spoken.speaker, spoken.text) for spoken in utterances
     ]
-    scores = _judge([one.text for one in utterances])
+    scores = _judge([utterance.text for utterance in utterances])
     looks = [room.during(one, anonymous or 1) for one in moved]
     speakers = [own[one.speaker].during(one, 1) if one.speaker in own else None for one in moved]
     usual = [look.valence for look in looks if look.valence is not None]

@@ -55,7 +55,7 @@ def find_offset(medium: Path, utterances: Sequence[Utterance]) -> Offset | None:
     if loud is None or len(loud) < 50 or not utterances:
         return None
     furthest = len(loud) + int(REACH_S / STEP_S)  # what is said later fits the recording at no offset
-    spoken = np.zeros(min(int(max(one.end for one in utterances) / STEP_S) + 1, furthest))
+    spoken = np.zeros(min(int(max(utterance.end for utterance in utterances) / STEP_S) + 1, furthest))
     for one in utterances:
         spoken[int(one.start / STEP_S) : max(int(one.start / STEP_S) + 1, int(one.end / STEP_S))] = 1
     low, high = np.percentile(loud, (10, 90))

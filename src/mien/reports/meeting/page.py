@@ -57,10 +57,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "to half a second where it is shorter",
         "people": "different tracks among these",
         "face_seconds": "the time that the frames of these stand for, added up over the faces",
-        **{one: f"mean probability of {one} over these and time; empty under {ENOUGH_FACES} faces" for one in EMOTIONS},
+        **{
+            emotion: f"mean probability of {emotion} over these and time; empty under {ENOUGH_FACES} faces"
+            for emotion in EMOTIONS
+        },
         "speaker_faces": "of the speaker's own face; empty where it is not known which that is",
         "speaker_face_seconds": "the same of the speaker's own face",
-        **{f"speaker_{one}": f"mean probability of {one} over these" for one in EMOTIONS},
+        **{f"speaker_{emotion}": f"mean probability of {emotion} over these" for emotion in EMOTIONS},
         "words": "how pleasant the words are, -1 to 1: the compound score of VADER, which knows English",
         "disagrees": "whether words and faces are clearly of opposite kinds",
     },
@@ -79,7 +82,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "faces": "faces in these",
         "readable": "faces of these that are large enough to be read",
         "face_seconds": "the time that the frames of these stand for, added up over the faces",
-        **{one: f"mean probability of {one} over the readable faces" for one in EMOTIONS},
+        **{emotion: f"mean probability of {emotion} over the readable faces" for emotion in EMOTIONS},
     },
 }
 

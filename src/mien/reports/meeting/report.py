@@ -132,7 +132,11 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
 def _beyond(recording: Recording, transcript: Transcript, offset: float) -> list[str]:
     """Return what is to be said where recording and transcript are not of one length."""
     length = recording.seconds
-    outside = [one for one in transcript.utterances if one.start + offset >= length or one.end + offset <= 0]
+    outside = [
+        utterance
+        for utterance in transcript.utterances
+        if utterance.start + offset >= length or utterance.end + offset <= 0
+    ]
     if not transcript.utterances:
         return []
     last = transcript.utterances[-1].end + offset
@@ -148,7 +152,7 @@ def _beyond(recording: Recording, transcript: Transcript, offset: float) -> list
 
 
 def _unknown(transcript: Transcript, places: list[Place], anonymous: int | None) -> list[str]:
-    names = {one.speaker for one in transcript.utterances}
+    names = {utterance.speaker for utterance in transcript.utterances}
     strangers = sorted({place.speaker for place in places} - {name for name in names if name})
     if not strangers:
         return []
