@@ -70,9 +70,13 @@ def _shape(value: Any) -> tuple[tuple[float, float], ...]:
     """Return the corners of a rectangle or polygon, 0 to 1."""
     what = "a rectangle [x, y, width, height] or a polygon of at least three [x, y], all from 0 to 1"
     numbers: Any = value
-    if isinstance(value, list | tuple) and len(value) == 4 and not any(isinstance(one, list | tuple) for one in value):
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 4
+        and not any(isinstance(item, list | tuple) for item in value)
+    ):
         x, y, width, height = value
-        if all(isinstance(one, int | float) for one in value) and width > 0 and height > 0:
+        if all(isinstance(number, int | float) for number in value) and width > 0 and height > 0:
             numbers = ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
     try:
         corners = tuple((float(x), float(y)) for x, y in numbers)
@@ -353,7 +357,7 @@ class Settings(Section):
     @field_validator("source", "alert")
     @classmethod
     def _have_names_of_their_own(cls, given: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
-        names = [one.name for one in given if one.name]
+        names = [item.name for item in given if item.name]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two {info.field_name}s are called '{min(twice)}'")
         return given
@@ -497,8 +501,8 @@ def effective(settings: Settings) -> str:
             lines += ["", f"[{table}]"]
         lines += [f"# {field.description}", _line(last, value)]
     for name, model in TABLES.items():
-        for one in getattr(settings, name):
-            lines += ["", f"[[{name}]]", *(_line(key, getattr(one, key)) for key in model.model_fields)]
+        for item in getattr(settings, name):
+            lines += ["", f"[[{name}]]", *(_line(key, getattr(item, key)) for key in model.model_fields)]
     return "\n".join(lines) + "\n"
 
 
@@ -577,8 +581,8 @@ def _explain(error: ValidationError, origin: str) -> str:
         return f"setting '{name}'{variable} is missing in {origin}"
     secret = name == "alert" or any(word in name for word in ("password", "url", "webhook"))
     came = "a value that is not shown" if secret else f"{problem['input']!r}"
-    said = problem["msg"].removeprefix("Value error, ")
-    return f"setting '{name}'{variable}: {said[0].lower()}{said[1:]}, but it is {came}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"setting '{name}'{variable}: {message[0].lower()}{message[1:]}, but it is {came}"
 
 
 def _nearest(name: str, known: Any) -> str:

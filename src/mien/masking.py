@@ -76,7 +76,7 @@ def without_secrets(text: str, *urls: str) -> str:
     """Return a message, such as a database's, without the secrets of these addresses and of those that are in it."""
     for secret in sorted({part for url in urls for part in _secrets(url)}, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    text = URL_IN_TEXT.sub(lambda found: without_password(found[0]), text)
+    text = URL_IN_TEXT.sub(lambda match: without_password(match[0]), text)
     return _keywords(text)
 
 
@@ -107,9 +107,9 @@ def _place(scheme: str, rest: str) -> str:
     """Mask what comes behind the user and password of an URL."""
     path, mark, query = rest.partition("?")
     path = _parameters(path)
-    for found in IN_PATH.finditer(path):
-        if _is_secret(found[2]):
-            path = path[: found.end()] + MASK  # cameras write them in a row: who knows where it ends
+    for match in IN_PATH.finditer(path):
+        if _is_secret(match[2]):
+            path = path[: match.end()] + MASK  # cameras write them in a row: who knows where it ends
             break
     if scheme.lower().rpartition("+")[2] in STREAMS:
         host, slash, places = path.partition("/")
@@ -127,9 +127,9 @@ def _place_name(name: str) -> str:
 def _parameters(text: str) -> str:
     """Mask the values of parameters that bear the name of a secret, up to where the next parameter begins."""
     parts, at = [], 0
-    while found := PARAMETER.search(text, at):
-        begin = found.end()
-        if not _is_secret(found[2]):
+    while match := PARAMETER.search(text, at):
+        begin = match.end()
+        if not _is_secret(match[2]):
             parts.append(text[at:begin])
             at = begin
             continue
@@ -142,8 +142,8 @@ def _parameters(text: str) -> str:
 def _keywords(text: str) -> str:
     """Mask the values of keywords that bear the name of a secret, as libpq has them."""
 
-    def value(found: re.Match[str]) -> str:
-        return f"{found[1]}{found[2]}{found[3]}{MASK}" if _is_secret(found[2]) else found[0]
+    def value(match: re.Match[str]) -> str:
+        return f"{match[1]}{match[2]}{match[3]}{MASK}" if _is_secret(match[2]) else match[0]
 
     return KEYWORD.sub(value, text)
 

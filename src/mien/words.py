@@ -7,13 +7,13 @@ from collections.abc import Sequence
 __all__ = ["counted", "listed"]
 
 
-def counted(number: float, one: str, many: str) -> str:
+def counted(number: float, singular: str, many: str) -> str:
     """Return a number with what it counts.
 
     >>> counted(1, "face", "faces"), counted(1204, "face", "faces")
     ('1 face', '1,204 faces')
     """
-    return f"{number:,} {one if number == 1 else many}"
+    return f"{number:,} {singular if number == 1 else many}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -245,7 +245,7 @@ class _Frame:
     def marks(self, marks: Sequence[Mark]) -> str:
         parts = []
         before, row = -math.inf, 0
-        for mark in sorted(marks, key=lambda one: one.at):
+        for mark in sorted(marks, key=lambda entry: entry.at):
             x = self.x(mark.at)
             row = 1 - row if x - before < 19 else 0
             before = x
@@ -292,5 +292,7 @@ def _ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 def _time_ticks(duration: float) -> list[float]:
     steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-    step = next((one for one in steps if duration / one <= 11), 86400 * math.ceil(duration / 86400 / 10))
+    step = next(
+        (candidate for candidate in steps if duration / candidate <= 11), 86400 * math.ceil(duration / 86400 / 10)
+    )
     return [number * step for number in range(int(duration / step + 1e-9) + 1)]

@@ -82,7 +82,7 @@ def erase(
         last = now  # what is seen from now on is not meant, and must not be refused
     url = _url(store)
     with _opened(url) as opened:
-        known = [one.source for one in opened.sources()]
+        known = [info.source for info in opened.sources()]
         if source not in known:
             raise UsageError(
                 f"the store has no source '{source}': expected one of {', '.join(known) or 'none, it is empty'}"
@@ -141,8 +141,8 @@ def export(
         _counted("exporting", opened) as advance,
     ):
         for batch in opened.observations():
-            for one in batch:
-                table.add(one, "")
+            for observation in batch:
+                table.add(observation, "")
             advance(len(batch))
     typer.echo(
         f"{counted(table.count, 'observation is', 'observations are')} in {out}"
@@ -250,11 +250,11 @@ def _counted(what: str, store: Store) -> Iterator[Callable[[int], None]]:
 
 
 def _age(text: str) -> timedelta:
-    if not (found := re.fullmatch(r"(\d{1,4})([hdw])", text)):
+    if not (match := re.fullmatch(r"(\d{1,4})([hdw])", text)):
         raise UsageError(
             f"--older-than '{text}' is no age: expected a number of hours, days or weeks, such as 36h, 30d or 8w"
         )
-    return timedelta(days=int(found[1]) * DAYS[found[2]])
+    return timedelta(days=int(match[1]) * DAYS[match[2]])
 
 
 def _shown(time: datetime, zone: tzinfo | None = None) -> str:

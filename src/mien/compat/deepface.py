@@ -72,25 +72,26 @@ class DeepFace:
 def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
     image = as_image(picture)
     detector, classifier = shared_models(model_store.in_use(load()))
-    found = None if detector_backend == "skip" else detector.detect(image)
-    if found is not None and not len(found) and enforce_detection:
+    faces = None if detector_backend == "skip" else detector.detect(image)
+    if faces is not None and not len(faces) and enforce_detection:
         what = "the array" if isinstance(picture, np.ndarray) else f"'{picture}'"
         raise ValueError(
             f"Face could not be detected in {what}: give a photo of a face, or set enforce_detection to False to have "
             "the whole picture read as one"
         )
-    if found is None or not len(found):
+    if faces is None or not len(faces):
         boxes = np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)
         return [
             _face(_region(image, boxes[0], None), 0.0, shares) for shares in classifier.classify(crop(image, boxes))
         ]
-    probabilities = classifier.classify(crop(image, found.boxes, found.landmarks))
+    probabilities = classifier.classify(crop(image, faces.boxes, faces.landmarks))
     return [
-        _face(_found(image, found, row), float(found.confidences[row]), probabilities[row]) for row in range(len(found))
+        _face(_region_of(image, faces, row), float(faces.confidences[row]), probabilities[row])
+        for row in range(len(faces))
     ]
 
 
-def _found(image: Image, faces: Faces, row: int) -> dict[str, Any]:
+def _region_of(image: Image, faces: Faces, row: int) -> dict[str, Any]:
     return _region(image, faces.boxes[row], faces.landmarks[row])
 
 

@@ -53,7 +53,7 @@ class FER:
 
     def find_faces(self, img: Picture) -> list[list[int]]:
         """Return the faces' boxes, [x, y, w, h] in pixels, the surest first; see `detect_emotions`."""
-        return _whole(self._found(as_image(img)).boxes)
+        return _whole(self._faces_of(as_image(img)).boxes)
 
     def detect_emotions(self, img: Picture, face_rectangles: list[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return a dictionary per face, the surest first: `box`, [x, y, w, h] in pixels; `emotions`, seven shares.
@@ -68,8 +68,8 @@ class FER:
         """
         image = as_image(img)
         if face_rectangles is None:
-            found = self._found(image)
-            boxes, landmarks = _whole(found.boxes), found.landmarks
+            faces = self._faces_of(image)
+            boxes, landmarks = _whole(faces.boxes), faces.landmarks
         else:
             boxes, landmarks = [list(map(int, box)) for box in face_rectangles], None
         if any(len(box) != 4 or min(box[2:]) < 1 for box in boxes):
@@ -83,10 +83,10 @@ class FER:
             for box, shares in zip(boxes, self._classifier.classify(crops), strict=True)
         ]
 
-    def _found(self, image: Image) -> Faces:
-        found = self._detector.detect(image)
-        large = found.boxes[:, 2:].max(1, initial=0) >= self._smallest
-        return Faces(found.boxes[large], found.landmarks[large], found.confidences[large])
+    def _faces_of(self, image: Image) -> Faces:
+        faces = self._detector.detect(image)
+        large = faces.boxes[:, 2:].max(1, initial=0) >= self._smallest
+        return Faces(faces.boxes[large], faces.landmarks[large], faces.confidences[large])
 
     def top_emotion(self, img: Picture) -> tuple[str | None, float | None]:
         """Return the likeliest emotion of the surest face and its share, or (None, None) where there is no face.

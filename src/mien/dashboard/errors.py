@@ -19,7 +19,7 @@ from starlette.routing import Match, Mount
 from mien.dashboard.base_path import base_of
 from mien.errors import InputError, MienError, MissingExtraError, StoreError
 
-__all__ = ["ApiError", "answer_errors", "error_response", "told_to"]
+__all__ = ["ApiError", "answer_errors", "error_response", "message_for"]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})})
 
 
-def told_to(scope: MutableMapping[str, Any], error: Exception) -> str:
+def message_for(scope: MutableMapping[str, Any], error: Exception) -> str:
     """Return what an error says to who asks: where the store is, is told to admins alone."""
     if isinstance(error, StoreError) and getattr(scope.get("mien.who"), "role", None) != "admin":
         return error.public
@@ -83,8 +83,8 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         return error_response(404, f"there is no {request.url.path}: see {document}")
     if error.status_code == 405:
         allowed = _methods(request) or headers.get("Allow", "GET")
-        told = f"{request.url.path} knows no {request.method}: use {allowed}"
-        return error_response(405, told, {**headers, "Allow": allowed})
+        message = f"{request.url.path} knows no {request.method}: use {allowed}"
+        return error_response(405, message, {**headers, "Allow": allowed})
     return error_response(error.status_code, str(error.detail), headers)
 
 
@@ -107,7 +107,7 @@ async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_store_error(request: Request, error: Exception) -> JSONResponse:
-    return error_response(503, told_to(request.scope, error), {"retry-after": "1"})
+    return error_response(503, message_for(request.scope, error), {"retry-after": "1"})
 
 
 async def _on_input_error(_request: Request, error: Exception) -> JSONResponse:

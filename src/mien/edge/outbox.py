@@ -252,24 +252,24 @@ class Outbox:
 
         That is what could not be written when the disk was full at the end, or was in a log that is gone.
         """
-        told, (taken, confirmed, dropped, depth) = self._tally.read(), self._counts
-        if told is None or told.taken <= taken:
+        tally, (taken, confirmed, dropped, depth) = self._tally.read(), self._counts
+        if tally is None or tally.taken <= taken:
             return
-        left = told.taken - told.confirmed - told.dropped
-        still = max(0, depth - (told.confirmed - confirmed))  # rows are confirmed in order: these were not yet
-        lost = max(0, told.dropped - dropped + left - still)
+        left = tally.taken - tally.confirmed - tally.dropped
+        still = max(0, depth - (tally.confirmed - confirmed))  # rows are confirmed in order: these were not yet
+        lost = max(0, tally.dropped - dropped + left - still)
         if lost:
             log.warning(
                 "the outbox '%s' lacks %d observations that were taken; they are counted as dropped", self.path, lost
             )
-        confirmed, dropped = max(0, told.taken - dropped - lost - depth), dropped + lost
+        confirmed, dropped = max(0, tally.taken - dropped - lost - depth), dropped + lost
         taken = confirmed + dropped + depth
         self._counts = Counts(taken, confirmed, dropped, depth)
         self._writer.execute("UPDATE counts SET taken = ?, confirmed = ?, dropped = ?", (taken, confirmed, dropped))
 
     def _take_over(self, error: Exception) -> None:
         aside = set_aside(self.path)
-        told, counts = self._tally.read(), salvaged_counts(aside)
+        tally, counts = self._tally.read(), salvaged_counts(aside)
         self._open_new()
         writer = self._writer
         writer.execute("BEGIN IMMEDIATE")
@@ -277,7 +277,7 @@ class Outbox:
         for row in salvaged_rows(aside):
             writer.execute("INSERT INTO rows (n, session, seq, time, payload) VALUES (?, ?, ?, ?, ?)", row)
             kept, newest = kept + 1, row[0]
-        taken, confirmed, dropped = told or (counts[:3] if counts else (newest, 0, 0))
+        taken, confirmed, dropped = tally or (counts[:3] if counts else (newest, 0, 0))
         lost = max(0, taken - confirmed - dropped - kept)
         confirmed = max(0, taken - dropped - lost - kept)
         numbers = (confirmed + dropped + lost + kept, confirmed, dropped + lost, newest)  # each may have been sent
@@ -424,8 +424,8 @@ class Outbox:
 
         discarded = list(self._discarded)
         for n in discarded:
-            found = writer.execute("DELETE FROM rows WHERE n = ?", (n,)).rowcount
-            dropped, depth, out = dropped + found, depth - found, out - (found if n <= released else 0)
+            rows = writer.execute("DELETE FROM rows WHERE n = ?", (n,)).rowcount
+            dropped, depth, out = dropped + rows, depth - rows, out - (rows if n <= released else 0)
 
         aged = self._drop_aged(released)
         dropped, depth = dropped + aged, depth - aged
@@ -485,21 +485,21 @@ def open_outbox(settings: Settings, source: str) -> Outbox:
 
 def waiting_sources(folder: Path) -> list[str]:
     """Return the sources whose outbox holds rows, such as those of a run that was killed."""
-    found = []
+    names = []
     for path in sorted(folder.glob("*.db")):
         try:
             reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
             try:
                 if reader.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
-                    found.append(path.stem)
+                    names.append(path.stem)
             finally:
                 reader.close()
         except sqlite3.Error as error:  # noqa: PERF203
             if is_damage(error):
-                found.append(path.stem)  # whoever opens it takes over what can be read
+                names.append(path.stem)  # whoever opens it takes over what can be read
             else:
                 log.warning("cannot read the outbox '%s': %s", path, error)
-    return found
+    return names
 
 
 def _lock(folder: Path, source: str) -> BaseFileLock:

@@ -104,8 +104,8 @@ class BlurredPreview(Preview):
 
     def _shown(self, small: Image, places: Sequence[Box], scale: float) -> Image:
         known = np.multiply(np.reshape(places, (-1, 4)), scale)
-        found = np.concatenate([known, _suspicious(self._detector).detect(small).boxes])
-        return hide(small, [(x, y, max(1, w), max(1, h)) for x, y, w, h in found.round().astype(int).tolist()])
+        hidden_places = np.concatenate([known, _suspicious(self._detector).detect(small).boxes])
+        return hide(small, [(x, y, max(1, w), max(1, h)) for x, y, w, h in hidden_places.round().astype(int).tolist()])
 
 
 def preview_of(settings: Settings) -> Preview | None:

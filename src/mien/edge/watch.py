@@ -326,13 +326,13 @@ class _Leftovers:
 def _listed(settings: Settings, specs: Sequence[str], loop: bool) -> list[SourceSettings]:
     """Return what is to be watched: what was named, or else what the settings list."""
     known = {source.name: source for source in settings.source if source.name}
-    found = [known.get(spec) or SourceSettings.model_construct(url=spec) for spec in specs] or list(settings.source)
-    if not found:
+    listed = [known.get(spec) or SourceSettings.model_construct(url=spec) for spec in specs] or list(settings.source)
+    if not listed:
         raise UsageError(
             "nothing to watch: name a camera, a stream, a video or demo, or list sources as [[source]] in mien.toml; "
             "see mien watch --help"
         )
-    return [source.model_copy(update={"loop": loop or source.loop}) for source in found]
+    return [source.model_copy(update={"loop": loop or source.loop}) for source in listed]
 
 
 def _mood(shown: Sequence[tuple[Probabilities, float]]) -> tuple[Emotion | None, float | None]:

@@ -101,15 +101,15 @@ class SourceActivity:
         self.dropped_at = -1e9
         self.dropped_by = 0
 
-    def add(self, at: float, one: Observation) -> None:
+    def add(self, at: float, observation: Observation) -> None:
         """Count an observation's faces when they were seen; what was sent before is not counted again."""
-        if self._newest[0] == one.session and one.seq <= self._newest[1]:
+        if self._newest[0] == observation.session and observation.seq <= self._newest[1]:
             return
-        self._newest = (one.session, one.seq)
-        late_s = max(0.0, (now() - one.time).total_seconds()) if one.time else 0.0
+        self._newest = (observation.session, observation.seq)
+        late_s = max(0.0, (now() - observation.time).total_seconds()) if observation.time else 0.0
         if late_s > self._window_s:
             return  # of a backlog
-        self._seconds.setdefault(int(at - late_s), Sums()).count(one)
+        self._seconds.setdefault(int(at - late_s), Sums()).count(observation)
         while len(self._seconds) > self._window_s + 1:
             del self._seconds[min(self._seconds)]
 
@@ -137,11 +137,11 @@ class AlertMonitor:
             self._seen[name] = SourceActivity(at, self._window_s, online=False)
         self._store_lost_at: float | None = None
         self._raised: dict[tuple[str, str | None], float] = {}
-        self._told_at: dict[tuple[str, str | None], float] = {}
+        self._raised_at: dict[tuple[str, str | None], float] = {}
 
-    def observation(self, at: float, one: Observation) -> None:
+    def observation(self, at: float, observation: Observation) -> None:
         """Take note of an observation."""
-        self._of(at, one.source).add(at, one)
+        self._of(at, observation.source).add(at, observation)
 
     def available(self, at: float, source: str, online: bool) -> None:
         """Take note of whether a source is there; one that is not and never was here is none of ours."""
@@ -174,9 +174,9 @@ class AlertMonitor:
                 reading = self._read(alert, source, at)
                 key = (alert.name, source)
                 if reading.wrong and key not in self._raised:
-                    if at - self._told_at.get(key, -1e9) < alert.cooldown_s:
+                    if at - self._raised_at.get(key, -1e9) < alert.cooldown_s:
                         continue
-                    self._raised[key] = self._told_at[key] = at
+                    self._raised[key] = self._raised_at[key] = at
                     yield alert, _notice(alert, "raised", source, reading.value)
                 elif not reading.wrong and key in self._raised:
                     del self._raised[key]
@@ -202,9 +202,9 @@ class AlertMonitor:
             if len(self._seen) > SOURCES:
                 oldest = next(name for name in self._seen if name not in self._named)
                 del self._seen[oldest]
-                for gone in [key for key in (*self._raised, *self._told_at) if key[1] == oldest]:
+                for gone in [key for key in (*self._raised, *self._raised_at) if key[1] == oldest]:
                     self._raised.pop(gone, None)
-                    self._told_at.pop(gone, None)
+                    self._raised_at.pop(gone, None)
         self._seen.move_to_end(source)
         return self._seen[source]
 

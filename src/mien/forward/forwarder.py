@@ -269,7 +269,7 @@ class _Forwarder:
                 self._greet(message, source)
                 continue
             try:
-                one = read(message.payload, source)
+                observation = read(message.payload, source)
             except ValueError as error:
                 here = message.topic, message.payload
                 if message.retained and (self._set_aside.has(*here) or here in fresh):
@@ -280,8 +280,8 @@ class _Forwarder:
                 if is_source_name(source) and (trace := _trace(message.payload)):
                     done[source, trace.session].append(trace.seq)
             else:
-                good[one.id] = one
-                done[source, one.session].append(one.seq)
+                good[observation.id] = observation
+                done[source, observation.session].append(observation.seq)
 
         if not self._commit(list(good.values()), letters):
             return
@@ -328,12 +328,14 @@ class _Forwarder:
         except ValueError:
             pass
         new = 0
-        for one in list(good):  # one of them is what the store cannot take: find it, and keep the others
+        for observation in list(good):  # one of them is what the store cannot take: find it, and keep the others
             try:
-                new += self._add_now([one])
+                new += self._add_now([observation])
             except ValueError as error:  # noqa: PERF203
-                good.remove(one)
-                letters.append((topic(self._prefix, one.source, "observations"), str(error), encode(one)))
+                good.remove(observation)
+                letters.append(
+                    (topic(self._prefix, observation.source, "observations"), str(error), encode(observation))
+                )
         return new
 
     def _add_now(self, good: list[Observation]) -> int:
@@ -397,7 +399,11 @@ class _Forwarder:
     def _ask_at(self, good: list[Observation], letters: list[tuple[str, str, bytes]], new: int) -> None:
         """Have the store asked a minute after something came that it may count."""
         day_ago = self._clock.now() - timedelta(days=1)
-        if letters or new < len(good) or any(one.time is not None and one.time < day_ago for one in good):
+        if (
+            letters
+            or new < len(good)
+            or any(observation.time is not None and observation.time < day_ago for observation in good)
+        ):
             self._count_at = min(self._count_at, time.monotonic() + COUNT_EVERY_S)
 
     def _count_lost(self) -> None:

@@ -20,12 +20,12 @@ def read(payload: bytes, source: str) -> Observation:
     Raises:
         ValueError: It holds none, or one that does not belong there.
     """
-    one = decode(payload)
-    if one.source != source:
-        raise ValueError(f"it is of source '{one.source}', but came on the topic of '{source}'")
-    if one.time is None:
+    observation = decode(payload)
+    if observation.source != source:
+        raise ValueError(f"it is of source '{observation.source}', but came on the topic of '{source}'")
+    if observation.time is None:
         raise ValueError("it has no time, so it belongs to no minute")
-    return one
+    return observation
 
 
 def replay(store: Store) -> tuple[int, int]:

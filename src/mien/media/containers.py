@@ -240,12 +240,12 @@ def _kinds(container: Any) -> str:
 
 def _measured(container: Any, path: str, streams: Sequence[Any]) -> dict[int, float]:
     """Return how long each stream is in seconds; 0 for one of a single picture."""
-    told = {stream.index: length_of(container, stream) for stream in streams}
+    lengths_declared = {stream.index: length_of(container, stream) for stream in streams}
     peeked = {} if all(stream.frames for stream in streams) else _peeked(path, streams)
     lengths: dict[int, float] = {}
     for stream in streams:
         count, last_s = peeked.get(stream.index, (stream.frames, 0.0))
-        lengths[stream.index] = 0.0 if count == 1 else told[stream.index] or last_s
+        lengths[stream.index] = 0.0 if count == 1 else lengths_declared[stream.index] or last_s
     return lengths
 
 

@@ -180,8 +180,8 @@ def _errors(kind: str, name: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise InputError(f"cannot read {name}: it begins as {kind} does, but goes on as none") from error
     except UNREADABLE as error:
-        said = getattr(error, "strerror", None) or str(error)
-        reason = " ".join(str(said).split()) or type(error).__name__
+        text = getattr(error, "strerror", None) or str(error)
+        reason = " ".join(str(text).split()) or type(error).__name__
         raise InputError(f"cannot read {name}: {reason[0].lower()}{reason[1:200]}") from error
 
 
@@ -260,10 +260,10 @@ def _preview(file: Any, name: str) -> Decoded:
             photo = Pillow.open(io.BytesIO(data), formats=["JPEG"])
         else:
             photo = Pillow.fromarray(np.ascontiguousarray(data))
-        told = photo.getexif().get(ORIENTATION)
+        orientation = photo.getexif().get(ORIENTATION)
         image, time = _upright(photo, name)
     lies = (image.shape[1] >= image.shape[0]) == wide
-    if not told and flip in QUARTERS and (lies or flip == 3):
+    if not orientation and flip in QUARTERS and (lies or flip == 3):
         image = np.ascontiguousarray(np.rot90(image, QUARTERS[flip]))
     return image, time or _taken(_exif_of(file))
 

@@ -57,11 +57,11 @@ def aspects(stream: Any) -> Callable[[], float]:
     Args:
         stream: PyAV's video stream.
     """
-    told, own = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
-    follows = not told or told == own
+    declared, own = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    follows = not declared or declared == own
 
     def aspect() -> float:
-        ratio = stream.codec_context.sample_aspect_ratio if follows else told
+        ratio = stream.codec_context.sample_aspect_ratio if follows else declared
         return float(ratio) if ratio and 1 / WIDEST <= ratio <= WIDEST else 1.0
 
     return aspect

@@ -61,8 +61,8 @@ class Contents(NamedTuple):
             _named(self.aside, "folder of thumbnails or deleted or hidden files", "such folders"),
             *self.closed,
         ]
-        said = ", ".join(part for part in parts if part)
-        return f"left out of '{folder}': {said}" if said else None
+        left = ", ".join(part for part in parts if part)
+        return f"left out of '{folder}': {left}" if left else None
 
 
 def contents_of(folder: Path) -> Contents:

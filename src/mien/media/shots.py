@@ -152,11 +152,14 @@ def _mixture(first: _Sight, middle: _Sight, last: _Sight) -> float:
     over = first.power * last.power - common**2
     if over < 0.1 * first.power * last.power or not middle.power:
         return math.nan
-    one, other = (of_first * last.power - of_last * common) / over, (of_last * first.power - of_first * common) / over
+    first_share, other = (
+        (of_first * last.power - of_last * common) / over,
+        (of_last * first.power - of_first * common) / over,
+    )
     least = MIXED_UNLIKE if common < 0.15 * math.sqrt(first.power * last.power) else MIXED
-    if one * of_first + other * of_last < least * middle.power or one < -0.15 or other < -0.15:
+    if first_share * of_first + other * of_last < least * middle.power or first_share < -0.15 or other < -0.15:
         return math.nan
-    return other / max(1e-6, one + other)
+    return other / max(1e-6, first_share + other)
 
 
 class ShotDetector:
@@ -239,7 +242,7 @@ class ShotDetector:
             start = bisect.bisect_right(self._times, start_s)
             before = loss[bisect.bisect_right(self._times, start_s - CALM_S) : start]
             usual = max(after, _mean(before) if before else 0.0)
-            more = sum(max(0.0, one - 1.5 * usual - 0.002) for one in loss[start:since] if one == one)
+            more = sum(max(0.0, share - 1.5 * usual - 0.002) for share in loss[start:since] if share == share)
             if not usual <= USUAL or more < LOST:
                 continue
             first = self._at(start_s)

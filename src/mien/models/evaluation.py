@@ -93,7 +93,7 @@ def evaluation_of(file: Path, model_id: str) -> Evaluation | None:
         model_id: Its name @ the first 8 hex digits of its file's sha256.
     """
     try:
-        found = msgspec.json.decode(file.with_suffix(".evaluation.json").read_bytes(), type=Evaluation)
+        evaluation = msgspec.json.decode(file.with_suffix(".evaluation.json").read_bytes(), type=Evaluation)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return found if found.model.id == model_id else None
+    return evaluation if evaluation.model.id == model_id else None

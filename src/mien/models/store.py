@@ -200,10 +200,10 @@ def head_of(model: Path | None) -> Head | None:
 def sign(home: Path, head: Head) -> tuple[int, int] | None:
     """Return what tells one choice of this machine's model from the next: each writes a new file."""
     try:
-        found = _pointer_file(home, head).stat()
+        status = _pointer_file(home, head).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 def _file(home: Path, digest: str) -> Path:
@@ -217,10 +217,10 @@ def _pointer_file(home: Path, head: Head) -> Path:
 def _check(home: Path, installed: Installed) -> None:
     file = _file(home, installed.sha256)
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError as error:
         raise ModelError(f"cannot read model '{file}': {error.strerror}; pull it again") from error
-    if problem := _problem(file, installed.sha256, found.st_mtime_ns, found.st_size):
+    if problem := _problem(file, installed.sha256, status.st_mtime_ns, status.st_size):
         raise ModelError(f"{problem}: pull it again, or go back with `mien model rollback`")
 
 

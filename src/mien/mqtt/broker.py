@@ -79,9 +79,9 @@ def find_broker(settings: Settings) -> BrokerAddress:
         password = named.password.get_secret_value() if named.password else None
         return BrokerAddress(named.host, port, named.username, password, tls)
     try:
-        found = json.loads((settings.home / "broker.json").read_text(encoding="utf-8"))
-        tls = _pinned(found["tls"]) if found.get("tls") else None
-        return BrokerAddress(found["host"], int(found["port"]), found["username"], found["password"], tls)
+        content = json.loads((settings.home / "broker.json").read_text(encoding="utf-8"))
+        tls = _pinned(content["tls"]) if content.get("tls") else None
+        return BrokerAddress(content["host"], int(content["port"]), content["username"], content["password"], tls)
     except FileNotFoundError as error:
         raise BrokerError("no broker runs here: start `mien broker`, or name one by broker.host") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -255,8 +255,8 @@ def _film(report: _Report) -> Iterator[Figure]:
         .group_by("film", pl.col("at").floor().alias("second"))
         .agg(pl.col(kind).mean() for kind in kinds)
     )
-    told = moments.with_columns(pl.col("at").floor().alias("second")).join(means, on=["film", "second"], how="left")
-    for row in told.iter_rows(named=True):
+    expected = moments.with_columns(pl.col("at").floor().alias("second")).join(means, on=["film", "second"], how="left")
+    for row in expected.iter_rows(named=True):
         name = f"moment of {row['emotion']} at {row['at']:.1f} s of {row['film']}"
         yield Figure(name, row["value"], row[row["emotion"]], 1e-6)
 
@@ -369,9 +369,9 @@ def _audience(report: _Report) -> Iterator[Figure]:
         | dict.fromkeys(("at", "length", "height", "p", "latency", "reacted", "reacted_share", "window"), number),
     ).to_dicts()
     landed = sum(row["p"] is not None and row["p"] < 0.05 and row["height"] > 0 for row in reactions)
-    told = report.figures.fact("Events with a reaction").value
-    if told is not None:
-        yield Figure("events with a reaction", told, landed)
+    landed_fact = report.figures.fact("Events with a reaction").value
+    if landed_fact is not None:
+        yield Figure("events with a reaction", landed_fact, landed)
     if not report.has("courses"):
         return
     watched = report.figures.fact("Watched").value or 0.0
@@ -455,16 +455,16 @@ class _Courses:
         self._steps += len(self.points) * (points + end - first)
         if self._steps > MAX_STEPS:
             raise ValueError("it has more events and viewers than can be looked at")
-        found: list[dict[int, float] | None] = []
+        rises: list[dict[int, float] | None] = []
         for places, values in zip(self.points, self._values[emotion], strict=True):
             before = [value for _, value in _between(places, values, max(0, first), max(0, end))]
             after = {place - at: value for place, value in _between(places, values, max(0, at), at + points)}
             if not before or 2 * len(before) < max(1, end - first) or 2 * len(after) < points:
-                found.append(None)
+                rises.append(None)
             else:
                 base = sum(before) / len(before)
-                found.append({place: value - base for place, value in after.items()})
-        return found
+                rises.append({place: value - base for place, value in after.items()})
+        return rises
 
 
 def _between(places: list[int], values: list[float], first: int, end: int) -> Iterator[tuple[int, float]]:

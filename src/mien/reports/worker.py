@@ -119,7 +119,7 @@ def out_of_memory(mib: int) -> str:
 
 def main() -> None:
     """Make the report that standard input orders; what libraries print goes to standard error."""
-    said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     orders = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
     order = msgspec.json.decode(orders.readline(), type=Order)
@@ -127,7 +127,7 @@ def main() -> None:
     os.chdir(order.folder)
     if hasattr(os, "nice"):
         os.nice(10)
-    job = Job(_ProgressSender(said))
+    job = Job(_ProgressSender(out))
     threading.Thread(target=_listen, args=(orders, job), daemon=True).start()
     try:
         ended = _made(order, job)
@@ -146,7 +146,7 @@ def main() -> None:
         short = (peak_bytes() or 0) > order.memory_mb << 19  # many libraries have an error of their own for that
         why = out_of_memory(order.memory_mb) if short else "the report failed unforeseen; the dashboard's log says why"
         ended = Event(ended="failed", message=why)
-    _say(said, ended)
+    _send(out, ended)
 
 
 def _made(order: Order, job: Job) -> Event:
@@ -190,20 +190,20 @@ def _report(order: Order, job: Job) -> Report:
 class _ProgressSender:
     """Says how far a job is, not more often than anybody wants to hear it."""
 
-    def __init__(self, said: BinaryIO) -> None:
-        self._said, self._step, self._at = said, "", 0.0
+    def __init__(self, out: BinaryIO) -> None:
+        self._out, self._step, self._at = out, "", 0.0
 
     def __call__(self, step: str, done: float, total: float | None) -> None:
         now = clock.monotonic()
         if step != self._step or now - self._at >= TELL_S:
             self._step, self._at = step, now
-            _say(self._said, Event(step, done, total))
+            _send(self._out, Event(step, done, total))
 
 
-def _say(said: BinaryIO, event: Event) -> None:
+def _send(out: BinaryIO, event: Event) -> None:
     try:
-        said.write(msgspec.json.encode(event) + b"\n")
-        said.flush()
+        out.write(msgspec.json.encode(event) + b"\n")
+        out.flush()
     except BrokenPipeError:  # nobody waits for it any more
         os._exit(1)
 

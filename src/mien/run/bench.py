@@ -61,11 +61,11 @@ class BenchReport:
 
     def rows(self) -> list[tuple[str, float, float, float]]:
         """Return of each part its name, frames a second, and milliseconds a frame: median and 99th percentile."""
-        found = []
+        rows = []
         for part, values in self.milliseconds.items():
             p50, p99 = np.percentile(values, (50, 99))
-            found.append((part, 1000 / max(1e-6, float(np.mean(values))), float(p50), float(p99)))
-        return found
+            rows.append((part, 1000 / max(1e-6, float(np.mean(values))), float(p50), float(p99)))
+        return rows
 
 
 def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 10.0) -> BenchReport:

@@ -53,7 +53,7 @@ def main() -> None:
     What libraries print goes to standard error.
     """
     limit_memory(int(sys.argv[1]))
-    said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     given = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
     if not (line := given.readline()):
@@ -62,12 +62,12 @@ def main() -> None:
     threading.Thread(target=_listen, args=(given, stop), daemon=True).start()
     try:
         values: dict[str, Any] = msgspec.json.decode(line)
-        play(checked(values, "the dashboard"), stop, lambda: _send(said, DemoStatus(playing=True)))
+        play(checked(values, "the dashboard"), stop, lambda: _send(out, DemoStatus(playing=True)))
     except MienError as error:
-        _send(said, DemoStatus(failed=str(error)))
+        _send(out, DemoStatus(failed=str(error)))
     except Exception as error:  # whoever waits must hear that it ended
         log.exception("the demo failed")
-        _send(said, DemoStatus(failed=f"the demo failed unforeseen: {error!r}"))
+        _send(out, DemoStatus(failed=f"the demo failed unforeseen: {error!r}"))
 
 
 def play(settings: Settings, stop: threading.Event, playing: Callable[[], None]) -> None:
@@ -136,10 +136,10 @@ def _held(path: Path) -> bool:
     return False
 
 
-def _send(said: BinaryIO, what: DemoStatus) -> None:
+def _send(out: BinaryIO, what: DemoStatus) -> None:
     try:
-        said.write(msgspec.json.encode(what) + b"\n")
-        said.flush()
+        out.write(msgspec.json.encode(what) + b"\n")
+        out.flush()
     except BrokenPipeError:  # nobody listens, and standard input says so too
         pass
 

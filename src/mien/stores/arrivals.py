@@ -28,7 +28,7 @@ def known(connection: sa.Connection, given: Iterable[tuple[bytes, int]]) -> set[
     wanted: dict[bytes, list[int]] = defaultdict(list)
     for session, seq in given:
         wanted[session].append(seq)
-    found: set[tuple[bytes, int]] = set()
+    known_ids: set[tuple[bytes, int]] = set()
     sessions = list(wanted)
     for at in range(0, len(sessions), SESSIONS):
         some = sessions[at : at + SESSIONS]
@@ -39,8 +39,8 @@ def known(connection: sa.Connection, given: Iterable[tuple[bytes, int]]) -> set[
         )
         for row in connection.execute(sa.select(gone).where(*within)):
             session = bytes(row.session)
-            found.update((session, seq) for seq in wanted[session] if row.first <= seq <= row.last)
-    return found
+            known_ids.update((session, seq) for seq in wanted[session] if row.first <= seq <= row.last)
+    return known_ids
 
 
 def keep_rows(connection: sa.Connection, where: Sequence[Any], table: sa.TableClause = frames) -> None:

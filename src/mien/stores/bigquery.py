@@ -50,7 +50,7 @@ class BigQueryStore:
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        if not (found := URL.fullmatch(url)):
+        if not (match := URL.fullmatch(url)):
             raise StoreError(
                 f"'{without_password(url)}' is no URL of a BigQuery store: expected bigquery://project/dataset"
             )
@@ -59,7 +59,7 @@ class BigQueryStore:
         self._written: dict[str, None] = {}
         self._refusals: tuple[float, int, list[tuple[str, int, int]]] | None = None
         self._opened_at = datetime.now(timezone.utc)
-        self._dataset = Dataset(found[1], found[2], found[3])
+        self._dataset = Dataset(match[1], match[2], match[3])
         self._name = self._dataset.name
         self._letters, self._marks = Letters(self._dataset), Markers(self._dataset)
         try:
@@ -74,8 +74,8 @@ class BigQueryStore:
         came = rows.present() if arrived is None else rows.to_microseconds(arrived)
         self._check_writable()
         with self._lock:
-            new = {key: one for key, one in given.items() if key not in self._written}
-            for key in self._looked_up([one for _, one in new.values()]):
+            new = {key: item for key, item in given.items() if key not in self._written}
+            for key in self._looked_up([observation for _, observation in new.values()]):
                 del new[key]
             refused = self._refused(new)
             mark, _ = self._refusals_now()
@@ -83,7 +83,9 @@ class BigQueryStore:
             kinds = [{"id": key, "source": new[key][1].source, "kind": kind} for key, kind in odd.items()]
             for key in refused:
                 del new[key]
-            self._dataset.append("observations", [sql.to_row(at, one, came) for at, one in new.values()])
+            self._dataset.append(
+                "observations", [sql.to_row(at, observation, came) for at, observation in new.values()]
+            )
             self._dataset.append("arrivals", kinds)
             for key in given:
                 self._written.pop(key, None)
@@ -124,11 +126,11 @@ class BigQueryStore:
 
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
-        found = self._dataset.read(
+        rows_read = self._dataset.read(
             "SELECT source, MIN(first) AS first, MAX(last) AS last, SUM(frames) AS frames "
             f"FROM ({sql.minutes(self._name)}) GROUP BY source ORDER BY source"
         )
-        return [SourceInfo(row.source, row.first, row.last, row.frames) for row in found]
+        return [SourceInfo(row.source, row.first, row.last, row.frames) for row in rows_read]
 
     def timeline(
         self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
@@ -139,12 +141,12 @@ class BigQueryStore:
         seconds = BUCKETS.get(bucket, 1)
         counted = self._minutes if bucket in BUCKETS else self._seconds
         query, values = counted(_ceil(start, seconds), _ceil(end, seconds), sources)
-        found = self._dataset.read(
+        rows_read = self._dataset.read(
             f"SELECT TIMESTAMP_TRUNC(start, {bucket.upper()}) AS start, {sql.sums()} FROM ({query}) "
             "GROUP BY 1 ORDER BY 1",
             **values,
         )
-        return [Bucket(row.start, Sums.of_row(row)) for row in found]
+        return [Bucket(row.start, Sums.of_row(row)) for row in rows_read]
 
     def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
         """Return the sum of what was seen in [start, end), or in whole minutes where the raw rows are gone."""
@@ -188,15 +190,15 @@ class BigQueryStore:
         table = self._dataset.table("observations")
         days = f"SELECT DISTINCT TIMESTAMP_TRUNC(o.time, DAY) FROM {table} AS o WHERE {where} ORDER BY 1"
         of_day = sql.unique(self._name, f"{where} AND o.time >= @day AND o.time < TIMESTAMP_ADD(@day, INTERVAL 1 DAY)")
-        found: list[Observation] = []
+        collected: list[Observation] = []
         for (day,) in list(self._dataset.read(days, **values)):
             for row in self._dataset.read(f"{of_day} ORDER BY time, id", day=day, **values):
-                found.append(sql.from_row(row))
-                if len(found) == batch:
-                    yield found
-                    found = []
-        if found:
-            yield found
+                collected.append(sql.from_row(row))
+                if len(collected) == batch:
+                    yield collected
+                    collected = []
+        if collected:
+            yield collected
 
     def prune(self, before: datetime) -> int:
         """Delete raw rows that arrived before `before`, keep their sums, and return how many rows went."""
@@ -260,7 +262,7 @@ class BigQueryStore:
         here = {row.start for row in self._dataset.read(f"SELECT start FROM ({query})", **values)}
         _, gone = self._refusals_now()
         new = [minute for minute in minutes if minute.start not in here and not _erased(gone, source, minute.start)]
-        self._dataset.append("past_minutes", [sql.minute_row(source, one) for one in new])
+        self._dataset.append("past_minutes", [sql.minute_row(source, minute) for minute in new])
         return len(new)
 
     def add_markers(self, markers: Sequence[Marker]) -> int:
@@ -356,8 +358,8 @@ class BigQueryStore:
         _, gone = self._refusals_now()
         return {
             key
-            for key, (at, one) in given.items()
-            if any(source == one.source and start <= at < until for source, start, until in gone)
+            for key, (at, observation) in given.items()
+            if any(source == observation.source and start <= at < until for source, start, until in gone)
         }
 
     def _refusals_now(self) -> tuple[int, list[tuple[str, int, int]]]:
@@ -374,21 +376,25 @@ class BigQueryStore:
     def _looked_up(self, given: Sequence[Observation]) -> set[str]:
         """Return which ids are, or were, there, of those older than this writer, that another one may have brought."""
         latest = datetime.now(timezone.utc) + MINUTE
-        old = {one.id: one.time for one in given if one.time and not self._opened_at <= one.time <= latest}
+        old = {
+            observation.id: observation.time
+            for observation in given
+            if observation.time and not self._opened_at <= observation.time <= latest
+        }
         if not old:
             return set()
-        found = self._dataset.read(
+        rows_read = self._dataset.read(
             f"SELECT DISTINCT id FROM {self._dataset.table('observations')} "
             "WHERE time >= @first AND time <= @last AND id IN UNNEST(@ids)",
             first=min(old.values()),
             last=max(old.values()),
             ids=list(old),
         )
-        known = {row.id for row in found}
+        known = {row.id for row in rows_read}
         gone = list(
             self._dataset.read(
                 f"SELECT session, first, last FROM {self._dataset.table('gone')} WHERE session IN UNNEST(@sessions)",
-                sessions=sorted({one.session for one in given if one.id in old}),
+                sessions=sorted({observation.session for observation in given if observation.id in old}),
             )
         )
         refused = self._dataset.read(
@@ -397,9 +403,10 @@ class BigQueryStore:
         )
         known |= {row.id for row in refused}
         return known | {
-            one.id
-            for one in given
-            if one.id in old and any(row.session == one.session and row.first <= one.seq <= row.last for row in gone)
+            observation.id
+            for observation in given
+            if observation.id in old
+            and any(row.session == observation.session and row.first <= observation.seq <= row.last for row in gone)
         }
 
     def _minutes(self, start: datetime, end: datetime, sources: Sequence[str] | None) -> tuple[str, dict[str, Any]]:

@@ -154,8 +154,8 @@ class Dataset:
             answers = list(self._writer.append_rows(iter(requests), retry=None, timeout=ANSWER_S, metadata=routing))
         for answer in answers:
             if answer.row_errors or answer.error.code:
-                told = [error.message for error in answer.row_errors] or [answer.error.message]
-                raise StoreError(f"cannot write the store '{self.name}': {told[0]}")
+                reasons = [error.message for error in answer.row_errors] or [answer.error.message]
+                raise StoreError(f"cannot write the store '{self.name}': {reasons[0]}")
         if len(answers) < len(requests):
             raise StoreError(f"cannot write the store '{self.name}': it took {len(answers)} of {len(requests)} pieces")
 

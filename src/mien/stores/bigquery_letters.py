@@ -43,8 +43,8 @@ class Letters:
         if not letters:
             return 0
         times = sorted({letter.time for letter in letters})
-        found = self._dataset.read(f"SELECT * FROM {self._table} WHERE time IN UNNEST(@times)", times=times)
-        here = {(row.time, row.topic, row.reason, bytes(row.payload)) for row in found}
+        rows_read = self._dataset.read(f"SELECT * FROM {self._table} WHERE time IN UNNEST(@times)", times=times)
+        here = {(row.time, row.topic, row.reason, bytes(row.payload)) for row in rows_read}
         new = list(dict.fromkeys(letter[1:] for letter in letters if letter[1:] not in here))
         self.add(new)
         return len(new)
@@ -52,11 +52,11 @@ class Letters:
     def newest(self, limit: int, before: int | None) -> list[DeadLetter]:
         """Return the newest letters, newest first; with `before` those with a lower number."""
         kept = f"SELECT * FROM {self._table} ORDER BY id DESC LIMIT {KEPT}"
-        found = self._dataset.read(
+        rows_read = self._dataset.read(
             f"SELECT * FROM ({kept}) WHERE id < @before ORDER BY id DESC LIMIT {int(limit)}",
             before=2**63 - 1 if before is None else before,
         )
-        return [DeadLetter(row.id, row.time, row.topic, row.reason, bytes(row.payload)) for row in found]
+        return [DeadLetter(row.id, row.time, row.topic, row.reason, bytes(row.payload)) for row in rows_read]
 
     def drop(self, numbers: Sequence[int]) -> None:
         """Delete letters by number."""
@@ -93,8 +93,8 @@ class Markers:
         for (key,) in self._dataset.read(f"SELECT id FROM {self._table} WHERE id IN UNNEST(@ids)", ids=list(given)):
             given.pop(key, None)
         made = [
-            {**one._asdict(), "time": rows.to_microseconds(one.time), "label": rows.plain(one.label)}
-            for one in given.values()
+            {**marker._asdict(), "time": rows.to_microseconds(marker.time), "label": rows.plain(marker.label)}
+            for marker in given.values()
         ]
         self._dataset.append("markers", made)
         return len(made)

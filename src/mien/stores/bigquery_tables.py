@@ -221,11 +221,13 @@ def mark(dataset: str) -> str:
     return f"(SELECT TIMESTAMP_MICROS(IFNULL(MAX(value), 0)) FROM `{dataset}.state` WHERE name = 'prune_mark')"
 
 
-def to_row(at: int, one: Observation, arrived: int) -> dict[str, Any]:
+def to_row(at: int, observation: Observation, arrived: int) -> dict[str, Any]:
     """Return the row of an observation made, and arrived, at times in microseconds since 1970."""
-    row = {column.name: getattr(one, column.name) for column in COLUMNS["observations"] if column.name != "arrived"}
-    faces = [_face_row(face) for face in one.faces]
-    return row | {"time": at, "model": rows.plain(one.model), "faces": faces, "arrived": arrived}
+    row = {
+        column.name: getattr(observation, column.name) for column in COLUMNS["observations"] if column.name != "arrived"
+    }
+    faces = [_face_row(face) for face in observation.faces]
+    return row | {"time": at, "model": rows.plain(observation.model), "faces": faces, "arrived": arrived}
 
 
 def from_row(row: Any) -> Observation:

@@ -36,7 +36,7 @@ def take(connection: sa.Connection, letters: Sequence[DeadLetter]) -> int:
         dead_letters.c.time.in_(sorted({time for time, *_ in given}))
     )
     here = {(row.time, row.topic, row.reason, bytes(row.payload)) for row in connection.execute(same)}
-    new = [one for one in given if one not in here]
+    new = [letter for letter in given if letter not in here]
     _insert(connection, new)
     return len(new)
 
@@ -46,8 +46,8 @@ def newest(connection: sa.Connection, limit: int, before: int | None) -> list[De
     query = sa.select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(dead_letters.c.id < before)
-    found = connection.execute(query).all()
-    return [DeadLetter(row.id, rows.to_time(row.time), row.topic, row.reason, bytes(row.payload)) for row in found]
+    rows_read = connection.execute(query).all()
+    return [DeadLetter(row.id, rows.to_time(row.time), row.topic, row.reason, bytes(row.payload)) for row in rows_read]
 
 
 def drop(connection: sa.Connection, numbers: Sequence[int]) -> None:

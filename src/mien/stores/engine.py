@@ -60,10 +60,10 @@ def file_of(engine: sa.Engine) -> tuple[int, int] | None:
     if engine.dialect.name != "sqlite":
         return None
     try:
-        found = Path(engine.url.database or "").stat()
+        status = Path(engine.url.database or "").stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def log_bytes(engine: sa.Engine) -> int:

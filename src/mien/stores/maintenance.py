@@ -106,10 +106,10 @@ def backup(url: str, path: Path) -> int:
         with closing(_read_only(Path(parsed.database))) as origin, closing(sqlite3.connect(part)) as target:
             origin.backup(target)  # in one step: it reads one state, and does not begin anew when others write
             target.execute("PRAGMA journal_mode = DELETE")
-            (found,) = target.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
+            (verdict,) = target.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
             raise StoreError(
-                f"the store '{parsed.database}' is damaged ({found}): there is no good copy of it to be had"
+                f"the store '{parsed.database}' is damaged ({verdict}): there is no good copy of it to be had"
             )
         part.replace(path)
     except OSError as error:
@@ -141,9 +141,9 @@ def restore(url: str, path: Path) -> int:
     try:
         with closing(_read_only(path)) as origin:
             tables = {name for (name,) in origin.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            (found,) = origin.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok" or not {"state", "frames", "rollups"} <= tables:
-                why = "it is damaged" if found != "ok" else "it holds no store"
+            (verdict,) = origin.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok" or not {"state", "frames", "rollups"} <= tables:
+                why = "it is damaged" if verdict != "ok" else "it holds no store"
                 raise StoreError(f"'{path}' is no backup that can be restored: {why}; the store stays as it is")
             with suppress(FileExistsError):
                 os.close(os.open(store, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

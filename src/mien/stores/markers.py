@@ -25,7 +25,7 @@ def add(connection: sa.Connection, given: Sequence[Marker]) -> int:
     """Add the markers whose ids are not there yet, and return how many that were."""
     before = connection.scalar(COUNT) or 0
     if given:
-        connection.execute(insert(connection, markers).on_conflict_do_nothing(), [_row(one) for one in given])
+        connection.execute(insert(connection, markers).on_conflict_do_nothing(), [_row(marker) for marker in given])
     return (connection.scalar(COUNT) or 0) - before
 
 
@@ -38,8 +38,8 @@ def between(
     )
     if sources is not None:
         query = query.where(sa.or_(markers.c.source.is_(None), markers.c.source.in_(list(sources))))
-    found = connection.execute(query.order_by(markers.c.time.desc(), markers.c.id.desc()).limit(limit)).all()
-    return [_marker(row) for row in reversed(found)]
+    rows_read = connection.execute(query.order_by(markers.c.time.desc(), markers.c.id.desc()).limit(limit)).all()
+    return [_marker(row) for row in reversed(rows_read)]
 
 
 def find(connection: sa.Connection, key: str) -> Marker | None:

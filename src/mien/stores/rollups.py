@@ -245,7 +245,7 @@ def _add_totals(connection: sa.Connection, totals: Sequence[tuple[str, int, int,
         "last": sa.case((last > sources.c.last, last), else_=sources.c.last),
         "frames": sources.c.frames + total,
     }
-    values = [dict(zip(("source", "first", "last", "frames"), one, strict=True)) for one in totals]
+    values = [dict(zip(("source", "first", "last", "frames"), row, strict=True)) for row in totals]
     connection.execute(upsert.on_conflict_do_update(index_elements=["source"], set_=widened), values)
 
 

@@ -63,34 +63,34 @@ def cut(reason: str, payload: bytes) -> tuple[str, bytes]:
     return reason, payload[:LETTER_BYTES]
 
 
-def taken_at(one: Observation) -> int:
+def taken_at(observation: Observation) -> int:
     """Return when an observation was made, in microseconds since 1970.
 
     Raises:
         ValueError: It has no time, or one that no clock shows.
     """
-    if one.time is None:
+    if observation.time is None:
         raise ValueError("it has no time, so it belongs to no minute")
-    if not EPOCH <= one.time < LATEST:
-        raise ValueError(f"its time {one.time.isoformat()} is not of the years 1970 to 2199")
-    return to_microseconds(one.time)
+    if not EPOCH <= observation.time < LATEST:
+        raise ValueError(f"its time {observation.time.isoformat()} is not of the years 1970 to 2199")
+    return to_microseconds(observation.time)
 
 
-def frame_row(one: Observation) -> dict[str, Any]:
+def frame_row(observation: Observation) -> dict[str, Any]:
     """Return the row of `frames`."""
     return {
-        "id": to_bytes(one.id),
-        "time": taken_at(one),
-        "source": one.source,
-        "session": to_bytes(one.session),
-        "seq": one.seq,
-        "offset_s": one.offset_s,
-        "frame": one.frame,
-        "width": one.width,
-        "height": one.height,
-        "model": plain(one.model),
-        "elapsed_ms": one.elapsed_ms,
-        "span_s": one.span_s,
+        "id": to_bytes(observation.id),
+        "time": taken_at(observation),
+        "source": observation.source,
+        "session": to_bytes(observation.session),
+        "seq": observation.seq,
+        "offset_s": observation.offset_s,
+        "frame": observation.frame,
+        "width": observation.width,
+        "height": observation.height,
+        "model": plain(observation.model),
+        "elapsed_ms": observation.elapsed_ms,
+        "span_s": observation.span_s,
     }
 
 
@@ -128,7 +128,7 @@ def looks(row: Any) -> tuple[Pose | None, Openness | None]:
     return None if pose == NO_POSE else pose, None if openness == NO_OPENNESS else openness
 
 
-def observation(row: Any, found: list[Face]) -> Observation:
+def observation(row: Any, faces: list[Face]) -> Observation:
     """Return the observation that a row of `frames` and its faces hold."""
     return Observation(
         id=_text(row.id),
@@ -142,7 +142,7 @@ def observation(row: Any, found: list[Face]) -> Observation:
         height=row.height,
         model=row.model,
         elapsed_ms=row.elapsed_ms,
-        faces=found,
+        faces=faces,
         span_s=row.span_s,
     )
 

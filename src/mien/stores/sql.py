@@ -77,7 +77,7 @@ class SqlStore:
             for key in self._known(connection, [row for row, _ in given.values()]):
                 del given[key]
             refused = self._refused(connection, [row for row, _ in given.values()])
-            new = [(row, one) for key, (row, one) in given.items() if key not in refused]
+            new = [(row, observation) for key, (row, observation) in given.items() if key not in refused]
             mark = _mark(connection)
             late = [row["source"] for row, _ in new if row["time"] < mark]
             out = [row for key, (row, _) in given.items() if key in refused]
@@ -87,9 +87,13 @@ class SqlStore:
                 if self._engine.dialect.name == "postgresql":
                     weeks = partitions.make(connection, [row["id"] for row, _ in new], self._weeks)
                 self._insert_rows(connection, frames, [row for row, _ in new])
-                found = [rows.face_row(row["id"], n, face) for row, one in new for n, face in enumerate(one.faces)]
-                self._insert_rows(connection, faces, found)
-                sums.grow(connection, [(row["time"], one) for row, one in new], came["arrived"])
+                face_rows = [
+                    rows.face_row(row["id"], n, face)
+                    for row, observation in new
+                    for n, face in enumerate(observation.faces)
+                ]
+                self._insert_rows(connection, faces, face_rows)
+                sums.grow(connection, [(row["time"], observation) for row, observation in new], came["arrived"])
         self._weeks |= weeks
         return len(new)
 
@@ -129,8 +133,10 @@ class SqlStore:
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
         with self._read() as connection:
-            found = connection.execute(sa.select(sources).order_by(sources.c.source)).all()
-        return [SourceInfo(row.source, rows.to_time(row.first), rows.to_time(row.last), row.frames) for row in found]
+            rows_read = connection.execute(sa.select(sources).order_by(sources.c.source)).all()
+        return [
+            SourceInfo(row.source, rows.to_time(row.first), rows.to_time(row.last), row.frames) for row in rows_read
+        ]
 
     def timeline(
         self, start: datetime, end: datetime, bucket: str, sources: Sequence[str] | None = None
@@ -150,8 +156,8 @@ class SqlStore:
             .order_by(rollups.c.start)
         )
         with self._read() as connection:
-            found = connection.execute(query).mappings().all()
-        return [Bucket(rows.to_time(row["start"]), Sums.of_row(row)) for row in found]
+            rows_read = connection.execute(query).mappings().all()
+        return [Bucket(rows.to_time(row["start"]), Sums.of_row(row)) for row in rows_read]
 
     def summary(self, start: datetime, end: datetime, sources: Sequence[str] | None = None) -> Summary:
         """Return the sum of what was seen in [start, end), or in whole minutes where the raw rows are gone."""
@@ -183,10 +189,12 @@ class SqlStore:
             query = query.where(frames.c.time >= rows.to_microseconds(start))
         if end is not None:
             query = query.where(frames.c.time < rows.to_microseconds(end))
-        found = self._whole(query if after is None else query.where(_behind(*after)))
-        while found:
-            yield found
-            found = self._whole(query.where(_behind(rows.to_time(rows.taken_at(found[-1])), found[-1].id)))
+        observations = self._whole(query if after is None else query.where(_behind(*after)))
+        while observations:
+            yield observations
+            observations = self._whole(
+                query.where(_behind(rows.to_time(rows.taken_at(observations[-1])), observations[-1].id))
+            )
 
     def pruned_before(self) -> datetime | None:
         """Return the time before which there are sums alone; None: nothing was pruned."""
@@ -285,8 +293,11 @@ class SqlStore:
 
     def vacuum(self) -> None:
         """Give the room of deleted rows back to the disk, and let the database count what there is."""
-        with self._explained("write"), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as one:
-            raw = one.connection.cursor()  # outside of any transaction, as VACUUM has to be
+        with (
+            self._explained("write"),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            raw = connection.connection.cursor()  # outside of any transaction, as VACUUM has to be
             for statement in VACUUM[self._engine.dialect.name]:
                 raw.execute(statement)
             raw.close()
@@ -335,11 +346,11 @@ class SqlStore:
         """Return the observations of these rows of `frames`, with their faces."""
         in_frame: dict[bytes, list[Face]] = {}
         with self._read() as connection:
-            found = connection.execute(query).all()
-            for ids in _chunks([row.id for row in found]):
+            frames_read = connection.execute(query).all()
+            for ids in _chunks([row.id for row in frames_read]):
                 for face in connection.execute(sa.select(faces).where(faces.c.frame.in_(ids)).order_by(faces.c.n)):
                     in_frame.setdefault(bytes(face.frame), []).append(rows.face(face))
-        return [rows.observation(row, in_frame.get(bytes(row.id), [])) for row in found]
+        return [rows.observation(row, in_frame.get(bytes(row.id), [])) for row in frames_read]
 
     def _refused(self, connection: sa.Connection, given: list[dict[str, Any]]) -> set[bytes]:
         """Return the ids of what is of a time that was erased."""
@@ -349,7 +360,7 @@ class SqlStore:
         return {
             row["id"]
             for row in given
-            if any(one.source == row["source"] and one.start <= row["time"] < one.until for one in gone)
+            if any(erasure.source == row["source"] and erasure.start <= row["time"] < erasure.until for erasure in gone)
         }
 
     def _known(self, connection: sa.Connection, given: list[dict[str, Any]]) -> set[bytes]:
@@ -382,9 +393,11 @@ class SqlStore:
                 )
             version = connection.scalar(sa.select(state.c.value).where(state.c.name == "schema"))
         if version != SCHEMA:
-            found = f"version {version}" if version else "no version"
+            version_words = f"version {version}" if version else "no version"
             todo = "upgrade Mien" if version and version > SCHEMA else "start `mien forward`, which upgrades it"
-            raise StoreError(f"the store '{self._name}' has {found} of the tables, this Mien reads {SCHEMA}: {todo}")
+            raise StoreError(
+                f"the store '{self._name}' has {version_words} of the tables, this Mien reads {SCHEMA}: {todo}"
+            )
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:

@@ -52,12 +52,12 @@ def is_synchronised() -> bool | None:
     if sys.platform != "linux":
         return None
     try:
-        found = _Timex()  # with `modes` 0 it only asks
-        if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(found)) < 0:
+        answer = _Timex()  # with `modes` 0 it only asks
+        if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(answer)) < 0:
             return None
     except (OSError, AttributeError):
         return None
-    return not found.status & UNSYNCHRONISED
+    return not answer.status & UNSYNCHRONISED
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -156,7 +156,7 @@ class ClockWatch:
     def __init__(self) -> None:
         self._ahead_s: float | None = None
         self._stepped_at = -SHOWN_S
-        self._told = "ok"
+        self._last_state = "ok"
 
     def state(self) -> str:
         """Return `ok`, `unsynchronised`, or `stepped back` where the clock was set back within the last hour."""
@@ -170,13 +170,13 @@ class ClockWatch:
         state = "unsynchronised" if is_early or is_synchronised() is False else "ok"
         if up_s - self._stepped_at < SHOWN_S:
             state = "stepped back"
-        if state == "unsynchronised" and self._told != state:
+        if state == "unsynchronised" and self._last_state != state:
             log.log(
                 logging.WARNING if is_early else logging.INFO,
                 "nothing keeps the machine's clock right, it shows %s: what is seen may be stored under a wrong time",
                 datetime.fromtimestamp(time.time(), timezone.utc).isoformat(" ", "seconds"),
             )
-        self._told = state
+        self._last_state = state
         return state
 
 

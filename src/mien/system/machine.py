@@ -25,8 +25,10 @@ def temperature_c(folder: Path = THERMAL) -> float | None:
     Args:
         folder: Holds a `thermal_zone*/temp` for each sensor, in thousandths of a degree.
     """
-    found = [read for file in islice(folder.glob("thermal_zone*/temp"), ZONES) if (read := _read_c(file)) is not None]
-    return max(found, default=None)
+    temperatures = [
+        read for file in islice(folder.glob("thermal_zone*/temp"), ZONES) if (read := _read_c(file)) is not None
+    ]
+    return max(temperatures, default=None)
 
 
 def peak_bytes() -> int | None:

@@ -100,14 +100,14 @@ def suppress_non_maxima(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows[np.asarray(kept, np.int64).reshape(-1)]
 
 
-def _is_possible(found: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
+def _is_possible(rows: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return which rows are faces in a picture of this width and height, not noise or its padding."""
     with np.errstate(invalid="ignore", over="ignore"):
-        x, y, width, height = found[:, :4].T.astype(np.float64)
+        x, y, width, height = rows[:, :4].T.astype(np.float64)
         largest = LARGEST * max(size)
         possible = (width > 0) & (height > 0) & (width <= largest) & (height <= largest)
         possible &= (x < size[0]) & (y < size[1]) & (x + width > 0) & (y + height > 0)
-    return np.asarray(possible & np.isfinite(found).all(1), np.bool_)
+    return np.asarray(possible & np.isfinite(rows).all(1), np.bool_)
 
 
 def weights() -> bytes:

@@ -108,8 +108,8 @@ def analysing(analyst: PhotoReader) -> APIRouter:
 
 
 async def _body(request: Request) -> bytes:
-    told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > MAX_PICTURE:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > MAX_PICTURE:
         raise _too_large()
     content = bytearray()
 

@@ -25,8 +25,8 @@ def demonstrating(demo: Demo) -> APIRouter:
     async def start_demo() -> DemoBody:
         """Play the demo clip in a loop as the source `demo`, on the machine that runs the dashboard."""
         if demo.state in ("off", "ending") and demo.wait_s:
-            told = "the demo was started or stopped only just now: try again in a few seconds"
-            raise ApiError(429, told, {"retry-after": "5"})
+            message = "the demo was started or stopped only just now: try again in a few seconds"
+            raise ApiError(429, message, {"retry-after": "5"})
         demo.start()
         return _body(demo)
 

@@ -47,7 +47,7 @@ class Streams:
         self.open, self.closed = 0, False
         self._queries = queries
         self._of: Sequence[SourceState] = ()
-        self._told: dict[str, tuple[bytes, bytes]] = {}
+        self._states: dict[str, tuple[bytes, bytes]] = {}
 
     async def follow(self, sources: Sequence[str], still: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Yield events until the caller may not know them any more."""
@@ -56,21 +56,21 @@ class Streams:
             yield b"retry: 2000\n\n"
             states: list[bytes] | None = None
             sent: dict[str, bytes] = {}
-            told_at = checked = beat = clock.monotonic() - SOURCES_S
+            sources_at = checked = beat = clock.monotonic() - SOURCES_S
             while not self.closed:
                 now = clock.monotonic()
                 if now - checked > STILL_S:
                     checked = now
                     if not still():
                         return
-                told = await self._tell()
-                chosen = [name for name in told if not sources or name in sources]
+                states_now = await self._newest_states()
+                chosen = [name for name in states_now if not sources or name in sources]
                 events: list[bytes] = []
-                if now - told_at >= SOURCES_S and (all_of := [told[name][0] for name in chosen]) != states:
-                    states, told_at = all_of, now
+                if now - sources_at >= SOURCES_S and (all_of := [states_now[name][0] for name in chosen]) != states:
+                    states, sources_at = all_of, now
                     events.append(b"event: sources\ndata: [" + b",".join(all_of) + b"]\n\n")
                 for name in chosen:
-                    if (newest := told[name][1]) and sent.get(name) != newest:
+                    if (newest := states_now[name][1]) and sent.get(name) != newest:
                         sent[name] = newest
                         events.append(b"event: observation\ndata: " + newest + b"\n\n")
                 if not events and now - beat > BEAT_S:
@@ -82,12 +82,12 @@ class Streams:
         finally:
             self.open -= 1
 
-    async def _tell(self) -> dict[str, tuple[bytes, bytes]]:
+    async def _newest_states(self) -> dict[str, tuple[bytes, bytes]]:
         """Return each source's state and newest observation as JSON, made once for all streams."""
         states = await self._queries.sources()
         if states is not self._of:
-            self._of, self._told = states, dict(_encoded(states))
-        return self._told
+            self._of, self._states = states, dict(_encoded(states))
+        return self._states
 
 
 def streaming(streams: Streams) -> APIRouter:

@@ -127,9 +127,9 @@ def exporting(queries: Queries, records: Records, exports: Exports) -> APIRouter
 
 def _csv(batches: Batches) -> Iterator[bytes]:
     first = next(batches, [])
-    yield _csv_lines([COLUMNS]) + _csv_lines(row for one in first for row in rows(one, ""))
+    yield _csv_lines([COLUMNS]) + _csv_lines(row for observation in first for row in rows(observation, ""))
     for batch in batches:
-        yield _csv_lines(row for one in batch for row in rows(one, ""))
+        yield _csv_lines(row for observation in batch for row in rows(observation, ""))
 
 
 def _parquet(batches: Batches) -> Iterator[bytes]:
@@ -138,8 +138,8 @@ def _parquet(batches: Batches) -> Iterator[bytes]:
         path = Path(folder) / "observations.parquet"
         with TableWriter(path) as table:
             for batch in batches:
-                for one in batch:
-                    table.add(one, "")
+                for observation in batch:
+                    table.add(observation, "")
         if not table.count:
             to_polars([]).write_parquet(path)
         with path.open("rb") as file:

@@ -16,7 +16,7 @@ from mien.dashboard.api.schemas import Health, Identity, ObservationsBody, Point
 from mien.dashboard.data.periods import STEPS, Choice, Window, resolve
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.data.records import Records
-from mien.dashboard.errors import ApiError, told_to
+from mien.dashboard.errors import ApiError, message_for
 from mien.dashboard.security.roles import Viewer, needs, who_asks
 from mien.observation import EMOTIONS, Observation
 from mien.stores.base import Sums, utc
@@ -55,8 +55,8 @@ def reading(queries: Queries, records: Records) -> APIRouter:
         """Say whether store and broker are there; always answers, and in full to those who are let in."""
         error = await queries.store_error()
         broker = queries.listener.connected
-        told = told_to(request.scope, error) if error else ""
-        message = "; ".join(part for part in (told, "" if broker else queries.listener.reason) if part)
+        error_text = message_for(request.scope, error) if error else ""
+        message = "; ".join(part for part in (error_text, "" if broker else queries.listener.reason) if part)
         status = "ok" if broker and not error else "degraded"
         if who_asks(request.scope) is None:
             return Health(status=status, store=error is None, broker=broker, message="", version="")
@@ -117,9 +117,9 @@ def reading(queries: Queries, records: Records) -> APIRouter:
     ) -> Response:
         """Return the raw observations of a period, oldest first, in pages; default: the last hour."""
         first, last = period(start, end)
-        found = await records.page(first, last, source, limit, _place(cursor))
-        following = _cursor(found[-1]) if len(found) == limit else None
-        page = {"observations": found, "next": following}
+        observations = await records.page(first, last, source, limit, _place(cursor))
+        following = _cursor(observations[-1]) if len(observations) == limit else None
+        page = {"observations": observations, "next": following}
         return Response(msgspec.json.encode(page), media_type="application/json")
 
     return router
@@ -153,8 +153,8 @@ def source_body(state: SourceState) -> SourceBody:
 
 
 def _preview(state: SourceState) -> Preview | None:
-    told = state.stats.preview if state.stats else None
-    return next((kind for kind in get_args(Preview) if kind == told), None)
+    offered = state.stats.preview if state.stats else None
+    return next((kind for kind in get_args(Preview) if kind == offered), None)
 
 
 def figures(total: Sums) -> dict[str, Any]:
@@ -169,10 +169,10 @@ def figures(total: Sums) -> dict[str, Any]:
 def _place(cursor: str | None) -> tuple[datetime, str] | None:
     if cursor is None:
         return None
-    found = CURSOR.fullmatch(cursor)
-    if not found or int(found[1]) >= 10**16:
+    match = CURSOR.fullmatch(cursor)
+    if not match or int(match[1]) >= 10**16:
         raise ApiError(422, "parameter 'cursor': expected the 'next' of a page, as it came")
-    return utc(0) + timedelta(microseconds=int(found[1])), found[2]
+    return utc(0) + timedelta(microseconds=int(match[1])), match[2]
 
 
 def _cursor(last: Observation) -> str | None:

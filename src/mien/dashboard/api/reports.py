@@ -84,12 +84,12 @@ def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
     @router.get("/reports/{key}", dependencies=[Depends(needs("viewer"))])
     async def get_report(key: Key, request: Request) -> ReportBody:
         """Tell how far a report is."""
-        return _body(_found(making, key), request)
+        return _body(_report_of(making, key), request)
 
     @router.delete("/reports/{key}", status_code=204)
     async def delete_report(key: Key, who: Editor) -> None:
         """Stop a report that is not done, delete one that is; others' take the role admin."""
-        made = _found(making, key)
+        made = _report_of(making, key)
         if made.by != who.name and not may(who, "admin"):
             raise ApiError(403, f"the report is of '{made.by}': others' take the role admin")
         making.drop(key)
@@ -143,7 +143,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
     key = secrets.token_hex(16)
     folder = uploads.folder / f"of-{key}"
     names = uploads.hand_over([*files, *extra.values()], folder)
-    paths = [names[one.key] for one in files] + [_linked(path, folder) for path in media]
+    paths = [names[upload.key] for upload in files] + [_linked(path, folder) for path in media]
     order = Order(
         asked.kind,
         {"home": str(making.settings.home.resolve()), "vision": making.settings.vision.model_dump(mode="json")},
@@ -165,7 +165,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         best=asked.best,
         emotion=asked.emotion,
         memory_mb=making.settings.dashboard.report_mb,
-        **{name: names[one.key] for name, one in extra.items()},
+        **{name: names[upload.key] for name, upload in extra.items()},
     )
     of = _listed(paths or asked.source or ["all sources"])
     return making.add(MadeReport(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
@@ -219,7 +219,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _found(making: ReportQueue, key: str) -> MadeReport:
+def _report_of(making: ReportQueue, key: str) -> MadeReport:
     made = making.find(key)
     if made is None:
         raise ApiError(404, f"there is no report {key}: it was deleted, or never made")

@@ -266,13 +266,13 @@ class Queries:
     def _by_source(self, chosen: tuple[str, ...], first: int, count: int) -> dict[str, np.ndarray]:
         live = self.listener.rows(chosen, first, count)
         none = blank(count)
-        found = {}
+        by_source = {}
         for name in set(live) | {name for name in self._rings if not chosen or name in chosen}:
             heard = live.get(name, none)
             stored = self._rings[name].rows(first, count) if name in self._rings else none
             # Both tell of the same frames, each perhaps in part: the one that has more of a second is right.
-            found[name] = np.where(heard["frames"] >= stored["frames"], heard, stored)
-        return found
+            by_source[name] = np.where(heard["frames"] >= stored["frames"], heard, stored)
+        return by_source
 
     def _read_seconds(self, store: Store) -> None:
         now = clock.time()

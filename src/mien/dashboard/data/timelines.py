@@ -31,7 +31,7 @@ class Hours(NamedTuple):
     end: datetime
     chosen: tuple[str, ...]
     read: float
-    found: list[Bucket]
+    buckets: list[Bucket]
 
 
 class Timeline(NamedTuple):
@@ -94,11 +94,11 @@ def read_timeline(store: Store, window: Window, chosen: tuple[str, ...], last: l
 def hours_of(store: Store, start: datetime, end: datetime, chosen: tuple[str, ...], last: list[Hours]) -> list[Bucket]:
     """Return the hours that begin in [start, end), if they can be from those read last."""
     now = clock.monotonic()
-    for one in last:
-        if one.chosen == chosen and one.start <= start and end <= one.end and now - one.read < FRESH_S:
-            return [hour for hour in one.found if start <= hour.start < end]
+    for held in last:
+        if held.chosen == chosen and held.start <= start and end <= held.end and now - held.read < FRESH_S:
+            return [hour for hour in held.buckets if start <= hour.start < end]
     last[:] = [Hours(start, end, chosen, now, store.timeline(start, end, "hour", chosen or None))]
-    return last[0].found
+    return last[0].buckets
 
 
 def read_rings(store: Store, start: int, end: int) -> dict[str, Ring]:

@@ -105,22 +105,22 @@ class Demo:
             self._thread.join(PATIENCE_S + 2)
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
-        told = DemoStatus(failed="the demo's process ended too early; the dashboard's own output may say why")
+        last = DemoStatus(failed="the demo's process ended too early; the dashboard's own output may say why")
         try:
             with suppress(OSError, ValueError):  # it is gone, or was stopped already
                 process.stdin.write(_encoded(self._settings))  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
             for line in process.stdout or ():
-                said = msgspec.json.decode(line, type=DemoStatus)
-                told = said if said.failed else told
+                status = msgspec.json.decode(line, type=DemoStatus)
+                last = status if status.failed else last
                 with self._lock:
-                    if said.playing and self.state == "starting":
+                    if status.playing and self.state == "starting":
                         self.state = "playing"
         finally:
             with suppress(OSError), process:  # closes what leads to it, and waits for its end
                 pass
             with self._lock:
-                self.message = "" if self.state == "ending" else told.failed
+                self.message = "" if self.state == "ending" else last.failed
                 self._process, self.state = None, "off"
             log.info("the demo has ended%s", f": {self.message}" if self.message else "")
 
@@ -132,7 +132,7 @@ def _encoded(settings: Settings) -> bytes:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value) if isinstance(value, Path) else value

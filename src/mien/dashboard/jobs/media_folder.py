@@ -17,20 +17,20 @@ MOST = 500
 
 def list_media(folder: Path | None) -> dict[str, list[str]]:
     """Return what can be chosen for `recording` and for `photo`: names of files, and of folders that hold some."""
-    found: dict[str, list[str]] = {"recording": [], "photo": []}
+    offered: dict[str, list[str]] = {"recording": [], "photo": []}
     if folder is None:
-        return found
+        return offered
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for kind, names in found.items():
+        for kind, names in offered.items():
             fit = [name for name in sorted(files) if _fits(name, PLACES[kind])]
             inside = Path(place).relative_to(folder)
             if fit and inside.parts:
                 names.append(f"{inside.as_posix()}/")
             names += [(inside / name).as_posix() for name in fit]
-        if max(map(len, found.values())) > MOST:
+        if max(map(len, offered.values())) > MOST:
             break
-    return {kind: sorted(names)[:MOST] for kind, names in found.items()}
+    return {kind: sorted(names)[:MOST] for kind, names in offered.items()}
 
 
 def find_media(folder: Path | None, name: str, endings: Collection[str]) -> Path:

@@ -118,7 +118,7 @@ class ReportQueue:
     def all(self) -> list[MadeReport]:
         """Return every report, the newest first."""
         with self._changed:
-            return sorted(self._all().values(), key=lambda one: one.asked, reverse=True)
+            return sorted(self._all().values(), key=lambda report: report.asked, reverse=True)
 
     def find(self, key: str) -> MadeReport | None:
         """Return a report."""
@@ -144,9 +144,9 @@ class ReportQueue:
     def drop(self, key: str) -> None:
         """End a report that waits or is being made; delete one that has ended, with its files."""
         with self._changed:
-            waiting = [order for one, order in self._orders if one == key]
+            waiting = [order for order_key, order in self._orders if order_key == key]
             if waiting:
-                self._orders = deque((one, order) for one, order in self._orders if one != key)
+                self._orders = deque((order_key, order) for order_key, order in self._orders if order_key != key)
                 self._ended(key, Event(ended="stopped", message="it was stopped before it began"))
                 self.uploads.forget(Path(waiting[0].folder))
             elif self._running and self._running.key == key:
@@ -234,7 +234,7 @@ class ReportQueue:
                 if event.ended:
                     ended = event
                 else:
-                    self._told(running, event)
+                    self._on_event(running, event)
         if ended is not None:
             return ended
         if ran_out(process.returncode):
@@ -249,7 +249,7 @@ class ReportQueue:
                 event = Event(ended="stopped", message="it was stopped")
             self._ended(running.key, event)
 
-    def _told(self, running: _Running, event: Event) -> None:
+    def _on_event(self, running: _Running, event: Event) -> None:
         """Take note of how far a report is."""
         share = min(max(event.done / event.total, 0.0), 1.0) if event.total else None
         now = clock.monotonic()
@@ -276,9 +276,9 @@ class ReportQueue:
                 (self.folder / key / RECORD).write_bytes(msgspec.json.encode(made))
                 return
             shutil.rmtree(self.folder / key, ignore_errors=True)
-            over = [one.key for one in self.all() if one.state in ("stopped", "failed")][MAX_ENDED:]
-            for one in over:
-                self._all().pop(one)
+            over = [report.key for report in self.all() if report.state in ("stopped", "failed")][MAX_ENDED:]
+            for ended_key in over:
+                self._all().pop(ended_key)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

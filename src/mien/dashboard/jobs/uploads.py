@@ -90,7 +90,7 @@ class Uploads:
     @property
     def held(self) -> int:
         """How many bytes there are."""
-        return self._coming + sum(one.size for one in self._waiting.values()) + sum(self._taken.values())
+        return self._coming + sum(upload.size for upload in self._waiting.values()) + sum(self._taken.values())
 
     async def take(self, name: str, parts: AsyncIterator[bytes], by: str) -> Upload:
         """Keep a file that is being sent.
@@ -135,22 +135,22 @@ class Uploads:
         Raises:
             ApiError: There is none, or it is somebody else's.
         """
-        found = self._waiting.get(key)
-        if found is None or found.by != by:
+        upload = self._waiting.get(key)
+        if upload is None or upload.by != by:
             raise ApiError(422, f"there is no uploaded file '{key[:40]}': send it again")
-        return found
+        return upload
 
     def hand_over(self, chosen: Iterable[Upload], folder: Path) -> dict[str, str]:
         """Move files to a report's folder; return the names that they have there, by their keys."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = folder.resolve()
         names: dict[str, str] = {}
-        for one in chosen:
-            if one.key not in names:
-                names[one.key] = free_name(folder, one.name)
-                one.path.replace(folder / names[one.key])
-                self._taken[place] = self._taken.get(place, 0) + one.size
-                self._waiting.pop(one.key, None)
+        for upload in chosen:
+            if upload.key not in names:
+                names[upload.key] = free_name(folder, upload.name)
+                upload.path.replace(folder / names[upload.key])
+                self._taken[place] = self._taken.get(place, 0) + upload.size
+                self._waiting.pop(upload.key, None)
         return names
 
     def forget(self, folder: Path) -> None:
@@ -160,8 +160,8 @@ class Uploads:
 
     def drop(self, key: str) -> None:
         """Delete a file that no report has taken."""
-        if found := self._waiting.pop(key, None):
-            found.path.unlink(missing_ok=True)
+        if upload := self._waiting.pop(key, None):
+            upload.path.unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Delete what an earlier run left."""
@@ -183,10 +183,10 @@ def clean_name(name: str) -> str:
 def free_name(folder: Path, name: str) -> str:
     """Return a name that no file of a folder has."""
     path, number = Path(name), 2
-    found = name
-    while (folder / found).exists() or (folder / found).is_symlink():
-        found, number = f"{path.stem}-{number}{path.suffix}", number + 1
-    return found
+    free = name
+    while (folder / free).exists() or (folder / free).is_symlink():
+        free, number = f"{path.stem}-{number}{path.suffix}", number + 1
+    return free
 
 
 def kind_of(name: str, head: bytes) -> str | None:
@@ -235,5 +235,5 @@ async def _pieces(parts: AsyncIterator[bytes], name: str) -> AsyncIterator[bytes
 
 
 def _too_large(most: int) -> ApiError:
-    told = f"files that wait to be reported on may have {most >> 20:,} MiB together (dashboard.upload_mb)"
-    return ApiError(413, f"{told}: report on a table of mien analyze instead", {"connection": "close"})
+    limit = f"files that wait to be reported on may have {most >> 20:,} MiB together (dashboard.upload_mb)"
+    return ApiError(413, f"{limit}: report on a table of mien analyze instead", {"connection": "close"})

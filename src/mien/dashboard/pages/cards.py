@@ -264,8 +264,8 @@ def in_words(total: Sums, period: str) -> str:
 
 def signed(change: float, form: str = "{:+.1f}") -> str:
     """Return a change with its sign; what rounds to nothing has none."""
-    said = form.format(change).replace("-", "−")
-    return said if any(digit in said for digit in "123456789") else said[1:]
+    text = form.format(change).replace("-", "−")
+    return text if any(digit in text for digit in "123456789") else text[1:]
 
 
 def _largest(faces: list[Face]) -> list[Face]:

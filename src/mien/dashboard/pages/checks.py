@@ -68,7 +68,7 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
     never = sorted(name for name, lag in lags.items() if lag is None)
     if never:
         return Part("Forwarder", "fail", "Stores nothing", f"nothing of {', '.join(never)}: does `mien forward` run?")
-    source, lag = max(((name, lag) for name, lag in lags.items() if lag is not None), key=lambda one: one[1])
+    source, lag = max(((name, lag) for name, lag in lags.items() if lag is not None), key=lambda named: named[1])
     if lag > BEHIND_S:
         return Part("Forwarder", "fail", f"{stretch(lag)} behind", f"with '{source}': does `mien forward` run?")
     return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
@@ -96,16 +96,16 @@ def store(
         return Part("Store", "fail", "Cannot be read", str(failed) if url else "its admin can see why")
     frames = sum(state.frames for state in states)
     first = min((state.first for state in states if state.first), default=None)
-    told = [counted(frames, "frame", "frames")]
+    facts = [counted(frames, "frame", "frames")]
     if first:
-        told.append(f"since {first.astimezone(zone):%d %b %Y}")
+        facts.append(f"since {first.astimezone(zone):%d %b %Y}")
     if late := sum(counts.late for counts in arrivals):
-        told.append(f"{amount(late)} came late")
+        facts.append(f"{amount(late)} came late")
     if refused := sum(counts.refused for counts in arrivals):
-        told.append(f"{amount(refused)} refused, of times that were erased")
+        facts.append(f"{amount(refused)} refused, of times that were erased")
     if url:
-        told.append(without_password(url))
-    return Part("Store", "ok", size(total) if total else "Readable", " · ".join(told))
+        facts.append(without_password(url))
+    return Part("Store", "ok", size(total) if total else "Readable", " · ".join(facts))
 
 
 def outboxes(states: Sequence[SourceState]) -> Part:

@@ -40,14 +40,14 @@ class Reports:
     async def parts(self, look: Look, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
         known = self._making.all()
-        under_way = [one for one in reversed(known) if one.state in ("waiting", "working")]
-        ended = [one for one in known if one.state not in ("waiting", "working")]
+        under_way = [report for report in reversed(known) if report.state in ("waiting", "working")]
+        ended = [report for report in known if report.state not in ("waiting", "working")]
         parts = await status(self._queries, look, now) | {
             "html:under-way": part(
                 "reports.under_way", [(made, f"{KINDS[made.kind]} of {made.title}") for made in under_way]
             ),
             "html:ended": part("reports.ended", [(made, _when(made, look, now)) for made in ended[:SHOWN]]),
-            "call:progress": {one.key: _progress(one) for one in under_way},
+            "call:progress": {report.key: _progress(report) for report in under_way},
         }
         if look.role == "viewer":
             return parts
@@ -57,19 +57,23 @@ class Reports:
     async def _offered(self) -> dict[str, list[str]]:
         if clock.monotonic() - self._media[0] >= FRESH_S:
             folder = self._making.settings.dashboard.media
-            found = await asyncio.to_thread(list_media, folder)
-            self._media = clock.monotonic(), found
+            offered = await asyncio.to_thread(list_media, folder)
+            self._media = clock.monotonic(), offered
         return self._media[1]
 
 
-def _progress(one: MadeReport) -> tuple[float | None, str]:
+def _progress(report: MadeReport) -> tuple[float | None, str]:
     """Return how much is done, in percent, and the words for it."""
-    if one.state == "waiting":
+    if report.state == "waiting":
         return None, "Waits for those before it"
-    words = [one.step.capitalize() if one.share is None else f"{one.step.capitalize()}: {100 * one.share:.0f}\u202f%"]
-    if one.left_s is not None and one.left_s >= 1:
-        words.append(f"about {stretch(_rounded(one.left_s))} left")
-    return (None if one.share is None else round(100 * one.share, 1)), " · ".join(words)
+    words = [
+        report.step.capitalize()
+        if report.share is None
+        else f"{report.step.capitalize()}: {100 * report.share:.0f}\u202f%"
+    ]
+    if report.left_s is not None and report.left_s >= 1:
+        words.append(f"about {stretch(_rounded(report.left_s))} left")
+    return (None if report.share is None else round(100 * report.share, 1)), " · ".join(words)
 
 
 def _rounded(seconds: float) -> float:

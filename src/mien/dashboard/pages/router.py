@@ -90,11 +90,11 @@ def showing(
             raise ApiError(429, f"{MAX_OPEN} pages are open: close some", {"retry-after": "30"})
         look = _look(request.url.query)._replace(role=who.role)
         still = request.scope.get(STILL, lambda: False)
-        told = refresh.follow(pages[name], look, still)
+        events_of_page = refresh.follow(pages[name], look, still)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no", "vary": "accept-encoding"}
         if "gzip" in request.headers.get("accept-encoding", ""):
-            told, headers["content-encoding"] = _packed(told), "gzip"
-        return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+            events_of_page, headers["content-encoding"] = _packed(events_of_page), "gzip"
+        return StreamingResponse(events_of_page, media_type="text/event-stream", headers=headers)
 
     @router.post("/system/check", status_code=204, dependencies=[Depends(needs("admin"))])
     async def check() -> None:

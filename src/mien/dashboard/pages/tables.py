@@ -131,7 +131,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _length(seconds: int) -> str:
-    for size, one in ((86400, "day"), (3600, "hour"), (60, "minute")):
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds % size == 0:
-            return f"{amount(seconds // size)} {one}{'s' if seconds > size else ''}"
+            return f"{amount(seconds // size)} {unit}{'s' if seconds > size else ''}"
     return f"{seconds} second{'s' if seconds > 1 else ''}"

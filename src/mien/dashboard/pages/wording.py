@@ -17,9 +17,9 @@ def amount(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def counted(number: float, one: str, many: str) -> str:
+def counted(number: float, singular: str, many: str) -> str:
     """Return a count with what it counts: 1 face, 1,204 faces."""
-    return f"{amount(number)} {one if number == 1 else many}"
+    return f"{amount(number)} {singular if number == 1 else many}"
 
 
 def moment(time: datetime, zone: tzinfo, now: datetime) -> str:

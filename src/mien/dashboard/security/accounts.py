@@ -81,8 +81,8 @@ class Access:
         """Return who shows a token."""
         self._refresh()
         digest = _digest(token)
-        found = [entry for entry in self._entries.values() if hmac.compare_digest(entry.digest, digest)]
-        return Caller(found[0].name, found[0].role, login=True) if found and found[0].kind == "token" else None
+        entries = [entry for entry in self._entries.values() if hmac.compare_digest(entry.digest, digest)]
+        return Caller(entries[0].name, entries[0].role, login=True) if entries and entries[0].kind == "token" else None
 
     def check(self, name: str, secret: str) -> Entry | None:
         """Return the entry of a name whose password or token this is; it takes as long where there is no such name."""
@@ -99,8 +99,8 @@ class Access:
 
     def _refresh(self) -> None:
         try:
-            told = self._path.stat()
-            stamp = (told.st_ino, told.st_mtime_ns, told.st_size)
+            status = self._path.stat()
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         except FileNotFoundError:
             self._stamp, self._entries = None, {}
             return

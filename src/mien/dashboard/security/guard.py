@@ -151,8 +151,8 @@ class Guard:
     def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._knows(host) or len(headers.getlist("host")) != 1:
-            told = "the dashboard has another name: use the address that it printed, or set dashboard.allowed_hosts"
-            return error_response(403, told)
+            message = "the dashboard has another name: use the address that it printed, or set dashboard.allowed_hosts"
+            return error_response(403, message)
         site = headers.get("sec-fetch-site", "none")
         changes = scope["method"] not in SAFE
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
@@ -172,8 +172,8 @@ class Guard:
             query = scope["query_string"].decode("latin-1")
             onward = quote(path + (f"?{query}" if query else ""), safe="/")
             return RedirectResponse(f"{base}/login?next={onward}", 303, {"cache-control": "no-store"})
-        told = f"log in at {base}/login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
-        return error_response(401, told, {"www-authenticate": "Bearer"})
+        message = f"log in at {base}/login, or send a token as 'Authorization: Bearer …'; `mien access` makes both"
+        return error_response(401, message, {"www-authenticate": "Bearer"})
 
     def _too_often(self, scope: Scope, who: Caller | None) -> Response | None:
         if not path_below(scope).startswith("/api/"):
@@ -185,8 +185,8 @@ class Guard:
         return error_response(429, "too many requests: ask less often", {"retry-after": str(math.ceil(wait))})
 
     def _too_large(self, path: str, headers: Headers) -> Response | None:
-        told = headers.get("content-length", "0")
-        if path in UNBOUNDED or (told.isdecimal() and int(told) <= LARGEST_BODY):
+        length = headers.get("content-length", "0")
+        if path in UNBOUNDED or (length.isdecimal() and int(length) <= LARGEST_BODY):
             return None
         return error_response(413, f"a body may have {LARGEST_BODY:,} bytes at most", {"connection": "close"})
 
@@ -239,10 +239,10 @@ def _is_page(headers: Headers) -> bool:
 
 def _cookie(headers: Headers, name: str) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
-    return found.value if found else ""
+    return cookie.value if cookie else ""
 
 
 def _name(host: str) -> str:

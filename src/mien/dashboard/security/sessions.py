@@ -60,7 +60,10 @@ class Sessions:
         """Begin a session and return what its cookie holds."""
         key = secrets.token_urlsafe(32)
         now = clock.time()
-        kept = sorted((one for one in self._sessions.items() if one[1].expires > now), key=lambda one: one[1].expires)
+        kept = sorted(
+            (session for session in self._sessions.items() if session[1].expires > now),
+            key=lambda session: session[1].expires,
+        )
         self._sessions = dict(kept[1 - MOST :])
         self._sessions[_digest(key)] = Session(entry.name, entry.digest, now + self._lasting_s)
         self._write()

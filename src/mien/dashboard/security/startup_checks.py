@@ -60,10 +60,12 @@ def tls_options(settings: Settings) -> dict[str, Any]:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, ValueError) as error:
-        told = "the key is encrypted" if isinstance(error, ValueError) else getattr(error, "reason", None) or str(error)
+        reason = (
+            "the key is encrypted" if isinstance(error, ValueError) else getattr(error, "reason", None) or str(error)
+        )
         both = f"the certificate '{certificate}'" + (f" and the key '{key}'" if key else ", in which no key is named")
         raise ConfigError(
-            f"cannot serve HTTPS with {both} ({told}): expected PEM files that belong together, the key not encrypted"
+            f"cannot serve HTTPS with {both} ({reason}): expected PEM files that belong together, the key not encrypted"
         ) from error
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key) if key else None}
 

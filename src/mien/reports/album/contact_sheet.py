@@ -34,12 +34,12 @@ def contact_sheet(pictures: Sequence[Picture]) -> bytes:
     rows = math.ceil(len(pictures) / columns)
     sheet = Image.new("RGB", (GAP + columns * wide, GAP + rows * high), GROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for number, one in enumerate(pictures):
+    for number, picture_no in enumerate(pictures):
         left, top = GAP + number % columns * wide, GAP + number // columns * high
-        with Image.open(io.BytesIO(one.jpeg)) as picture:
+        with Image.open(io.BytesIO(picture_no.jpeg)) as picture:
             picture.thumbnail((across, down))
             sheet.paste(picture, (left + (across - picture.width) // 2, top + (down - picture.height) // 2))
-        draw.text((left, top + down + 3), _shortened(one.title, font, across), fill=INK, font=font)
+        draw.text((left, top + down + 3), _shortened(picture_no.title, font, across), fill=INK, font=font)
     out = io.BytesIO()
     sheet.save(out, "jpeg", quality=85)
     return out.getvalue()

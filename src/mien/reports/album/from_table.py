@@ -51,19 +51,19 @@ def photos_named(table: Path, notes: list[str]) -> dict[Path, Measured | None]:
             *(pl.col(name).cast(pl.Int64) for name in ("frame_width", "frame_height", "x", "y", "width", "height")),
             *(pl.col(name).cast(pl.Float64) for name in EMOTIONS),
         ).drop_nulls("file")
-        found = dict(_found(str(name), part, table) for (name,), part in rows.group_by("file", maintain_order=True))
+        photos = dict(_photo(str(name), part, table) for (name,), part in rows.group_by("file", maintain_order=True))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"cannot read table '{table}': {str(error).splitlines()[0]}") from error
-    if gone := sum(one is not None for one in found.values()):
+    if gone := sum(photo is not None for photo in photos.values()):
         what = counted(gone, "photo", "photos")
         notes.append(
             f"{what} that '{table.name}' names cannot be looked at any more: rated by expression and size alone, "
             "as the table tells them."
         )
-    return found
+    return photos
 
 
-def _found(name: str, rows: pl.DataFrame, table: Path) -> tuple[Path, Measured | None]:
+def _photo(name: str, rows: pl.DataFrame, table: Path) -> tuple[Path, Measured | None]:
     for place in (Path(name), table.parent / name):
         if place.is_file():
             return place, None

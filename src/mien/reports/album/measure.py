@@ -122,23 +122,23 @@ def measured(files: Sequence[Path], settings: Settings, job: Job) -> Iterator[tu
 
 def _known(path: Path) -> dict[str, Measured]:
     """Return the photos that were measured before; a line that was written in part is cut off."""
-    found: dict[str, Measured] = {}
+    known: dict[str, Measured] = {}
     if not path.exists():
-        return found
+        return known
     good = 0
     with path.open("rb") as file:
         for line in file:
             try:
-                one = _decode(line)
+                photo = _decode(line)
             except msgspec.MsgspecError:
                 break
             if not line.endswith(b"\n"):
                 break
-            found[one.key] = one
+            known[photo.key] = photo
             good += len(line)
     if good < path.stat().st_size:
         os.truncate(path, good)
-    return found
+    return known
 
 
 def _measure(file: Path, key: str, models: tuple[Any, Any]) -> Measured:

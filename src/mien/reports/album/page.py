@@ -118,8 +118,8 @@ def _shapes(photos: Sequence[Photo]) -> list[str]:
 
 
 def _why(photo: Photo, size: int) -> str:
-    told = (name for name in ("expression", "sharpness", "pose") if name in photo.parts)
-    parts = ", ".join(f"{name} {100 * photo.parts[name]:.0f}" for name in told)
+    rated_parts = (name for name in ("expression", "sharpness", "pose") if name in photo.parts)
+    parts = ", ".join(f"{name} {100 * photo.parts[name]:.0f}" for name in rated_parts)
     of = f"; best of {size} alike" if size > 1 else ""
     return f"{photo.score or 0:.0f} · {parts}; {counted(photo.readable, 'face', 'faces')}{of}"
 

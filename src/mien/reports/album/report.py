@@ -63,15 +63,19 @@ def report_album(request: AlbumRequest, settings: Settings | None = None, job: J
     settings, job = settings or checked({}, "the arguments"), job or Job()
     _check(request)
     named, notes = _named(request.paths)
-    files = [file for file, told in named.items() if told is None]
+    files = [file for file, measured_photo in named.items() if measured_photo is None]
     least = request.anonymous or 1
-    photos = [rated(file, told, request.emotion, least) for file, told in named.items() if told is not None]
+    photos = [
+        rated(file, measured_photo, request.emotion, least)
+        for file, measured_photo in named.items()
+        if measured_photo is not None
+    ]
     failed: list[str] = []
-    for file, found in measured(files, settings, job):
-        if isinstance(found, InputError):
-            failed.append(str(found))
+    for file, outcome in measured(files, settings, job):
+        if isinstance(outcome, InputError):
+            failed.append(str(outcome))
         else:
-            photos.append(rated(file, found, request.emotion, least))
+            photos.append(rated(file, outcome, request.emotion, least))
     if not photos:
         raise InputError(failed[0] if failed else "no photo was found")
     notes += [f"Left out: {reason}." for reason in failed[:20]]
@@ -120,23 +124,23 @@ def _check(request: AlbumRequest) -> None:
 
 def _named(paths: tuple[Path, ...]) -> tuple[dict[Path, Measured | None], list[str]]:
     """Return the photos, with what is known of those that are not at hand, and what is to be said of them."""
-    found: dict[Path, Measured | None] = {}
+    photos: dict[Path, Measured | None] = {}
     notes: list[str] = []
     for path in paths:
         if not path.exists():
             raise InputError(f"cannot read '{path}': there is no such file or folder")
         if path.is_dir():
             contents = contents_of(path)
-            found |= dict.fromkeys(contents.photos)
+            photos |= dict.fromkeys(contents.photos)
             if line := contents.left_out(path, videos=True):
                 notes.append(f"{line[0].upper()}{line[1:]}.")
         elif path.suffix.lower() in TABLES:
-            found |= photos_named(path, notes)
+            photos |= photos_named(path, notes)
         else:
-            found[path] = None
-    if not found:
+            photos[path] = None
+    if not photos:
         raise InputError(f"no photo was found in {', '.join(map(str, paths))}")
-    return found, notes
+    return photos, notes
 
 
 def _picture(photo: Photo, settings: Settings, *, blur: bool) -> bytes:

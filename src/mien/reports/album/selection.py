@@ -98,9 +98,9 @@ def grouped(photos: Sequence[Photo]) -> list[int]:
             number = parent[number]
         return number
 
-    def join(one: int, two: int) -> None:
-        one, two = root(one), root(two)
-        parent[max(one, two)] = min(one, two)
+    def join(earlier: int, later: int) -> None:
+        earlier, later = root(earlier), root(later)
+        parent[max(earlier, later)] = min(earlier, later)
 
     first: dict[str, int] = {}
     for number, photo in enumerate(photos):
@@ -112,8 +112,8 @@ def grouped(photos: Sequence[Photo]) -> list[int]:
         apart = (64 - signs[start : start + 500] @ signs.T) / 2
         for row, column in zip(*np.nonzero(apart <= SAME_BITS), strict=True):
             join(int(different[row + start]), int(different[column]))
-    for one, two in _bursts(photos):
-        join(one, two)
+    for earlier, later in _bursts(photos):
+        join(earlier, later)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(n), len(numbers) + 1) for n in range(len(photos))]
 
@@ -169,7 +169,7 @@ def _bursts(photos: Sequence[Photo]) -> Iterator[tuple[int, int]]:
         for later, other in timed[place + 1 : place + 31]:
             if later - at > BURST_S:
                 break
-            codes = (int(photos[one].measured.fingerprint, 16) for one in (number, other))
+            codes = (int(photos[photo].measured.fingerprint, 16) for photo in (number, other))
             if (next(codes) ^ next(codes)).bit_count() <= BURST_BITS:
                 yield number, other
 

@@ -48,7 +48,7 @@ def read_events(path: Path, notes: list[str]) -> list[Event]:
     if path.suffix.lower() in CAPTIONS:
         transcript = read_captions(path)
         notes += transcript.notes
-        found = [
+        events = [
             Event(
                 utterance.start,
                 f"{utterance.speaker}: {utterance.text}" if utterance.speaker else utterance.text,
@@ -57,12 +57,12 @@ def read_events(path: Path, notes: list[str]) -> list[Event]:
             for utterance in transcript.utterances
         ]
     else:
-        found = _from_csv(path, notes)
-    if not found:
+        events = _from_csv(path, notes)
+    if not events:
         raise InputError(f"cannot read events '{path}': it holds none")
-    if len(found) > MAX_EVENTS:
-        raise InputError(f"cannot read events '{path}': it holds {len(found):,}, more than the {MAX_EVENTS:,} allowed")
-    return sorted(found, key=lambda one: one.at)
+    if len(events) > MAX_EVENTS:
+        raise InputError(f"cannot read events '{path}': it holds {len(events):,}, more than the {MAX_EVENTS:,} allowed")
+    return sorted(events, key=lambda event: event.at)
 
 
 def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]:
@@ -78,13 +78,13 @@ def read_markers(inputs: Inputs, recordings: Sequence[Recording]) -> list[Event]
     began = recordings[0].began or datetime.fromtimestamp(0, timezone.utc)
     until = inputs.until or began + timedelta(seconds=max(recording.seconds for recording in recordings))
     with closing(open_store(str(inputs.store), read_only=True)) as store:
-        found = store.markers(began, until, [recording.name for recording in recordings], MAX_EVENTS)
-    if not found:
+        markers = store.markers(began, until, [recording.name for recording in recordings], MAX_EVENTS)
+    if not markers:
         raise InputError(
             "the store has no markers of that period: add some on the dashboard's page History, or give "
             "a file of events"
         )
-    return [Event((one.time - began).total_seconds(), one.label) for one in found]
+    return [Event((marker.time - began).total_seconds(), marker.label) for marker in markers]
 
 
 def _from_csv(path: Path, notes: list[str]) -> list[Event]:

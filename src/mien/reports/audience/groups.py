@@ -48,8 +48,8 @@ class Difference:
     Attributes:
         what: In what: the mean happiness over all that was watched, or the reaction to an event.
         emotion: Which emotion.
-        one: The first group.
-        two: The second group.
+        first_group: What the first is called.
+        second_group: What the second is called.
         value: The first less the second, in probability.
         low: The lower end of the interval that holds for all differences of the two groups at once.
         high: The upper end.
@@ -60,8 +60,8 @@ class Difference:
 
     what: str
     emotion: str
-    one: str
-    two: str
+    first_group: str
+    second_group: str
     value: float
     low: float
     high: float
@@ -87,7 +87,7 @@ def courses(watched: Watching, anonymous: int | None = None) -> list[Course]:
         means = np.where(there, parts, 0).sum(2) / there.sum(2)
     groups = sorted({group for group in watched.groups if group})
     chosen = [("", np.ones(len(means), bool))]
-    chosen += [(group, np.array([one == group for one in watched.groups])) for group in groups]
+    chosen += [(group, np.array([wanted == group for wanted in watched.groups])) for group in groups]
     return [_course(group, means[members], anonymous) for group, members in chosen]
 
 
@@ -101,24 +101,27 @@ def _course(group: str, means: Array, anonymous: int | None) -> Course:
     return Course(group, viewers.astype(np.int64), shares, low, high)
 
 
-def compared(watched: Watching, found: Reactions, anonymous: int | None = None) -> list[Difference]:
+def compared(watched: Watching, reactions: Reactions, anonymous: int | None = None) -> list[Difference]:
     """Return how each two groups differ: in happiness over all, and in the reaction to each event.
 
     Args:
         watched: What the viewers showed.
-        found: How they reacted.
+        reactions: How they reacted.
         anonymous: Say nothing of groups of fewer than so many viewers.
     """
     groups = sorted({group for group in watched.groups if group})
     there = np.isfinite(watched.shares[:, :, HAPPY])
     with np.errstate(invalid="ignore"):
         level = np.where(there, watched.shares[:, :, HAPPY], 0).sum(1) / there.sum(1)
-    reactions = [found.heights[:, n, one.emotion] for n, one in enumerate(found.each)]
-    figures = np.column_stack([level, *reactions])
-    named = [("all of it, mean", "happy"), *((one.event.label, EMOTIONS[one.emotion]) for one in found.each)]
+    rises = [reactions.heights[:, n, reaction.emotion] for n, reaction in enumerate(reactions.each)]
+    figures = np.column_stack([level, *rises])
+    named = [
+        ("all of it, mean", "happy"),
+        *((reaction.event.label, EMOTIONS[reaction.emotion]) for reaction in reactions.each),
+    ]
     differences = []
-    for one, two in itertools.combinations(groups, 2):
-        first, second = (figures[[name == group for name in watched.groups]] for group in (one, two))
+    for first_group, second_group in itertools.combinations(groups, 2):
+        first, second = (figures[[name == group for name in watched.groups]] for group in (first_group, second_group))
         if min(len(first), len(second)) < (anonymous or 1):
             continue
         between, size = compare(first, None, second, None), hedges_g(first, second)
@@ -128,5 +131,5 @@ def compared(watched: Watching, found: Reactions, anonymous: int | None = None) 
                 float(end[n]) for end in (between.value, between.all_low, between.all_high, between.all_p, size)
             )
             viewers = int(counts[0][n]), int(counts[1][n])
-            differences.append(Difference(what, emotion, one, two, value, low, high, p, g, viewers))
+            differences.append(Difference(what, emotion, first_group, second_group, value, low, high, p, g, viewers))
     return differences

@@ -36,9 +36,9 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
         notes: What was wrong with the input.
         asked: The request.
     """
-    found, viewers = shown.found, len(shown.watched.names)
-    ranked = sorted(found.each, key=lambda one: (not one.landed, -one.height.value))
-    notes = [*notes, *_notes(found, viewers, asked["anonymous"])]
+    reactions, viewers = shown.reactions, len(shown.watched.names)
+    ranked = sorted(reactions.each, key=lambda reaction: (not reaction.landed, -reaction.height.value))
+    notes = [*notes, *_notes(reactions, viewers, asked["anonymous"])]
     sections = [_curve(shown), _ranking(ranked)]
     if shown.differences:
         sections.append(_groups(shown.differences))
@@ -58,7 +58,7 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
 def _lead(ranked: Sequence[Reaction], viewers: int) -> str:
     if not ranked:
         return "Nobody can say: at no event were enough faces to be seen before and after it."
-    landed = [one for one in ranked if one.landed]
+    landed = [reaction for reaction in ranked if reaction.landed]
     if viewers < MIN_UNITS:
         best = ranked[0]
         return (
@@ -84,14 +84,14 @@ def _reacted(reaction: Reaction) -> str:
 
 
 def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
-    landed = sum(one.landed for one in ranked)
+    landed = sum(reaction.landed for reaction in ranked)
     viewers = len(shown.watched.names)
     groups = {group for group in shown.watched.groups if group}
-    told = Fact("Events with a reaction", f"{landed} of {len(ranked)}", "corrected for their number", landed)
+    fact = Fact("Events with a reaction", f"{landed} of {len(ranked)}", "corrected for their number", landed)
     if viewers < MIN_UNITS:
-        told = Fact("Events with a reaction", "cannot be told", f"{MIN_UNITS} viewers are needed")
+        fact = Fact("Events with a reaction", "cannot be told", f"{MIN_UNITS} viewers are needed")
     return [
-        told,
+        fact,
         Fact("Viewers", f"{viewers:,}", f"{counted(len(groups), 'group', 'groups')}" if groups else "", viewers),
         Fact("Watched", clock(shown.watched.seconds), "", shown.watched.seconds),
     ]
@@ -99,14 +99,19 @@ def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
 
 def _curve(shown: Shown) -> Section:
     marks = [
-        Mark(one.event.at, str(n), f"{clock(one.event.at)}: {one.event.label}", one.event.at + one.event.duration)
-        for n, one in enumerate(shown.found.each[:60], 1)
+        Mark(
+            reaction.event.at,
+            str(n),
+            f"{clock(reaction.event.at)}: {reaction.event.label}",
+            reaction.event.at + reaction.event.duration,
+        )
+        for n, reaction in enumerate(shown.reactions.each[:60], 1)
     ]
     everybody, *groups = shown.courses
     drawn = groups or [everybody]
     colours = GROUP_COLOURS if groups else (COLOURS["happy"],)
     parts: list[Part] = []
-    chosen = {HAPPY: None, **{one.emotion: None for one in shown.found.each if one.landed}}
+    chosen = {HAPPY: None, **{reaction.emotion: None for reaction in shown.reactions.each if reaction.landed}}
     for emotion in list(chosen)[:3]:
         step = math.ceil(len(everybody.viewers) / POINTS)
         curves = [
@@ -147,27 +152,27 @@ def _ranking(ranked: Sequence[Reaction]) -> Section:
         return Section("The moments, ranked", ["No event could be judged."])
     drawn: list[tuple[str, float, float, float, str]] = [
         (
-            f"{clock(one.event.at)} {one.event.label}",
-            100 * one.height.value,
-            100 * one.height.low,
-            100 * one.height.high,
-            COLOURS[EMOTIONS[one.emotion]],
+            f"{clock(reaction.event.at)} {reaction.event.label}",
+            100 * reaction.height.value,
+            100 * reaction.height.low,
+            100 * reaction.height.high,
+            COLOURS[EMOTIONS[reaction.emotion]],
         )
-        for one in ranked[:20]
+        for reaction in ranked[:20]
     ]
     rows = [
         (
-            clock(one.event.at),
-            one.event.label,
-            EMOTIONS[one.emotion],
-            f"{100 * one.height.value:+.0f}",
-            _between(100 * one.height.low, 100 * one.height.high, "+.0f"),
-            f"{one.latency.value:.1f} s",
-            f"{'over ' if one.open_end else ''}{one.duration.value:.1f} s",
-            f"{one.reacted.hits} of {one.reacted.viewers}" if one.reacted else "cannot be told",
-            _verdict(one),
+            clock(reaction.event.at),
+            reaction.event.label,
+            EMOTIONS[reaction.emotion],
+            f"{100 * reaction.height.value:+.0f}",
+            _between(100 * reaction.height.low, 100 * reaction.height.high, "+.0f"),
+            f"{reaction.latency.value:.1f} s",
+            f"{'over ' if reaction.open_end else ''}{reaction.duration.value:.1f} s",
+            f"{reaction.reacted.hits} of {reaction.reacted.viewers}" if reaction.reacted else "cannot be told",
+            _verdict(reaction),
         )
-        for one in ranked[:60]
+        for reaction in ranked[:60]
     ]
     head = ("#time", "event", "emotion", "#height", "#95 %", "#latency", "#duration", "#reacted", "")
     caption = (
@@ -178,11 +183,11 @@ def _ranking(ranked: Sequence[Reaction]) -> Section:
     return Section("The moments, ranked", [Chart(intervals(drawn, "", zero=True)), Table(head, rows, caption)])
 
 
-def _verdict(one: Reaction) -> str:
-    if not math.isfinite(one.p):
+def _verdict(reaction: Reaction) -> str:
+    if not math.isfinite(reaction.p):
         return "too few viewers"
-    cut = f", looked at for {one.window:.1f} s only" if one.cut else ""
-    return f"{'landed' if one.landed else 'not beyond chance'}{cut}"
+    cut = f", looked at for {reaction.window:.1f} s only" if reaction.cut else ""
+    return f"{'landed' if reaction.landed else 'not beyond chance'}{cut}"
 
 
 def _between(low: float, high: float, form: str) -> str:
@@ -192,7 +197,7 @@ def _between(low: float, high: float, form: str) -> str:
 def _groups(differences: Sequence[Difference]) -> Section:
     rows = [
         (
-            f"{difference.one} – {difference.two}",
+            f"{difference.first_group} – {difference.second_group}",
             difference.what,
             difference.emotion,
             f"{100 * difference.value:+.1f}",
@@ -217,10 +222,10 @@ def _groups(differences: Sequence[Difference]) -> Section:
     )
 
 
-def _notes(found: Reactions, viewers: int, anonymous: int | None) -> list[str]:
+def _notes(reactions: Reactions, viewers: int, anonymous: int | None) -> list[str]:
     notes = []
-    if found.unseen:
-        names = listed([f"“{event.label}” at {clock(event.at)}" for event in found.unseen])
+    if reactions.unseen:
+        names = listed([f"“{event.label}” at {clock(event.at)}" for event in reactions.unseen])
         few = f"Fewer than {anonymous} viewers, as --anonymous asks for," if anonymous else "Too few viewers"
         notes.append(f"{few} were to be seen before and after {names}; nothing is said of them.")
     if viewers < MIN_UNITS:

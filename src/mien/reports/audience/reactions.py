@@ -144,7 +144,7 @@ def react(
     for place, n in enumerate(judged):
         heights[:, place] = _heights(rises[n])
         curves[:, place, :, : rises[n].shape[1]] = rises[n].transpose(0, 2, 1)
-    found = peaks(curves)
+    estimates = peaks(curves)
     usual: dict[float, Array | None] = {}
     each = []
     for place, n in enumerate(judged):
@@ -152,8 +152,8 @@ def react(
         if length not in usual:
             usual[length] = _usual_rises(watched, quiet, baseline_s, length)
         here = slice(7 * place, 7 * place + 7)
-        each.append(_reaction(events[n], rises[n], usual[length], found, here, looks[n], watched.step_s))
-    return Reactions(each, heights, found, unseen)
+        each.append(_reaction(events[n], rises[n], usual[length], estimates, here, looks[n], watched.step_s))
+    return Reactions(each, heights, estimates, unseen)
 
 
 def joined(events: Sequence[Event], window_s: float = 10.0) -> list[Event]:
@@ -306,21 +306,21 @@ def _usual_rises(
 
 def _highest(rises: Array) -> Array:
     highest = np.where(np.isfinite(rises), rises, -np.inf).max(1)
-    found: Array = np.where(np.isfinite(highest), highest, np.nan)
-    return found
+    heights: Array = np.where(np.isfinite(highest), highest, np.nan)
+    return heights
 
 
 def _reaction(
-    event: Event, rises: Array, usual: Array | None, found: Estimates, here: slice, window: _Window, step: float
+    event: Event, rises: Array, usual: Array | None, estimates: Estimates, here: slice, window: _Window, step: float
 ) -> Reaction:
-    value, p = found.value[here], found.all_p[here]
+    value, p = estimates.value[here], estimates.all_p[here]
     # The clearest: of those beyond chance, or else of all, the one that rises most.
     beyond = (p < 0.05) & (value > 0)
     best = int(np.argmax(np.where(beyond | ~beyond.any(), np.nan_to_num(value, nan=-1.0), -1.0)))
     own = rises[:, :, best]
     seen = np.isfinite(own).any(1)
     own = own[seen]
-    height = Interval(float(value[best]), float(found.all_low[here][best]), float(found.all_high[here][best]))
+    height = Interval(float(value[best]), float(estimates.all_low[here][best]), float(estimates.all_high[here][best]))
     latency, duration, open_end = _shape(own, step)
     reacted = None
     if usual is not None and (known := np.isfinite(usual[seen, best])).sum() > len(own) / 2:

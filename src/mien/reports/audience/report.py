@@ -92,21 +92,23 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
             f"{counted(len(inside), 'event', 'events')} follow each other within {TAKES_S:g} s in places, faster than "
             f"a reaction takes; those are judged as one, {len(apart):,} in all."
         )
-    found = react(watched, apart, request.baseline_s, request.window_s, request.anonymous)
-    cut = sum(reaction.cut for reaction in found.each)
+    reactions = react(watched, apart, request.baseline_s, request.window_s, request.anonymous)
+    cut = sum(reaction.cut for reaction in reactions.each)
     if cut:
         notes.append(
             f"{counted(cut, 'event is', 'events are')} followed by another before its reaction may be over: its window "
             "ends there, and its row says so."
         )
-    untold = sum(reaction.reacted is None for reaction in found.each)
+    untold = sum(reaction.reacted is None for reaction in reactions.each)
     if untold:
         notes.append(
             f"Of {counted(untold, 'event', 'events')} it cannot be told how many viewers reacted by themselves: the "
             "recordings hold too few stretches without an event that are as long."
         )
     job.tell("weighing the reactions", 1, 2)
-    shown = Shown(watched, found, courses(watched, request.anonymous), compared(watched, found, request.anonymous))
+    shown = Shown(
+        watched, reactions, courses(watched, request.anonymous), compared(watched, reactions, request.anonymous)
+    )
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | {
         "events": str(request.events) if request.events else "markers",
@@ -118,5 +120,5 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     if request.anonymous:
         del asked["of"]
     report = audience_report(shown, notes, asked)
-    report.read = [Path(one) for one in (*request.inputs.paths, request.events, request.seats) if one]
+    report.read = [Path(path) for path in (*request.inputs.paths, request.events, request.seats) if path]
     return report

@@ -133,7 +133,9 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
     named = {seat.recording for seat in seats}
     unnamed = [Seat(name) for name in by_name if name not in named]
     if seats and unnamed:
-        notes.append(f"The list does not name {listed([one.recording for one in unnamed])}: taken without an offset.")
+        notes.append(
+            f"The list does not name {listed([entry.recording for entry in unnamed])}: taken without an offset."
+        )
     viewers = [seat for seat in seats if seat.recording in by_name] + unnamed
     ends = [by_name[seat.recording].seconds - seat.offset for seat in viewers]
     points = max(1, int(np.ceil(max(ends) / STEP_S)))

@@ -68,34 +68,34 @@ COLUMNS: dict[str, dict[str, str]] = {
         "group": "the group; empty where there is none",
         "event": "what it was",
         "at": "when it began, in seconds of the treatment",
-        **{one: f"the viewer's rise of {one} when the mean of all viewers is highest" for one in EMOTIONS},
+        **{emotion: f"the viewer's rise of {emotion} when the mean of all viewers is highest" for emotion in EMOTIONS},
     },
     "courses": {
         "viewer": "the recording, or recording/seat",
         "group": "the group; empty where there is none",
         "at": "a moment, in seconds of the treatment, four a second; there is no row where no face was readable",
-        **{one: f"mean probability of {one} over the second around it" for one in EMOTIONS},
+        **{emotion: f"mean probability of {emotion} over the second around it" for emotion in EMOTIONS},
     },
     "curve": {
         "second": "of the treatment, from 0",
         "group": "the group; empty: all viewers",
         "viewers": "viewers to be seen in that second",
-        **{one: f"mean of the viewers' probabilities of {one}" for one in EMOTIONS},
+        **{emotion: f"mean of the viewers' probabilities of {emotion}" for emotion in EMOTIONS},
         "happy_low": "the lower end of the 95 % interval of happy, for itself",
         "happy_high": "the upper end",
     },
     "groups": {
         "what": "the mean over all that was watched, or the event",
         "emotion": "the emotion",
-        "one": "the first group",
-        "two": "the second group",
+        "first_group": "the first group",
+        "second_group": "the second group",
         "difference": "the first less the second, in probability",
         "low": "the lower end of the 95 % interval that holds for all rows of the two groups at once",
         "high": "the upper end",
         "p": "of no difference, corrected likewise",
         "hedges_g": "the difference in standard deviations of the viewers (Hedges's g)",
-        "viewers_one": "viewers of the first group",
-        "viewers_two": "viewers of the second group",
+        "viewers_first": "viewers of the first group",
+        "viewers_second": "viewers of the second group",
     },
 }
 
@@ -106,13 +106,13 @@ class Shown:
 
     Attributes:
         watched: What the viewers showed.
-        found: How they reacted.
+        reactions: How they reacted.
         courses: The mean curves: all viewers, then each group.
         differences: How groups differ.
     """
 
     watched: Watching
-    found: Reactions
+    reactions: Reactions
     courses: list[Course]
     differences: list[Difference]
 
@@ -121,34 +121,40 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     """Return the tables; anonymous: those of single viewers left out."""
     import polars as pl
 
-    found, watched = shown.found, shown.watched
-    judged = [(one.event, True) for one in found.each] + [(event, False) for event in found.unseen]
+    reactions, watched = shown.reactions, shown.watched
+    judged = [(reaction.event, True) for reaction in reactions.each] + [(event, False) for event in reactions.unseen]
     events = [(event.label, event.at, event.duration, seen) for event, seen in sorted(judged, key=lambda e: e[0].at)]
-    reactions = [
+    reaction_rows = [
         (
-            *(one.event.label, one.event.at, one.event.duration, EMOTIONS[one.emotion], one.viewers),
-            *(one.height.value, one.height.low, one.height.high, one.p),
-            *(one.latency.value, one.latency.low, one.latency.high),
-            *(one.duration.value, one.duration.low, one.duration.high),
-            *_reacted(one),
-            *(one.window, one.cut),
+            *(
+                reaction.event.label,
+                reaction.event.at,
+                reaction.event.duration,
+                EMOTIONS[reaction.emotion],
+                reaction.viewers,
+            ),
+            *(reaction.height.value, reaction.height.low, reaction.height.high, reaction.p),
+            *(reaction.latency.value, reaction.latency.low, reaction.latency.high),
+            *(reaction.duration.value, reaction.duration.low, reaction.duration.high),
+            *_reacted(reaction),
+            *(reaction.window, reaction.cut),
         )
-        for one in found.each
+        for reaction in reactions.each
     ]
-    of = found.estimates
+    of = reactions.estimates
     emotions = [
         (
-            *(one.event.label, one.event.at, emotion, int(of.units[7 * n + m])),
+            *(reaction.event.label, reaction.event.at, emotion, int(of.units[7 * n + m])),
             *(float(end[7 * n + m]) for end in (of.value, of.low, of.high, of.all_low, of.all_high, of.p, of.all_p)),
         )
-        for n, one in enumerate(found.each)
+        for n, reaction in enumerate(reactions.each)
         for m, emotion in enumerate(EMOTIONS)
     ]
     viewers = [
-        (name, group, one.event.label, one.event.at, *map(float, found.heights[v, n]))
-        for n, one in enumerate(found.each)
+        (name, group, reaction.event.label, reaction.event.at, *map(float, reactions.heights[v, n]))
+        for n, reaction in enumerate(reactions.each)
         for v, (name, group) in enumerate(zip(watched.names, watched.groups, strict=True))
-        if np.isfinite(found.heights[v, n]).any()
+        if np.isfinite(reactions.heights[v, n]).any()
     ]
     curve = [
         (
@@ -163,8 +169,8 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
             *(
                 difference.what,
                 difference.emotion,
-                difference.one,
-                difference.two,
+                difference.first_group,
+                difference.second_group,
                 difference.value,
                 difference.low,
                 difference.high,
@@ -177,7 +183,7 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     ]
     rows: dict[str, list[Any]] = {
         "events": events,
-        "reactions": reactions,
+        "reactions": reaction_rows,
         "emotions": emotions,
         "viewers": viewers,
         "curve": curve,
@@ -187,8 +193,8 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
         rows.pop("viewers")
     else:
         rows["courses"] = []
-    text = {"event", "emotion", "viewer", "group", "what", "one", "two"}
-    whole = {"viewers", "reacted", "second", "viewers_one", "viewers_two"}
+    text = {"event", "emotion", "viewer", "group", "what", "first_group", "second_group"}
+    whole = {"viewers", "reacted", "second", "viewers_first", "viewers_second"}
     tables = []
     for name, values in rows.items():
         kinds = {
@@ -221,7 +227,7 @@ def _courses(watched: Watching) -> pl.DataFrame:
     parts = []
     for name, group, shares in zip(watched.names, watched.groups, watched.shares, strict=True):
         points = np.nonzero(np.isfinite(shares[:, 0]))[0]
-        emotions: dict[str, Any] = {str(one): shares[points, n] for n, one in enumerate(EMOTIONS)}
+        emotions: dict[str, Any] = {str(emotion): shares[points, n] for n, emotion in enumerate(EMOTIONS)}
         seen = pl.DataFrame({"at": points * watched.step_s, **emotions})
         parts.append(seen.select(pl.lit(name).alias("viewer"), pl.lit(group).alias("group"), pl.all()))
     return pl.concat(parts)

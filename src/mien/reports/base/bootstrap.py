@@ -77,10 +77,10 @@ def compare(sums: Array, counts: Array | None, other: Array, other_counts: Array
 
     The groups' units are drawn independently. `units` is that of the smaller group.
     """
-    one, two = _Units(sums, counts), _Units(other, other_counts)
+    group, others = _Units(sums, counts), _Units(other, other_counts)
     rng = np.random.default_rng(seed)
-    value, error = one.ratio - two.ratio, np.hypot(one.error, two.error)
-    units = np.minimum(one.units, two.units)
+    value, error = group.ratio - others.ratio, np.hypot(group.error, others.error)
+    units = np.minimum(group.units, others.units)
     with np.errstate(invalid="ignore"):
         enough = (units >= MIN_UNITS) & (error > 1e-7 * (1 + np.abs(value)))
     nothing = np.full(len(value), np.nan)
@@ -89,7 +89,7 @@ def compare(sums: Array, counts: Array | None, other: Array, other_counts: Array
     freedom: Array = 2.0 * units - 2
     drawn = []
     for _ in range(0, REPLICATES, CHUNK):
-        away = one.drawn(rng)[0] - two.drawn(rng)[0] - value
+        away = group.drawn(rng)[0] - others.drawn(rng)[0] - value
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn.append(np.nan_to_num(np.abs(away) / error * np.sqrt(units / (units - 1)), posinf=0.0))
     draws = np.concatenate(drawn)
@@ -128,8 +128,8 @@ def peaks(curves: Array, seed: int = 0, replicates: int = REPLICATES) -> Estimat
     most = count.max(3, keepdims=True)
     good = (count >= MIN_UNITS) & (count >= 0.8 * most) & (error > 1e-7)
     mean, error, good = mean[0], np.where(good[0], error[0], np.nan), good[0]
-    told = np.where(good.any(2, keepdims=True), good, count[0] > 0)
-    value = np.where(told, mean, -np.inf).max(2)
+    usable = np.where(good.any(2, keepdims=True), good, count[0] > 0)
+    value = np.where(usable, mean, -np.inf).max(2)
     units = np.broadcast_to(most[0, :, :, 0], (a, b)).reshape(-1).astype(np.int64)
     value = np.where(np.isfinite(value), value, np.nan).reshape(-1)
     enough = good.any(2).reshape(-1)
@@ -150,7 +150,7 @@ def peaks(curves: Array, seed: int = 0, replicates: int = REPLICATES) -> Estimat
     own = np.quantile(draws, LEVEL, axis=0, method="higher").reshape(a, b, 1)
     common = np.full((a, b, 1), np.quantile(highest, LEVEL, method="higher"))
     # Errors that are themselves estimated from few units need Student's t where the draws tell the normal's quantiles.
-    own, common = (_to_student(found, freedom) for found in (own, common))
+    own, common = (_to_student(quantile, freedom) for quantile in (own, common))
     bands = [mean - own * error, mean + own * error, mean - common * error, mean + common * error]
     low, high, all_low, all_high = (np.where(good, band, -np.inf).max(2).reshape(-1) for band in bands)
     p, all_p = rising(filled, there, good, rng)
@@ -184,18 +184,18 @@ def _student(freedom: int) -> tuple[Array, Array]:
 def _to_student(normal: Array, freedom: Array) -> Array:
     """Return the quantiles of Student's t where the normal distribution has these."""
     wide: Array = np.broadcast_to(normal, freedom.shape).copy()
-    for one in np.unique(freedom[freedom >= MIN_UNITS - 1]):
-        t, z = _student(int(one))
-        wide[freedom == one] = np.interp(wide[freedom == one], z, t)
+    for degrees in np.unique(freedom[freedom >= MIN_UNITS - 1]):
+        t, z = _student(int(degrees))
+        wide[freedom == degrees] = np.interp(wide[freedom == degrees], z, t)
     return wide
 
 
 def _from_student(reached: Array, freedom: Array) -> Array:
     """Return the quantiles of the normal distribution where Student's t has these."""
     narrow = np.maximum(reached, 0.0)
-    for one in np.unique(freedom[freedom >= MIN_UNITS - 1]):
-        t, z = _student(int(one))
-        narrow[freedom == one] = np.interp(narrow[freedom == one], t, z)
+    for degrees in np.unique(freedom[freedom >= MIN_UNITS - 1]):
+        t, z = _student(int(degrees))
+        narrow[freedom == degrees] = np.interp(narrow[freedom == degrees], t, z)
     return narrow
 
 
@@ -213,17 +213,17 @@ def _means(weights: Array, filled: Array, there: NDArray[np.bool_]) -> tuple[Arr
     return mean, np.where(count > 1, error, np.nan), count
 
 
-def hedges_g(one: Array, other: Array) -> Array:
+def hedges_g(group: Array, other: Array) -> Array:
     """Return the difference of two groups' means in standard deviations (Hedges 1981), shape (e,).
 
     Args:
-        one: What each unit of a group showed, shape (n, e); NaN where it showed nothing.
+        group: What each unit of a group showed, shape (n, e); NaN where it showed nothing.
         other: The same of the other group.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        a, b = (~np.isnan(one)).sum(0), (~np.isnan(other)).sum(0)
-        means = [np.nansum(x, 0) / n for x, n in ((one, a), (other, b))]
-        squares = np.nansum((one - means[0]) ** 2, 0) + np.nansum((other - means[1]) ** 2, 0)
+        a, b = (~np.isnan(group)).sum(0), (~np.isnan(other)).sum(0)
+        means = [np.nansum(x, 0) / n for x, n in ((group, a), (other, b))]
+        squares = np.nansum((group - means[0]) ** 2, 0) + np.nansum((other - means[1]) ** 2, 0)
         freedom = a + b - 2
         g = (means[0] - means[1]) / np.sqrt(squares / freedom) * (1 - 3 / (4 * freedom - 1))
     return np.where((a >= 2) & (b >= 2) & np.isfinite(g), g, np.nan)

@@ -68,8 +68,8 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
         settings: Whose detector looks for faces.
     """
     detector, _ = shared_models(model_store.in_use(settings))
-    found = PhotoDetector(detector).detect(image).boxes.round().astype(int).tolist()
-    return hide(image, [*boxes, *(tuple(box) for box in found)])
+    more = PhotoDetector(detector).detect(image).boxes.round().astype(int).tolist()
+    return hide(image, [*boxes, *(tuple(box) for box in more)])
 
 
 def to_jpeg(image: Image, side: int = SIDE) -> bytes:
@@ -138,13 +138,13 @@ def _seek(container: Any, stream: Any, at: float) -> Any:
     """Return the frame shown at a time of the stream, or None where nothing can be decoded there."""
     import av
 
-    found = None
+    shown = None
     try:
         container.seek(round(at / stream.time_base), stream=stream)
         for frame in container.decode(stream):
             if frame.time is not None and frame.time > at + 1e-3:
-                return found or frame
-            found = frame
+                return shown or frame
+            shown = frame
     except (av.FFmpegError, ValueError):
-        return found
-    return found
+        return shown
+    return shown

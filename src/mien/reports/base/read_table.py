@@ -63,9 +63,9 @@ def read_table(path: Path, columns: Collection[str]) -> pl.DataFrame:
 
 def too_many(path: Path, rows: int | None = None) -> InputError:
     """Return the error that a table has too many rows."""
-    told = f"{rows:,} rows" if rows else "more rows than that"
+    size = f"{rows:,} rows" if rows else "more rows than that"
     return InputError(
-        f"cannot read table '{path}': it has {told}, at most {MAX_ROWS:,} were expected; report on it in parts"
+        f"cannot read table '{path}': it has {size}, at most {MAX_ROWS:,} were expected; report on it in parts"
     )
 
 

@@ -104,15 +104,15 @@ class Inputs:
 
     def asked(self) -> dict[str, Any]:
         """Return what was asked for, as the report tells it."""
-        told: dict[str, Any] = {"of": list(self.paths or self.sources), "fps": None if self.store else self.fps}
-        told |= {"stream": self.stream} if self.stream is not None else {}
-        told |= {"fps_in": self.fps_in} if self.fps_in else {}
+        request: dict[str, Any] = {"of": list(self.paths or self.sources), "fps": None if self.store else self.fps}
+        request |= {"stream": self.stream} if self.stream is not None else {}
+        request |= {"fps_in": self.fps_in} if self.fps_in else {}
         if self.store:
-            told["store"] = without_password(self.store)
-            told["zone"] = zone_name(self.zone, self.since or self.until or datetime.now(timezone.utc))
+            request["store"] = without_password(self.store)
+            request["zone"] = zone_name(self.zone, self.since or self.until or datetime.now(timezone.utc))
         for name, time in (("since", self.since), ("until", self.until)):
-            told |= {name: time.astimezone(self.zone).isoformat()} if time else {}
-        return told
+            request |= {name: time.astimezone(self.zone).isoformat()} if time else {}
+        return request
 
 
 @dataclass(frozen=True)
@@ -179,24 +179,24 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
     """
     if find_spec("polars") is None:
         raise MissingExtraError("a report", "analyze")
-    found: list[Recording] = list(_from_store(inputs, job)) if inputs.store else []
+    recordings: list[Recording] = list(_from_store(inputs, job)) if inputs.store else []
     failed: list[str] = []
     for path in () if inputs.store else _files(inputs.paths):
         try:
             if Path(path).suffix.lower() in TABLES:
-                found += _from_table(Path(path), inputs.folder, job)
+                recordings += _from_table(Path(path), inputs.folder, job)
             else:
-                found.append(_from_video(path, inputs, settings, job))
+                recordings.append(_from_video(path, inputs, settings, job))
         except InputError as error:  # noqa: PERF203
             failed.append(str(error))
-    if not found:
+    if not recordings:
         raise InputError(
             "; ".join(failed) or "nothing to report on: name a video, a table of `mien analyze` or a store"
         )
-    found[0].notes.extend(f"Left out: {reason}." for reason in failed)
-    for one in found:
-        one.notes.extend((*_shapes(one), *_gaps(one)))
-    return _named_apart(found)
+    recordings[0].notes.extend(f"Left out: {reason}." for reason in failed)
+    for recording in recordings:
+        recording.notes.extend((*_shapes(recording), *_gaps(recording)))
+    return _named_apart(recordings)
 
 
 def with_spans(faces: pl.DataFrame) -> pl.DataFrame:
@@ -216,25 +216,26 @@ def with_spans(faces: pl.DataFrame) -> pl.DataFrame:
     return faces.join(spans, on="frame", how="left", maintain_order="left")
 
 
-def _shapes(one: Recording) -> list[str]:
+def _shapes(recording: Recording) -> list[str]:
     """Return what is to be said where frames have different sizes."""
-    sizes = one.faces.select("frame_width", "frame_height").drop_nulls().unique(maintain_order=True).rows()
+    sizes = recording.faces.select("frame_width", "frame_height").drop_nulls().unique(maintain_order=True).rows()
     if len(sizes) < 2:
         return []
     named = listed([f"{width} x {height}" for width, height in sizes], most=3)
-    return [f"{one.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
+    return [f"{recording.name}: its frames have {len(sizes)} different sizes ({named}); each was read as it is."]
 
 
-def _gaps(one: Recording) -> list[str]:
+def _gaps(recording: Recording) -> list[str]:
     """Return what is to be said where for long nothing was recorded, at the beginning or between."""
-    times = one.faces["at"].drop_nulls().unique().sort().to_list()
+    times = recording.faces["at"].drop_nulls().unique().sort().to_list()
     gaps = [after - before for before, after in pairwise([0.0, *times]) if after - before >= GAP_S]
     if not gaps:
         return []
     lacking = (
-        f"in {clock(sum(gaps))} of its {clock(one.seconds)} nothing was recorded, for {clock(max(gaps))} at a time"
+        f"in {clock(sum(gaps))} of its {clock(recording.seconds)} nothing was recorded, "
+        f"for {clock(max(gaps))} at a time"
     )
-    return [f"{one.name}: {lacking}; length and times count that in, shares do not."]
+    return [f"{recording.name}: {lacking}; length and times count that in, shares do not."]
 
 
 def _files(paths: Iterable[str]) -> Iterator[str]:
@@ -267,7 +268,7 @@ def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job) -> Reco
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
     with closing(open_store(str(inputs.store), read_only=True)) as store:
-        known = [one.source for one in store.sources()]
+        known = [info.source for info in store.sources()]
         if wrong := [source for source in inputs.sources if source not in known]:
             raise InputError(
                 f"the store has no source '{wrong[0]}': expected one of {', '.join(known) or 'none, it is empty'}"
@@ -277,10 +278,10 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
         read = 0
         pages = store.observations(start=inputs.since, end=inputs.until, sources=inputs.sources or None)
         for page in pages:
-            for one in page:
-                if one.time is not None:
-                    first = first or one.time
-                    collected[one.source].add(one, (one.time - first).total_seconds())
+            for observation in page:
+                if observation.time is not None:
+                    first = first or observation.time
+                    collected[observation.source].add(observation, (observation.time - first).total_seconds())
             read += len(page)
             job.tell("reading the store", read)
     if not collected:
@@ -304,13 +305,13 @@ def _from_lines(path: Path) -> list[Recording]:
         with path.open("rb") as file:
             while line := file.readline(LONGEST_LINE):
                 try:
-                    one = decode(line)
+                    observation = decode(line)
                 except (ValueError, msgspec.MsgspecError):
                     wrong += 1
                     continue
-                if one.offset_s is not None:
-                    collected[one.source, one.session].add(one, one.offset_s)
-                    rows += max(1, len(one.faces))
+                if observation.offset_s is not None:
+                    collected[observation.source, observation.session].add(observation, observation.offset_s)
+                    rows += max(1, len(observation.faces))
                     if rows > MAX_ROWS:
                         raise too_many(path)
     except OSError as error:
@@ -318,15 +319,15 @@ def _from_lines(path: Path) -> list[Recording]:
     if not collected:
         raise InputError(f"cannot report on '{path}': it holds no observation of a video")
     several = len({session for _, session in collected}) > len({source for source, _ in collected})
-    found = [
+    recordings = [
         Recording(f"{source}-{number}" if several else source, None, rows.table())
         for number, ((source, _), rows) in enumerate(collected.items(), 1)
     ]
     if wrong:
-        found[0].notes.append(
+        recordings[0].notes.append(
             f"{counted(wrong, 'line', 'lines')} of '{path.name}' left out: no observation stands there."
         )
-    return found
+    return recordings
 
 
 def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
@@ -348,21 +349,21 @@ def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
         table = table if name in table.columns else table.with_columns(pl.lit(kind).alias(name))
     for name in ("frame_width", "frame_height", "confidence"):
         table = table if name in table.columns else table.with_columns(pl.lit(None, pl.Int64).alias(name))
-    found = []
+    recordings = []
     try:
         table = table.with_columns(pl.col("file", "source", "session", "model").cast(pl.String).fill_null(""))
         timed = table.filter(pl.col("offset_s").cast(pl.Float64).is_between(0, LATEST_S))
         for (file, source), part in timed.group_by(["file", "source"], maintain_order=True):
-            found.append(_of_part(path, folder, str(file), str(source), part))
+            recordings.append(_of_part(path, folder, str(file), str(source), part))
     except pl.exceptions.PolarsError as error:
         raise InputError(f"cannot report on '{path}': {str(error).splitlines()[0]}") from error
-    if not found:
+    if not recordings:
         raise InputError(f"cannot report on '{path}': none of its rows has an offset_s, in seconds from 0 on")
     if wrong := len(table) - len(timed):
-        found[0].notes.append(
+        recordings[0].notes.append(
             f"{counted(wrong, 'row', 'rows')} of '{path.name}' left out: without a time that a video could have."
         )
-    return found
+    return recordings
 
 
 def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.DataFrame) -> Recording:
@@ -390,19 +391,21 @@ def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.D
     return Recording(source or path.stem, medium, _finished(faces), None, None, notes)
 
 
-def _named_apart(found: list[Recording]) -> list[Recording]:
+def _named_apart(recordings: list[Recording]) -> list[Recording]:
     """Return the recordings, those of one name numbered."""
     seen: dict[str, int] = defaultdict(int)
     apart = []
-    for one in found:
-        seen[one.name] += 1
-        number = seen[one.name]
-        apart.append(one if number == 1 else _renamed(one, f"{one.name}-{number}"))
+    for recording in recordings:
+        seen[recording.name] += 1
+        number = seen[recording.name]
+        apart.append(recording if number == 1 else _renamed(recording, f"{recording.name}-{number}"))
     return apart
 
 
-def _renamed(one: Recording, name: str) -> Recording:
-    return Recording(name, one.medium, one.faces, one.cuts, one.began, one.notes, one.how)
+def _renamed(recording: Recording, name: str) -> Recording:
+    return Recording(
+        name, recording.medium, recording.faces, recording.cuts, recording.began, recording.notes, recording.how
+    )
 
 
 class _Rows:
@@ -413,13 +416,13 @@ class _Rows:
         self._parts: list[Any] = []
         self._frame = 0
 
-    def add(self, one: Observation, at: float) -> None:
-        of = (self._frame, at, one.session, one.model)
-        size = (one.width, one.height)
-        for face in one.faces:
+    def add(self, observation: Observation, at: float) -> None:
+        of = (self._frame, at, observation.session, observation.model)
+        size = (observation.width, observation.height)
+        for face in observation.faces:
             shares = msgspec.structs.astuple(face.probabilities)
             self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares))
-        if not one.faces:
+        if not observation.faces:
             self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS))))
         self._frame += 1
         if len(self._rows) >= CHUNK:

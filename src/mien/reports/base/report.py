@@ -65,7 +65,7 @@ class Report(Content):
             "notes": self.notes,
             "notices": self.notices,
             "definitions": dict(self.definitions),
-            "tables": {one.name: {"rows": len(one.table), "columns": one.columns} for one in self.data},
+            "tables": {part.name: {"rows": len(part.table), "columns": part.columns} for part in self.data},
         }
 
     def write(self, path: Path, data: DataKind = "parquet") -> list[Path]:
@@ -86,9 +86,9 @@ class Report(Content):
             path.with_suffix(".json"): json.dumps(self.figures(), indent=1, ensure_ascii=False) + "\n",
         }
         contents |= {path.with_name(f"{path.stem}{ending}"): content for ending, content in self.files.items()}
-        tables = {path.with_name(f"{path.stem}.{one.name}.{data}"): one.table for one in self.data}
+        tables = {path.with_name(f"{path.stem}.{part.name}.{data}"): part.table for part in self.data}
         for file in (*contents, *tables):
-            if any(file.exists() and one.exists() and file.samefile(one) for one in self.read):
+            if any(file.exists() and written_to.exists() and file.samefile(written_to) for written_to in self.read):
                 raise InputError(f"cannot write '{file}': the report is made of it; name the page differently")
         written: list[Path] = []
         try:

@@ -40,18 +40,18 @@ def rising(
     n, a, b, _ = filled.shape
     usual = np.sqrt((filled**2).sum((0, 1, 3)) / np.maximum(1, there.sum()))  # the same whatever the signs are
     counts = np.maximum(1, there.sum(0))[:, None] * np.where(usual > 0, usual, 1.0)[:, None]  # (a, b, points)
-    told = good.any(2).reshape(-1)
+    usable = good.any(2).reshape(-1)
     highest = [_highest(signs, filled, counts, good) for signs in _signs(n, rng)]
-    drawn = np.concatenate(highest)[:, told]  # the first row: the signs as they are
+    drawn = np.concatenate(highest)[:, usable]  # the first row: the signs as they are
     own, together = np.full((2, a * b), np.nan)
     reached = drawn[0]
-    own[told] = (drawn >= reached - 1e-9).mean(0)
+    own[usable] = (drawn >= reached - 1e-9).mean(0)
     order = np.argsort(reached, kind="stable")
     stepped = np.maximum.accumulate(drawn[:, order], axis=1)
     common = (stepped >= reached[order] - 1e-9).mean(0)
     corrected = np.empty(len(order))
     corrected[order] = np.maximum.accumulate(common[::-1])[::-1]
-    together[told] = corrected
+    together[usable] = corrected
     return own, together
 
 

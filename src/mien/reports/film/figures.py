@@ -117,14 +117,14 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) 
     stretches = sums_by(read, length, recording.seconds)
     # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
     behind = max(read.group_by("scene").agg(pl.col("person").n_unique())["person"].to_list(), default=0)
-    told = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
+    enough = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
     units = _units(stretches, widened)
     with_face = faces.filter(pl.col("x").is_not_null())
     return Film(
         recording,
         faces,
         recording.cuts,
-        estimate(100 * units[:, :1], units[:, 1:]) if told else None,
+        estimate(100 * units[:, :1], units[:, 1:]) if enough else None,
         stretches,
         units,
         length,
@@ -216,7 +216,7 @@ def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
         .filter((pl.col("seen") > 0) & (2 * pl.col("seen") >= pl.col("frames")))
         .sort("second")
     )
-    found: list[Moment] = []
+    moments: list[Moment] = []
     for emotion in KINDS:
         taken: list[float] = []
         for row in seconds.sort([emotion, "second"], descending=[True, False]).iter_rows(named=True):
@@ -227,5 +227,5 @@ def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
             taken.append(row["second"])
             inside = faces.filter(read & (pl.col("at").floor() == row["second"]))
             frames = inside.group_by("at").agg(pl.col(emotion).mean()).sort([emotion, "at"], descending=[True, False])
-            found.append(Moment(emotion, len(taken), float(frames["at"][0]), float(row[emotion])))
-    return found
+            moments.append(Moment(emotion, len(taken), float(frames["at"][0]), float(row[emotion])))
+    return moments

@@ -122,15 +122,15 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
             f"The faces in {film.recording.name} looked happy at {_number(film)} out of 100 on average. "
             f"Faces are on screen in {100 * film.on_screen:.0f} % of its {clock(film.recording.seconds)}."
         )
-    told = sorted((one for one in films if one.score), key=lambda one: -_value(one))
-    if not told:
+    ranked = sorted((film for film in films if film.score), key=lambda film: -_value(film))
+    if not ranked:
         reasons = "; ".join(f"{film.recording.name}: {_why_not(film)}" for film in films)
         return f"Nobody can say of any of them: {reasons}."
-    first = f"The happiest faces are in {told[0].recording.name}: {_number(told[0])} out of 100."
+    first = f"The happiest faces are in {ranked[0].recording.name}: {_number(ranked[0])} out of 100."
     close = [
-        (one if two is told[0] else two).recording.name
-        for one, two, difference in pairs
-        if told[0] in (one, two) and not difference.low[0] * difference.high[0] > 0
+        (leader if follower is ranked[0] else follower).recording.name
+        for leader, follower, difference in pairs
+        if ranked[0] in (leader, follower) and not difference.low[0] * difference.high[0] > 0
     ]
     return f"{first} But chance alone may explain its lead over {' and '.join(close)}." if close else first
 
@@ -170,18 +170,18 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
 
 def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) -> Section:
     rows = [
-        (one.recording.name, _value(one), float(one.score.low[0]), float(one.score.high[0]), COLOURS["happy"])
-        for one in sorted((film for film in films if film.score), key=lambda film: -_value(film))
-        if one.score
+        (film.recording.name, _value(film), float(film.score.low[0]), float(film.score.high[0]), COLOURS["happy"])
+        for film in sorted((film for film in films if film.score), key=lambda film: -_value(film))
+        if film.score
     ]
     parts: list[Part] = [Chart(intervals(rows, ""), "Happiness of each film, 0 to 100, with its 95 % interval.")]
     differences = [
         (
-            f"{one.recording.name} and {two.recording.name}",
+            f"{leader.recording.name} and {follower.recording.name}",
             f"{difference.value[0]:+.1f}",
             _range(float(difference.low[0]), float(difference.high[0])),
         )
-        for one, two, difference in pairs
+        for leader, follower, difference in pairs
     ]
     if differences:
         parts.append(
@@ -192,7 +192,7 @@ def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimat
                 "some leave out 0 by chance.",
             )
         )
-    without = "; ".join(f"{one.recording.name}: {_why_not(one)}" for one in films if one.score is None)
+    without = "; ".join(f"{film.recording.name}: {_why_not(film)}" for film in films if film.score is None)
     if without:
         parts.append(f"Without a score: {without}.")
     return Section("The films compared", parts)
@@ -220,14 +220,14 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
         f"Mean probability of each emotion over the readable faces, in bins of {width:g} s; blank where there is none."
     )
     ticks = " The ticks at the foot are scene cuts." if film.cuts is not None and len(film.cuts) else ""
-    found = [Section(f"{before}The curve", [Chart(drawn, about + ticks, legend())])]
+    sections = [Section(f"{before}The curve", [Chart(drawn, about + ticks, legend())])]
     if anonymous:
-        return found
+        return sections
     if film.moments:
-        found.append(Section(f"{before}Key moments", [_moments(film, shots)]))
+        sections.append(Section(f"{before}Key moments", [_moments(film, shots)]))
     if len(film.people):
-        found.append(Section(f"{before}Who is on screen", [_people(film)]))
-    return found
+        sections.append(Section(f"{before}Who is on screen", [_people(film)]))
+    return sections
 
 
 def _sign(moment: Moment) -> str:
@@ -262,7 +262,7 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
 def _people(film: Film) -> Table:
     rows: list[tuple[str | Shares, ...]] = []
     for row in film.people.head(SHOWN_PEOPLE).iter_rows(named=True):
-        parts = tuple((one, COLOURS[one], row[one]) for one in SHOWN)
+        parts = tuple((emotion, COLOURS[emotion], row[emotion]) for emotion in SHOWN)
         rows.append(
             (
                 f"scene {row['scene']}, person {row['person']}",
@@ -307,7 +307,7 @@ def _notes(film: Film) -> list[str]:
 
 def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
     lengths = sorted({round(film.stretch_s, 1) for film in films})
-    told = " or ".join(f"{length:g}" for length in lengths)
+    seconds = " or ".join(f"{length:g}" for length in lengths)
     return [
         (
             "Happiness",
@@ -321,7 +321,7 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
             "95 % interval",
             (
                 "Of the score, if the film had other stretches like its own: the film is cut into stretches of "
-                f"{told} s, which are drawn with replacement 4,000 times (studentized bootstrap of the ratio of "
+                f"{seconds} s, which are drawn with replacement 4,000 times (studentized bootstrap of the ratio of "
                 "sums). The length follows from how slowly the course varies, and what neighbouring stretches still "
                 "have in common widens the interval. It says nothing of the model's own errors."
             ),

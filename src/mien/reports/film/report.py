@@ -69,9 +69,9 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         for film in films
     ]
     pairs = [
-        (one, two, compare(*_columns(one), *_columns(two)))
-        for one, two in itertools.combinations(films, 2)
-        if one.score is not None and two.score is not None
+        (leader, follower, compare(*_columns(leader), *_columns(follower)))
+        for leader, follower in itertools.combinations(films, 2)
+        if leader.score is not None and follower.score is not None
     ]
     job.tell("writing the page", 1, 1)
     report = film_report(films, shots, pairs, request.inputs.asked(), request.anonymous)

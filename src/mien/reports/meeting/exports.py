@@ -39,36 +39,36 @@ BOLD = "<w:b/>"
 SOFT = '<w:i/><w:color w:val="5D6876"/><w:sz w:val="19"/>'
 
 
-def as_vtt(said: Sequence[UtteranceFigures]) -> str:
+def as_vtt(utterances: Sequence[UtteranceFigures]) -> str:
     """Return the transcript as WebVTT at the recording's times, with what the faces showed as notes."""
     parts = ["WEBVTT", "NOTE Made by Mien: the notes tell how faces looked, not what anybody felt."]
-    for number, one in enumerate(said, 1):
-        of = one.utterance
+    for number, figures in enumerate(utterances, 1):
+        of = figures.utterance
         voice = f"<v {html.escape(of.speaker, quote=False)}>" if of.speaker else ""
-        parts.append(f"NOTE {_in_words(one)}")
+        parts.append(f"NOTE {_in_words(figures)}")
         text = html.escape(of.text, quote=False)
         parts.append(f"{number}\n{_stamp(of.start)} --> {_stamp(max(of.end, of.start + 0.001))}\n{voice}{text}")
     return "\n\n".join(parts) + "\n"
 
 
-def as_markdown(title: str, said: Sequence[UtteranceFigures], notices: Sequence[str]) -> str:
+def as_markdown(title: str, utterances: Sequence[UtteranceFigures], notices: Sequence[str]) -> str:
     """Return the transcript as Markdown, what must be read first above it."""
     lines = [f"# {title}", "", "\n>\n".join(f"> {notice}" for notice in notices), ""]
-    for one in said:
-        of = one.utterance
+    for figures in utterances:
+        of = figures.utterance
         name = f"**{of.speaker}** " if of.speaker else ""
-        lines += [f"{name}({clock(of.start)}) {of.text}", f"*{_in_words(one)}*", ""]
+        lines += [f"{name}({clock(of.start)}) {of.text}", f"*{_in_words(figures)}*", ""]
     return "\n".join(lines)
 
 
-def as_docx(title: str, said: Sequence[UtteranceFigures], notices: Sequence[str]) -> bytes:
+def as_docx(title: str, utterances: Sequence[UtteranceFigures], notices: Sequence[str]) -> bytes:
     """Return the transcript as a Word file, what must be read first above it."""
     paragraphs = [_paragraph((title, LARGE)), *(_paragraph((notice, SOFT)) for notice in notices)]
-    for one in said:
-        of = one.utterance
+    for figures in utterances:
+        of = figures.utterance
         name = f"{of.speaker} " if of.speaker else ""
         paragraphs.append(_paragraph((name, BOLD), (f"({clock(of.start)}) ", SOFT), (of.text, PLAIN)))
-        paragraphs.append(_paragraph((_in_words(one), SOFT)))
+        paragraphs.append(_paragraph((_in_words(figures), SOFT)))
     body = "".join(paragraphs)
     document = f'{HEAD}<w:document xmlns:w="{WORD}"><w:body>{body}<w:sectPr/></w:body></w:document>'
     packed = io.BytesIO()
@@ -91,21 +91,21 @@ def most(look: MeanExpression | None) -> str:
 
 def _paragraph(*runs: tuple[str, str]) -> str:
     """Return a paragraph of texts, each with its looks."""
-    told = "".join(
+    body = "".join(
         f'<w:r><w:rPr>{looks}</w:rPr><w:t xml:space="preserve">{html.escape(NOT_XML.sub(" ", text))}</w:t></w:r>'
         for text, looks in runs
         if text
     )
-    return f"<w:p>{told}</w:p>"
+    return f"<w:p>{body}</w:p>"
 
 
-def _in_words(one: UtteranceFigures) -> str:
-    if one.room.shares is None:
+def _in_words(figures: UtteranceFigures) -> str:
+    if figures.room.shares is None:
         return "too few faces to say"
-    named = sorted(zip(EMOTIONS, one.room.shares, strict=True), key=lambda item: -item[1])
+    named = sorted(zip(EMOTIONS, figures.room.shares, strict=True), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {100 * share:.0f} %" for name, share in named[:3] if share >= 0.05)
-    own = f"; the speaker: {most(one.speaker)}" if one.speaker and one.speaker.shares else ""
-    return f"faces: {shown}{own}{'; words and faces disagree' if one.disagrees else ''}"
+    own = f"; the speaker: {most(figures.speaker)}" if figures.speaker and figures.speaker.shares else ""
+    return f"faces: {shown}{own}{'; words and faces disagree' if figures.disagrees else ''}"
 
 
 def _stamp(seconds: float) -> str:

@@ -146,13 +146,15 @@ def heard(
         Utterance(spoken.start + offset, spoken.end + offset, spoken.speaker, spoken.text) for spoken in utterances
     ]
     scores = _judge([utterance.text for utterance in utterances])
-    looks = [room.during(one, anonymous or 1) for one in moved]
-    speakers = [own[one.speaker].during(one, 1) if one.speaker in own else None for one in moved]
+    looks = [room.during(utterance, anonymous or 1) for utterance in moved]
+    speakers = [
+        own[utterance.speaker].during(utterance, 1) if utterance.speaker in own else None for utterance in moved
+    ]
     usual = [look.valence for look in looks if look.valence is not None]
     middle = float(np.median(usual)) if usual else 0.0
     return [
-        UtteranceFigures(one, look, speaker, score, _disagree(look, speaker, score, middle))
-        for one, look, speaker, score in zip(moved, looks, speakers, scores, strict=True)
+        UtteranceFigures(utterance, look, speaker, score, _disagree(look, speaker, score, middle))
+        for utterance, look, speaker, score in zip(moved, looks, speakers, scores, strict=True)
     ]
 
 
@@ -182,9 +184,9 @@ class _Rows:
         wider = max(0.0, AT_LEAST_S - (spoken.end - spoken.start)) / 2
         first, last = np.searchsorted(self.at, (spoken.start - wider, spoken.end + wider), side="left")
         count, tracks = int(last - first), len(np.unique(self.tracks[first:last]))
-        told = count >= ENOUGH_FACES and tracks >= people
+        enough = count >= ENOUGH_FACES and tracks >= people
         spans = self.spans[first:last]
-        means = np.average(self.shares[first:last], axis=0, weights=spans).tolist() if told else None
+        means = np.average(self.shares[first:last], axis=0, weights=spans).tolist() if enough else None
         return MeanExpression(count, tracks, None if means is None else tuple(means), float(spans.sum()))
 
 
@@ -202,46 +204,54 @@ def _judge(texts: Sequence[str]) -> list[float | None]:
     return list(scores) if 20 * known >= len(scores) else [None] * len(texts)
 
 
-def moods(said: Sequence[UtteranceFigures]) -> list[Mood]:
+def moods(utterances: Sequence[UtteranceFigures]) -> list[Mood]:
     """Return the mood for all that was said, then per speaker, who spoke longest first."""
     by_name: dict[str, list[UtteranceFigures]] = defaultdict(list)
-    for one in said:
-        if one.utterance.speaker:
-            by_name[one.utterance.speaker].append(one)
+    for figures in utterances:
+        if figures.utterance.speaker:
+            by_name[figures.utterance.speaker].append(figures)
     longest = sorted(by_name.items(), key=lambda item: -_seconds(item[1]))
-    return [_mood(None, said), *(_mood(name, own) for name, own in longest)]
+    return [_mood(None, utterances), *(_mood(name, own) for name, own in longest)]
 
 
-def _seconds(said: Sequence[UtteranceFigures]) -> float:
-    return sum(one.utterance.end - one.utterance.start for one in said)
+def _seconds(utterances: Sequence[UtteranceFigures]) -> float:
+    return sum(figures.utterance.end - figures.utterance.start for figures in utterances)
 
 
-def _mood(speaker: str | None, said: Sequence[UtteranceFigures]) -> Mood:
+def _mood(speaker: str | None, utterances: Sequence[UtteranceFigures]) -> Mood:
     happy = EMOTIONS.index("happy")
-    seen = [(one.room.shares[happy] * one.room.seconds, one.room.seconds) for one in said if one.room.shares]
+    seen = [
+        (figures.room.shares[happy] * figures.room.seconds, figures.room.seconds)
+        for figures in utterances
+        if figures.room.shares
+    ]
     room = None
     if seen:
         sums, counts = np.array(seen).T
         room = estimate(100 * sums[:, None], counts[:, None])
-    faces = [(one.speaker.shares[happy], one.speaker.seconds) for one in said if one.speaker and one.speaker.shares]
+    faces = [
+        (figures.speaker.shares[happy], figures.speaker.seconds)
+        for figures in utterances
+        if figures.speaker and figures.speaker.shares
+    ]
     total = sum(count for _, count in faces)
     own = 100 * sum(share * count for share, count in faces) / total if total and speaker else None
-    return Mood(speaker, len(said), _seconds(said), room, own)
+    return Mood(speaker, len(utterances), _seconds(utterances), room, own)
 
 
-def utterance_table(said: Sequence[UtteranceFigures], names: dict[str, str], *, words: bool) -> pl.DataFrame:
+def utterance_table(utterances: Sequence[UtteranceFigures], names: dict[str, str], *, words: bool) -> pl.DataFrame:
     """Return a row per utterance.
 
     Args:
-        said: The utterances.
+        utterances: The utterances.
         names: What each speaker is called in the table.
         words: Whether the words are told.
     """
     import polars as pl
 
     rows = []
-    for number, one in enumerate(said, 1):
-        of, look, own = one.utterance, one.room, one.speaker
+    for number, figures in enumerate(utterances, 1):
+        of, look, own = figures.utterance, figures.room, figures.speaker
         row: dict[str, Any] = {
             "utterance": number,
             "start": round(of.start, 3),
@@ -257,7 +267,7 @@ def utterance_table(said: Sequence[UtteranceFigures], names: dict[str, str], *, 
         row["speaker_face_seconds"] = own.seconds if own else None
         own_shares = own.shares if own and own.shares else (None,) * len(EMOTIONS)
         row |= {f"speaker_{name}": share for name, share in zip(EMOTIONS, own_shares, strict=True)}
-        row |= {"words": one.words, "disagrees": one.disagrees}
+        row |= {"words": figures.words, "disagrees": figures.disagrees}
         rows.append(row)
     text = {"speaker": pl.String, "text": pl.String, "disagrees": pl.Boolean}
     whole = ("utterance", "faces", "people", "speaker_faces")

@@ -56,8 +56,8 @@ def find_offset(medium: Path, utterances: Sequence[Utterance]) -> Offset | None:
         return None
     furthest = len(loud) + int(REACH_S / STEP_S)  # what is said later fits the recording at no offset
     spoken = np.zeros(min(int(max(utterance.end for utterance in utterances) / STEP_S) + 1, furthest))
-    for one in utterances:
-        spoken[int(one.start / STEP_S) : max(int(one.start / STEP_S) + 1, int(one.end / STEP_S))] = 1
+    for utterance in utterances:
+        spoken[int(utterance.start / STEP_S) : max(int(utterance.start / STEP_S) + 1, int(utterance.end / STEP_S))] = 1
     low, high = np.percentile(loud, (10, 90))
     sound = np.clip((loud - low) / max(high - low, 1e-9), 0, 1)
     return _best(sound, spoken)
@@ -68,10 +68,10 @@ def _best(sound: Array, spoken: Array) -> Offset | None:
         return None
     size = 1 << int(np.ceil(np.log2(len(sound) + len(spoken))))
     spectra = np.fft.rfft(sound - sound.mean(), size), np.fft.rfft(spoken - spoken.mean(), size)
-    found = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
+    correlation = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
     reach = min(int(REACH_S / STEP_S), size // 2 - 1)
     lags = np.arange(-reach, reach + 1)
-    agreement = found[lags] / (min(len(sound), len(spoken)) * sound.std() * spoken.std())
+    agreement = correlation[lags] / (min(len(sound), len(spoken)) * sound.std() * spoken.std())
     best = int(agreement.argmax())
     others = agreement[np.abs(lags - lags[best]) > 5 / STEP_S]
     spread = float(np.median(np.abs(others - np.median(others)))) * 1.4826 if len(others) else 0.0

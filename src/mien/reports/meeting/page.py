@@ -90,7 +90,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 def meeting_report(
     recording: Recording,
     transcript: Transcript,
-    said: Sequence[UtteranceFigures],
+    utterances: Sequence[UtteranceFigures],
     shots: dict[float, bytes],
     notes: list[str],
     asked: dict[str, Any],
@@ -102,19 +102,19 @@ def meeting_report(
     Args:
         recording: The meeting's.
         transcript: Of it.
-        said: Its utterances with what the faces showed.
+        utterances: Its utterances with what the faces showed.
         shots: Pictures by their times.
         notes: What was wrong with the input.
         asked: The request.
         mapped: Whether a file says which face is whose.
     """
     anonymous: int | None = asked["anonymous"]
-    speakers = list(dict.fromkeys(one.utterance.speaker for one in said if one.utterance.speaker))
+    speakers = list(dict.fromkeys(figures.utterance.speaker for figures in utterances if figures.utterance.speaker))
     names = {name: f"Speaker {number}" if anonymous else name for number, name in enumerate(speakers, 1)}
-    found = moods(said)
+    by_speaker = moods(utterances)
     course = curve(people(recording.faces, np.array([])), recording.seconds, anonymous)
     consent = asked["consent"]
-    told = f"Consent, as whoever made this report recorded it: “{consent}”." if consent else NO_CONSENT
+    notice = f"Consent, as whoever made this report recorded it: “{consent}”." if consent else NO_CONSENT
     notes = [*recording.notes, *notes]
     if not mapped:
         notes.append(
@@ -122,40 +122,40 @@ def meeting_report(
             "mapping file "
             "(--speakers) ties names to tiles or tracks."
         )
-    if said and all(one.words is None for one in said):
+    if utterances and all(figures.words is None for figures in utterances):
         notes.append(
             "The words could not be judged: too few of them are English, or the extra `analyze` is incomplete."
         )
-    quiet = sum(one.room.shares is None for one in said)
+    quiet = sum(figures.room.shares is None for figures in utterances)
     if quiet:
         few = f"fewer than {anonymous} people, as --anonymous asks for, or " if anonymous else ""
         notes.append(f"Of {counted(quiet, 'utterance', 'utterances')} nothing is said: {few}too few readable faces.")
-    first = (told, BAN)
+    first = (notice, BAN)
     files: dict[str, str | bytes] = {
-        ".notes.vtt": as_vtt(said),
-        ".notes.md": as_markdown(recording.name, said, first),
-        ".notes.docx": as_docx(recording.name, said, first),
+        ".notes.vtt": as_vtt(utterances),
+        ".notes.md": as_markdown(recording.name, utterances, first),
+        ".notes.docx": as_docx(recording.name, utterances, first),
     }
-    odd = [one for one in said if one.disagrees]
+    odd = [figures for figures in utterances if figures.disagrees]
     sections = [
         _course(recording, course, [] if anonymous else odd),
-        _by_speaker(found, names, mapped=mapped and not anonymous),
+        _by_speaker(by_speaker, names, mapped=mapped and not anonymous),
     ]
     if not anonymous:
         sections.append(_disagreements(odd, shots))
-        sections.append(_utterances(said, names, mapped=mapped))
+        sections.append(_utterances(utterances, names, mapped=mapped))
     return Report(
         kind="meeting",
         title=recording.name,
-        lead=_lead(found[0], odd),
-        facts=_facts(found, recording, transcript, said, odd),
+        lead=_lead(by_speaker[0], odd),
+        facts=_facts(by_speaker, recording, transcript, utterances, odd),
         sections=sections,
         notes=notes,
         notices=list(first),
         definitions=_definitions(),
         data=[
-            Data("utterances", utterance_table(said, names, words=not anonymous), COLUMNS["utterances"]),
-            Data("speakers", _speaker_table(found, names), COLUMNS["speakers"]),
+            Data("utterances", utterance_table(utterances, names, words=not anonymous), COLUMNS["utterances"]),
+            Data("speakers", _speaker_table(by_speaker, names), COLUMNS["speakers"]),
             Data("curve", course, COLUMNS["curve"]),
         ],
         files={} if anonymous else files,
@@ -175,13 +175,13 @@ def _lead(room: Mood, odd: Sequence[UtteranceFigures]) -> str:
 
 
 def _facts(
-    found: Sequence[Mood],
+    by_speaker: Sequence[Mood],
     recording: Recording,
     transcript: Transcript,
-    said: Sequence[UtteranceFigures],
+    utterances: Sequence[UtteranceFigures],
     odd: Sequence[UtteranceFigures],
 ) -> list[Fact]:
-    value, low, high = _ends(found[0])
+    value, low, high = _ends(by_speaker[0])
     facts = [Fact("Happiness of the room", "cannot be told", "too few readable faces")]
     if value is not None:
         detail = "too few utterances for an interval"
@@ -192,9 +192,9 @@ def _facts(
         *facts,
         Fact(
             "Utterances",
-            f"{len(said):,}",
-            f"by {counted(len(found) - 1, 'speaker', 'speakers')}; {transcript.kind}",
-            len(said),
+            f"{len(utterances):,}",
+            f"by {counted(len(by_speaker) - 1, 'speaker', 'speakers')}; {transcript.kind}",
+            len(utterances),
         ),
         Fact("Words and faces disagree", f"{len(odd):,}", "utterance" if len(odd) == 1 else "utterances", len(odd)),
         Fact(
@@ -210,8 +210,8 @@ def _course(recording: Recording, course: Any, odd: Sequence[UtteranceFigures]) 
     shares = course.select(EMOTIONS).to_numpy().astype(np.float64)
     width = bin_length(recording.seconds)
     marks = [
-        Mark(one.utterance.start, str(number), f"{clock(one.utterance.start)}: {one.utterance.text}")
-        for number, one in enumerate(odd[:40], 1)
+        Mark(figures.utterance.start, str(number), f"{clock(figures.utterance.start)}: {figures.utterance.text}")
+        for number, figures in enumerate(odd[:40], 1)
     ]
     drawn = stacked(
         course["start"].to_numpy() + width / 2,
@@ -224,9 +224,9 @@ def _course(recording: Recording, course: Any, odd: Sequence[UtteranceFigures]) 
     return Section("The room", [Chart(drawn, text + more, legend())])
 
 
-def _by_speaker(found: Sequence[Mood], names: dict[str, str], *, mapped: bool) -> Section:
+def _by_speaker(by_speaker: Sequence[Mood], names: dict[str, str], *, mapped: bool) -> Section:
     rows = []
-    for mood in found:
+    for mood in by_speaker:
         value, low, high = _ends(mood)
         row = (
             _called(mood, names),
@@ -238,7 +238,9 @@ def _by_speaker(found: Sequence[Mood], names: dict[str, str], *, mapped: bool) -
         rows.append((*row, "–" if mood.own is None else f"{mood.own:.0f}") if mapped else row)
     head: tuple[str, ...] = ("who speaks", "#utterances", "#time", "#happiness of the room", "#95 % interval")
     parts: list[Part] = []
-    drawn = [(_called(mood, names), *_drawn(mood), COLOURS["happy"]) for mood in found[:12] if mood.room is not None]
+    drawn = [
+        (_called(mood, names), *_drawn(mood), COLOURS["happy"]) for mood in by_speaker[:12] if mood.room is not None
+    ]
     if len(drawn) > 1:
         parts.append(Chart(intervals(drawn, "")))
     parts.append(
@@ -277,13 +279,13 @@ def _disagreements(odd: Sequence[UtteranceFigures], shots: dict[float, bytes]) -
     rows: list[tuple[str | Shares, ...]] = [
         (
             str(number),
-            clock(one.utterance.start),
-            one.utterance.speaker or "–",
-            one.utterance.text,
-            "pleasant" if (one.words or 0) > 0 else "unpleasant",
-            _shares(one.speaker if one.speaker and one.speaker.shares else one.room),
+            clock(figures.utterance.start),
+            figures.utterance.speaker or "–",
+            figures.utterance.text,
+            "pleasant" if (figures.words or 0) > 0 else "unpleasant",
+            _shares(figures.speaker if figures.speaker and figures.speaker.shares else figures.room),
         )
-        for number, one in enumerate(odd[:40], 1)
+        for number, figures in enumerate(odd[:40], 1)
     ]
     hidden = len(odd) - len(rows)
     more = f" {hidden:,} more are in the table beside this page." if hidden > 0 else ""
@@ -294,28 +296,28 @@ def _disagreements(odd: Sequence[UtteranceFigures], shots: dict[float, bytes]) -
         "Irony, quoting and concentration look the same." + more,
     )
     pictures = [
-        Picture(shots[at], f"{clock(at)} · {one.utterance.speaker or 'somebody'}", one.utterance.text[:90])
-        for one in odd
+        Picture(shots[at], f"{clock(at)} · {figures.utterance.speaker or 'somebody'}", figures.utterance.text[:90])
+        for figures in odd
         for at in sorted(shots)
-        if one.utterance.start - 1e-6 <= at <= one.utterance.end + 1e-6
+        if figures.utterance.start - 1e-6 <= at <= figures.utterance.end + 1e-6
     ]
     return Section("Where words and faces disagree", [*([Pictures(pictures[:8])] if pictures else []), table])
 
 
-def _utterances(said: Sequence[UtteranceFigures], names: dict[str, str], *, mapped: bool) -> Section:
+def _utterances(utterances: Sequence[UtteranceFigures], names: dict[str, str], *, mapped: bool) -> Section:
     head: tuple[str, ...] = ("#time", "speaker", "words", "faces", "mostly")
     rows: list[tuple[str | Shares, ...]] = []
-    for one in said[:400]:
-        of = one.utterance
+    for figures in utterances[:400]:
+        of = figures.utterance
         row: tuple[str | Shares, ...] = (
             clock(of.start),
             names.get(of.speaker or "", "–"),
             of.text,
-            _shares(one.room),
-            most(one.room),
+            _shares(figures.room),
+            most(figures.room),
         )
-        rows.append((*row, most(one.speaker)) if mapped else row)
-    hidden = len(said) - len(rows)
+        rows.append((*row, most(figures.speaker)) if mapped else row)
+    hidden = len(utterances) - len(rows)
     more = f"{hidden:,} more are in the table beside this page." if hidden > 0 else ""
     return Section(
         "What was said", [Chart("", legend=legend()), Table((*head, "speaker's face") if mapped else head, rows, more)]
@@ -326,15 +328,15 @@ def _shares(look: MeanExpression) -> str | Shares:
     if look.shares is None:
         return "too few faces"
     by_name = dict(zip(EMOTIONS, look.shares, strict=True))
-    return Shares(tuple((one, COLOURS[one], by_name[one]) for one in SHOWN))
+    return Shares(tuple((emotion, COLOURS[emotion], by_name[emotion]) for emotion in SHOWN))
 
 
-def _speaker_table(found: Sequence[Mood], names: dict[str, str]) -> Any:
+def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str]) -> Any:
     import polars as pl
 
     rows = [
         (names.get(mood.speaker or "", mood.speaker), mood.utterances, round(mood.seconds, 3), *_ends(mood), mood.own)
-        for mood in found
+        for mood in by_speaker
     ]
     kinds = [pl.String, pl.Int64, *[pl.Float64] * 5]
     return pl.DataFrame(rows, schema=dict(zip(COLUMNS["speakers"], kinds, strict=True)), orient="row")

@@ -68,15 +68,15 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     places = read_places(request.speakers) if request.speakers else []
     recordings = read_recordings(request.inputs, settings, job)
     if len(recordings) > 1:
-        names = ", ".join(one.name for one in recordings)
+        names = ", ".join(part.name for part in recordings)
         raise InputError(f"a meeting is one recording, but here are {len(recordings)} ({names}): name one")
     recording = recordings[0]
     job.tell("finding the offset", 0)
     offset, notes = _offset(request.offset, recording, transcript)
-    said = heard(recording, transcript.utterances, offset, places, request.anonymous)
+    utterances = heard(recording, transcript.utterances, offset, places, request.anonymous)
     notes += _beyond(recording, transcript, offset) + _unknown(transcript, places, request.anonymous)
-    odd = [one for one in said if one.disagrees][:PICTURES]
-    times = [min((one.utterance.start + one.utterance.end) / 2, recording.seconds) for one in odd]
+    odd = [figures for figures in utterances if figures.disagrees][:PICTURES]
+    times = [min((figures.utterance.start + figures.utterance.end) / 2, recording.seconds) for figures in odd]
     shots = {} if request.anonymous else pictures_of(recording, times, settings, job, blur=request.blur)
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | {
@@ -86,9 +86,11 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         "consent": request.consent,
         "anonymous": request.anonymous,
     }
-    report = meeting_report(recording, transcript, said, shots, [*transcript.notes, *notes], asked, mapped=bool(places))
+    report = meeting_report(
+        recording, transcript, utterances, shots, [*transcript.notes, *notes], asked, mapped=bool(places)
+    )
     read = (*request.inputs.paths, request.transcript, request.speakers)
-    report.read = [Path(one) for one in read if one]
+    report.read = [Path(path) for path in read if path]
     return report
 
 
@@ -111,20 +113,20 @@ def _offset(given: float | None, recording: Recording, transcript: Transcript) -
             *notes,
             "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset).",
         ]
-    found = find_offset(recording.medium, from_start)
-    if found is None:
+    fit = find_offset(recording.medium, from_start)
+    if fit is None:
         return -clock, [
             *notes,
             "The sound does not tell the transcript's offset; it was taken as it is (--offset gives another).",
         ]
-    if abs(found.seconds) < 1:
-        return -clock, [*notes, f"Sound and transcript fit as they are (correlation {found.agreement:.2f})."]
-    moved = found.seconds - clock
+    if abs(fit.seconds) < 1:
+        return -clock, [*notes, f"Sound and transcript fit as they are (correlation {fit.agreement:.2f})."]
+    moved = fit.seconds - clock
     return moved, [
         *notes,
         (
             f"The transcript was moved by {moved:+.1f} s, which fits the sound best (correlation "
-            f"{found.agreement:.2f}); --offset gives another."
+            f"{fit.agreement:.2f}); --offset gives another."
         ),
     ]
 
