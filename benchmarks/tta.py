@@ -54,6 +54,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for path in given.checkpoints:
         trained = load_checkpoint(path)[0]
+        if not isinstance(trained, EmotionNet):
+            parser.error(f"{path} holds a teacher: give checkpoints of network mien")
         for size in map(int, given.sizes.split(",")):
             for mirror in (False, True):
                 trained.size, trained.mirror = size, mirror

@@ -43,7 +43,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Faces a step, on each device [default: 128]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The schedule's peak [default: 0.1]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by chance [default: 1]")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed [default: 32-true]")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or auto [default: 32-true]")] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after this many epochs without progress.")] = None,
     log_to: Annotated[
         str | None,

@@ -15,7 +15,8 @@ import torch
 
 from mien.errors import InputError, MienError, MissingExtraError
 from mien.training.config import TrainConfig
-from mien.training.model import EmotionNet, mean
+from mien.training.model import FaceNet, mean
+from mien.training.teachers.build import build
 
 __all__ = ["RunFolder", "load_checkpoint", "load_mean"]
 
@@ -86,7 +87,7 @@ class RunFolder:
         return [self.files.unstrip_protocol(file) if self.remote else file for file in found]
 
 
-def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
+def load_checkpoint(path: str | Path) -> tuple[FaceNet, TrainConfig]:
     """Return the averaged network of a checkpoint, ready to evaluate, and the configuration of its run.
 
     Raises:
@@ -96,7 +97,7 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
         with fsspec.open(str(path)) as file:
             kept = torch.load(file, map_location="cpu", weights_only=True)
         config = _config(kept["hyper_parameters"]["config"])
-        net = EmotionNet.of(config)
+        net = build(config)
         net.load_state_dict(
             {key.removeprefix("net."): value for key, value in kept["state_dict"].items() if key.startswith("net.")}
         )
@@ -110,7 +111,7 @@ def load_checkpoint(path: str | Path) -> tuple[EmotionNet, TrainConfig]:
         ) from error
 
 
-def load_mean(paths: str | Path | Sequence[str | Path]) -> tuple[EmotionNet, TrainConfig]:
+def load_mean(paths: str | Path | Sequence[str | Path]) -> tuple[FaceNet, TrainConfig]:
     """Return the mean of the networks of checkpoints, ready to evaluate, and how they were trained.
 
     Args:
@@ -127,6 +128,11 @@ def load_mean(paths: str | Path | Sequence[str | Path]) -> tuple[EmotionNet, Tra
     found = [load_checkpoint(path) for path in paths]
     first = found[0][1]
     for path, (_, other) in zip(paths, found, strict=True):
+        if other.network != first.network:
+            raise InputError(
+                f"cannot take the mean of '{paths[0]}' and '{path}': their networks are {first.network} and "
+                f"{other.network}; give some of one make"
+            )
         if (other.width, other.depths) != (first.width, first.depths):
             raise InputError(
                 f"cannot take the mean of '{paths[0]}' and '{path}': their widths are {first.width} and {other.width}, "

@@ -23,6 +23,8 @@ else:
 __all__ = ["TrainConfig", "read", "validated"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+MOST_SIDE = 224
+"""The side in pixels of the largest face that a network is trained on."""
 Depth = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -36,12 +38,16 @@ class TrainConfig:
         name: What the models are called that the run publishes; each observation carries it.
         epochs: Passes over the Training faces.
         batch_size: Faces a step, on each device.
+        network: `mien`, the one that ships, or `efficientnet-lite0`, a teacher that begins with ImageNet's weights;
+            `width` and `depths` are of the first alone.
+        optimizer: `sgd`, with Nesterov momentum, or `adamw`.
         learning_rate: The peak of the one-cycle schedule.
         weight_decay: On convolutions and heads, not on norms and biases.
         label_smoothing: On FER-2013's labels.
         start_from: A checkpoint whose averaged weights the run begins with, or several of one make, whose mean it
             begins with; None: weights drawn by chance.
-        teachers: Checkpoints of the networks behind the soft labels; none: the labels alone.
+        teachers: Checkpoints of the networks behind the soft labels, or `votes`, which stands for the FER+ votes with
+            no network; none: the labels alone.
         teacher_share: How much of a face's target is its soft label; the rest is its label.
         class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
         label_weights: Factors on the loss of single labels beside that, for those that the network misses too often.
@@ -66,7 +72,8 @@ class TrainConfig:
         sharpness: How far uphill the weights are moved for each gradient, rho of Foret et al. 2021 (arXiv:2010.01412),
             in twice the time; 0: not at all.
         seed: Of everything that is drawn by chance.
-        precision: `32-true` or `bf16-mixed`.
+        precision: `32-true`, `bf16-mixed`, or `auto`: the second on a GPU or CPU that computes in bfloat16, else the
+            first.
         patience: Stop after so many epochs without a better accuracy on PublicTest; None: never.
         log_to: Where the curves go besides `metrics.csv` and `curves.png`, which are always written.
         split: The share of faces held out as PublicTest, for data that does not tell what each is for; None: it does.
@@ -80,6 +87,8 @@ class TrainConfig:
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$", max_length=60)] = "mien"
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
+    network: Literal["mien", "efficientnet-lite0"] = "mien"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
     label_smoothing: Share = 0.1
@@ -90,11 +99,11 @@ class TrainConfig:
     label_weights: dict[Emotion, Annotated[float, Field(gt=0, le=100)]] = field(default_factory=dict)
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     depths: tuple[Depth, Depth, Depth] = (1, 2, 2)
-    size: Annotated[int, Field(ge=48, le=96)] = 48
+    size: Annotated[int, Field(ge=48, le=MOST_SIDE)] = 48
     mirror: bool = False
     ferplus_weight: Annotated[float, Field(ge=0, le=100)] = 1.0
     ema_decay: Share = 0.998
-    small_size: Annotated[int, Field(ge=16, le=96)] = 36
+    small_size: Annotated[int, Field(ge=16, le=MOST_SIDE)] = 36
     rotate: Annotated[float, Field(ge=0, le=180)] = 12.0
     zoom: Share = 0.12
     shift: Share = 0.08
@@ -105,7 +114,7 @@ class TrainConfig:
     consistency: Annotated[float, Field(ge=0, le=100)] = 0.0
     sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     patience: Annotated[int, Field(ge=1)] | None = None
     log_to: Literal["csv", "tensorboard", "wandb", "wandb-offline"] = "csv"
     split: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -85,6 +85,11 @@ def export(
             "letter or digit"
         )
     net, config = load_mean(checkpoint)
+    if not isinstance(net, EmotionNet):
+        raise InputError(
+            f"cannot export '{checkpoint}': its network, {config.network}, is a teacher, too large for a device; give "
+            "a checkpoint of network mien, such as one that it taught"
+        )
     share = config.split if held_out is None else held_out
     public = faces_data.load(data, ("PublicTest",), skip_bad=skip_bad or config.skip_bad, split=share)
     net = round_weights(fold(net))

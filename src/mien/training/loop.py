@@ -24,7 +24,8 @@ from mien.observation import EMOTIONS
 from mien.training.augmentation import augment, mixed
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
-from mien.training.model import HEADS, EmotionNet
+from mien.training.model import HEADS
+from mien.training.teachers.build import build
 
 __all__ = ["Training"]
 
@@ -69,7 +70,7 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters({"config": dataclasses.asdict(config)})
         self.config = config
-        net = EmotionNet.of(config)
+        net = build(config)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.soft: np.ndarray | None = None
         self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
@@ -226,12 +227,16 @@ class Training(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return SGD with Nesterov momentum under a one-cycle schedule."""
+        """Return SGD with Nesterov momentum, or AdamW, under a one-cycle schedule."""
         config = self.config
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
         plain = [p for p in self.net.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = torch.optim.SGD(groups, config.learning_rate, momentum=0.9, nesterov=True)
+        optimizer: torch.optim.Optimizer
+        if config.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(groups, config.learning_rate, fused=True)
+        else:
+            optimizer = torch.optim.SGD(groups, config.learning_rate, momentum=0.9, nesterov=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             config.learning_rate,

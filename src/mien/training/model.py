@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,13 +21,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mien.observation import EMOTIONS
 from mien.training.config import TrainConfig
 
-__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "SingleHead", "deepen", "fold", "mean", "predict"]
+__all__ = ["HEADS", "INPUT_SIZE", "EmotionNet", "FaceNet", "SingleHead", "deepen", "fold", "mean", "predict"]
 
 HEADS = ("fer2013", "ferplus")
 INPUT_SIZE = 48
 WIDTHS = (48, 96, 192)
 MEAN, STD = 0.5076, 0.2550
 """Of the Training pixels, scaled to 0-1."""
+
+Net = TypeVar("Net", bound="FaceNet")
 
 
 class Block(nn.Module):
@@ -57,15 +60,47 @@ class Block(nn.Module):
         return functional.relu(y * gate + self.shortcut(x))
 
 
-class EmotionNet(nn.Module):
+class FaceNet(nn.Module):
+    """What every network does with a face: it sees it at its own size, and its mirror image where it was told to.
+
+    Args:
+        size: The side in pixels to which faces are enlarged when not training; training takes them as they come.
+        mirror: Whether, when not training, it answers for a face and its mirror image together.
+    """
+
+    def __init__(self, *, size: int = INPUT_SIZE, mirror: bool = False) -> None:
+        super().__init__()
+        self.size, self.mirror = size, mirror
+
+    def looks(self) -> str:
+        """Return how it looks at a face, in words."""
+        size = "as it is" if self.size == INPUT_SIZE else f"enlarged to {self.size}x{self.size}"
+        return f"the face {size}, and its mirror image" if self.mirror else f"the face {size}"
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""
+        if self.training:
+            return self._scores(pixels)
+        if self.size != INPUT_SIZE:
+            pixels = functional.interpolate(pixels, (self.size, self.size), mode="bilinear", align_corners=False)
+        if not self.mirror:
+            return self._scores(pixels)
+        both = self._scores(torch.cat([pixels, pixels.flip(3)]))
+        return {head: scores.reshape(2, -1, len(EMOTIONS)).mean(0) for head, scores in both.items()}
+
+    def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+
+class EmotionNet(FaceNet):
     """The trunk and its two heads.
 
     Args:
         widths: Channels of each stage; a stage after the first halves the resolution.
         depths: Blocks in each stage.
         dropout: Before the heads.
-        size: The side in pixels to which faces are enlarged when not training; training takes them as they come.
-        mirror: Whether, when not training, it answers for a face and its mirror image together.
+        size: As `FaceNet` has it.
+        mirror: As `FaceNet` has it.
     """
 
     def __init__(
@@ -77,8 +112,8 @@ class EmotionNet(nn.Module):
         size: int = INPUT_SIZE,
         mirror: bool = False,
     ) -> None:
-        super().__init__()
-        self.depths, self.size, self.mirror = depths, size, mirror
+        super().__init__(size=size, mirror=mirror)
+        self.depths = depths
         self.stem = nn.Sequential(
             nn.Conv2d(1, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         )
@@ -97,22 +132,6 @@ class EmotionNet(nn.Module):
         """Return the untrained network that a run asks for: its channels are those of `WIDTHS` in steps of 8."""
         widths = tuple(max(8, round(channels * config.width / 8) * 8) for channels in WIDTHS)
         return cls(widths, config.depths, size=config.size, mirror=config.mirror)
-
-    def looks(self) -> str:
-        """Return how it looks at a face, in words."""
-        size = "as it is" if self.size == INPUT_SIZE else f"enlarged to {self.size}x{self.size}"
-        return f"the face {size}, and its mirror image" if self.mirror else f"the face {size}"
-
-    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Return the logits of each head, (B, 7), for pixels (B, 1, H, W), 0-255."""
-        if self.training:
-            return self._scores(pixels)
-        if self.size != INPUT_SIZE:
-            pixels = functional.interpolate(pixels, (self.size, self.size), mode="bilinear", align_corners=False)
-        if not self.mirror:
-            return self._scores(pixels)
-        both = self._scores(torch.cat([pixels, pixels.flip(3)]))
-        return {head: scores.reshape(2, -1, len(EMOTIONS)).mean(0) for head, scores in both.items()}
 
     def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
         x = (pixels / 255 - MEAN) / STD
@@ -136,7 +155,7 @@ class SingleHead(nn.Module):
         return torch.softmax(logits / self.temperature, dim=1)
 
 
-def mean(nets: Sequence[EmotionNet]) -> EmotionNet:
+def mean(nets: Sequence[Net]) -> Net:
     """Return a network whose weights are the mean of several, which began alike (Wortsman et al. 2022,
     arXiv:2203.05482).
 
@@ -203,7 +222,7 @@ def _with_its_pool(shortcut: nn.Sequential) -> nn.Module:
     return one
 
 
-def predict(net: EmotionNet, pixels: np.ndarray, batch: int = 256) -> dict[str, np.ndarray]:
+def predict(net: FaceNet, pixels: np.ndarray, batch: int = 256) -> dict[str, np.ndarray]:
     """Return the logits of each head, shape (n, 7), for faces of shape (n, 48, 48), uint8."""
     collected: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
     with torch.inference_mode():

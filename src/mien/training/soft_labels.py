@@ -7,6 +7,8 @@ its answers stand beside the labels as targets (Hinton et al. 2015, arXiv:1503.0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from torch.nn import functional
 
 from mien.observation import EMOTIONS
 from mien.training.data import Faces
-from mien.training.model import EmotionNet, predict
+from mien.training.model import FaceNet, predict
 
 __all__ = ["soft_labels"]
 
@@ -22,11 +24,11 @@ FITTING_EPOCHS = 12
 HIDDEN = 64
 
 
-def soft_labels(teachers: list[EmotionNet], faces: Faces, seed: int) -> np.ndarray:
+def soft_labels(teachers: Sequence[FaceNet], faces: Faces, seed: int) -> np.ndarray:
     """Return the probability of each label for each face.
 
     Args:
-        teachers: Trained networks; each sees a face and its mirror image.
+        teachers: Trained networks; each sees a face and its mirror image. None: the votes alone speak.
         faces: Those of Training, with votes where there are some.
         seed: Of the fit.
 
@@ -52,7 +54,7 @@ def soft_labels(teachers: list[EmotionNet], faces: Faces, seed: int) -> np.ndarr
     return answers
 
 
-def _seen(teacher: EmotionNet, pixels: np.ndarray) -> Tensor:
+def _seen(teacher: FaceNet, pixels: np.ndarray) -> Tensor:
     """Return the log-probabilities of both heads, (n, 14), averaged over a face and its mirror image."""
     views = [predict(teacher, pixels)]
     if not teacher.mirror:  # else it has seen both

@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -36,9 +36,10 @@ from mien.training.checkpoints import RunFolder, load_checkpoint, load_mean
 from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
-from mien.training.model import deepen
+from mien.training.model import EmotionNet, deepen
 from mien.training.publish import Publisher
 from mien.training.soft_labels import soft_labels
+from mien.training.teachers.lite import LiteNet
 
 __all__ = ["TrainConfig", "train"]
 
@@ -94,13 +95,14 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
     nodes = int(os.environ["WORLD_SIZE"]) // local_processes if launched else 1
     with _quiet():
         lightning.seed_everything(config.seed, verbose=False)
+        torch.set_flush_denormal(True)  # else averages that die away take the optimiser most of its time on a CPU
         trainer = lightning.Trainer(
             accelerator=accelerator,
             devices=local_processes,
             num_nodes=nodes,
             strategy="ddp" if launched else "auto",
             max_epochs=config.epochs,
-            precision=config.precision,
+            precision=_precision(config.precision, accelerator),
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             logger=logger,
@@ -124,18 +126,28 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
     training = Training(config, faces)
     if config.start_from:
         start, before = load_mean(config.start_from)
+        if before.network != config.network:
+            raise InputError(
+                f"cannot start from '{config.start_from}': its network is {before.network}, the run's "
+                f"{config.network}; give a checkpoint of the same network"
+            )
         if before.width != config.width or any(np.array(before.depths) > config.depths):
             raise InputError(
                 f"cannot start from '{config.start_from}': its width is {before.width} and its depths are "
                 f"{list(before.depths)}, the run's {config.width} and {list(config.depths)}; give the run the same "
                 "width and no smaller depth"
             )
-        deepen(start, training.net)
+        if isinstance(start, EmotionNet) and isinstance(training.net, EmotionNet):
+            deepen(start, training.net)
+        else:
+            training.net.load_state_dict(start.state_dict())
+    elif isinstance(training.net, LiteNet):
+        training.net.load_pretrained()
     if not config.teachers:
         return training
     kept = folder.read("soft_labels.npy")
     if kept is None:
-        teachers = [load_checkpoint(path)[0] for path in config.teachers]
+        teachers = [load_checkpoint(path)[0] for path in config.teachers if path != "votes"]
         buffer = io.BytesIO()
         np.save(buffer, soft_labels(teachers, faces.split("Training"), config.seed))
         kept = buffer.getvalue()
@@ -143,6 +155,16 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
             folder.write("soft_labels.npy", kept)
     training.soft = np.load(io.BytesIO(kept), allow_pickle=False)
     return training
+
+
+def _precision(setting: str, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
+    """Return the precision to compute in; `auto` is bfloat16 where the hardware does it: a GPU, or a CPU with AMX."""
+    if setting != "auto":
+        return "bf16-mixed" if setting == "bf16-mixed" else "32-true"
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    cpu = Path("/proc/cpuinfo")
+    return "bf16-mixed" if cpu.is_file() and "amx_bf16" in cpu.read_text(encoding="utf-8") else "32-true"
 
 
 def _callbacks(config: TrainConfig, folder: RunFolder) -> list[callbacks.Callback]:
@@ -154,7 +176,10 @@ def _callbacks(config: TrainConfig, folder: RunFolder) -> list[callbacks.Callbac
         every_n_epochs=1,
         save_on_train_epoch_end=True,
     )
-    chosen = [Curves(folder), Publisher(folder), callbacks.EMAWeightAveraging(decay=config.ema_decay), checkpoint]
+    chosen: list[callbacks.Callback] = [Curves(folder)]
+    if config.network == "mien":  # a teacher is no model for a device
+        chosen.append(Publisher(folder))
+    chosen += [callbacks.EMAWeightAveraging(decay=config.ema_decay), checkpoint]
     if config.patience:
         chosen.append(callbacks.EarlyStopping("val_acc1", mode="max", patience=config.patience, verbose=False))
     return chosen
