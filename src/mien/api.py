@@ -64,7 +64,7 @@ class Analyzer:
         self._detector, self._classifier = shared_models(self._settings)
         self.model_id = self._classifier.model_id
 
-    def analyze(self, picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
+    def analyze(self, picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> list[Face]:
         """Return the faces in a picture, the surest first.
 
         A large picture whose faces are small, or that seems to have none, is looked at a second time, more closely.
@@ -72,14 +72,18 @@ class Analyzer:
         Args:
             picture: A photo's path, or an array of shape (h, w, 3), uint8.
             colour: The order of an array's channels: "bgr", as OpenCV has it, or "rgb", as Pillow and most others.
+            sets: Also say which emotions are plausible of each face at this level: 0.8, 0.9 or 0.95 of the models that
+                come with Mien.
 
         Raises:
-            InputError: The photo cannot be read.
+            InputError: The photo cannot be read, or the model does not know the level.
             ValueError: The array has another shape or type.
         """
-        return self.analyze_batch([picture], colour=colour)[0]
+        return self.analyze_batch([picture], colour=colour, sets=sets)[0]
 
-    def analyze_batch(self, pictures: Iterable[Picture], *, colour: Colour = "bgr") -> list[list[Face]]:
+    def analyze_batch(
+        self, pictures: Iterable[Picture], *, colour: Colour = "bgr", sets: float | None = None
+    ) -> list[list[Face]]:
         """Return the faces of each picture, in the order of the pictures; see `analyze`.
 
         Pictures are taken a few at a time, so that a long list of paths, or a generator of arrays, costs little memory.
@@ -87,7 +91,7 @@ class Analyzer:
         remaining = iter(pictures)
         results: list[list[Face]] = []
         while images := [as_image(picture, colour) for picture in islice(remaining, BATCH)]:
-            results += read_pictures(self._detector, self._classifier, images, self._settings.abstain_below)
+            results += read_pictures(self._detector, self._classifier, images, self._settings.abstain_below, sets)
         return results
 
     def analyze_video(
@@ -100,6 +104,7 @@ class Analyzer:
         end: float | None = None,
         stream: int | None = None,
         fps_in: float | None = None,
+        sets: float | None = None,
     ) -> Analysis:
         """Return what each frame of a video shows, once all of it has been looked at.
 
@@ -111,10 +116,11 @@ class Analyzer:
             end: Stop before this time, in seconds.
             stream: The number of the stream to look at, as ffprobe counts them; None: the film's.
             fps_in: How many frames a second a file has that doesn't say when they are shown, such as raw H.264.
+            sets: Also say which emotions are plausible of each face at this level, see `analyze`.
 
         Raises:
-            InputError: It cannot be read at all, or has no end. Where it can be read in part, a warning says so and
-                `problem` of what is returned holds it.
+            InputError: It cannot be read at all, or has no end, or the model does not know the level. Where it can be
+                read in part, a warning says so and `problem` of what is returned holds it.
             UsageError: A number is out of range.
         """
         shown = without_password(str(path))
@@ -126,7 +132,7 @@ class Analyzer:
                 )
             analysis = Analysis(shown)
             chosen = selected(source, every=every, fps=fps, start=start, end=end)
-            for _, observation in observe_all(self._pipeline(source), chosen):
+            for _, observation in observe_all(self._pipeline(source, sets), chosen):
                 analysis._add(observation)  # noqa: SLF001 - nobody else may
             analysis.problem, analysis.notes = chosen.problem, chosen.notes
         if analysis.problem:
@@ -139,11 +145,16 @@ class Analyzer:
             yield from self._pipeline(opened).run(opened)
             raise_problem(opened, "what could be read was analysed")
 
-    def _pipeline(self, source: Source) -> Pipeline:
+    def _pipeline(self, source: Source, sets: float | None = None) -> Pipeline:
         of = self._settings
         detector = PhotoDetector(self._detector) if isinstance(source, Photos) else self._detector
         return Pipeline(
-            detector, self._classifier, source.name, abstain_below=of.abstain_below, smoothing_s=of.smoothing_s
+            detector,
+            self._classifier,
+            source.name,
+            abstain_below=of.abstain_below,
+            smoothing_s=of.smoothing_s,
+            sets=sets,
         )
 
 
@@ -212,14 +223,14 @@ class Analysis:
                 table.add(observation, self.path)
 
 
-def analyze(picture: Picture, *, colour: Colour = "bgr") -> list[Face]:
+def analyze(picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> list[Face]:
     """Return the faces in a picture, the surest first; see `Analyzer.analyze`.
 
     >>> import numpy as np
     >>> analyze(np.zeros((120, 160, 3), np.uint8), colour="rgb")
     []
     """
-    return Analyzer().analyze(picture, colour=colour)
+    return Analyzer().analyze(picture, colour=colour, sets=sets)
 
 
 def analyze_video(
@@ -231,6 +242,7 @@ def analyze_video(
     end: float | None = None,
     stream: int | None = None,
     fps_in: float | None = None,
+    sets: float | None = None,
 ) -> Analysis:
     """Return what each frame of a video shows, once all of it has been looked at; see `Analyzer.analyze_video`.
 
@@ -240,7 +252,9 @@ def analyze_video(
     >>> [len(observation.faces) for observation in analysis]
     [1, 1, 1, 1, 1, 1]
     """
-    return Analyzer().analyze_video(path, every=every, fps=fps, start=start, end=end, stream=stream, fps_in=fps_in)
+    return Analyzer().analyze_video(
+        path, every=every, fps=fps, start=start, end=end, stream=stream, fps_in=fps_in, sets=sets
+    )
 
 
 def watch(source: str | Path, *, name: str | None = None) -> Iterator[Observation]:

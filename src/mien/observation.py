@@ -51,7 +51,8 @@ MAX_PAYLOAD = 1 << 20
 """The largest observation, in bytes of JSON, that is read from the wire: some 3,000 faces."""
 
 RECORD = 2
-"""The form of the record that this version writes; 1 had no `span_s`, and of a face no `read`, `pose`, `openness`."""
+"""The form of the record that this version writes; 1 had no `span_s`, and of a face no `read`, `pose`, `openness`,
+`plausible`."""
 
 MAX_SPAN_S = 2.0
 """A frame stands for so many seconds at most, however long nothing was analysed before it."""
@@ -137,6 +138,8 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             evidence.
         pose: Where the head is turned; None where the model has no such head.
         openness: How open eyes and mouth are; None where the model has no such head.
+        plausible: The emotions that are plausible, in EMOTIONS order, where sets were asked for. They stand in files
+            and answers; stores don't keep them.
     """
 
     track: Count | None
@@ -147,6 +150,7 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     read: bool = True
     pose: Pose | None = None
     openness: Openness | None = None
+    plausible: tuple[Emotion, ...] | None = None
 
 
 class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -234,7 +238,7 @@ def first_form(payload: bytes) -> bytes:
     """Return an observation as forwarders of the first release read it: without what was added since."""
     observation = decode(payload)
     faces = [
-        msgspec.structs.replace(face, read=True, pose=None, openness=None) if _is_of_now(face) else face
+        msgspec.structs.replace(face, read=True, pose=None, openness=None, plausible=None) if _is_of_now(face) else face
         for face in observation.faces
     ]
     return encode(msgspec.structs.replace(observation, faces=faces, span_s=None))
@@ -293,4 +297,4 @@ def slug(name: str) -> str:
 
 
 def _is_of_now(face: Face) -> bool:
-    return not face.read or face.pose is not None or face.openness is not None
+    return not face.read or any(value is not None for value in (face.pose, face.openness, face.plausible))

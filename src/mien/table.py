@@ -21,7 +21,7 @@ import msgspec
 
 from mien.errors import InputError, MienError, MissingExtraError
 from mien.masking import as_text
-from mien.observation import EMOTIONS, Observation, encode
+from mien.observation import EMOTIONS, Observation, Openness, Pose, encode
 from mien.system.files import part_of, replacing
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ COLUMNS = (
     *("track", "x", "y", "width", "height", "confidence", "emotion"),
     *EMOTIONS,
     *("model", "elapsed_ms", "id"),
+    *("span_s", "read", "yaw", "pitch", "roll", "eyes", "mouth", "plausible"),
 )
 """In the order in which files have them; pixels, seconds, UTC."""
 
-WHOLE = {"seq", "frame", "frame_width", "frame_height", "track", "x", "y", "width", "height"}
-TEXT = {"file", "source", "session", "emotion", "model", "id"}
-REAL = {"offset_s", "confidence", "elapsed_ms", *EMOTIONS}
+WHOLE = {"seq", "frame", "frame_width", "frame_height", "track", "x", "y", "width", "height", "read"}
+TEXT = {"file", "source", "session", "emotion", "model", "id", "plausible"}
+REAL = {"offset_s", "confidence", "elapsed_ms", *EMOTIONS, "span_s", "yaw", "pitch", "roll", "eyes", "mouth"}
 KINDS = (".csv", ".jsonl", ".parquet")
 
 RUNS = "^'*[=+\\-@\t\r\n＝＋－＠]"
@@ -70,12 +71,16 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
     of = observation
     time = of.time.isoformat(timespec="microseconds").replace("+00:00", "Z") if of.time else None
     frame = (as_text(file), of.source, of.session, of.seq, of.frame, of.offset_s, time, of.width, of.height)
-    last = (of.model, of.elapsed_ms, of.id)
+    last = (of.model, of.elapsed_ms, of.id, of.span_s)
     for face in of.faces:
         shares = msgspec.structs.astuple(face.probabilities)
-        yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last)
+        pose, openness = face.pose or Pose(), face.openness or Openness()
+        looks = (pose.yaw, pose.pitch, pose.roll, openness.eyes, openness.mouth)
+        plausible = None if face.plausible is None else " ".join(face.plausible)
+        read = int(face.read)
+        yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last, read, *looks, plausible)
     if not of.faces:
-        yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last)
+        yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last, *(None,) * 7)
 
 
 def cells(row: Iterable[Any]) -> list[Any]:

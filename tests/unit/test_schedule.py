@@ -141,3 +141,17 @@ def test_what_both_looks_at_a_photo_find_counts_once(images: list[Image]) -> Non
     assert (np.diff(found.confidences) <= 0).all()
     for (x, y, width, height), marks in zip(found.boxes, found.landmarks, strict=True):
         assert ((marks > (x, y)) & (marks < (x + width, y + height))).all()
+
+
+def test_how_near_looks_differ_is_measured_at_the_first_of_them_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector, images, measured = Detector(), [Demo().image(n / 25) for n in range(3)], []
+    real = detector.with_offsets
+    monkeypatch.setattr(
+        detector, "with_offsets", lambda image, faces: measured.append(image) or real(image, faces), raising=True
+    )
+    keyframes = [detect_after(detector, image, None) for image in images]
+    assert measured == [], "a keyframe that another follows needs none"
+    near = detect_after(detector, images[1], keyframes[0])
+    detect_after(detector, images[2], near)
+    assert [image is images[0] for image in measured] == [True], "in the keyframe, once"
+    assert near.offsets is not None

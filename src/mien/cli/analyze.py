@@ -39,6 +39,10 @@ def analyze(
     fps_in: Annotated[
         float | None, typer.Option(metavar="RATE", help="Frames a second of videos without times, such as raw .h264.")
     ] = None,
+    sets: Annotated[
+        float | None,
+        typer.Option(metavar="LEVEL", help="Also say which emotions are plausible: at 0.8, 0.9 or 0.95."),
+    ] = None,
     model: Model = None,
     device: Device = None,
 ) -> None:
@@ -61,6 +65,7 @@ def analyze(
         end=stop,
         stream=stream,
         fps_in=fps_in,
+        sets=sets,
         shown=ShownTable(),
         progress=progress(),
     )

@@ -109,6 +109,9 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="List the pictures that stand in two splits, as CSV; needs no model."),
     ] = None,
+    pipeline: Annotated[
+        bool, typer.Option("--pipeline", help="Also set the faces into frames, and measure detector and crop as well.")
+    ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
     """Say how good a model is, with figures, plots and a page that hides nothing."""
@@ -140,6 +143,7 @@ def evaluate(
         groups_of=groups,
         labels=names,
         input_range=input_range,
+        through=_through(pipeline),
         **scale,
         **rows,
     )
@@ -181,6 +185,14 @@ def export(
         typer.echo(
             f"{variant.path}: {-100 * variant.loss:+.2f} points on PublicTest, {variant.speedup:.1f} times as fast"
         )
+
+
+def _through(pipeline: bool) -> Any:
+    if not pipeline:
+        return None
+    from mien.run.pipeline_accuracy import measure
+
+    return measure
 
 
 def _split(text: str) -> tuple[Any, float | None]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import ModelError
+from mien.errors import InputError, ModelError
 from mien.models.device import open_session
 from mien.observation import EMOTIONS, MODEL_NAME
 
@@ -36,6 +36,9 @@ UNSURE = (5.0, 5.0, 4.0, 0.12, 0.12)
 
 SHIPPED = ("fer2013", "ferplus")
 """The models that come with Mien: trained on FER-2013's labels, and on the votes of FER+."""
+
+LATER = ("looks", "plausible")
+"""What files may lack that were written before there was such a thing."""
 
 VERSION = "1"
 PREFIX = "mien."
@@ -56,6 +59,8 @@ class Contract:
         labels: The emotions in the order of the output.
         input_range: What the pixels are; the graph does its own normalisation.
         looks: How it looks at a face, in words; empty where the file does not say.
+        plausible: Pairs of a level, such as 0.9, and the probability from which each emotion is plausible at it, in the
+            order of the labels; empty where the file does not say.
     """
 
     name: str
@@ -67,11 +72,13 @@ class Contract:
     labels: tuple[str, ...] = EMOTIONS
     input_range: str = "0-255"
     looks: str = ""
+    plausible: tuple[tuple[float, tuple[float, ...]], ...] = ()
 
     def to_metadata(self) -> dict[str, str]:
         """Return what goes into the ONNX file's metadata."""
         texts = {field.name: str(getattr(self, field.name)) for field in fields(self)}
         texts |= {"contract": VERSION, "labels": ",".join(self.labels)}
+        texts["plausible"] = ";".join(f"{level:g}:{','.join(map(str, least))}" for level, least in self.plausible)
         return {PREFIX + key: text for key, text in texts.items()}
 
     @classmethod
@@ -86,7 +93,7 @@ class Contract:
             raise ModelError("it carries no contract (no metadata key 'mien.contract'); `mien export` writes it")
         if texts["contract"] != VERSION:
             raise ModelError(f"its contract is of version {texts['contract']!r}, this Mien reads version {VERSION}")
-        if missing := [field.name for field in fields(cls) if field.name not in texts and field.name != "looks"]:
+        if missing := [field.name for field in fields(cls) if field.name not in texts and field.name not in LATER]:
             raise ModelError(f"its contract lacks {', '.join(PREFIX + name for name in missing)}")
         labels = tuple(texts["labels"].split(","))
         if labels != EMOTIONS:
@@ -106,6 +113,7 @@ class Contract:
             trained_on=texts["trained_on"],
             licence=texts["licence"],
             looks=texts.get("looks", ""),
+            plausible=_plausible(texts.get("plausible", "")),
         )
 
 
@@ -216,6 +224,34 @@ class Classifier:
             results[part], seen[part] = self._run(self._to_size(crops[part]))
         return results, _geometry(seen) if self.sees_geometry else None
 
+    def plausible(self, probabilities: NDArray[np.float32], level: float) -> NDArray[np.bool_]:
+        """Return which emotions are plausible of each face: of those that people see in faces, so large a share.
+
+        These are conformal sets by class: of faces like those that the thresholds were fitted on, each emotion is
+        among the plausible ones in at least this share of the faces that show it (Sadinle, Lei and Wasserman 2019,
+        "Least ambiguous set-valued classifiers with bounded error levels"). The likeliest emotion is always among them.
+
+        Args:
+            probabilities: As `classify` returns them, shape (n, 7).
+            level: One of those in the model's contract, such as 0.9.
+
+        Returns:
+            Shape (n, 7), in EMOTIONS order.
+
+        Raises:
+            InputError: The model does not know the level.
+        """
+        known = dict(self.contract.plausible)
+        if level not in known:
+            levels = ", ".join(f"{each:g}" for each in known)
+            raise InputError(
+                f"model {self.model_id} tells no plausible emotions at {level:g}: "
+                + (f"expected one of {levels}" if levels else "`python -m mien.training.conformal` teaches it to")
+            )
+        shares = np.asarray(probabilities).reshape(-1, len(EMOTIONS))
+        likeliest = np.arange(len(EMOTIONS)) == shares.argmax(1)[:, None]
+        return np.asarray((shares >= np.array(known[level])) | likeliest)
+
     def _to_size(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         import cv2
 
@@ -272,6 +308,24 @@ def _check_graph(session: Any) -> None:
         raise ModelError(
             f"its graph takes {', '.join(inputs)} and gives {', '.join(outputs)}, expected {INPUT} and {OUTPUT}"
         )
+
+
+def _plausible(text: str) -> tuple[tuple[float, tuple[float, ...]], ...]:
+    """Return the thresholds that the contract's text holds, such as `0.9:0.1,0.2,…;0.95:…`."""
+    table: list[tuple[float, tuple[float, ...]]] = []
+    try:
+        for part in filter(None, text.split(";")):
+            written, _, least = part.partition(":")
+            table.append((float(written), tuple(float(share) for share in least.split(","))))
+    except ValueError:
+        table = [(math.nan, ())]
+    for level, shares in table:
+        if not 0 < level < 1 or len(shares) != len(EMOTIONS) or not all(0 <= share <= 1 for share in shares):
+            raise ModelError(
+                f"its {PREFIX}plausible is {text[:80]!r}, expected a level and {len(EMOTIONS)} probabilities, each "
+                "from 0 to 1, as in 0.9:0.1,0.2,…"
+            )
+    return tuple(table)
 
 
 def _number(texts: Mapping[str, str], key: str, low: float, high: float) -> float:

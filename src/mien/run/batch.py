@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from rich.markup import escape
 from rich.progress import Progress
 
@@ -21,7 +22,7 @@ from mien.media.open import open_source
 from mien.media.photos import Photos, is_there, matching
 from mien.media.selection import selected
 from mien.models import store as model_store
-from mien.observation import Observation
+from mien.observation import EMOTIONS, Observation
 from mien.table import TableWriter
 from mien.vision.annotate import annotate, write_picture
 from mien.vision.blur import FaceBlur
@@ -39,6 +40,7 @@ __all__ = ["analyze_paths"]
 
 log = logging.getLogger(__name__)
 
+NO_SHARES = np.empty((0, len(EMOTIONS)), np.float32)
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -91,6 +93,7 @@ def analyze_paths(
     end: float | None = None,
     stream: int | None = None,
     fps_in: float | None = None,
+    sets: float | None = None,
     shown: Records | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -108,12 +111,13 @@ def analyze_paths(
         end: Of videos only what comes before this time, in seconds.
         stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second videos have that don't say when they are shown.
+        sets: Also say which emotions are plausible at this level, such as 0.9.
         shown: Takes the observations where there is no output file.
         progress: A bar that is shown meanwhile.
 
     Raises:
         UsageError: A number is out of range, or `blur` has no picture to act on.
-        InputError: A path cannot be read at all, or an output cannot be written.
+        InputError: A path cannot be read at all, an output cannot be written, or the model does not know the level.
         PartialError: Part of it could not be read; what could be was written.
     """
     notes: list[str] = []
@@ -124,6 +128,8 @@ def analyze_paths(
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
     found, classifier = shared_models(vision)
+    if sets is not None:
+        classifier.plausible(NO_SHARES, sets)  # before any work, as it may not know them
     in_videos = (
         WholeFrameDetector(found) if blur else found
     )  # a face that comes into view is hidden from its first frame on
@@ -149,6 +155,7 @@ def analyze_paths(
                         source.name,
                         abstain_below=vision.abstain_below,
                         smoothing_s=vision.smoothing_s,
+                        sets=sets,
                     )
                     for frame, observation in observe_all(pipeline, chosen):
                         records.add(observation, frame.path or label)

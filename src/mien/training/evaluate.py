@@ -6,7 +6,7 @@ The split is PublicTest unless another is asked for by name: PrivateTest is for 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,10 +21,11 @@ from mien.training import data as faces_data
 from mien.training import figures
 from mien.training import groups as parts
 from mien.training.audit import audit, duplicates
+from mien.training.conformal import coverage
 from mien.training.data import USAGES, Faces, Usage
 from mien.training.foreign import ForeignModel
 from mien.training.groups import groups
-from mien.training.page import page
+from mien.training.page import page, trust
 
 __all__ = ["Report", "audit", "evaluate", "load_model", "measure"]
 
@@ -62,13 +63,24 @@ class Report:
             f"  without Training's copies   {_share(found['accuracy_without_duplicates'])}",
             f"macro-F1                      {found['macro_f1']:.3f}",
             f"lowest recall                 {lowest['value']:.1%} ({lowest['emotion']})",
-            f"calibration error (ECE)       {found['calibration']['ece']:.3f}",
+            f"calibration error (ECE)       {trust(found['calibration'])}",
         ]
         if found["ferplus"]:
             lines.append(f"agreement with FER+ majority  {_share(found['ferplus'])}")
         if found["abstention"]:
             kept = found["abstention"]
             lines.append(f"where it names an emotion     {_share(kept['accuracy'])}, {kept['coverage']:.1%} of all")
+        lines += [
+            f"plausible emotions at {sets['level']:.0%}     {sets['mean_size']:.1f} a face, the label among them "
+            f"{_share(sets['covered'])}"
+            for sets in found["sets"]
+        ]
+        for ground in found["pipeline"] or []:
+            lines += [
+                f"whole pipeline, {ground['ground']}: not found {_share(ground['missed'])}",
+                f"  the others as raw crops     {_share(ground['raw'])}",
+                f"  through detector and crop   {_share(ground['through'])}",
+            ]
         for attribute in found["attributes"]:
             lines += parts.lines(attribute)
         if other := found["comparison"]:
@@ -93,6 +105,7 @@ def evaluate(
     input_range: str = "0-255",
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
+    through: Callable[[Model, Faces], list[dict[str, Any]]] | None = None,
 ) -> Report:
     """Evaluate a model and write `evaluation.json` and `evaluation.html`.
 
@@ -109,6 +122,7 @@ def evaluate(
         input_range: What the pixels of such a model are: `0-255`, `0-1` or `-1-1`.
         mean: What is then taken off them, for all its channels or for each.
         std: What they are divided by after that.
+        through: Measures what becomes of the faces in the whole pipeline, as `mien.run.pipeline_accuracy` does.
 
     Raises:
         InputError: The data set, split, groups, labels or folder cannot be used, or a model has a contract and so takes
@@ -138,6 +152,7 @@ def evaluate(
     found: dict[str, Any] = {"model": {"id": chosen.model_id}, **measure(probabilities, asked)}
     found |= {"split": split, "data": Path(data).name, "training_faces": int((faces.usage == "Training").sum())}
     found |= {"abstention": None, "accuracy_without_duplicates": None, "comparison": None}
+    found |= {"sets": [], "ferplus_sets": [], "pipeline": through(chosen, asked) if through else None}
     right = probabilities.argmax(1) == asked.labels
     found["attributes"] = parts.attributes({name: of[faces.usage == split] for name, of in known.items()}, right)
     if isinstance(chosen, Classifier):
@@ -148,6 +163,9 @@ def evaluate(
             "coverage": float(kept.mean()),
             "accuracy": figures.accuracy(right[kept]) if kept.any() else None,
         }
+        voted = asked.majority >= 0
+        found["sets"] = coverage(chosen, probabilities, asked.labels)
+        found["ferplus_sets"] = coverage(chosen, probabilities[voted], asked.majority[voted]) if voted.any() else []
     if split != "Training":
         training = faces.split("Training")
         copied = {pair[0] for pair in duplicates(asked.pixels, training.pixels)} if len(training) else set()
@@ -208,6 +226,8 @@ def measure(probabilities: np.ndarray, faces: Faces) -> dict[str, Any]:
         "classes": table,
         "confusion": matrix.tolist(),
         "calibration": figures.calibration(probabilities, right),
+        "class_calibration": figures.class_calibration(probabilities, faces.labels),
+        "brier": figures.brier(probabilities, faces.labels),
         "negative_log_likelihood": float(-np.log(likelihood).mean()),
         "risk_coverage": figures.risk_coverage(probabilities, right),
         "ferplus": figures.accuracy(agreed) if voted.any() else None,

@@ -27,6 +27,7 @@ from mien.observation import EMOTIONS, MODEL_NAME
 from mien.training import data as faces_data
 from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
+from mien.training.conformal import teach
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 
 __all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_onnx"]
@@ -114,7 +115,7 @@ def export(
             (out / f"{head}.onnx").write_bytes(model)
         except OSError as error:
             raise InputError(f"cannot write to '{out}': {error.strerror}; give another folder with --out") from error
-        written.append(out / f"{head}.onnx")
+        written.append(teach(out / f"{head}.onnx", public))
     return written
 
 

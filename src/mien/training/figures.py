@@ -10,9 +10,21 @@ import numpy as np
 
 from mien.observation import EMOTIONS
 
-__all__ = ["accuracy", "calibration", "classes", "compare", "confusion", "risk_coverage"]
+__all__ = [
+    "accuracy",
+    "brier",
+    "calibration",
+    "class_calibration",
+    "classes",
+    "compare",
+    "confusion",
+    "risk_coverage",
+]
 
 BINS = 15
+DRAWS = 500
+"""So many samples make an interval or a floor."""
+
 Z = 1.959963984540054
 """Of the normal distribution, for an interval of 95 %."""
 
@@ -53,23 +65,81 @@ def classes(matrix: np.ndarray) -> dict[str, dict[str, Any]]:
 
 
 def calibration(probabilities: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Return the expected calibration error over 15 equal-width bins of the top probability, and the bins.
+    """Return how far the top probabilities are from how often they are right, and how far that says anything.
 
     Args:
         probabilities: Shape (n, 7).
         right: Whether the top answer is, shape (n,), bool.
+
+    Returns:
+        `ece`: the expected calibration error over 15 bins of equal width; `low`, `high`: its 95 % interval, by the
+        bootstrap, with the ECE's own bias upwards taken out (so 0 is in it for a model that may be perfect); `floor`,
+        `floor_high`: what a perfect model would get on so few faces on average, and at most in 95 %, by simulation;
+        `equal_mass`: the error over 15 bins of as many faces each; `bins`: of the first.
     """
     top = probabilities.max(1)
-    where = np.minimum((top * BINS).astype(int), BINS - 1)
-    bins: list[dict[str, Any]] = []
-    error = 0.0
-    for index in range(BINS):
-        inside = where == index
-        if inside.any():
-            said, was = float(top[inside].mean()), float(right[inside].mean())
-            error += inside.mean() * abs(said - was)
-            bins.append({"said": said, "was": was, "faces": int(inside.sum())})
-    return {"ece": float(error), "bins": bins}
+    where = _bins(top)
+    bins = [
+        {"said": float(top[inside].mean()), "was": float(right[inside].mean()), "faces": int(inside.sum())}
+        for inside in (where == index for index in range(BINS))
+        if inside.any()
+    ]
+    return _calibration_error(top, right) | {"equal_mass": _error(top - right, _ranks(top)), "bins": bins}
+
+
+def class_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return of each emotion's probability what `calibration` does of the top one, without bins, and the Brier score.
+
+    Args:
+        probabilities: Shape (n, 7).
+        labels: In EMOTIONS order, shape (n,).
+    """
+    table: dict[str, dict[str, float]] = {}
+    for index, emotion in enumerate(EMOTIONS):
+        shares, shown = probabilities[:, index], labels == index
+        table[emotion] = _calibration_error(shares, shown) | {"brier": float(np.square(shares - shown).mean())}
+    return table
+
+
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return the Brier score, 0 to 2 (Brier 1950), and what it would be if the probabilities were true: `floor`.
+
+    Args:
+        probabilities: Shape (n, 7).
+        labels: In EMOTIONS order, shape (n,).
+    """
+    shown = np.eye(len(EMOTIONS))[labels]
+    expected = (probabilities * (1 - probabilities)).sum(1).mean()
+    return {"value": float(np.square(probabilities - shown).sum(1).mean()), "floor": float(expected)}
+
+
+def _calibration_error(said: np.ndarray, happened: np.ndarray) -> dict[str, float]:
+    """Return the error over bins of equal width with its interval and floor, see `calibration`."""
+    said, where, dice = said.astype(np.float64), _bins(said), np.random.default_rng(0)
+    error = _error(said - happened, where)
+    again = []
+    for _ in range(DRAWS):
+        chosen = dice.integers(0, len(said), len(said))
+        again.append(_error((said - happened)[chosen], where[chosen]))
+    perfect = [_error(said - (dice.random(len(said)) < said), where) for _ in range(DRAWS)]
+    low, high = (max(0.0, 2 * error - float(np.quantile(again, share))) for share in (0.975, 0.025))
+    floor = {"floor": float(np.mean(perfect)), "floor_high": float(np.quantile(perfect, 0.95))}
+    return {"ece": error, "low": low, "high": high, **floor}
+
+
+def _error(apart: np.ndarray, where: np.ndarray) -> float:
+    """Return the mean over faces of how far each bin's mean lies from 0."""
+    return float(np.abs(np.bincount(where, apart, BINS)).sum() / len(apart))
+
+
+def _bins(shares: np.ndarray) -> np.ndarray:
+    return np.asarray(np.minimum((shares * BINS).astype(int), BINS - 1))
+
+
+def _ranks(shares: np.ndarray) -> np.ndarray:
+    """Return bins that hold as many faces each, as far as equal shares allow."""
+    edges = np.quantile(shares, np.arange(1, BINS) / BINS)
+    return np.asarray(np.searchsorted(edges, shares, side="right"))
 
 
 def risk_coverage(probabilities: np.ndarray, right: np.ndarray) -> list[tuple[float, float]]:

@@ -17,12 +17,27 @@ from mien.observation import EMOTIONS
 from mien.training.data import Faces
 from mien.training.groups import worst
 
-__all__ = ["page"]
+__all__ = [
+    "PIPELINE_HEAD",
+    "SETS_HEAD",
+    "TRUST_HEAD",
+    "page",
+    "percent",
+    "pipeline_rows",
+    "sets_rows",
+    "trust",
+    "trust_rows",
+]
 
 SHOWN = 10
 PARTS = ("precision", "recall", "f1")
 TRUST = """<p>Left: of the faces for which the model says 80 %, about 80 % should be right. Right: how often it is
 wrong when it may leave out the faces that it is least sure of.</p>"""
+TRUST_BY_EMOTION = """<p>Of each emotion: how far its probability is from how often the label says it. A perfect model
+would not get 0 either, for so few faces: beside it stands what it would get on average, and at most in 95 %.</p>"""
+SETS = """<p>Which emotions are plausible: at 90 %, each emotion should be among them in 90 % of the faces that the
+label says it of. The thresholds were fitted on PublicTest.</p>"""
+PIPELINE = """<p>Each face enlarged, set into a larger frame, found, cut out and read, as a photo's faces are.</p>"""
 SHOWN_FACES = f"""<p>Of each emotion, {SHOWN} drawn by chance among those that it gets right, and the {SHOWN} that it
 gets wrong with the highest probability. Below each: what it says.</p>"""
 STYLE = """
@@ -61,6 +76,10 @@ def page(found: dict[str, Any], faces: Faces, probabilities: np.ndarray) -> str:
         "<h2>Do the probabilities mean what they say?</h2>",
         TRUST,
         _chart(_draw_trust, found, (11, 4.5)),
+        TRUST_BY_EMOTION,
+        _table(trust_rows(found), TRUST_HEAD),
+        *_sets(found),
+        *_pipeline(found),
         "<h2>Faces, right and wrong</h2>",
         SHOWN_FACES,
         *(_grid(index, faces, probabilities) for index in range(len(EMOTIONS))),
@@ -82,6 +101,64 @@ def percent(figure: dict[str, Any] | None) -> str:
     )
 
 
+def trust(calibration: dict[str, Any]) -> str:
+    """Return an expected calibration error with its interval and its floor."""
+    return (
+        f"{calibration['ece']:.3f} ({calibration['low']:.3f} to {calibration['high']:.3f}); a perfect model on so few "
+        f"faces: {calibration['floor']:.3f}, in 95 % at most {calibration['floor_high']:.3f}"
+    )
+
+
+TRUST_HEAD = ("", "calibration error", "95 % interval", "a perfect model", "Brier")
+
+
+def trust_rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return how far each emotion's probability is from how often the label says it, see TRUST_HEAD."""
+    return [
+        (
+            emotion,
+            f"{row['ece']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            f"{row['floor']:.3f}, at most {row['floor_high']:.3f}",
+            f"{row['brier']:.3f}",
+        )
+        for emotion, row in found["class_calibration"].items()
+    ]
+
+
+SETS_HEAD = ("level", "plausible emotions a face", "the label is among them", "by emotion")
+
+
+def sets_rows(sets: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return how often the truth is among the plausible emotions, see SETS_HEAD."""
+    rows: list[tuple[str, ...]] = []
+    for row in sets:
+        classes = (f"{name} {100 * share['value']:.0f}" for name, share in row["classes"].items() if share["faces"])
+        rows.append((f"{row['level']:.0%}", f"{row['mean_size']:.2f}", percent(row["covered"]), ", ".join(classes)))
+    return rows
+
+
+PIPELINE_HEAD = ("ground", "not found", "the others as raw crops", "through detector and crop")
+
+
+def pipeline_rows(grounds: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return what becomes of the faces in the whole pipeline, see PIPELINE_HEAD."""
+    return [(row["ground"], *(percent(row[name]) for name in ("missed", "raw", "through"))) for row in grounds]
+
+
+def _sets(found: dict[str, Any]) -> list[str]:
+    parts = [SETS, _table(sets_rows(found["sets"]), SETS_HEAD)] if found["sets"] else []
+    if found["ferplus_sets"]:
+        parts += ["<p>The same by the FER+ majority:</p>", _table(sets_rows(found["ferplus_sets"]), SETS_HEAD)]
+    return parts
+
+
+def _pipeline(found: dict[str, Any]) -> list[str]:
+    if not found["pipeline"]:
+        return []
+    return ["<h2>What the whole pipeline costs</h2>", PIPELINE, _table(pipeline_rows(found["pipeline"]), PIPELINE_HEAD)]
+
+
 def _trained(found: dict[str, Any]) -> str:
     taught = found["model"].get("trained_on")
     return f" The model was trained on: {html.escape(taught)}." if taught else ""
@@ -94,11 +171,16 @@ def _summary(found: dict[str, Any]) -> str:
         ("Macro-F1", f"{found['macro_f1']:.3f}"),
         ("Lowest recall", f"{100 * found['lowest_recall']['value']:.1f} % ({found['lowest_recall']['emotion']})"),
         ("Agreement with the FER+ majority", percent(found["ferplus"])),
-        ("Expected calibration error, 15 bins", f"{found['calibration']['ece']:.3f}"),
+        ("Expected calibration error, 15 bins", trust(found["calibration"])),
+        ("The same over bins of as many faces each", f"{found['calibration']['equal_mass']:.3f}"),
+        (
+            "Brier score, 0 to 2",
+            f"{found['brier']['value']:.3f}; if the probabilities were true {found['brier']['floor']:.3f}",
+        ),
         ("Negative log-likelihood", f"{found['negative_log_likelihood']:.3f}"),
     ]
     if found["ferplus_calibration"]:
-        rows.append(("Expected calibration error by FER+ majority", f"{found['ferplus_calibration']['ece']:.3f}"))
+        rows.append(("Expected calibration error by FER+ majority", trust(found["ferplus_calibration"])))
     if kept := found["abstention"]:
         rows.append(
             (

@@ -20,6 +20,7 @@ from onnxruntime import quantization
 from mien.errors import InputError, ModelError
 from mien.models.classifier import INPUT, Classifier
 from mien.training import data as faces_data
+from mien.training.conformal import teach
 
 __all__ = ["ALLOWED", "NotKeptError", "Variant", "quantise"]
 
@@ -80,6 +81,7 @@ def quantise(model: Path, data: str | Path, *, held_out: float | None = None, sk
         )
     try:
         part.write_bytes(_quantised(model, training.pixels[chosen], whole))
+        teach(part, public)
         variant = Classifier.load(part)
         answers = [one.classify(public.pixels).argmax(1)[asked >= 0] for one in (whole, variant)]
         loss = float(np.subtract(*((answer == asked[asked >= 0]).mean() for answer in answers)))

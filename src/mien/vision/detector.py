@@ -79,12 +79,14 @@ class Faces:
         offsets: How a look near each face frames it otherwise than the look at the whole frame did: by how many of its
             sides the centre lies aside, x, y, and the logarithm of the factors of width and height, shape (n, 4),
             float32; None where that is not known.
+        frame: The frame in which they were found, kept where offsets are still to be measured in it.
     """
 
     boxes: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     confidences: NDArray[np.float32]
     offsets: NDArray[np.float32] | None = None
+    frame: Image | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -208,7 +210,7 @@ class Detector:
                 if known:
                     nearest = min(known, key=lambda offset: float(np.abs(offset).sum()))
                     offsets[number] = nearest if np.abs(nearest).max() < MOST else 0
-        return replace(faces, offsets=offsets)
+        return replace(faces, offsets=offsets, frame=None)
 
     def detect_near(
         self, frame: Image, boxes: NDArray[np.float32], offsets: NDArray[np.float32] | None = None

@@ -78,6 +78,7 @@ class Pipeline:
         abstain_below: No emotion is named below this probability; None: the model's own threshold.
         smoothing_s: The time constant of the smoothing per track, in seconds.
         session: Its id; default: a new one.
+        sets: Also say which emotions are plausible at this level, such as 0.9; None: not.
 
     Attributes:
         abstain_below: As given; it may be changed between two frames.
@@ -93,6 +94,7 @@ class Pipeline:
         abstain_below: float | None = None,
         smoothing_s: float = 0.25,
         session: str | None = None,
+        sets: float | None = None,
     ) -> None:
         self.source = source
         self.session = session or new_id()
@@ -101,6 +103,7 @@ class Pipeline:
         self._keyframes = KeyframeSchedule()
         self._before: Faces | None = None
         self.abstain_below = abstain_below
+        self._sets = sets
         self.use(classifier)
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
@@ -153,7 +156,8 @@ class Pipeline:
         self.raw = reading.raw
         tracks, probabilities, best = self._follow(reading.found, frame)
         threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
-        faces = _faces(tracks, reading, probabilities, best, threshold)
+        sets = _sets(self._classifier, probabilities, self._sets)
+        faces = _faces(tracks, reading, probabilities, best, threshold, sets)
         height, width = frame.image.shape[:2]
         observation = Observation(
             id=new_id(),
@@ -217,7 +221,11 @@ def shared_models(settings: VisionSettings) -> tuple[FaceDetector, Classifier]:
 
 
 def read_pictures(
-    detector: FaceDetector, classifier: Classifier, images: Sequence[Image], abstain_below: float | None = None
+    detector: FaceDetector,
+    classifier: Classifier,
+    images: Sequence[Image],
+    abstain_below: float | None = None,
+    sets: float | None = None,
 ) -> list[list[Face]]:
     """Return the faces of each picture, the surest first; the emotions of all of them are read in one go.
 
@@ -226,6 +234,10 @@ def read_pictures(
         classifier: Reads emotions.
         images: BGR, shape (h, w, 3), uint8; they may differ in size.
         abstain_below: No emotion is named below this probability; None: the model's own threshold.
+        sets: Also say which emotions are plausible at this level, such as 0.9; None: not.
+
+    Raises:
+        InputError: The model does not know the level.
     """
     threshold = classifier.threshold if abstain_below is None else abstain_below
     closely = PhotoDetector(detector)
@@ -239,6 +251,7 @@ def read_pictures(
             shares,
             shares.argmax(1),
             threshold,
+            _sets(classifier, shares, sets),
         )
         for faces, cut, shares, seen in zip(found, crops, probabilities, looks, strict=True)
     ]
@@ -281,6 +294,7 @@ def _faces(
     probabilities: NDArray[np.float32],
     best: NDArray[np.intp],
     threshold: float,
+    sets: Sequence[tuple[Emotion, ...] | None],
 ) -> list[Face]:
     """Return the record of each face, without an emotion where the model should not say."""
     found = reading.found
@@ -290,12 +304,31 @@ def _faces(
         & (sharpness(reading.crops) >= MIN_SHARPNESS)
     )
     return [
-        _face(track, reading, n, EMOTIONS[best[n]] if clear[n] else None, probabilities[n])
+        _face(track, reading, n, EMOTIONS[best[n]] if clear[n] else None, probabilities[n], sets[n])
         for n, track in enumerate(tracks)
     ]
 
 
-def _face(track: int | None, reading: Reading, n: int, emotion: Emotion | None, probabilities: Any) -> Face:
+def _sets(
+    classifier: Classifier, probabilities: NDArray[np.float32], level: float | None
+) -> list[tuple[Emotion, ...] | None]:
+    """Return the emotions that are plausible of each face, or None for each where no level is given."""
+    if level is None:
+        return [None] * len(probabilities)
+    return [
+        tuple(emotion for emotion, is_in in zip(EMOTIONS, row, strict=True) if is_in)
+        for row in classifier.plausible(probabilities, level)
+    ]
+
+
+def _face(
+    track: int | None,
+    reading: Reading,
+    n: int,
+    emotion: Emotion | None,
+    probabilities: Any,
+    plausible: tuple[Emotion, ...] | None,
+) -> Face:
     x, y, width, height = (round(float(value)) for value in reading.found.boxes[n])
     # Four decimals keep the record short; seven errors of 0.00005 leave the sum well within what is valid.
     shares = np.round(probabilities.astype(np.float64), 4).clip(0, 1).tolist()
@@ -308,4 +341,5 @@ def _face(track: int | None, reading: Reading, n: int, emotion: Emotion | None, 
         probabilities=Probabilities(*shares),
         pose=pose,
         openness=openness,
+        plausible=plausible,
     )

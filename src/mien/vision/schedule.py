@@ -8,6 +8,7 @@ same time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeGuard
 
 from mien.media.base import Image
@@ -87,6 +88,8 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> 
         return before if not len(detector.detect_coarsely(image)) else _whole(detector, image)
     if detector.is_near_cheaper(image, len(before)):
         if _knows_offsets(detector):
+            if before.frame is not None:
+                before = detector.with_offsets(before.frame, before)
             faces = detector.detect_near(image, before.boxes, before.offsets)
         else:
             faces = detector.detect_near(image, before.boxes)
@@ -96,9 +99,13 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> 
 
 
 def _whole(detector: FaceDetector, image: Image) -> Faces:
-    """Return the faces of a look at the whole frame; Mien's own detector also says how looks near them differ."""
+    """Return the faces of a look at the whole frame.
+
+    Mien's own detector can also say how looks near them differ. It is asked to at the first of those, as keyframes
+    that follow one upon the other have none.
+    """
     faces = detector.detect(image)
-    return detector.with_offsets(image, faces) if _knows_offsets(detector) else faces
+    return replace(faces, frame=image) if _knows_offsets(detector) else faces
 
 
 def _knows_offsets(detector: FaceDetector) -> TypeGuard[Detector]:

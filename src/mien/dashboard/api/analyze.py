@@ -6,9 +6,10 @@ import asyncio
 import time as clock
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from mien.config import VisionSettings
@@ -39,6 +40,12 @@ PICTURE = {
 }
 
 
+Sets = Annotated[
+    float | None,
+    Query(gt=0, lt=1, description="Also say which emotions are plausible of each face at this level, such as 0.9."),
+]
+
+
 class Result(msgspec.Struct, frozen=True):
     """What a picture showed, in the words of `bodies.Analysed`."""
 
@@ -61,24 +68,24 @@ class PhotoReader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dashboard-analyst")
         self.busy = 0
 
-    async def read(self, content: bytes) -> Result:
-        """Return what a picture shows.
+    async def read(self, content: bytes, sets: float | None = None) -> Result:
+        """Return what a picture shows; with `sets` also which emotions are plausible at that level.
 
         Raises:
-            InputError: It is no picture, is damaged, or has too many pixels.
+            InputError: It is no picture, is damaged, or has too many pixels, or the model does not know the level.
             ModelError: A model is missing or cannot be used.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, content)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, content, sets)
 
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, content: bytes) -> Result:
+    def _read(self, content: bytes, sets: float | None) -> Result:
         detector, classifier = shared_models(self._settings)
         began = clock.perf_counter()
         image, _ = decode_photo(content)
-        (faces,) = read_pictures(detector, classifier, [image], self._settings.abstain_below)
+        (faces,) = read_pictures(detector, classifier, [image], self._settings.abstain_below, sets)
         height, width = image.shape[:2]
         return Result(width, height, classifier.model_id, round((clock.perf_counter() - began) * 1000, 2), faces)
 
@@ -91,13 +98,13 @@ def analysing(analyst: PhotoReader) -> APIRouter:
         "/v1/analyze", response_class=Response, dependencies=[Depends(needs("viewer"))], openapi_extra=PICTURE,
         responses={200: {"model": Analysed}, **refusals(408)},
     )  # fmt: skip
-    async def analyze(request: Request) -> Response:
+    async def analyze(request: Request, sets: Sets = None) -> Response:
         """Return the faces in a picture, the surest first. Nothing of it is kept."""
         if analyst.busy >= MAX_AT_ONCE:
             raise ApiError(429, f"{MAX_AT_ONCE} pictures are being read: try again", {"retry-after": "1"})
         analyst.busy += 1
         try:
-            result = await analyst.read(await _body(request))
+            result = await analyst.read(await _body(request), sets)
         finally:
             analyst.busy -= 1
         return Response(

@@ -162,6 +162,10 @@ class FaceBody(BaseModel):
     confidence: float
     emotion: str | None
     probabilities: dict[str, float]
+    read: bool = True
+    pose: dict[str, float] | None = None
+    openness: dict[str, float] | None = None
+    plausible: list[str] | None = Field(None, description="Where `sets` asked for them.")
 
 
 class Analysed(BaseModel):
