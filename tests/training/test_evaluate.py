@@ -21,7 +21,7 @@ from mien.cli.app import app
 from mien.errors import InputError, ModelError
 from mien.models.evaluation import evaluation_of
 from mien.observation import EMOTIONS
-from mien.training import audit, card, data, evaluate, figures, groups
+from mien.training import audit, card, data, evaluate, export, figures, groups
 from mien.training.export import Calibration, round_weights, to_onnx
 from mien.training.foreign import ForeignModel
 from mien.training.model import EmotionNet, fold
@@ -183,6 +183,86 @@ def test_calibration_error() -> None:
     found = figures.calibration(probabilities, right)
     assert found["ece"] == pytest.approx(0.2)
     assert found["bins"] == [{"said": pytest.approx(0.8), "was": 0.6, "faces": 10}]
+
+
+def test_a_perfect_model_stays_at_the_floor_and_another_lies_above_it() -> None:
+    dice = np.random.default_rng(3)
+    errors, inside = [], 0
+    for _ in range(12):
+        probabilities = dice.dirichlet(np.full(7, 0.4), 1500)
+        labels = (probabilities.cumsum(1) < dice.random((1500, 1))).sum(1).clip(0, 6)
+        right = probabilities.argmax(1) == labels
+        found = figures.calibration(probabilities, right)
+        errors.append(found["ece"])
+        inside += found["ece"] <= found["floor_high"]
+        assert found["low"] <= found["floor"]
+    assert np.mean(errors) == pytest.approx(found["floor"], rel=0.25), "the floor is what a perfect model gets"
+    assert inside >= 9
+    wrong = figures.calibration(probabilities, right & (dice.random(1500) < 0.7))
+    assert wrong["low"] > wrong["floor_high"]
+    assert wrong["low"] < wrong["ece"] < wrong["high"] + wrong["floor"]
+    assert wrong["equal_mass"] == pytest.approx(wrong["ece"], abs=0.03)
+
+
+def test_brier_scores_and_calibration_by_emotion() -> None:
+    shares = np.array([[0.75, 0.25, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0]])
+    found = figures.brier(shares, np.array([0, 1]))  # by hand: (0.25² + 0.25² + 1 + 1) / 2; 0.75 · 0.25 · 2 / 2
+    assert found == {"value": pytest.approx(1.0625), "floor": pytest.approx(0.1875)}
+    table = figures.class_calibration(shares, np.array([0, 1]))
+    assert set(table) == set(EMOTIONS)
+    assert table["angry"]["brier"] == pytest.approx((0.25**2 + 1) / 2)
+    assert table["happy"]["ece"] == table["happy"]["brier"] == 0
+
+
+def test_each_emotion_is_plausible_in_its_share_of_new_faces() -> None:
+    dice = np.random.default_rng(1)
+    rare = np.array([0.3, 0.02, 0.1, 0.2, 0.1, 0.1, 0.18])
+
+    def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = dice.choice(7, count, p=rare)
+        scores = dice.normal(size=(count, 7)) + 2 * np.eye(7)[labels]
+        return np.exp(scores) / np.exp(scores).sum(1, keepdims=True), labels
+
+    for level, least in figures.plausible_from(*drawn(4000)):
+        probabilities, labels = drawn(20_000)
+        covered = (probabilities >= least)[np.arange(len(labels)), labels]
+        for emotion in range(7):
+            assert covered[labels == emotion].mean() == pytest.approx(level, abs=0.06)
+    ((_, least),) = figures.plausible_from(np.full((5, 7), 1 / 7), np.zeros(5, np.int64), [0.9])
+    assert least == (0.0,) * 7, "of too few faces nothing is left out"
+
+
+def test_what_is_plausible_is_written_beside_a_network_that_stays_as_it_is(
+    own: Path, dataset: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "own.onnx"
+    shutil.copy(own, model)
+    public = data.load(dataset, ("PublicTest",))
+    before = evaluate.load_model(model)
+    export.teach(model, public)
+    after = evaluate.load_model(model)
+    assert (after.classify(public.pixels) == before.classify(public.pixels)).all()
+    graphs = [onnx.load(path).graph.SerializeToString(deterministic=True) for path in (own, model)]
+    assert graphs[0] == graphs[1]
+    assert [level for level, _ in after.contract.plausible] == list(figures.LEVELS)
+    found = evaluate.evaluate(model, dataset).figures
+    assert [row["level"] for row in found["sets"]] == list(figures.LEVELS)
+    for row in found["sets"]:
+        assert row["covered"]["value"] >= row["level"] - 0.15
+        assert 1 <= row["mean_size"] <= 7
+
+
+def test_the_whole_pipeline_is_measured_where_it_is_asked_for(own: Path, dataset: Path, tmp_path: Path) -> None:
+    command = ["evaluate", str(own), "--data", str(dataset), "--pipeline", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert [row["ground"] for row in found["pipeline"]] == ["grey", "repeated edges"]
+    for row in found["pipeline"]:  # noise with a bar is no face
+        assert row["missed"]["value"] > 0.9
+        assert row["raw"]["faces"] == row["through"]["faces"] == row["missed"]["faces"] - row["missed"]["right"]
+    assert "not found" in result.output
+    assert "through detector and crop" in (tmp_path / "evaluation.html").read_text()
 
 
 def test_risk_falls_with_coverage_where_the_sure_answers_are_right() -> None:

@@ -44,6 +44,16 @@ def write_model(
     return path
 
 
+def rewritten(model: Path, path: Path, **texts: str) -> Path:
+    """Write a model again with these texts in its contract."""
+    onnx = pytest.importorskip("onnx")
+    network = onnx.load(model)
+    kept = {entry.key: entry.value for entry in network.metadata_props}
+    onnx.helper.set_model_props(network, kept | {f"mien.{key}": text for key, text in texts.items()})
+    onnx.save(network, path)
+    return path
+
+
 def with_third_head(path: Path, row: list[float]) -> Path:
     """A model that says of every face what is in the row: five values, and how far each is expected to be off."""
     onnx = pytest.importorskip("onnx")

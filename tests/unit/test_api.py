@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import subprocess
 import sys
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making import truncated_video
+from making import rewritten, truncated_video
 
 import mien
+from mien.config import load
 from mien.errors import ConfigError, InputError, MissingExtraError, PartialError, UsageError
 from mien.media.demo import Demo
+from mien.run.batch import analyze_paths
 from mien.table import COLUMNS
 from mien.vision.annotate import write_picture
 
@@ -111,6 +114,33 @@ def test_an_analyzer_takes_settings_and_says_which_it_knows(tiny_model: Path, tm
         mien.Analyzer(confidense=0.5)
     with pytest.raises(ConfigError, match=r"vision\.confidence.*less than 1, but it is 3"):
         mien.Analyzer(confidence=3)
+
+
+def test_plausible_emotions_are_told_where_sets_are_asked_for(tiny_model: Path, tmp_path: Path) -> None:
+    shares = ",".join(["0.1"] * 7)
+    model = rewritten(tiny_model, tmp_path / "sets.onnx", plausible=f"0.9:{shares};0.95:{shares.replace('1', '0')}")
+    image, analyzer = Demo().image(1.0), mien.Analyzer(model)
+    (face,), (plain,), (wide,) = (analyzer.analyze(image, sets=level) for level in (0.9, None, 0.95))
+    assert plain.plausible is None
+    expected = [name for name in mien.EMOTIONS if getattr(face.probabilities, name) >= 0.1]
+    assert list(face.plausible or ()) == expected
+    assert wide.plausible == mien.EMOTIONS
+    seen = analyzer.analyze_video("demo", fps=1, end=2, sets=0.9)
+    assert all(face.plausible for observation in seen for face in observation.faces)
+    out, settings = tmp_path / "faces.csv", load({"vision": {"model": str(model)}})
+    analyze_paths(settings, ["demo"], output=out, end=1, fps=1, sets=0.9)
+    with out.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert set(row["plausible"].split()) <= set(mien.EMOTIONS)
+    assert row["plausible"]
+    for attempt in (
+        lambda: analyzer.analyze(image, sets=0.7),
+        lambda: analyze_paths(settings, ["demo"], output=out, sets=0.7),
+    ):
+        with pytest.raises(InputError, match=r"at 0\.7: expected one of 0\.9, 0\.95"):
+            attempt()
+    with pytest.raises(InputError, match=r"mien\.training\.export"):
+        mien.analyze(image, sets=0.9)
 
 
 def test_an_analysis_can_be_iterated_again_and_written(video: Path, tmp_path: Path) -> None:

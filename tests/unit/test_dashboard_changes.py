@@ -16,6 +16,7 @@ import pytest
 
 from asking import Client, serving
 from mien.dashboard.api.analyze import MAX_PICTURE
+from mien.media.demo import Demo
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import open_store
 from mien.table import COLUMNS
@@ -127,6 +128,18 @@ def test_a_picture_without_faces(client: Client) -> None:
     told = answer.json()
     assert (told["width"], told["height"], told["faces"]) == (160, 120, [])
     assert "@" in told["model"]
+
+
+def test_a_picture_tells_plausible_emotions_where_sets_are_asked_for(client: Client) -> None:
+    content = jpeg(Demo().image(1.0))
+    (face,) = client.post("/v1/analyze?sets=0.9", content=content).json()["faces"]
+    assert set(face["plausible"]) <= set(EMOTIONS)
+    assert face["plausible"]
+    assert "plausible" not in client.post("/v1/analyze", content=content).json()["faces"][0]
+    for wrong in ("0.7", "2", "often"):
+        answer = client.post(f"/v1/analyze?sets={wrong}", content=content)
+        assert answer.status_code == 422, answer.text
+        assert set(answer.json()["error"]) == {"code", "message"}
 
 
 @pytest.mark.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from making import CONTRACT, with_third_head, write_model
 
-from mien.errors import ModelError
+from mien.errors import InputError, ModelError
 from mien.models.classifier import SHIPPED, Classifier, Contract
 from mien.observation import EMOTIONS
 
@@ -26,6 +27,32 @@ def test_a_contract_survives_its_metadata() -> None:
     assert Contract.from_metadata(metadata).looks == ""
 
 
+def test_thresholds_of_plausible_emotions_survive_a_contract() -> None:
+    table = ((0.8, (0.5,) * 7), (0.95, (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 1.0)))
+    metadata = dataclasses.replace(CONTRACT, plausible=table).to_metadata()
+    assert Contract.from_metadata(metadata).plausible == table
+    del metadata["mien.plausible"]
+    assert Contract.from_metadata(metadata).plausible == ()
+
+
+def test_plausible_emotions_are_those_over_their_own_threshold(tmp_path: Path) -> None:
+    contract = dataclasses.replace(CONTRACT, plausible=((0.9, (0.1, 0.05, 0.3, 0.9, 0.9, 0.9, 0.9)),))
+    path = write_model(tmp_path / "sets.onnx", np.zeros((2304, 7)), np.zeros(7), contract.to_metadata())
+    model = Classifier.load(path)
+    shares = np.array([[0.1, 0.04, 0.26, 0.3, 0.1, 0.1, 0.1], [0, 0, 0, 0.95, 0.05, 0, 0]], np.float32)
+    sets = [[EMOTIONS[n] for n in np.flatnonzero(row)] for row in model.plausible(shares, 0.9)]
+    assert sets == [["angry", "happy"], ["happy"]], "the likeliest is always among them"
+    assert model.plausible(shares[:0], 0.9).shape == (0, 7)
+    for unknown in (0.8, 0.95):
+        with pytest.raises(InputError, match=f"at {unknown}.*expected one of 0.9"):
+            model.plausible(shares, unknown)
+
+
+def test_the_models_that_come_with_mien_know_three_levels() -> None:
+    for name in SHIPPED:
+        assert [level for level, _ in Classifier.load(name).contract.plausible] == [0.8, 0.9, 0.95]
+
+
 @pytest.mark.parametrize(
     ("key", "text", "said"),
     [
@@ -39,6 +66,11 @@ def test_a_contract_survives_its_metadata() -> None:
         ("labels", "happy,sad", "its labels are happy,sad"),
         ("input_range", "0-1", "input range"),
         ("name", "", "its name"),
+        ("plausible", "0.9:0.1,0.2", "its mien.plausible is"),
+        ("plausible", "0.9:0,0,0,0,0,0,nan", "its mien.plausible is"),
+        ("plausible", "0.9:0,0,0,0,0,0,1.5", "its mien.plausible is"),
+        ("plausible", "9:0,0,0,0,0,0,0", "its mien.plausible is"),
+        ("plausible", "often", "its mien.plausible is"),
     ],
 )
 def test_a_contract_that_cannot_be_kept_is_refused(key: str, text: str | None, said: str) -> None:

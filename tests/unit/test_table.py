@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.dashboard.api.export import _csv_lines
-from mien.observation import Face, Observation, Probabilities, new_id
+from mien.observation import Face, Observation, Openness, Pose, Probabilities, decode, encode, first_form, new_id
 from mien.reports.base.csv_lists import read_list
 from mien.reports.base.read_table import read_table
-from mien.table import COLUMNS, TEXT, TableWriter, cells, guarded, read_cell, unguarded
+from mien.table import COLUMNS, TEXT, TableWriter, cells, guarded, read_cell, to_pandas, to_polars, unguarded
 
 RUN = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 WORDS = st.text(st.sampled_from("'=+-@\t\r\nab1 ;,\"＝"), max_size=12)
@@ -58,6 +59,43 @@ def test_a_table_of_analyze_comes_back_unchanged(tmp_path: Path) -> None:
     shown = ("x", "y", "happy", "source", "emotion")
     assert text.select(shown).equals(whole.select(shown))
     assert whole["file"].to_list() == HOSTILE
+
+
+def test_what_was_added_to_the_record_stands_in_tables_too(tmp_path: Path) -> None:
+    shares = Probabilities(0.3, 0, 0.25, 0, 0, 0, 0.45)
+    looks: dict[str, Any] = {
+        "pose": Pose(-12.5, 9.0, 3.25),
+        "openness": Openness(0.5, None),
+        "plausible": ("angry", "neutral"),
+    }
+    faces = [
+        Face(1, (5, 6, 70, 80), 0.9, None, shares, **looks),
+        Face(2, (90, 6, 70, 80), 0.9, None, shares, read=False),
+        Face(3, (90, 6, 70, 80), 0.9, None, shares, plausible=()),
+    ]
+    empty = Observation(new_id(), "lobby", new_id(), 1, None, 0.6, 1, 640, 480, "m@00000000", 1.0, [], span_s=0.1)
+    seen = Observation(new_id(), "lobby", new_id(), 0, None, 0.5, 0, 640, 480, "m@00000000", 1.0, faces)
+    for kind in ("csv", "parquet"):
+        with TableWriter(tmp_path / f"faces.{kind}") as table:
+            table.add(seen, "film.mp4")
+            table.add(empty, "film.mp4")
+    names = ("span_s", "read", "yaw", "pitch", "roll", "eyes", "mouth", "plausible")
+    expected = [
+        (None, 1, -12.5, 9.0, 3.25, 0.5, None, "angry neutral"),
+        (None, 0, None, None, None, None, None, None),
+        (None, 1, None, None, None, None, None, ""),
+        (0.1, None, None, None, None, None, None, None),
+    ]
+    for kind in ("csv", "parquet"):
+        rows = read_table(tmp_path / f"faces.{kind}", COLUMNS).select(names).rows()
+        assert [row[:-1] for row in rows] == [row[:-1] for row in expected]
+        assert [row[-1] or "" for row in rows] == ["angry neutral", "", "", ""], "a CSV's empty cell holds nothing"
+    assert to_polars([(seen, "film.mp4")]).select(names).rows() == expected[:3]
+    assert to_pandas([(seen, "film.mp4")])["read"].tolist() == [1, 0, 1]
+    with TableWriter(tmp_path / "faces.jsonl") as table:
+        table.add(seen, "film.mp4")
+    assert decode((tmp_path / "faces.jsonl").read_bytes()) == seen
+    assert decode(first_form(encode(seen))).faces[0].plausible is None
 
 
 @pytest.mark.parametrize("word", HOSTILE[:9])

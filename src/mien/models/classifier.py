@@ -246,7 +246,7 @@ class Classifier:
             levels = ", ".join(f"{each:g}" for each in known)
             raise InputError(
                 f"model {self.model_id} tells no plausible emotions at {level:g}: "
-                + (f"expected one of {levels}" if levels else "`python -m mien.training.conformal` teaches it to")
+                + (f"expected one of {levels}" if levels else "`python -m mien.training.export` teaches it to")
             )
         shares = np.asarray(probabilities).reshape(-1, len(EMOTIONS))
         likeliest = np.arange(len(EMOTIONS)) == shares.argmax(1)[:, None]

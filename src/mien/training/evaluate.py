@@ -21,7 +21,6 @@ from mien.training import data as faces_data
 from mien.training import figures
 from mien.training import groups as parts
 from mien.training.audit import audit, duplicates
-from mien.training.conformal import coverage
 from mien.training.data import USAGES, Faces, Usage
 from mien.training.foreign import ForeignModel
 from mien.training.groups import groups
@@ -164,8 +163,10 @@ def evaluate(
             "accuracy": figures.accuracy(right[kept]) if kept.any() else None,
         }
         voted = asked.majority >= 0
-        found["sets"] = coverage(chosen, probabilities, asked.labels)
-        found["ferplus_sets"] = coverage(chosen, probabilities[voted], asked.majority[voted]) if voted.any() else []
+        sets = {level: chosen.plausible(probabilities, level) for level, _ in chosen.contract.plausible}
+        found["sets"] = figures.coverage(sets, asked.labels)
+        by_votes = {level: inside[voted] for level, inside in sets.items()}
+        found["ferplus_sets"] = figures.coverage(by_votes, asked.majority[voted]) if voted.any() else []
     if split != "Training":
         training = faces.split("Training")
         copied = {pair[0] for pair in duplicates(asked.pixels, training.pixels)} if len(training) else set()

@@ -3,10 +3,16 @@
 The exported network has its norms folded into the convolutions and its large weights rounded to half precision, in
 which they are stored, so that a file has half the size; it computes in single precision. What the file answers is
 compared with torch on real faces before it is written.
+
+    python -m mien.training.export models/fer2013.onnx models/ferplus.onnx --data fer2013.parquet
+
+writes into models that there are already from which probability on each emotion is plausible, and changes nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import math
 import re
 import tempfile
@@ -21,16 +27,16 @@ import onnxruntime
 import torch
 from onnx import numpy_helper
 
-from mien.errors import InputError, ModelError
-from mien.models.classifier import INPUT, OUTPUT, Contract
+from mien.errors import InputError, MienError, ModelError
+from mien.models.classifier import INPUT, OUTPUT, Classifier, Contract
 from mien.observation import EMOTIONS, MODEL_NAME
 from mien.training import data as faces_data
+from mien.training import figures
 from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
-from mien.training.conformal import teach
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 
-__all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "to_onnx"]
+__all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "teach", "to_onnx"]
 
 NAMES = {"fer2013": "{}", "ferplus": "{}-ferplus"}
 TAUGHT = {"fer2013": "FER-2013 Training, its own labels", "ferplus": "FER-2013 Training, the FER+ votes"}
@@ -243,3 +249,49 @@ def _trace(model: SingleHead) -> bytes:
             opset_version=17,
         )
         return file.read_bytes()
+
+
+def teach(model: Path, public: faces_data.Faces) -> Path:
+    """Write the thresholds into a model file's contract, and return its path.
+
+    Args:
+        model: An ONNX file with a contract; one whose name begins with `ferplus` is held against the FER+ majority.
+        public: faces_data.Faces of PublicTest.
+
+    Raises:
+        InputError: There is no face to fit them on, or the file cannot be written.
+        ModelError: It cannot be read.
+    """
+    classifier = Classifier.load(model)
+    truth = public.majority if model.name.startswith("ferplus") else public.labels
+    if not (truth >= 0).any():
+        raise InputError(f"no face of PublicTest says what '{model}' should answer: the sets of its contract need some")
+    table = figures.plausible_from(classifier.classify(public.pixels[truth >= 0]), truth[truth >= 0])
+    network = onnx.load(model)
+    onnx.helper.set_model_props(network, dataclasses.replace(classifier.contract, plausible=table).to_metadata())
+    try:
+        model.write_bytes(network.SerializeToString())
+    except OSError as error:
+        raise InputError(f"cannot write '{model}': {error.strerror}") from error
+    return model
+
+
+def main() -> None:
+    """Write the thresholds into the models that are named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mien.training.export",
+        description="Write into models from which probability on each emotion is plausible, fitted on PublicTest.",
+    )
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="ONNX files, which are changed")
+    parser.add_argument("--data", required=True, type=Path, help="FER-2013")
+    given = parser.parse_args()
+    try:
+        public = faces_data.load(given.data, ("PublicTest",))
+        for model in given.models:
+            print(f"{teach(model, public)}: {Classifier.load(model).model_id}")  # noqa: T201 - it is a command
+    except MienError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

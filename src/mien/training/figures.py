@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from mien.observation import EMOTIONS
 
 __all__ = [
+    "LEVELS",
     "accuracy",
     "brier",
     "calibration",
@@ -18,10 +20,18 @@ __all__ = [
     "classes",
     "compare",
     "confusion",
+    "coverage",
+    "plausible_from",
     "risk_coverage",
 ]
 
 BINS = 15
+LEVELS = (0.8, 0.9, 0.95)
+"""Of sets of plausible emotions."""
+
+DIGITS = 5
+"""So many decimals of their thresholds are kept."""
+
 DRAWS = 500
 """So many samples make an interval or a floor."""
 
@@ -140,6 +150,50 @@ def _ranks(shares: np.ndarray) -> np.ndarray:
     """Return bins that hold as many faces each, as far as equal shares allow."""
     edges = np.quantile(shares, np.arange(1, BINS) / BINS)
     return np.asarray(np.searchsorted(edges, shares, side="right"))
+
+
+def plausible_from(
+    probabilities: np.ndarray, labels: np.ndarray, levels: Sequence[float] = LEVELS
+) -> tuple[tuple[float, tuple[float, ...]], ...]:
+    """Return from which probability on each emotion is plausible, at each level: conformal sets by class.
+
+    That is the probability that all but a tenth, say, of the faces of this emotion get, so each emotion is among the
+    plausible ones in nine tenths of its faces, rare ones too (Sadinle, Lei and Wasserman 2019, "Least ambiguous
+    set-valued classifiers with bounded error levels", arXiv:1609.00451).
+
+    Args:
+        probabilities: Shape (n, 7).
+        labels: What the faces show, in EMOTIONS order, shape (n,).
+        levels: In what share of its faces each emotion is to be plausible.
+
+    Returns:
+        Pairs of a level and seven probabilities: 0, so that it always is, where there are too few faces of an emotion.
+    """
+    table = []
+    for level in levels:
+        least = []
+        for emotion in range(len(EMOTIONS)):
+            shares = np.sort(probabilities[labels == emotion, emotion])
+            rank = math.floor((1 - level) * (len(shares) + 1) + 1e-9)
+            least.append(math.floor(float(shares[rank - 1]) * 10**DIGITS) / 10**DIGITS if rank else 0.0)
+        table.append((level, tuple(least)))
+    return tuple(table)
+
+
+def coverage(sets: dict[float, np.ndarray], labels: np.ndarray) -> list[dict[str, Any]]:
+    """Return how often what a face shows is among the plausible emotions, and how many those are, at each level.
+
+    Args:
+        sets: By level, which emotions are plausible, shape (n, 7), bool.
+        labels: What the faces show, shape (n,).
+    """
+    rows = []
+    for level, inside in sets.items():
+        covered = inside[np.arange(len(labels)), labels]
+        classes = {name: accuracy(covered[labels == index]) for index, name in enumerate(EMOTIONS)}
+        size = float(inside.sum(1).mean())
+        rows.append({"level": level, "covered": accuracy(covered), "mean_size": size, "classes": classes})
+    return rows
 
 
 def risk_coverage(probabilities: np.ndarray, right: np.ndarray) -> list[tuple[float, float]]:

@@ -20,7 +20,7 @@ from onnxruntime import quantization
 from mien.errors import InputError, ModelError
 from mien.models.classifier import INPUT, Classifier
 from mien.training import data as faces_data
-from mien.training.conformal import teach
+from mien.training.export import teach
 
 __all__ = ["ALLOWED", "NotKeptError", "Variant", "quantise"]
 
