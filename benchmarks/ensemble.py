@@ -2,8 +2,8 @@
 
     python benchmarks/ensemble.py runs/lite0-1/015.ckpt … --data fer2013.parquet [--model fer2013]
 
-Teachers see a face and its mirror image; probabilities are averaged, each calibrated on PublicTest beforehand. PrivateTest
-is never read.
+Teachers see a face and its mirror image; probabilities are averaged, each calibrated on PublicTest beforehand.
+PrivateTest is never read.
 """
 
 from __future__ import annotations
