@@ -27,6 +27,8 @@ from mien.vision.detector import Detector, Faces
 Cover = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A BGR frame and the five landmarks of its face in, the frame with the face covered out."""
 ASIDE = 35
+FACING, CONFIDENT = 40, 0.82
+"""Rules that might keep an emotion from being named: the largest yaw, the least confidence of the detector."""
 
 
 def nothing(frame: np.ndarray, _landmarks: np.ndarray) -> np.ndarray:
@@ -108,18 +110,21 @@ COVERS: dict[str, Cover] = {
 }
 
 
-def crops_of(frames: list[np.ndarray], faces: list[Faces], cover: Cover, detector: Detector) -> np.ndarray:
-    """Return the crops of the covered faces that are still found, shape (n, 48, 48)."""
-    crops = []
+def crops_of(
+    frames: list[np.ndarray], faces: list[Faces], cover: Cover, detector: Detector
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the crops of the covered faces that are still found, shape (n, 48, 48), and the detector's confidences."""
+    crops, confidences = [], []
     for frame, found in zip(frames, faces, strict=True):
         covered = cover(frame, found.landmarks[nearest(found)])
         seen = detector.detect(covered)
         if len(seen):
             crops.append(as_built(covered, seen))
-    return np.stack(crops)
+            confidences.append(float(seen.confidences[nearest(seen)]))
+    return np.stack(crops), np.array(confidences)
 
 
-def row(name: str, crops: np.ndarray, asked: int, model: Classifier) -> str:
+def row(name: str, crops: np.ndarray, confidences: np.ndarray, asked: int, model: Classifier) -> str:
     probabilities, geometry = model.read(crops)
     named = probabilities.max(1) >= model.threshold
     counts = np.bincount(probabilities[named].argmax(1), minlength=len(EMOTIONS))
@@ -129,9 +134,11 @@ def row(name: str, crops: np.ndarray, asked: int, model: Classifier) -> str:
         if geometry is None
         else [f"{100 * np.isfinite(part[:, 0]).mean():.0f}" for part in (geometry.pose, geometry.openness)]
     )
+    facing = np.ones(len(crops), bool) if geometry is None else ~(np.abs(geometry.pose[:, 0]) > FACING)
+    rules = [f"{100 * (named & rule).mean():.0f}" for rule in (facing, confidences >= CONFIDENT)]
     return (
         f"| {name} | {len(crops)} of {asked} | {100 * named.mean():.0f} | {often} "
-        f"| {probabilities.max(1).mean():.2f} | {sure[0]} | {sure[1]} |"
+        f"| {probabilities.max(1).mean():.2f} | {sure[0]} | {sure[1]} | {rules[0]} | {rules[1]} |"
     )
 
 
@@ -159,16 +166,19 @@ def main() -> None:
         aside = public[(np.abs(known.values[public, 0]) > ASIDE) & (known.scores[public] > 0.9)]
         name = f"looks aside by more than {ASIDE}°"
         wide = [framed(face, 0) for face in everyone.pixels[aside]]
-        found = [detector.detect(frame) for frame in wide]
-        covered[name] = np.stack([as_built(frame, f) for frame, f in zip(wide, found, strict=True) if len(f)])
+        wide_faces = [detector.detect(frame) for frame in wide]
+        seen = [index for index, those in enumerate(wide_faces) if len(those)]
+        wide, wide_faces = [wide[index] for index in seen], [wide_faces[index] for index in seen]
+        covered[name] = crops_of(wide, wide_faces, nothing, detector)
         asked[name] = len(aside)
     print(f"{datetime.now(timezone.utc).date()}, {machine()}; {len(frames)} faces of PublicTest that were found\n")
     for path in given.models:
         model = Classifier.load(path)
-        head = "faces", "found", "named %", "most often, % of these", "mean of the highest", "pose %", "openness %"
+        head = ["faces", "found", "named %", "most often, % of these", "mean of the highest", "pose %", "openness %"]
+        head += [f"named % up to {FACING}° of yaw", f"named % from a confidence of {CONFIDENT}"]
         print(f"{model.model_id}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
-        for name, crops in covered.items():
-            print(row(name, crops, asked[name], model))
+        for name, (crops, confidences) in covered.items():
+            print(row(name, crops, confidences, asked[name], model))
         print()
 
 

@@ -18,7 +18,7 @@ from mien.training.checkpoints import load_checkpoint
 from mien.training.config import TrainConfig
 from mien.training.loop import Training
 from mien.training.model import EmotionNet, deepen
-from mien.training.soft_labels import soft_labels
+from mien.training.teachers.soft_labels import soft_labels
 from mien.training.train import train
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]

@@ -38,8 +38,8 @@ from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
 from mien.training.model import EmotionNet, deepen
 from mien.training.publish import Publisher
-from mien.training.soft_labels import soft_labels
 from mien.training.teachers.lite import LiteNet
+from mien.training.teachers.soft_labels import soft_labels
 
 __all__ = ["TrainConfig", "train"]
 
