@@ -121,7 +121,7 @@ def test_memory_is_bounded() -> None:
     for n in range(1000):
         watched.observation(2000 + n, seen("hall", n, "sad"))
     assert len(watched._seen) == SOURCES
-    assert len(watched._told_at) <= SOURCES
+    assert len(watched._raised_at) <= SOURCES
     assert len(watched._seen["hall"]._seconds) <= 6
 
 

@@ -95,7 +95,6 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
     nodes = int(os.environ["WORLD_SIZE"]) // local_processes if launched else 1
     with _quiet():
         lightning.seed_everything(config.seed, verbose=False)
-        torch.set_flush_denormal(True)  # else averages that die away take the optimiser most of its time on a CPU
         trainer = lightning.Trainer(
             accelerator=accelerator,
             devices=local_processes,
@@ -111,6 +110,7 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
             enable_progress_bar=sys.stderr.isatty(),
         )
         training = _training(config, faces, folder)
+        torch.set_flush_denormal(True)  # else averages that die away take the optimiser most of its time on a CPU
         try:
             trainer.fit(training, ckpt_path=found[-1] if found else None, weights_only=True)
         except OSError as error:
@@ -118,6 +118,8 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
                 f"training stopped: cannot write to '{config.out}' ({error}); check the place and your rights to it, "
                 "then go on with --resume"
             ) from error
+        finally:
+            torch.set_flush_denormal(False)  # it holds for the thread, which goes on with other work
     return folder.checkpoints()[-1]
 
 
