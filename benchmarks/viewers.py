@@ -43,7 +43,7 @@ from mien.config import Settings
 from mien.dashboard.data.listener import Listener
 from mien.dashboard.data.periods import Choice
 from mien.dashboard.data.queries import Queries
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.refresh import Look
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
@@ -132,7 +132,7 @@ async def steps(home: Path, rounds: int) -> Times:
     url = f"sqlite:///{home / 'mien.db'}"
     settings = Settings(home=home)
     queries = Queries(url, Listener(settings))
-    history = History(queries, Demo(settings))
+    history = History(queries, DemoPlayer(settings))
     told: Times = {
         name: ([], [], 100.0 if "whole" in name else None)
         for name in ("change of period: the store's answers", "… drawing", "… as JSON", "… on the server as a whole")

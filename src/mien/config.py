@@ -44,8 +44,8 @@ __all__ = [
     "TABLES",
     "AlertSettings",
     "Preview",
-    "Section",
     "Settings",
+    "SettingsSection",
     "Shape",
     "SourceSettings",
     "checked",
@@ -60,7 +60,7 @@ Preview = Literal["off", "blurred", "plain"]
 """Whether a source sends small pictures of what it sees, and whether with the faces hidden."""
 
 
-class Section(BaseModel):
+class SettingsSection(BaseModel):
     """A table in mien.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,7 +91,7 @@ Shape = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_shape)]
 """The corners of a part of the frame: x, y, from 0 to 1 of its width and height."""
 
 
-class SourceSettings(Section):
+class SourceSettings(SettingsSection):
     """One of several sources that `mien watch` watches when it is given none: a table [[source]] in mien.toml."""
 
     url: str = Field(min_length=1, description="A camera's number or device, a stream's URL, a video, or demo.")
@@ -112,7 +112,7 @@ class SourceSettings(Section):
     smoothing_s: float | None = Field(None, ge=0, le=10, description="In place of vision.smoothing_s.")
 
 
-class AlertSettings(Section):
+class AlertSettings(SettingsSection):
     """Something to be told about: a table [[alert]] in mien.toml, which `mien forward` heeds."""
 
     name: str = Field(pattern=f"^{SOURCE_NAME}$", description="What it is called, in its topic and messages.")
@@ -166,7 +166,7 @@ NOT_SETTINGS = {"MIEN_CONFIG", "MIEN_TEST_DATA"}
 """MIEN_* names that are read, but are no setting."""
 
 
-class BrokerSettings(Section):
+class BrokerSettings(SettingsSection):
     """The MQTT broker that watch and forward talk to."""
 
     host: str | None = Field(None, min_length=1, description="An outside broker's host; default: the built-in broker.")
@@ -190,7 +190,7 @@ class BrokerSettings(Section):
     )
 
 
-class VisionSettings(Section):
+class VisionSettings(SettingsSection):
     """How faces are found and read."""
 
     model: Path | None = Field(
@@ -216,7 +216,7 @@ class VisionSettings(Section):
     )
 
 
-class WatchSettings(Section):
+class WatchSettings(SettingsSection):
     """How live sources are watched."""
 
     fps: float | None = Field(None, gt=0, le=240, description="The most frames analysed a second; default: all.")
@@ -234,7 +234,7 @@ class WatchSettings(Section):
     )
 
 
-class OutboxSettings(Section):
+class OutboxSettings(SettingsSection):
     """The queue on disk between watch and the broker."""
 
     max_rows: int = Field(1_000_000, ge=100, le=100_000_000, description="A full outbox drops the oldest and counts.")
@@ -250,7 +250,7 @@ class OutboxSettings(Section):
     )
 
 
-class ForwardSettings(Section):
+class ForwardSettings(SettingsSection):
     """How observations go from the broker to the store."""
 
     batch_rows: int = Field(500, ge=1, le=10_000, description="Commit after this many observations at the latest …")
@@ -270,7 +270,7 @@ class ForwardSettings(Section):
     )
 
 
-class StoreSettings(Section):
+class StoreSettings(SettingsSection):
     """The database."""
 
     url: SecretStr | None = Field(
@@ -288,7 +288,7 @@ OWN_PATHS = {"api", "assets", "events", "favicon.ico", "history", "login", "logo
 """What the dashboard's own paths begin with; a proxy that passes its path on could not be told from these."""
 
 
-class DashboardSettings(Section):
+class DashboardSettings(SettingsSection):
     """The web page and REST API."""
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
@@ -337,7 +337,7 @@ class DashboardSettings(Section):
         return path
 
 
-class Settings(Section):
+class Settings(SettingsSection):
     """Every setting of Mien."""
 
     home: Path = Field(

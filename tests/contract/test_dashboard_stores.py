@@ -16,7 +16,7 @@ from mien.config import Settings
 from mien.dashboard.data.listener import Listener
 from mien.dashboard.data.periods import Choice
 from mien.dashboard.data.queries import Queries
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.refresh import Look, Refresh
 from mien.dashboard.pages.system import System
@@ -90,6 +90,6 @@ async def page(url: str, home: Path, start: datetime, end: datetime) -> dict[str
     queries = Queries(url, Listener(Settings(home=home)))
     try:
         look = Look(Choice((), "custom", start, end), ZoneInfo("Asia/Kolkata"))
-        return await History(queries, Demo(Settings(home=home))).parts(look, end)
+        return await History(queries, DemoPlayer(Settings(home=home))).parts(look, end)
     finally:
         queries.close()

@@ -26,7 +26,7 @@ from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities
 from mien.vision import annotate as drawing
 from mien.vision.annotate import annotate, write_picture
 from mien.vision.blur import FaceBlur
-from mien.vision.window import Window
+from mien.vision.window import PreviewWindow
 
 
 def face(x: int, y: int, side: int, emotion: Emotion | None = "happy") -> Face:
@@ -196,7 +196,7 @@ def display(xvfb: str) -> Iterator[str]:
 PICTURE_SHOWN = """
 picture = np.zeros((300, 400, 3), np.uint8)
 picture[:, :, 2] = 250
-with Window("Mien: stage") as window:
+with PreviewWindow("Mien: stage") as window:
     for _ in range(10):
         assert window.show(picture, 38.4)
     root = window._root
@@ -213,7 +213,7 @@ with Window("Mien: stage") as window:
     assert not window.show(picture)
 """
 SCALED_TO_THE_SCREEN = """
-with Window("Mien: stage") as window:
+with PreviewWindow("Mien: stage") as window:
     for _ in range(5):
         assert window.show(np.zeros((2160, 3840, 3), np.uint8))
     assert window._root.winfo_width() <= 800
@@ -226,7 +226,7 @@ with Window("Mien: stage") as window:
 
 @pytest.mark.parametrize("steps", [PICTURE_SHOWN, SCALED_TO_THE_SCREEN])
 def test_the_window_shows_the_picture_until_a_key_closes_it(display: str, steps: str) -> None:
-    script = f"import numpy as np\nfrom mien.vision.window import Window\n{steps}\nprint('done')"
+    script = f"import numpy as np\nfrom mien.vision.window import PreviewWindow\n{steps}\nprint('done')"
     ran = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "DISPLAY": display},
@@ -242,7 +242,7 @@ def test_without_a_display_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     pytest.importorskip("tkinter")
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(MienError, match="cannot open a window"):
-        Window("Mien")
+        PreviewWindow("Mien")
 
 
 FULL_DISK = """

@@ -17,7 +17,7 @@ import pytest
 from asking import Client, serving
 from mien.config import Settings
 from mien.dashboard.jobs import demo as demo_module
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.edge.outbox import open_outbox
 from mien.errors import StoreError
 from mien.stores.base import open_store
@@ -106,7 +106,7 @@ def test_why_it_cannot_play_is_said_in_one_line(client: Client, home: Path) -> N
 
 def test_a_store_that_cannot_be_used_ends_it(tmp_path: Path) -> None:
     (tmp_path / "mien.db").write_bytes(b"no database at all" * 100)
-    demo = Demo(Settings(home=tmp_path, store={"url": f"sqlite:///{tmp_path / 'mien.db'}"}))  # type: ignore[arg-type]
+    demo = DemoPlayer(Settings(home=tmp_path, store={"url": f"sqlite:///{tmp_path / 'mien.db'}"}))  # type: ignore[arg-type]
     demo.start()
     until(lambda: demo.state == "off")
     assert "it is a file of another kind" in demo.message
@@ -117,8 +117,8 @@ ALONE = """
 import sys, time
 from pathlib import Path
 from mien.config import Settings
-from mien.dashboard.jobs.demo import Demo
-demo = Demo(Settings(home=Path(sys.argv[1])))
+from mien.dashboard.jobs.demo import DemoPlayer
+demo = DemoPlayer(Settings(home=Path(sys.argv[1])))
 demo.start()
 while demo.state != "playing":
     assert not demo.message, demo.message

@@ -128,7 +128,7 @@ def test_a_file_that_finds_a_place_too_late_is_read_from_its_beginning(
     film = films["b-frames.mp4"]
     right = seeking.find
 
-    def too_late(*of: object, **how: object) -> seeking.Place | None:
+    def too_late(*of: object, **how: object) -> seeking.SeekPoint | None:
         place = right(*of, **how)  # type: ignore[arg-type]
         return place and place._replace(key=int(place.times[-1]) * 2)
 

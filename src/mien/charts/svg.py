@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.charts.palette import COLOURS
 from mien.observation import EMOTIONS, Emotion
 
-__all__ = ["SHOWN", "Line", "Mark", "clock", "intervals", "legend", "lines", "stacked"]
+__all__ = ["SHOWN", "Curve", "Mark", "clock", "intervals", "legend", "lines", "stacked"]
 
 SHOWN: tuple[Emotion, ...] = ("happy", "surprise", "neutral", "sad", "fear", "disgust", "angry")
 """The order in which people read them: from pleasant to unpleasant."""
@@ -46,7 +46,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A curve.
 
     Attributes:
@@ -118,7 +118,7 @@ def stacked(
 
 def lines(
     times: Array,
-    curves: Sequence[Line],
+    curves: Sequence[Curve],
     duration: float,
     *,
     unit: str = "%",

@@ -46,7 +46,7 @@ MAX_CONNECTIONS = 1000
 """Beyond so many at once, further ones are refused."""
 
 
-class Server(uvicorn.Server):
+class DashboardServer(uvicorn.Server):
     """A server that ends when an event is set and leaves signals to the command that runs it.
 
     Args:
@@ -131,7 +131,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
 
     listener.start()
     try:
-        asyncio.run(Server(config, stop, lambda: ready(address), ending).serve(sockets=[listening]))
+        asyncio.run(DashboardServer(config, stop, lambda: ready(address), ending).serve(sockets=[listening]))
     finally:
         listener.stop()
         login.close()

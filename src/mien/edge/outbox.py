@@ -33,7 +33,7 @@ from mien.errors import MienError, StoreError, UsageError
 from mien.observation import Observation, encode
 from mien.system.locks import lock
 
-__all__ = ["Counts", "Outbox", "Row", "open_outbox", "waiting_sources"]
+__all__ = ["Counts", "Outbox", "OutboxRow", "open_outbox", "waiting_sources"]
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ INSERT OR IGNORE INTO counts VALUES (1, 0, 0, 0, 0);
 """
 
 
-class Row(NamedTuple):
+class OutboxRow(NamedTuple):
     """A row that may be sent.
 
     Attributes:
@@ -167,7 +167,7 @@ class Outbox:
             self._window, self._stirs = rows, self._stirs + 1
             self._state.notify_all()
 
-    def released(self, after: int, limit: int) -> list[Row]:
+    def released(self, after: int, limit: int) -> list[OutboxRow]:
         """Return rows that may be sent, in order, from the first one whose `n` is higher than `after`.
 
         Raises:
@@ -176,7 +176,7 @@ class Outbox:
         query = "SELECT n, session, seq, time, payload FROM rows WHERE n > ? AND n <= ? ORDER BY n LIMIT ?"
         try:
             with self._reading:
-                return [Row(*row) for row in self._reader.execute(query, (after, self._released, limit))]
+                return [OutboxRow(*row) for row in self._reader.execute(query, (after, self._released, limit))]
         except sqlite3.Error as error:
             raise StoreError(f"cannot read the outbox '{self.path}': {error}") from error
 

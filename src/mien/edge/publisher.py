@@ -23,7 +23,7 @@ import msgspec
 
 from mien.config import Settings
 from mien.edge.home_assistant import discovery
-from mien.edge.outbox import Outbox, Row
+from mien.edge.outbox import Outbox, OutboxRow
 from mien.edge.remote import Remote
 from mien.errors import BrokerError, ConfigError, MienError
 from mien.mqtt.broker import find_broker
@@ -257,7 +257,7 @@ class Publisher:
         self._turn = 0
         self._frontier = 0
         self._sent: dict[tuple[str, int], Sent] = {}
-        self._in_flight: dict[int, Row] = {}
+        self._in_flight: dict[int, OutboxRow] = {}
         self._greeted = False
         self._restarted_at = self._probed_at = self._moved_at = time.monotonic()
 
@@ -344,7 +344,7 @@ class Publisher:
                 if row.n == sent.n:
                     self._send(connection, row)
 
-    def _as_read(self, row: Row) -> bytes:
+    def _as_read(self, row: OutboxRow) -> bytes:
         """Return a row's payload in the form that the forwarder reads.
 
         Raises:
@@ -356,7 +356,7 @@ class Publisher:
             decode(row.payload)
         return row.payload
 
-    def _send(self, connection: Connection, row: Row) -> None:
+    def _send(self, connection: Connection, row: OutboxRow) -> None:
         try:
             payload = self._as_read(row)
         except ValueError as error:

@@ -361,9 +361,9 @@ def _open_named(spec: str, name: str | None, taken: set[str | None]) -> Source:
 def _show_windows(watchers: Sequence[_Watcher]) -> Callable[[], bool]:
     """Open a window for each source and return what draws the newest frames; it says whether one is still open."""
     from mien.vision.annotate import annotate
-    from mien.vision.window import Window
+    from mien.vision.window import PreviewWindow
 
-    windows = {watcher: Window(f"Mien: {watcher.name}") for watcher in watchers}
+    windows = {watcher: PreviewWindow(f"Mien: {watcher.name}") for watcher in watchers}
     shown: dict[_Watcher, Any] = {}
 
     def show() -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Clock", "Place", "begin_of", "find"]
+__all__ = ["Clock", "SeekPoint", "begin_of", "find"]
 
 LEAD_S = 0.2
 """A picture that begins so much after its sound keeps its place in the medium; else the first frame stands at 0."""
@@ -62,7 +62,7 @@ class Clock:
         return self._last_s
 
 
-class Place(NamedTuple):
+class SeekPoint(NamedTuple):
     """Where to decode from.
 
     Attributes:
@@ -94,7 +94,7 @@ def begin_of(container: Any, first_s: float) -> float:
 
 def find(
     container: Any, stream: Any, offset_s: float, is_closed: Callable[[], bool], *, may_restart: bool = False
-) -> Place | None:
+) -> SeekPoint | None:
     """Return the place of a time, or None where the file tells too little and must be decoded from its beginning.
 
     So it must where its clock begins anew before that time.
@@ -136,4 +136,4 @@ def find(
     except (av.FFmpegError, ValueError, OverflowError):
         return None
     # A key frame more than needed: some containers find a time only roughly, and frames may refer to what is before.
-    return Place(keys[-2], position, np.sort(times)) if len(keys) > 1 and times else None
+    return SeekPoint(keys[-2], position, np.sort(times)) if len(keys) > 1 and times else None

@@ -19,7 +19,7 @@ from mien.masking import without_password
 from mien.media.base import Frame, Source
 from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_of
 from mien.media.displayed import Converter, aspects
-from mien.media.seeking import Clock, Place, begin_of, find
+from mien.media.seeking import Clock, SeekPoint, begin_of, find
 from mien.observation import now
 from mien.words import counted
 
@@ -102,7 +102,7 @@ class Video(Source):
         begin_s = begin_of(self._container, first_s)
         return Clock(begin_s, float(1 / self._rate), may_restart=self._may_restart)
 
-    def _find(self) -> Place | None:
+    def _find(self) -> SeekPoint | None:
         if self._from_s < WORTH_SEEKING_S or not self._timed:
             return None
         opened = open_container(self.path, **self._how)
@@ -111,7 +111,7 @@ class Video(Source):
                 opened.container, opened.stream, self._from_s, lambda: self._closed, may_restart=self._may_restart
             )
 
-    def _numbered(self, place: Place | None) -> Iterator[tuple[int, Any]]:
+    def _numbered(self, place: SeekPoint | None) -> Iterator[tuple[int, Any]]:
         """Yield decoded frames, from a place on if that can be reached, each with its number in the whole."""
         if place is not None:
             frames = self._decode() if self._seek(place) else iter(())
@@ -123,7 +123,7 @@ class Video(Source):
             self._rewind()
         yield from enumerate(self._decode())
 
-    def _seek(self, place: Place) -> bool:
+    def _seek(self, place: SeekPoint) -> bool:
         import av
 
         with self._lock:
@@ -133,7 +133,7 @@ class Video(Source):
                 return False
         return True
 
-    def _overshot(self, place: Place) -> bool:
+    def _overshot(self, place: SeekPoint) -> bool:
         """Return whether seeking led to a later part of the file, where the clock runs through the same times again."""
         return None not in (place.position, self._landed) and self._landed > place.position  # type: ignore[operator]
 

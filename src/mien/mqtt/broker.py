@@ -24,7 +24,7 @@ from mien.config import Settings
 from mien.errors import BrokerError, ConfigError
 from mien.mqtt import credentials
 from mien.mqtt.connection import BrokerAddress
-from mien.mqtt.nats import Server, server_program
+from mien.mqtt.nats import NatsServer, server_program
 from mien.system.files import write_private
 from mien.system.locks import alone
 from mien.system.retry import Backoff
@@ -123,10 +123,10 @@ def run_broker(
         config = folder / "nats.conf"
         health = "mien-health", secrets.token_urlsafe(24)
 
-        def start() -> Server:
-            return Server(config, *health)
+        def start() -> NatsServer:
+            return NatsServer(config, *health)
 
-        server: Server | None
+        server: NatsServer | None
         for left in reversed(range(10)):
             address = _address(settings, listen)
             values |= {"health_user": health[0], "health_password": health[1]}
@@ -157,7 +157,7 @@ def run_broker(
                 server.stop()
 
 
-def _restart(start: Callable[[], Server], stop: threading.Event) -> Server | None:
+def _restart(start: Callable[[], NatsServer], stop: threading.Event) -> NatsServer | None:
     """Start the server again, however long that takes; None where stopping is asked for before."""
     backoff = Backoff(stop, *RESTART_AFTER_S)
     while not stop.is_set():

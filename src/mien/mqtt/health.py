@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-__all__ = ["Health", "Probe"]
+__all__ = ["Probe", "ServerHealth"]
 
 ANSWER_S = 2.0
 """So long the server may take to answer, in seconds; one that takes longer has told nothing."""
@@ -24,7 +24,7 @@ LINE_BYTES = 1 << 16
 INBOX = b"mien.health"
 
 
-class Health(msgspec.Struct, frozen=True):
+class ServerHealth(msgspec.Struct, frozen=True):
     """What the server says of itself.
 
     Attributes:
@@ -80,7 +80,7 @@ class Probe:
         self._server = ""
         self._asked = 0
 
-    def ask(self) -> Health | None:
+    def ask(self) -> ServerHealth | None:
         """Return how the server is; None: it does not answer."""
         try:
             if self._socket is None:
@@ -92,9 +92,9 @@ class Probe:
             return None
         writes = status.status == "ok" and not use.disabled
         if use.config is None:
-            return Health(writes=writes, full=False)
+            return ServerHealth(writes=writes, full=False)
         full = use.storage > use.config.max_storage or use.memory > use.config.max_memory
-        return Health(writes=writes, full=full)
+        return ServerHealth(writes=writes, full=full)
 
     def close(self) -> None:
         """End the connection."""

@@ -17,10 +17,10 @@ from importlib import metadata
 from pathlib import Path
 
 from mien.errors import BrokerError
-from mien.mqtt.health import Health, Probe
+from mien.mqtt.health import Probe, ServerHealth
 from mien.system.processes import APART
 
-__all__ = ["Server", "server_program"]
+__all__ = ["NatsServer", "server_program"]
 
 START_S = 60.0
 STOP_S = 5.0
@@ -45,7 +45,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class Server:
+class NatsServer:
     """A server that runs from the time this is made.
 
     Args:
@@ -111,7 +111,7 @@ class Server:
         if self._full:
             shutil.rmtree(self._log.parent / "jetstream", ignore_errors=True)
 
-    def _look(self) -> Health | None:
+    def _look(self) -> ServerHealth | None:
         """Ask the server how it is and take note; one that does not answer has told nothing."""
         health = self._probe.ask()
         self._looked_at = time.monotonic()

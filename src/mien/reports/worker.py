@@ -32,7 +32,7 @@ from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.system.machine import peak_bytes
 from mien.system.processes import limit_memory
 
-__all__ = ["KINDS", "Event", "Kind", "Order", "out_of_memory"]
+__all__ = ["KINDS", "Kind", "Order", "WorkerEvent", "out_of_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     memory_mb: int = 4096
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class WorkerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the process says: how far a step is, or how it ended.
 
     Attributes:
@@ -132,24 +132,24 @@ def main() -> None:
     try:
         ended = _made(order, job)
     except PartialError as error:
-        ended = Event(ended="stopped", message=str(error))
+        ended = WorkerEvent(ended="stopped", message=str(error))
     except StoreError as error:
         log.warning("a report failed: %s", error)  # whoever asked for it may not be told where the store is
-        ended = Event(ended="failed", message=error.public)
+        ended = WorkerEvent(ended="failed", message=error.public)
     except MienError as error:
-        ended = Event(ended="failed", message=str(error))
+        ended = WorkerEvent(ended="failed", message=str(error))
     except MemoryError:
         log.exception("a report failed")
-        ended = Event(ended="failed", message=out_of_memory(order.memory_mb))
+        ended = WorkerEvent(ended="failed", message=out_of_memory(order.memory_mb))
     except Exception:  # of a library, over a hostile file: whoever waits must hear that it ended
         log.exception("a report failed")
         short = (peak_bytes() or 0) > order.memory_mb << 19  # many libraries have an error of their own for that
         why = out_of_memory(order.memory_mb) if short else "the report failed unforeseen; the dashboard's log says why"
-        ended = Event(ended="failed", message=why)
+        ended = WorkerEvent(ended="failed", message=why)
     _send(out, ended)
 
 
-def _made(order: Order, job: Job) -> Event:
+def _made(order: Order, job: Job) -> WorkerEvent:
     report = _report(order, job)
     if order.store:
         report.asked["store"] = "the dashboard's"  # where it is, is no business of everybody who may look
@@ -160,7 +160,7 @@ def _made(order: Order, job: Job) -> Event:
         for file in files:
             archive.write(file, file.name)
     names = [file.name for file in (*files, packed)]
-    return Event(ended="done", title=report.title, message=report.lead, files=names)
+    return WorkerEvent(ended="done", title=report.title, message=report.lead, files=names)
 
 
 def _report(order: Order, job: Job) -> Report:
@@ -197,10 +197,10 @@ class _ProgressSender:
         now = clock.monotonic()
         if step != self._step or now - self._at >= TELL_S:
             self._step, self._at = step, now
-            _send(self._out, Event(step, done, total))
+            _send(self._out, WorkerEvent(step, done, total))
 
 
-def _send(out: BinaryIO, event: Event) -> None:
+def _send(out: BinaryIO, event: WorkerEvent) -> None:
     try:
         out.write(msgspec.json.encode(event) + b"\n")
         out.flush()

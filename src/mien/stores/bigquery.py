@@ -25,7 +25,8 @@ try:
 
     from mien.stores import bigquery_tables as sql
     from mien.stores.bigquery_client import ANSWER_S, Dataset
-    from mien.stores.bigquery_letters import Letters, Markers
+    from mien.stores.bigquery_dead_letters import DeadLetters
+    from mien.stores.bigquery_markers import Markers
 except ImportError as error:
     raise MissingExtraError("a store at 'bigquery:'", "bigquery") from error
 
@@ -61,7 +62,7 @@ class BigQueryStore:
         self._opened_at = datetime.now(timezone.utc)
         self._dataset = Dataset(match[1], match[2], match[3])
         self._name = self._dataset.name
-        self._letters, self._marks = Letters(self._dataset), Markers(self._dataset)
+        self._dead_letters, self._markers = DeadLetters(self._dataset), Markers(self._dataset)
         try:
             self._prepare()
         except BaseException:
@@ -104,25 +105,25 @@ class BigQueryStore:
         """Keep messages (topic, reason, payload) that are no valid observations; the newest 10,000 stay."""
         self._check_writable()
         now = datetime.now(timezone.utc)
-        self._letters.add([(now, *letter) for letter in letters])
+        self._dead_letters.add([(now, *letter) for letter in letters])
 
     def take_dead_letters(self, letters: Sequence[DeadLetter]) -> int:
         """Keep another store's dead letters that are not here yet, and return how many those were."""
         self._check_writable()
-        return self._letters.take(letters)
+        return self._dead_letters.take(letters)
 
     def dead_letters(self, limit: int = 100, before: int | None = None) -> list[DeadLetter]:
         """Return the newest dead letters, newest first; with `before` those with a lower number."""
-        return self._letters.newest(limit, before)
+        return self._dead_letters.newest(limit, before)
 
     def dropped_dead_letters(self) -> int:
         """Return how many dead letters made room for newer ones so far."""
-        return self._letters.dropped()
+        return self._dead_letters.dropped()
 
     def drop_dead_letters(self, numbers: Sequence[int]) -> None:
         """Delete dead letters by number."""
         self._check_writable()
-        self._letters.drop(numbers)
+        self._dead_letters.drop(numbers)
 
     def sources(self) -> list[SourceInfo]:
         """Return every source by name."""
@@ -216,7 +217,7 @@ class BigQueryStore:
             f"DELETE FROM {observations} AS o WHERE EXISTS (SELECT 1 FROM {erased} AS e "
             "WHERE e.source = o.source AND o.time >= e.start AND o.time < e.until)"
         )
-        self._letters.trim()
+        self._dead_letters.trim()
         return gone
 
     def prune_rollups(self, before: datetime) -> int:
@@ -268,22 +269,22 @@ class BigQueryStore:
     def add_markers(self, markers: Sequence[Marker]) -> int:
         """Commit the markers whose ids the store does not have, and return how many that were."""
         self._check_writable()
-        return self._marks.add(markers)
+        return self._markers.add(markers)
 
     def markers(
         self, start: datetime, end: datetime, sources: Sequence[str] | None = None, limit: int = 1000
     ) -> list[Marker]:
         """Return the newest markers of [start, end), oldest first: those of these sources, and those of all."""
-        return self._marks.between(start, end, sources, limit)
+        return self._markers.between(start, end, sources, limit)
 
     def marker(self, key: str) -> Marker | None:
         """Return the marker with this id."""
-        return self._marks.find(key)
+        return self._markers.find(key)
 
     def drop_marker(self, key: str) -> bool:
         """Delete the marker with this id, and return whether there was one."""
         self._check_writable()
-        return self._marks.drop(key)
+        return self._markers.drop(key)
 
     def size(self) -> int:
         """Return how many bytes the tables hold; BigQuery counts what was just streamed in by its own estimate."""

@@ -70,7 +70,7 @@ class Dataset:
     def __init__(self, project: str, name: str, location: str | None) -> None:
         self.name = f"{project}.{name}"
         self._path = f"projects/{project}/datasets/{name}"
-        self._rows: dict[str, _Rows] = {}
+        self._rows: dict[str, _RowBatch] = {}
         emulator = os.environ.get("BIGQUERY_EMULATOR_HOST")
         storage = os.environ.get("BIGQUERY_STORAGE_EMULATOR_HOST")
         if bool(emulator) != bool(storage):
@@ -137,7 +137,7 @@ class Dataset:
         """
         if not rows:
             return
-        made = self._rows.setdefault(table, _Rows(table))
+        made = self._rows.setdefault(table, _RowBatch(table))
         stream = f"{self._path}/tables/{table}/streams/_default"
         requests = [
             types.AppendRowsRequest(
@@ -180,7 +180,7 @@ class Dataset:
         return self.client.query(text, config, retry=RETRY, timeout=ANSWER_S, job_retry=None)
 
 
-class _Rows:
+class _RowBatch:
     """Rows of one table as the Storage Write API takes them: messages, and their description, which goes ahead."""
 
     def __init__(self, table: str) -> None:

@@ -17,10 +17,10 @@ from mien.training.checkpoints import RunFolder
 from mien.training.loop import Training
 from mien.training.model import EmotionNet, SingleHead, fold
 
-__all__ = ["Publisher"]
+__all__ = ["ModelPublisher"]
 
 
-class Publisher(callbacks.Callback):
+class ModelPublisher(callbacks.Callback):
     """After each epoch, write the averaged network as ONNX, a file for each head, and bring `latest.json` up to date.
 
     It must stand before the callback that averages the weights, which swaps them in for validation alone; and it

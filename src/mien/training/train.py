@@ -37,7 +37,7 @@ from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
 from mien.training.model import EmotionNet, deepen
-from mien.training.publish import Publisher
+from mien.training.publish import ModelPublisher
 from mien.training.teachers.lite import LiteNet
 from mien.training.teachers.soft_labels import soft_labels
 
@@ -180,7 +180,7 @@ def _callbacks(config: TrainConfig, folder: RunFolder) -> list[callbacks.Callbac
     )
     chosen: list[callbacks.Callback] = [Curves(folder)]
     if config.network == "mien":  # a teacher is no model for a device
-        chosen.append(Publisher(folder))
+        chosen.append(ModelPublisher(folder))
     chosen += [callbacks.EMAWeightAveraging(decay=config.ema_decay), checkpoint]
     if config.patience:
         chosen.append(callbacks.EarlyStopping("val_acc1", mode="max", patience=config.patience, verbose=False))

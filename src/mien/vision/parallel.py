@@ -66,7 +66,7 @@ class _Stretch:
 class _Work:
     def __init__(self, pipeline: Pipeline, frames: Iterable[Frame], workers: int) -> None:
         self._pipeline, self._frames, self._workers = pipeline, frames, workers
-        self._window = _Window(WINDOW * workers)
+        self._window = _ByteBudget(WINDOW * workers)
         self._to_read: SimpleQueue[_Stretch | None] = SimpleQueue()
         self._in_order: SimpleQueue[_Stretch | None] = SimpleQueue()
         self._error: BaseException | None = None
@@ -151,7 +151,7 @@ def _waiting(queue: SimpleQueue[Frame | None], most: int) -> list[Frame | None]:
     return found
 
 
-class _Window:
+class _ByteBudget:
     """So many bytes may be taken at a time; who wants more waits until some are given back."""
 
     def __init__(self, size: int) -> None:

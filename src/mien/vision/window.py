@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Window"]
+__all__ = ["PreviewWindow"]
 
 FRAMES = 30
 """Of so many frames the rate is taken."""
 
 
-class Window:
+class PreviewWindow:
     """A native window (Tk); q, Esc or its button closes it.
 
     To be used from the thread that made it.

@@ -24,9 +24,9 @@ from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
 from mien.dashboard.base_path import base_of
 from mien.dashboard.data.queries import Queries
-from mien.dashboard.data.records import Records
+from mien.dashboard.data.records import RecordReader
 from mien.dashboard.errors import answer_errors
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.jobs.reports import ReportQueue
 from mien.models import store as model_store
 from mien.version import __version__
@@ -49,11 +49,11 @@ class Api:
     """
 
     def __init__(self, queries: Queries, settings: Settings) -> None:
-        self._records = Records(settings.store_url)
+        self._records = RecordReader(settings.store_url)
         self._analyst = PhotoReader(model_store.in_use(settings))
         self._exports = Exports()
         self.making = ReportQueue(settings)
-        self.demo = Demo(settings)
+        self.demo = DemoPlayer(settings)
         self.app = FastAPI(
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
             description="What the faces in view showed.",

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends
 
 from mien.dashboard.api.schemas import DemoBody, refusals
 from mien.dashboard.errors import ApiError
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.security.roles import needs
 
 __all__ = ["demonstrating"]
 
 
-def demonstrating(demo: Demo) -> APIRouter:
+def demonstrating(demo: DemoPlayer) -> APIRouter:
     """Return the routes under /v1/demo."""
     router = APIRouter(prefix="/v1/demo", tags=["demo"])
 
@@ -39,5 +39,5 @@ def demonstrating(demo: Demo) -> APIRouter:
     return router
 
 
-def _body(demo: Demo) -> DemoBody:
+def _body(demo: DemoPlayer) -> DemoBody:
     return DemoBody(state=demo.state, since=demo.since, message=demo.message)

@@ -20,7 +20,7 @@ from mien.dashboard.api.figures import window_of
 from mien.dashboard.api.parameters import From, Sources, To, period
 from mien.dashboard.api.schemas import refusals
 from mien.dashboard.data.queries import Queries, Timeline
-from mien.dashboard.data.records import Records
+from mien.dashboard.data.records import RecordReader
 from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import needs
 from mien.errors import MissingExtraError
@@ -95,7 +95,7 @@ class Exports:
             self._free.release()
 
 
-def exporting(queries: Queries, records: Records, exports: Exports) -> APIRouter:
+def exporting(queries: Queries, records: RecordReader, exports: Exports) -> APIRouter:
     """Return the route /v1/export."""
     router = APIRouter(tags=["figures"])
 

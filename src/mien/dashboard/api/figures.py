@@ -15,7 +15,7 @@ from mien.dashboard.api.parameters import From, Sources, To, period
 from mien.dashboard.api.schemas import Health, Identity, ObservationsBody, Point, SourceBody, SummaryBody, TimelineBody
 from mien.dashboard.data.periods import STEPS, Choice, Window, resolve
 from mien.dashboard.data.queries import Queries, SourceState
-from mien.dashboard.data.records import Records
+from mien.dashboard.data.records import RecordReader
 from mien.dashboard.errors import ApiError, message_for
 from mien.dashboard.security.roles import Viewer, needs, who_asks
 from mien.observation import EMOTIONS, Observation
@@ -45,7 +45,7 @@ Width = Annotated[
 ]
 
 
-def reading(queries: Queries, records: Records) -> APIRouter:
+def reading(queries: Queries, records: RecordReader) -> APIRouter:
     """Return the routes that only read."""
     router = APIRouter(prefix="/v1", tags=["figures"])
     viewer = [Depends(needs("viewer"))]

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from mien.dashboard.api.parameters import From, Sources, To, in_utc, period
 from mien.dashboard.api.schemas import MarkerBody, NewMarker
-from mien.dashboard.data.records import Records
+from mien.dashboard.data.records import RecordReader
 from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import Editor, may, needs
 from mien.observation import new_id
@@ -22,7 +22,7 @@ MAX_MARKERS = 1000
 Key = Annotated[str, Path(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", description="The marker's id.")]
 
 
-def marking(records: Records) -> APIRouter:
+def marking(records: RecordReader) -> APIRouter:
     """Return the routes under /v1/markers."""
     router = APIRouter(prefix="/v1/markers", tags=["markers"])
 

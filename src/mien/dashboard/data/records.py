@@ -17,12 +17,12 @@ from mien.errors import StoreError
 from mien.observation import Observation
 from mien.stores.base import Marker, Store, open_store
 
-__all__ = ["Records"]
+__all__ = ["RecordReader"]
 
 Answer = TypeVar("Answer")
 
 
-class Records:
+class RecordReader:
     """The rows of a store, one question at a time. Every method raises StoreError when the store fails.
 
     Args:

@@ -22,7 +22,7 @@ from mien.config import Settings
 from mien.run.demo import DemoStatus
 from mien.system.processes import APART
 
-__all__ = ["Demo"]
+__all__ = ["DemoPlayer"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ PARTS = {"home", "broker", "vision", "outbox", "store"}
 State = Literal["off", "starting", "playing", "ending"]
 
 
-class Demo:
+class DemoPlayer:
     """Plays the demo.
 
     Args:

@@ -23,7 +23,7 @@ import msgspec
 from mien.config import Settings
 from mien.dashboard.jobs.uploads import Uploads
 from mien.errors import MienError
-from mien.reports.worker import Event, Kind, Order, out_of_memory
+from mien.reports.worker import Kind, Order, WorkerEvent, out_of_memory
 from mien.system.processes import APART, ran_out
 
 __all__ = ["MAX_WAITING", "MadeReport", "ReportQueue"]
@@ -147,7 +147,7 @@ class ReportQueue:
             waiting = [order for order_key, order in self._orders if order_key == key]
             if waiting:
                 self._orders = deque((order_key, order) for order_key, order in self._orders if order_key != key)
-                self._ended(key, Event(ended="stopped", message="it was stopped before it began"))
+                self._ended(key, WorkerEvent(ended="stopped", message="it was stopped before it began"))
                 self.uploads.forget(Path(waiting[0].folder))
             elif self._running and self._running.key == key:
                 self._running.stopped = True
@@ -199,14 +199,14 @@ class ReportQueue:
                 ended = self._make(running, order)
             except Exception as error:  # the next report must be made all the same
                 log.exception("a report cannot be made")
-                ended = Event(ended="failed", message=f"the report cannot be made: {error}")
+                ended = WorkerEvent(ended="failed", message=f"the report cannot be made: {error}")
             self.uploads.forget(Path(order.folder))  # before anybody hears that it ended
             try:
                 self._made(running, ended)
             except OSError as error:  # a full disk takes no record
-                self._made(running, Event(ended="failed", message=f"the report cannot be kept: {error}"))
+                self._made(running, WorkerEvent(ended="failed", message=f"the report cannot be kept: {error}"))
 
-    def _make(self, running: _Running, order: Order) -> Event:
+    def _make(self, running: _Running, order: Order) -> WorkerEvent:
         """Make a report and return how that ended."""
         try:
             self.settings.ensure_home()
@@ -217,7 +217,7 @@ class ReportQueue:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, **APART,
             )  # fmt: skip
         except (OSError, MienError) as error:
-            return Event(ended="failed", message=f"the report cannot be made: {error}")
+            return WorkerEvent(ended="failed", message=f"the report cannot be made: {error}")
         with process:
             with contextlib.suppress(OSError):
                 process.stdin.write(msgspec.json.encode(order) + b"\n")  # type: ignore[union-attr]
@@ -230,7 +230,7 @@ class ReportQueue:
                     _end(process)
             ended = None
             for line in process.stdout or ():
-                event = msgspec.json.decode(line, type=Event)
+                event = msgspec.json.decode(line, type=WorkerEvent)
                 if event.ended:
                     ended = event
                 else:
@@ -238,18 +238,18 @@ class ReportQueue:
         if ended is not None:
             return ended
         if ran_out(process.returncode):
-            return Event(ended="failed", message=out_of_memory(order.memory_mb))
-        return Event(ended="failed", message="the report's process ended too early; the dashboard's log says why")
+            return WorkerEvent(ended="failed", message=out_of_memory(order.memory_mb))
+        return WorkerEvent(ended="failed", message="the report's process ended too early; the dashboard's log says why")
 
-    def _made(self, running: _Running, event: Event) -> None:
+    def _made(self, running: _Running, event: WorkerEvent) -> None:
         with self._changed:
             self._running = None
             # also one that was done by then: whoever stopped it does not look for it
             if running.stopped and event.ended != "stopped":
-                event = Event(ended="stopped", message="it was stopped")
+                event = WorkerEvent(ended="stopped", message="it was stopped")
             self._ended(running.key, event)
 
-    def _on_event(self, running: _Running, event: Event) -> None:
+    def _on_event(self, running: _Running, event: WorkerEvent) -> None:
         """Take note of how far a report is."""
         share = min(max(event.done / event.total, 0.0), 1.0) if event.total else None
         now = clock.monotonic()
@@ -263,7 +263,7 @@ class ReportQueue:
             known = self._all()
             known[running.key] = replace(known[running.key], step=event.step, share=share, left_s=left)
 
-    def _ended(self, key: str, event: Event) -> None:
+    def _ended(self, key: str, event: WorkerEvent) -> None:
         """Take note of how a report ended; what was made is kept on disk."""
         with self._changed:
             made = self._all()[key]

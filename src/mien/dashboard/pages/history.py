@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mien.dashboard.data.periods import VERSUS, resolve, rival
 from mien.dashboard.data.queries import Queries, SourceState, Timeline, nothing
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages import cards, tables
 from mien.dashboard.pages.charts import timeline_figure
 from mien.dashboard.pages.refresh import Look, Parts
@@ -49,7 +49,7 @@ class History:
         demo: Plays the demo.
     """
 
-    def __init__(self, queries: Queries, demo: Demo) -> None:
+    def __init__(self, queries: Queries, demo: DemoPlayer) -> None:
         self._queries, self._demo = queries, demo
         self._drawn: OrderedDict[Look, tuple[Answers, Parts]] = OrderedDict()
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.data.second_sums import blank, numbers, summed
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages import cards
 from mien.dashboard.pages.charts import stream
 from mien.dashboard.pages.refresh import Look, Parts
@@ -26,7 +26,7 @@ class Live:
         demo: Plays the demo.
     """
 
-    def __init__(self, queries: Queries, demo: Demo) -> None:
+    def __init__(self, queries: Queries, demo: DemoPlayer) -> None:
         self._queries, self._demo = queries, demo
 
     async def parts(self, look: Look, now: datetime) -> Parts:

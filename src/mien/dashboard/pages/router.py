@@ -18,7 +18,7 @@ from mien.dashboard.base_path import base_of
 from mien.dashboard.data.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.jobs.reports import ReportQueue
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.history import History
@@ -50,7 +50,7 @@ LARGE = 1 << 17
 
 
 def showing(
-    queries: Queries, settings: Settings, diagnose: Diagnose, making: ReportQueue, demo: Demo, refresh: Refresh
+    queries: Queries, settings: Settings, diagnose: Diagnose, making: ReportQueue, demo: DemoPlayer, refresh: Refresh
 ) -> APIRouter:
     """Return the routes of the pages and of their streams.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mien.dashboard.data.queries import Queries, SourceState
-from mien.dashboard.jobs.demo import Demo
+from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages import cards
 from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.wording import moment
@@ -23,7 +23,7 @@ async def status(queries: Queries, look: Look, now: datetime) -> Parts:
     return {"html:status": cards.status("live", "Live") if live else cards.status("calm", "Waiting for a source")}
 
 
-async def sources(queries: Queries, demo: Demo, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
+async def sources(queries: Queries, demo: DemoPlayer, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
     """Return the sources, and the parts that tell of them: the word in the head, what to choose from, the first use."""
     states = await queries.sources()
     parts = await status(queries, look, now)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mien.charts.palette import COLOURS
-from mien.charts.svg import Line, Mark, clock, intervals, lines
+from mien.charts.svg import Curve, Mark, clock, intervals, lines
 from mien.observation import EMOTIONS
 from mien.reports.audience.groups import Difference
 from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
@@ -115,7 +115,7 @@ def _curve(shown: Shown) -> Section:
     for emotion in list(chosen)[:3]:
         step = math.ceil(len(everybody.viewers) / POINTS)
         curves = [
-            Line(
+            Curve(
                 course.group or "all viewers",
                 COLOURS[EMOTIONS[emotion]] if not groups else colours[n % len(colours)],
                 *(_thinned(100 * end[:, emotion], step) for end in (course.shares, course.low, course.high)),

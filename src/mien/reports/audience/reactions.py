@@ -180,7 +180,7 @@ def _together(group: Sequence[Event]) -> Event:
 
 
 @dataclass(frozen=True)
-class _Window:
+class _Search:
     """Where a reaction is looked for, and what it is measured from, in seconds: a moment, and the lengths around it."""
 
     at: float
@@ -189,7 +189,7 @@ class _Window:
     cut: bool = False
 
 
-def _windows(events: Sequence[Event], baseline_s: float, window_s: float) -> list[_Window]:
+def _windows(events: Sequence[Event], baseline_s: float, window_s: float) -> list[_Search]:
     """Return where the reaction to each event is looked for: until the next, from after the one before."""
     windows = []
     over, nexts = 0.0, [*(event.at for event in events[1:]), math.inf][: len(events)]
@@ -197,13 +197,13 @@ def _windows(events: Sequence[Event], baseline_s: float, window_s: float) -> lis
         length = event.duration + window_s
         quiet = max(1.0, event.at - over)
         windows.append(
-            _Window(event.at, min(baseline_s, quiet), min(length, following - event.at), event.at + length > following)
+            _Search(event.at, min(baseline_s, quiet), min(length, following - event.at), event.at + length > following)
         )
         over = event.at + event.duration + TAKES_S
     return windows
 
 
-def _rises(shares: NDArray[np.float32], step: float, window: _Window) -> Array:
+def _rises(shares: NDArray[np.float32], step: float, window: _Search) -> Array:
     """Return each viewer's rise over the baseline at each point of the window, shape (viewers, points, 7).
 
     NaN for viewers who are not to be seen in half of the baseline and half of the window.
@@ -280,7 +280,7 @@ def _usual_rises(
     if len(moments) < QUIET_STRETCHES:
         return None
     moments = moments[:: max(1, len(moments) // 200)]
-    rises = np.array([_rises(watched.shares, watched.step_s, _Window(at, baseline_s, length)) for at in moments])
+    rises = np.array([_rises(watched.shares, watched.step_s, _Search(at, baseline_s, length)) for at in moments])
     there = np.isfinite(rises)
     highest = np.where(there, rises, -np.inf).max(2)  # (stretches, viewers, 7)
     known = there.any(2)
@@ -311,7 +311,13 @@ def _highest(rises: Array) -> Array:
 
 
 def _reaction(
-    event: Event, rises: Array, usual: Array | None, estimates: Estimates, here: slice, window: _Window, step: float
+    event: Event,
+    rises: Array,
+    usual: Array | None,
+    estimates: Estimates,
+    here: slice,
+    window: _Search,
+    step: float,
 ) -> Reaction:
     value, p = estimates.value[here], estimates.all_p[here]
     # The clearest: of those beyond chance, or else of all, the one that rises most.

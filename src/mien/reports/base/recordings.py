@@ -251,7 +251,7 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job) -> Recording:
-    rows, notes, shot, cuts, began = _Rows(), [], 0, [], None
+    rows, notes, shot, cuts, began = _FaceRows(), [], 0, [], None
     how: dict[str, Any] = {"stream": inputs.stream, "fps_in": inputs.fps_in}
     for seen in analysed(path, settings, inputs.fps, job, **how):
         if isinstance(seen, str):
@@ -273,7 +273,7 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
             raise InputError(
                 f"the store has no source '{wrong[0]}': expected one of {', '.join(known) or 'none, it is empty'}"
             )
-        collected: dict[str, _Rows] = defaultdict(_Rows)
+        collected: dict[str, _FaceRows] = defaultdict(_FaceRows)
         first: datetime | None = inputs.since
         read = 0
         pages = store.observations(start=inputs.since, end=inputs.until, sources=inputs.sources or None)
@@ -299,7 +299,7 @@ def _from_table(path: Path, folder: Path | None, job: Job) -> list[Recording]:
 
 
 def _from_lines(path: Path) -> list[Recording]:
-    collected: dict[tuple[str, str], _Rows] = defaultdict(_Rows)
+    collected: dict[tuple[str, str], _FaceRows] = defaultdict(_FaceRows)
     wrong = rows = 0
     try:
         with path.open("rb") as file:
@@ -408,7 +408,7 @@ def _renamed(recording: Recording, name: str) -> Recording:
     )
 
 
-class _Rows:
+class _FaceRows:
     """Collects observations as rows, few of them as Python objects at a time."""
 
     def __init__(self) -> None:

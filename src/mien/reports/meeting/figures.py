@@ -133,14 +133,14 @@ def heard(
     import polars as pl
 
     readable = recording.faces.filter(pl.col("readable"))
-    room = _Rows(readable, recording.seconds)
+    room = _ReadableFaces(readable, recording.seconds)
     own_places: dict[str, list[Place]] = defaultdict(list)
     for place in places:
         own_places[place.speaker].append(place)
     own = (
         {}
         if anonymous
-        else {name: _Rows(faces_of(readable, here), recording.seconds) for name, here in own_places.items()}
+        else {name: _ReadableFaces(faces_of(readable, here), recording.seconds) for name, here in own_places.items()}
     )
     moved = [
         Utterance(spoken.start + offset, spoken.end + offset, spoken.speaker, spoken.text) for spoken in utterances
@@ -167,7 +167,7 @@ def _disagree(room: MeanExpression, speaker: MeanExpression | None, words: float
     return opposite and (look.valence - usual) * look.valence > 0  # more so than is usual for these faces
 
 
-class _Rows:
+class _ReadableFaces:
     """The readable faces of a recording, to be asked for a stretch of time."""
 
     def __init__(self, faces: pl.DataFrame, seconds: float) -> None:
