@@ -1,7 +1,8 @@
 """Who of the faces is who: a mapping file goes in, the rows of a recording that are a speaker's come out.
 
 The file is a CSV with a row per place: `speaker`, and either `track` or the tile `x`, `y`, `width`, `height` from 0 to
-1 of the frame; where someone moves, `from` and `to` say when, in seconds of the recording.
+1 of the frame; where someone moves, `from` and `to` say when, in seconds of the recording. A report writes it with
+`found_by` and `certainty` as well, which are for whoever corrects it: what stands in the file holds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "faces_of", "read_places"]
 
-KNOWN = ("speaker", "track", "x", "y", "width", "height", "from", "to")
+KNOWN = ("speaker", "track", "x", "y", "width", "height", "from", "to", "found_by", "certainty")
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,5 @@ def faces_of(faces: pl.DataFrame, places: Sequence[Place]) -> pl.DataFrame:
         x, y, width, height = place.tile
         inside = across.is_between(x, x + width) & down.is_between(y, y + height)
         here = inside if place.track is None else pl.col("track") == place.track
-        chosen |= here & pl.col("at").is_between(place.since, place.until)
+        chosen |= here & pl.col("at").is_between(place.since, place.until, closed="left")
     return faces.filter(pl.col("x").is_not_null() & chosen.fill_null(value=False))

@@ -14,6 +14,7 @@ from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.meeting.figures import heard
+from mien.reports.meeting.names.csv_file import as_csv, by_hand
 from mien.reports.meeting.offset import REACH_S, find_offset
 from mien.reports.meeting.page import meeting_report
 from mien.words import counted
@@ -89,6 +90,9 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     report = meeting_report(
         recording, transcript, utterances, shots, [*transcript.notes, *notes], asked, mapped=bool(places)
     )
+    if (named := by_hand(places)) and not request.anonymous:
+        report.files[".names.csv"] = as_csv(named)
+        report.corrected = frozenset({".names.csv"})
     read = (*request.inputs.paths, request.transcript, request.speakers)
     report.read = [Path(path) for path in read if path]
     return report
