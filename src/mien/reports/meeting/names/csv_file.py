@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 
 from mien.reports.base.places import Place
-from mien.reports.meeting.names.places import NamedPlace
+from mien.reports.meeting.names.places import NamedPlace, ScreenReading
 from mien.table import cells
 
-__all__ = ["COLUMNS", "as_csv", "by_hand"]
+__all__ = ["COLUMNS", "as_csv", "as_places", "by_hand"]
 
 COLUMNS = ("speaker", "x", "y", "width", "height", "from", "to", "found_by", "certainty")
 
@@ -36,3 +36,13 @@ def by_hand(places: Sequence[Place]) -> list[NamedPlace]:
         for place in places
         if place.track is None
     ]
+
+
+def as_places(reading: ScreenReading) -> list[Place]:
+    """Return where speakers are to be seen, and, without a speaker, the tiles whose faces are nobody's of them."""
+    named = [
+        Place(place.speaker, None, (place.x, place.y, place.width, place.height), place.start, place.end)
+        for place in reading.places
+    ]
+    tiles = [Place("", None, (tile.x, tile.y, tile.width, tile.height), tile.start, tile.end) for tile in reading.tiles]
+    return [*tiles, *named]
