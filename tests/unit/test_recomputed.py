@@ -85,6 +85,7 @@ def test_the_meeting(tmp_path: Path, settings: Settings) -> None:
     request = MeetingRequest(Inputs((call,)), tmp_path / "call.vtt", tmp_path / "who.csv")
     report_meeting(request, settings).write(tmp_path / "room.html")
     found = agreed(tmp_path / "room.html")
+    assert "Speaker's face in view, on the page" in found
     assert {"the room with everybody, lower end", "the room with Bob", "own happiness of Ann"} <= set(found)
 
 

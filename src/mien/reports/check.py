@@ -42,6 +42,10 @@ MAX_STEPS = 500_000_000
 
 MAX_PHOTOS = 30_000
 
+BIN_S, AFTER_S = 0.5, 5.0
+MAX_SHIFTED = 8_000_000
+"""So many bins of shifted turns are looked at in a meeting, at most; of more shifts only some are taken."""
+
 Row = dict[str, Any]
 Value = float | str | None
 
@@ -219,8 +223,13 @@ def _page(file: Path, figures: _Figures) -> Iterator[Figure]:
         raise InputError(f"cannot check '{page}': it is larger than {MAX_PAGE >> 20:,} MiB, which no report is")
     content = page.read_bytes()
     for fact in figures.facts:
-        shown = f'<dt>{html.escape(fact.name)}</dt><dd class="shown">{html.escape(fact.shown)}</dd>'
+        shown = f'<dt>{_escaped(fact.name)}</dt><dd class="shown">{_escaped(fact.shown)}</dd>'
         yield Figure(f"{fact.name}, on the page", fact.shown, fact.shown if shown.encode() in content else "another")
+
+
+def _escaped(text: str) -> str:
+    """Return a text as the page's template has it."""
+    return html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
 
 
 def _film(report: _Report) -> Iterator[Figure]:
@@ -325,7 +334,8 @@ def _meeting(report: _Report) -> Iterator[Figure]:
     speakers = report.table(
         "speakers",
         {"speaker": pl.String}
-        | dict.fromkeys(("utterances", "seconds", "room_happiness", "low", "high", "own_happiness"), number),
+        | dict.fromkeys(("utterances", "seconds", "room_happiness", "low", "high", "own_happiness"), number)
+        | dict.fromkeys(("in_view", "screen_seconds", "screen_share"), number),
     ).to_dicts()
     by_speaker: dict[str | None, list[Row]] = defaultdict(list)
     for row in utterances:
@@ -355,6 +365,116 @@ def _meeting(report: _Report) -> Iterator[Figure]:
     yield Figure("utterances", report.figures.fact("Utterances").value, len(utterances))
     odd = sum(bool(row["disagrees"]) for row in utterances)
     yield Figure("words and faces disagree", report.figures.fact("Words and faces disagree").value, odd)
+    if report.has("courses"):
+        yield from _speakers(report, speakers, utterances)
+
+
+def _speakers(report: _Report, speakers: list[Row], utterances: list[Row]) -> Iterator[Figure]:
+    """What single speakers showed: states and screen time from bins of half a second, reactions from shifted turns."""
+    import polars as pl
+
+    number, flag = pl.Float64, pl.Boolean
+    kinds = {
+        "speaker": pl.String,
+        "start": number,
+        "looked": number,
+        "seconds": number,
+        "speaks": flag,
+        "listens": flag,
+    }
+    bins: dict[str, list[Row]] = defaultdict(list)
+    for row in report.table("courses", kinds | dict.fromkeys(EMOTIONS, number)).iter_rows(named=True):
+        bins[row["speaker"]].append(row)
+    states = report.table(
+        "states",
+        {"speaker": pl.String, "state": pl.String} | dict.fromkeys(("looked", "seconds", "in_view", *EMOTIONS), number),
+    )
+    for row in states.iter_rows(named=True):
+        flagged = "speaks" if row["state"] == "speaking" else "listens"
+        own = [part for part in bins[row["speaker"]] if part[flagged]]
+        looked, seen = sum(part["looked"] for part in own), sum(part["seconds"] for part in own)
+        name = f"{row['speaker']}, {row['state']}"
+        yield Figure(f"{name}: own face in view", row["in_view"], seen / looked if looked > 0 else None, 1e-9)
+        for emotion in EMOTIONS:
+            mean = sum((part[emotion] or 0.0) * part["seconds"] for part in own) / seen if seen >= 2 else None
+            yield Figure(f"{name}: {emotion}", row[emotion], mean, 1e-6)
+    for row in speakers:
+        if there := bins.get(row["speaker"] or ""):
+            looked, seen = sum(part["looked"] for part in there), sum(part["seconds"] for part in there)
+            yield Figure(f"screen time of {row['speaker']}", row["screen_seconds"], seen, 1e-6 * (1 + seen))
+            yield Figure(f"share of screen time of {row['speaker']}", row["screen_share"], seen / looked, 1e-9)
+    yield from _reactions(report, bins, utterances)
+
+
+def _reactions(report: _Report, bins: dict[str, list[Row]], utterances: list[Row]) -> Iterator[Figure]:
+    """Each listener's mean after each speaker's turns, and where 95 % of it lie when the turns are shifted along."""
+    import polars as pl
+
+    rows = report.table(
+        "reactions",
+        {"listener": pl.String, "speaker": pl.String} | dict.fromkeys(("turns", "reaction", "low", "high"), pl.Float64),
+    ).to_dicts()
+    length = report.figures.fact("Length").value or 0.0
+    if not 0 <= length <= 10_000_000:
+        raise ValueError("its length is none that a recording has")
+    count = max(1, math.ceil(length / BIN_S - 1e-9))
+    ends = _turns(utterances)
+    lags = range(round(AFTER_S / BIN_S), count - round(AFTER_S / BIN_S) + 1)
+    total = sum(len(_after(ends[row["speaker"]], count)) for row in rows)
+    step = max(1, len(lags) * total // MAX_SHIFTED)
+    for row in rows:
+        silent = [part for part in bins[row["listener"]] if not part["speaks"] and part["seconds"] > 0]
+        weights = {round(part["start"] / BIN_S): part["seconds"] for part in silent}
+        sums = {round(part["start"] / BIN_S): part["happy"] * part["seconds"] for part in silent}
+        if not weights:
+            raise ValueError(f"{row['listener']} is never silent and in view")
+        usual = sum(sums.values()) / sum(weights.values())
+        after = _after(ends[row["speaker"]], count)
+        seen = sum(weights.get(place, 0.0) for place in after)
+        if seen <= 0:
+            raise ValueError(f"{row['listener']} is not in view after any turn of {row['speaker']}")
+        name = f"{row['listener']} after {row['speaker']}"
+        value = 100 * (sum(sums.get(place, 0.0) for place in after) / seen - usual)
+        yield Figure(f"{name}: reaction", row["reaction"], value, 1e-6)
+        if row["low"] is None:
+            continue
+        shifted = []
+        for lag in lags[::step]:
+            moved = [(place + lag) % count for place in after]
+            kept = sum(weights.get(place, 0.0) for place in moved)
+            if kept >= seen / 2:
+                shifted.append(100 * (sum(sums.get(place, 0.0) for place in moved) / kept - usual))
+        if len(shifted) < 2:
+            raise ValueError(f"too little is known of {name}")
+        cuts = statistics.quantiles(shifted, n=40, method="inclusive")
+        apart = (0.02 if step == 1 else 0.25) * (row["high"] - row["low"]) + 1e-6
+        yield Figure(f"{name}: by chance, lower end", row["low"], cuts[0], apart)
+        yield Figure(f"{name}: by chance, upper end", row["high"], cuts[-1], apart)
+
+
+def _turns(utterances: list[Row]) -> dict[str, list[float]]:
+    """Return when each speaker's turns end: what one says with at most 5 s and nobody else between is one."""
+    turns: list[tuple[str | None, float]] = []
+    for row in utterances:
+        if turns and turns[-1][0] == row["speaker"] and row["start"] - turns[-1][1] <= 5.0:
+            turns[-1] = row["speaker"], max(turns[-1][1], row["end"])
+        else:
+            turns.append((row["speaker"], row["end"]))
+    ends: dict[str, list[float]] = defaultdict(list)
+    for speaker, end in turns:
+        if speaker is not None:
+            ends[speaker].append(end)
+    return ends
+
+
+def _after(ends: list[float], count: int) -> list[int]:
+    """Return the bins whose middle lies in the seconds after a turn, each once."""
+    inside: set[int] = set()
+    for end in ends:
+        first = max(0, math.ceil(end / BIN_S - 0.5))
+        last = min(count, math.ceil((end + AFTER_S) / BIN_S - 0.5))
+        inside.update(range(first, last))
+    return sorted(inside)
 
 
 def _audience(report: _Report) -> Iterator[Figure]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mien.errors import InputError
 from mien.observation import EMOTIONS
 from mien.reports.base.csv_lists import Line, number, read_list, tile
-from mien.reports.base.places import Place, faces_of
+from mien.reports.base.places import faces_in
 from mien.reports.base.recordings import Recording
 from mien.words import listed
 
@@ -156,7 +156,7 @@ def _faces(recording: Recording, seat: Seat) -> pl.DataFrame:
     import polars as pl
 
     readable = recording.faces.filter(pl.col("readable"))
-    return faces_of(readable, [Place(seat.name, None, seat.tile)]) if seat.seat else readable
+    return faces_in(readable, seat.tile) if seat.seat else readable
 
 
 def _course(faces: pl.DataFrame, offset: float, points: int) -> NDArray[np.float32]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +29,28 @@ from mien.vision.schedule import PhotoDetector
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["hidden", "moments", "to_jpeg"]
+__all__ = ["coarse", "hidden", "moments", "to_jpeg"]
 
 SIDE = 480
 """The longer side of a picture, in pixels."""
+
+SQUARES = 40
+"""Where text is hidden, so many squares are left across a picture."""
+
+Part = tuple[float, float, float, float]
 
 NEAR_S = 1.0
 """Faces that were seen so near in time to a picture are hidden in it, in seconds."""
 
 
 def moments(
-    recording: Recording, times: Sequence[float], settings: Settings, job: Job, *, blur: bool
+    recording: Recording,
+    times: Sequence[float],
+    settings: Settings,
+    job: Job,
+    *,
+    blur: bool,
+    hidden_parts: Callable[[float], Sequence[Part]] | None = None,
 ) -> dict[float, bytes]:
     """Return the pictures of a recording at some times, as JPEG; those that cannot be read are left out.
 
@@ -48,6 +60,7 @@ def moments(
         settings: Whose detector looks for faces to hide.
         job: Hears how far it is.
         blur: Hide the faces.
+        hidden_parts: Returns what else is hidden at a time: x, y, width, height as shares of the picture.
     """
     taken: dict[float, bytes] = {}
     if recording.medium is None or not times:
@@ -55,6 +68,7 @@ def moments(
     wanted = sorted(set(times))
     for at, image in job.follow("taking pictures", _frames(str(recording.medium), wanted, recording.how), len(wanted)):
         picture = hidden(image, _near(recording.faces, at), settings) if blur else image
+        picture = coarse(picture, hidden_parts(at)) if hidden_parts else picture
         taken[at] = to_jpeg(picture)
     return taken
 
@@ -70,6 +84,23 @@ def hidden(image: Image, boxes: Sequence[tuple[int, int, int, int]], settings: S
     detector, _ = shared_models(model_store.in_use(settings))
     more = PhotoDetector(detector).detect(image).boxes.round().astype(int).tolist()
     return hide(image, [*boxes, *(tuple(box) for box in more)])
+
+
+def coarse(image: Image, parts: Sequence[Part]) -> Image:
+    """Return a copy of a picture, BGR, in whose parts no text can be read: squares of one colour stand there."""
+    drawn: Image = image.copy()
+    height, width = image.shape[:2]
+    side = max(8, round(width / SQUARES))
+    for x, y, wide, high in parts:
+        left, top = max(0, int(x * width)), max(0, int(y * height))
+        right, bottom = min(width, math.ceil((x + wide) * width)), min(height, math.ceil((y + high) * height))
+        ground = drawn[top:bottom, left:right]
+        if not ground.size:
+            continue
+        few = max(1, round((right - left) / side)), max(1, round((bottom - top) / side))
+        means = cv2.resize(ground, few, interpolation=cv2.INTER_AREA)
+        ground[:] = cv2.resize(means, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
+    return drawn
 
 
 def to_jpeg(image: Image, side: int = SIDE) -> bytes:

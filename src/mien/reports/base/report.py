@@ -5,6 +5,7 @@ A `Report` goes in; one HTML page, one JSON file of all figures, and one table a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -32,11 +33,13 @@ class Report(Content):
         files: What else is written beside the page: ending of the name, content.
         asked: What was asked for: the request.
         read: The files that it was made of, which are never written over.
+        corrected: Endings of files that people correct: one that was changed since it was written stays as it is.
     """
 
     files: dict[str, str | bytes] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
+    corrected: frozenset[str] = frozenset()
 
     @property
     def period(self) -> str:
@@ -65,6 +68,7 @@ class Report(Content):
             "notes": self.notes,
             "notices": self.notices,
             "definitions": dict(self.definitions),
+            "corrected": {ending: _digest(self.files[ending]) for ending in sorted(self.corrected & set(self.files))},
             "tables": {part.name: {"rows": len(part.table), "columns": part.columns} for part in self.data},
         }
 
@@ -81,11 +85,23 @@ class Report(Content):
         """
         if path.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"cannot write '{path}': the name of a report must end in .html")
+        kept = [ending for ending in self.corrected & set(self.files) if self._is_changed(path, ending)]
+        for ending in sorted(kept):
+            self.notes.append(
+                f"'{path.stem}{ending}' was changed since a report wrote it, and stays as it is; to report with it, "
+                "name it (--speakers)."
+                if self._given(path, ending) is None
+                else f"'{path.stem}{ending}' was read, and stays as it is."
+            )
         contents: dict[Path, str | bytes] = {
             path: self.html(),
             path.with_suffix(".json"): json.dumps(self.figures(), indent=1, ensure_ascii=False) + "\n",
         }
-        contents |= {path.with_name(f"{path.stem}{ending}"): content for ending, content in self.files.items()}
+        contents |= {
+            path.with_name(f"{path.stem}{ending}"): content
+            for ending, content in self.files.items()
+            if ending not in kept
+        }
         tables = {path.with_name(f"{path.stem}.{part.name}.{data}"): part.table for part in self.data}
         for file in (*contents, *tables):
             if any(file.exists() and written_to.exists() and file.samefile(written_to) for written_to in self.read):
@@ -104,6 +120,29 @@ class Report(Content):
             kind = InputError if not written else MienError
             raise kind(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from error
         return written
+
+    def _given(self, path: Path, ending: str) -> Path | None:
+        """Return the file that the report was made of where it is the one beside the page with this ending."""
+        file = path.with_name(f"{path.stem}{ending}")
+        return next((read for read in self.read if read.exists() and file.exists() and file.samefile(read)), None)
+
+    def _is_changed(self, path: Path, ending: str) -> bool:
+        """Return whether a file that people correct is there, and not as the report before this wrote it."""
+        file = path.with_name(f"{path.stem}{ending}")
+        if not file.exists():
+            return False
+        if self._given(path, ending) is not None:
+            return True
+        try:
+            before = json.loads(path.with_suffix(".json").read_bytes())["corrected"][ending]
+            return bool(before != _digest(file.read_bytes()))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return True  # nothing tells who wrote it
+
+
+def _digest(content: str | bytes) -> str:
+    """Return what tells a file's content from another."""
+    return hashlib.sha256(as_text(content).encode() if isinstance(content, str) else content).hexdigest()
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.observation import EMOTIONS, Emotion
 from mien.reports.base.bootstrap import Estimates, estimate
-from mien.reports.base.places import Place, faces_of
+from mien.reports.base.places import Place, named_faces
 from mien.reports.base.recordings import Recording
 from mien.reports.base.transcripts import Utterance
 
@@ -134,14 +134,11 @@ def heard(
 
     readable = recording.faces.filter(pl.col("readable"))
     room = _ReadableFaces(readable, recording.seconds)
-    own_places: dict[str, list[Place]] = defaultdict(list)
-    for place in places:
-        own_places[place.speaker].append(place)
-    own = (
-        {}
-        if anonymous
-        else {name: _ReadableFaces(faces_of(readable, here), recording.seconds) for name, here in own_places.items()}
-    )
+    seen = named_faces(readable, () if anonymous else places)
+    own = {
+        name: _ReadableFaces(seen.filter(pl.col("speaker") == name), recording.seconds)
+        for name in _named(places, anonymous)
+    }
     moved = [
         Utterance(spoken.start + offset, spoken.end + offset, spoken.speaker, spoken.text) for spoken in utterances
     ]
@@ -156,6 +153,10 @@ def heard(
         UtteranceFigures(utterance, look, speaker, score, _disagree(look, speaker, score, middle))
         for utterance, look, speaker, score in zip(moved, looks, speakers, scores, strict=True)
     ]
+
+
+def _named(places: Sequence[Place], anonymous: int | None) -> list[str]:
+    return [] if anonymous else sorted({place.speaker for place in places if place.speaker})
 
 
 def _disagree(room: MeanExpression, speaker: MeanExpression | None, words: float | None, usual: float) -> bool:

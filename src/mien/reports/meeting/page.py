@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,13 @@ from mien.reports.meeting.figures import (
     moods,
     utterance_table,
 )
+from mien.reports.meeting.names.places import ScreenReading
+from mien.reports.meeting.speaker_page import COLUMNS as SPEAKER_COLUMNS
+from mien.reports.meeting.speaker_page import NAMES_NOTICE, definitions, layout_time, speaker_sections
+from mien.reports.meeting.speakers import SpeakerFigures
 from mien.words import counted
 
-__all__ = ["COLUMNS", "meeting_report"]
+__all__ = ["COLUMNS", "MeetingPage", "meeting_report"]
 
 BAN = (
     "In the European Union it is prohibited to use AI systems to infer the emotions of people at work and in "
@@ -75,6 +80,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "low": "the lower end of its 95 % interval",
         "high": "the upper end",
         "own_happiness": "100 x the mean probability of happy of the speaker's own face while speaking",
+        "in_view": "in how much of the speaking time the own face was in view, 0 to 1; empty where it is not known",
+        "screen_seconds": "how long the own face was on screen, in seconds",
+        "screen_share": "the share of the recording that this is",
     },
     "curve": {
         "start": "where the bin begins, in seconds",
@@ -87,27 +95,35 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 
 
-def meeting_report(
-    recording: Recording,
-    transcript: Transcript,
-    utterances: Sequence[UtteranceFigures],
-    shots: dict[float, bytes],
-    notes: list[str],
-    asked: dict[str, Any],
-    *,
-    mapped: bool,
-) -> Report:
-    """Return the report on a meeting.
+@dataclass(frozen=True)
+class MeetingPage:
+    """What a meeting's page is made of.
 
-    Args:
+    Attributes:
         recording: The meeting's.
         transcript: Of it.
         utterances: Its utterances with what the faces showed.
-        shots: Pictures by their times.
         notes: What was wrong with the input.
         asked: The request.
-        mapped: Whether a file says which face is whose.
+        shots: Pictures by their times.
+        speakers: What single speakers showed; None: it is not known which face is whose, or nobody is to be named.
+        reading: What is known of who is where.
     """
+
+    recording: Recording
+    transcript: Transcript
+    utterances: Sequence[UtteranceFigures]
+    notes: Sequence[str]
+    asked: dict[str, Any]
+    shots: dict[float, bytes]
+    speakers: SpeakerFigures | None
+    reading: ScreenReading
+
+
+def meeting_report(page: MeetingPage) -> Report:
+    """Return the report on a meeting."""
+    recording, utterances, asked, shots = page.recording, page.utterances, page.asked, page.shots
+    mapped = page.speakers is not None
     anonymous: int | None = asked["anonymous"]
     speakers = list(dict.fromkeys(figures.utterance.speaker for figures in utterances if figures.utterance.speaker))
     names = {name: f"Speaker {number}" if anonymous else name for number, name in enumerate(speakers, 1)}
@@ -115,7 +131,7 @@ def meeting_report(
     course = curve(people(recording.faces, np.array([])), recording.seconds, anonymous)
     consent = asked["consent"]
     notice = f"Consent, as whoever made this report recorded it: “{consent}”." if consent else NO_CONSENT
-    notes = [*recording.notes, *notes]
+    notes = [*recording.notes, *page.notes]
     if not mapped:
         notes.append(
             "It is not known which of the faces is the speaker's; the figures are those of all faces in view. A "
@@ -130,7 +146,7 @@ def meeting_report(
     if quiet:
         few = f"fewer than {anonymous} people, as --anonymous asks for, or " if anonymous else ""
         notes.append(f"Of {counted(quiet, 'utterance', 'utterances')} nothing is said: {few}too few readable faces.")
-    first = (notice, BAN)
+    first = (notice, BAN, *([NAMES_NOTICE] if page.speakers else []))
     files: dict[str, str | bytes] = {
         ".notes.vtt": as_vtt(utterances),
         ".notes.md": as_markdown(recording.name, utterances, first),
@@ -139,8 +155,14 @@ def meeting_report(
     odd = [figures for figures in utterances if figures.disagrees]
     sections = [
         _course(recording, course, [] if anonymous else odd),
-        _by_speaker(by_speaker, names, mapped=mapped and not anonymous),
+        _by_speaker(by_speaker, names, page.speakers),
     ]
+    data: list[Data] = []
+    if page.speakers:
+        at = layout_time(page.reading.places, recording.seconds)
+        frame = (at, shots[at]) if at in shots else None
+        sections += speaker_sections(recording, page.speakers, page.reading.places, frame)
+        data = [Data(name, getattr(page.speakers, name), columns) for name, columns in SPEAKER_COLUMNS.items()]
     if not anonymous:
         sections.append(_disagreements(odd, shots))
         sections.append(_utterances(utterances, names, mapped=mapped))
@@ -148,15 +170,16 @@ def meeting_report(
         kind="meeting",
         title=recording.name,
         lead=_lead(by_speaker[0], odd),
-        facts=_facts(by_speaker, recording, transcript, utterances, odd),
+        facts=_facts(by_speaker, recording, page, odd),
         sections=sections,
         notes=notes,
         notices=list(first),
-        definitions=_definitions(),
+        definitions=[*_definitions(), *(definitions() if page.speakers else [])],
         data=[
             Data("utterances", utterance_table(utterances, names, words=not anonymous), COLUMNS["utterances"]),
-            Data("speakers", _speaker_table(by_speaker, names), COLUMNS["speakers"]),
+            Data("speakers", _speaker_table(by_speaker, names, page.speakers), COLUMNS["speakers"]),
             Data("curve", course, COLUMNS["curve"]),
+            *data,
         ],
         files={} if anonymous else files,
         asked=asked,
@@ -175,12 +198,9 @@ def _lead(room: Mood, odd: Sequence[UtteranceFigures]) -> str:
 
 
 def _facts(
-    by_speaker: Sequence[Mood],
-    recording: Recording,
-    transcript: Transcript,
-    utterances: Sequence[UtteranceFigures],
-    odd: Sequence[UtteranceFigures],
+    by_speaker: Sequence[Mood], recording: Recording, page: MeetingPage, odd: Sequence[UtteranceFigures]
 ) -> list[Fact]:
+    utterances, seen = page.utterances, page.speakers.seen_speaking() if page.speakers else None
     value, low, high = _ends(by_speaker[0])
     facts = [Fact("Happiness of the room", "cannot be told", "too few readable faces")]
     if value is not None:
@@ -193,10 +213,15 @@ def _facts(
         Fact(
             "Utterances",
             f"{len(utterances):,}",
-            f"by {counted(len(by_speaker) - 1, 'speaker', 'speakers')}; {transcript.kind}",
+            f"by {counted(len(by_speaker) - 1, 'speaker', 'speakers')}; {page.transcript.kind}",
             len(utterances),
         ),
         Fact("Words and faces disagree", f"{len(odd):,}", "utterance" if len(odd) == 1 else "utterances", len(odd)),
+        *(
+            [Fact("Speaker's face in view", f"{100 * seen:.0f} %", "of the time in which they speak", seen)]
+            if seen is not None
+            else []
+        ),
         Fact(
             "Length",
             clock(recording.seconds),
@@ -224,18 +249,22 @@ def _course(recording: Recording, course: Any, odd: Sequence[UtteranceFigures]) 
     return Section("The room", [Chart(drawn, text + more, legend())])
 
 
-def _by_speaker(by_speaker: Sequence[Mood], names: dict[str, str], *, mapped: bool) -> Section:
+def _by_speaker(by_speaker: Sequence[Mood], names: dict[str, str], speakers: SpeakerFigures | None) -> Section:
     rows = []
     for mood in by_speaker:
         value, low, high = _ends(mood)
-        row = (
+        row: tuple[str, ...] = (
             _called(mood, names),
             f"{mood.utterances:,}",
             clock(mood.seconds),
             "–" if value is None else f"{value:.0f}",
             "–" if low is None or high is None else f"{max(0, low):.0f} to {min(100, high):.0f}",
         )
-        rows.append((*row, "–" if mood.own is None else f"{mood.own:.0f}") if mapped else row)
+        if speakers is not None:
+            view = speakers.in_view(mood.speaker) if mood.speaker else None
+            own = "–" if mood.own is None else f"{mood.own:.0f}"
+            row = (*row, own, "–" if view is None else f"{100 * view:.0f} %")
+        rows.append(row)
     head: tuple[str, ...] = ("who speaks", "#utterances", "#time", "#happiness of the room", "#95 % interval")
     parts: list[Part] = []
     drawn = [
@@ -245,7 +274,7 @@ def _by_speaker(by_speaker: Sequence[Mood], names: dict[str, str], *, mapped: bo
         parts.append(Chart(intervals(drawn, "")))
     parts.append(
         Table(
-            (*head, "#own happiness") if mapped else head,
+            (*head, "#own happiness", "#own face in view") if speakers is not None else head,
             rows[:25],
             "How the faces in view looked while each spoke, which need not be because of them.",
         )
@@ -331,14 +360,23 @@ def _shares(look: MeanExpression) -> str | Shares:
     return Shares(tuple((emotion, COLOURS[emotion], by_name[emotion]) for emotion in SHOWN))
 
 
-def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str]) -> Any:
+def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str], speakers: SpeakerFigures | None) -> Any:
     import polars as pl
 
+    screen = {} if speakers is None else {row[0]: row[1:] for row in speakers.screen.iter_rows()}
     rows = [
-        (names.get(mood.speaker or "", mood.speaker), mood.utterances, round(mood.seconds, 3), *_ends(mood), mood.own)
+        (
+            names.get(mood.speaker or "", mood.speaker),
+            mood.utterances,
+            round(mood.seconds, 3),
+            *_ends(mood),
+            mood.own,
+            speakers.in_view(mood.speaker) if speakers and mood.speaker else None,
+            *screen.get(mood.speaker or "", (None, None)),
+        )
         for mood in by_speaker
     ]
-    kinds = [pl.String, pl.Int64, *[pl.Float64] * 5]
+    kinds = [pl.String, pl.Int64, *[pl.Float64] * 8]
     return pl.DataFrame(rows, schema=dict(zip(COLUMNS["speakers"], kinds, strict=True)), orient="row")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mien.config import Settings, checked
@@ -14,8 +15,13 @@ from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.meeting.figures import heard
+from mien.reports.meeting.names.csv_file import as_csv, as_places, by_hand
+from mien.reports.meeting.names.places import ScreenReading
+from mien.reports.meeting.names.strips import tag_strips
 from mien.reports.meeting.offset import REACH_S, find_offset
-from mien.reports.meeting.page import meeting_report
+from mien.reports.meeting.page import MeetingPage, meeting_report
+from mien.reports.meeting.speaker_page import layout_time
+from mien.reports.meeting.speakers import look_at_speakers
 from mien.words import counted
 
 __all__ = ["MeetingRequest", "report_meeting"]
@@ -65,7 +71,7 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
     transcript = read_transcript(request.transcript)
-    places = read_places(request.speakers) if request.speakers else []
+    given = read_places(request.speakers) if request.speakers else []
     recordings = read_recordings(request.inputs, settings, job)
     if len(recordings) > 1:
         names = ", ".join(part.name for part in recordings)
@@ -73,11 +79,23 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     recording = recordings[0]
     job.tell("finding the offset", 0)
     offset, notes = _offset(request.offset, recording, transcript)
+    reading = ScreenReading(tuple(by_hand(given)))
+    places = [*as_places(reading), *(place for place in given if place.track is not None)]
     utterances = heard(recording, transcript.utterances, offset, places, request.anonymous)
-    notes += _beyond(recording, transcript, offset) + _unknown(transcript, places, request.anonymous)
+    speakers = (
+        None
+        if request.anonymous
+        else look_at_speakers(recording, [figures.utterance for figures in utterances], places)
+    )
+    notes += _beyond(recording, transcript, offset) + _unknown(transcript, given, request.anonymous)
     odd = [figures for figures in utterances if figures.disagrees][:PICTURES]
     times = [min((figures.utterance.start + figures.utterance.end) / 2, recording.seconds) for figures in odd]
-    shots = {} if request.anonymous else pictures_of(recording, times, settings, job, blur=request.blur)
+    at = layout_time(reading.places, recording.seconds)
+    hidden = partial(tag_strips, reading) if request.blur else None
+    shots: dict[float, bytes] = {}
+    if not request.anonymous:
+        wanted = [*times, *([] if at is None else [at])]
+        shots = pictures_of(recording, wanted, settings, job, blur=request.blur, hidden_parts=hidden)
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | {
         "transcript": str(request.transcript),
@@ -86,9 +104,11 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         "consent": request.consent,
         "anonymous": request.anonymous,
     }
-    report = meeting_report(
-        recording, transcript, utterances, shots, [*transcript.notes, *notes], asked, mapped=bool(places)
-    )
+    page = MeetingPage(recording, transcript, utterances, [*transcript.notes, *notes], asked, shots, speakers, reading)
+    report = meeting_report(page)
+    if reading.places and not request.anonymous:
+        report.files[".names.csv"] = as_csv(reading.places)
+        report.corrected = frozenset({".names.csv"})
     read = (*request.inputs.paths, request.transcript, request.speakers)
     report.read = [Path(path) for path in read if path]
     return report
