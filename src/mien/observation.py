@@ -11,6 +11,7 @@ import os
 import re
 import time as clock
 import unicodedata
+from collections.abc import Iterator
 from datetime import datetime, timezone, tzinfo
 from typing import Annotated, Literal, TypeVar
 
@@ -86,7 +87,14 @@ Decoded = TypeVar("Decoded")
 
 
 class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One probability per emotion, in EMOTIONS order; together about 1."""
+    """One probability per emotion, in EMOTIONS order; together about 1.
+
+    >>> shares = Probabilities(0.02, 0.01, 0.02, 0.80, 0.05, 0.04, 0.06)
+    >>> shares.happy, shares["happy"], shares.top
+    (0.8, 0.8, 'happy')
+    >>> [name for name, share in shares if share > 0.05]
+    ['happy', 'neutral']
+    """
 
     angry: Share
     disgust: Share
@@ -100,6 +108,27 @@ class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         total = sum(msgspec.structs.astuple(self))
         if not 0.98 <= total <= 1.02:
             raise ValueError(f"the probabilities add up to {total:.3f}, not 1")
+
+    def __iter__(self) -> Iterator[tuple[Emotion, float]]:
+        return zip(EMOTIONS, msgspec.structs.astuple(self), strict=True)
+
+    def __len__(self) -> int:
+        return len(EMOTIONS)
+
+    def __getitem__(self, emotion: Emotion) -> float:
+        if emotion not in EMOTIONS:
+            raise KeyError(f"there is no emotion {emotion!r}: expected one of {', '.join(EMOTIONS)}")
+        share: float = getattr(self, emotion)
+        return share
+
+    def as_dict(self) -> dict[Emotion, float]:
+        """Return the probabilities by the emotion's name, in EMOTIONS order."""
+        return dict(self)
+
+    @property
+    def top(self) -> Emotion:
+        """The likeliest emotion, named or not."""
+        return max(self, key=lambda pair: pair[1])[0]
 
 
 class Pose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
