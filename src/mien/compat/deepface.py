@@ -14,7 +14,7 @@ import numpy as np
 
 from mien.config import load
 from mien.media.base import Image
-from mien.media.photos import Picture, as_image
+from mien.media.pictures import Picture, as_picture
 from mien.models import store as model_store
 from mien.observation import EMOTIONS
 from mien.vision.detector import Faces, crop
@@ -70,7 +70,7 @@ class DeepFace:
 
 
 def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
-    image = as_image(picture)
+    image = as_picture(picture)[0]
     detector, classifier = shared_models(model_store.in_use(load()))
     faces = None if detector_backend == "skip" else detector.detect(image)
     if faces is not None and not len(faces) and enforce_detection:
