@@ -155,6 +155,11 @@ class Openness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One face in a frame.
 
+    >>> shares = Probabilities(0.02, 0.01, 0.02, 0.80, 0.05, 0.04, 0.06)
+    >>> face = Face(track=None, box=(40, 30, 96, 120), confidence=0.98, emotion="happy", probabilities=shares)
+    >>> face.emotion, face.box[2]
+    ('happy', 96)
+
     Attributes:
         track: A number that lives as long as one person's stay in a session; None in single photos.
         box: x, y, width, height in pixels of the frame.
@@ -184,6 +189,15 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one analysed frame showed.
+
+    >>> shares = Probabilities(0.02, 0.01, 0.02, 0.80, 0.05, 0.04, 0.06)
+    >>> face = Face(track=1, box=(40, 30, 96, 120), confidence=0.98, emotion="happy", probabilities=shares)
+    >>> observation = Observation(
+    ...     id=new_id(), source="lobby", session=new_id(), seq=0, time=now(), offset_s=0.0, frame=0,
+    ...     width=640, height=360, model="fer2013@00000000", elapsed_ms=2.5, faces=[face],
+    ... )
+    >>> decode(encode(observation)) == observation
+    True
 
     Attributes:
         id: A UUIDv7, unique: the key by which stores recognise what they already have.

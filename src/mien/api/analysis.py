@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.api.summary import Summary, Summing
+from mien.api.summary import Summary, Summing, summary_html
 from mien.charts.figures import emotion_curve
 from mien.charts.svg import stacked
 from mien.observation import EMOTIONS, Observation, decode, encode
@@ -41,9 +41,9 @@ class Analysis(Sequence[Observation]):
 
     However long the video, they take a bounded part of memory; the rest lies in a temporary file that goes with them.
 
-        >>> analysis = analyze_video("demo", fps=2)
-        >>> analysis[0].frame, analysis[-1].offset_s, len(analysis[10:20])
-        (0, 19.5, 10)
+        >>> analysis = analyze_video("demo", fps=5, end=3)
+        >>> analysis[0].frame, analysis[-1].offset_s, len(analysis[4:8])
+        (0, 2.8, 4)
 
     Attributes:
         path: What was analysed.
@@ -150,15 +150,13 @@ class Analysis(Sequence[Observation]):
                 table.add(observation, self.path)
 
     def _repr_html_(self) -> str:
-        from mien.api.html import summary_html
-
         times, shares, duration, _ = self._curve()
         drawn = stacked(times, shares, duration, height=180) if self._count > 1 else ""
         notes = [*self.notes, *([self.problem] if self.problem else [])]
         return summary_html(self.summary(), drawn, self.path, notes)
 
     def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, str]:
-        """Return the middles of the bins, mean probabilities (NaN: no face), the end of the axis, and what it counts."""
+        """Return the middles of the bins, mean probabilities (NaN: no face), the axis's end and unit."""
         if not self._count:
             return np.zeros(0), np.zeros((0, len(EMOTIONS))), 1.0, "seconds"
         first, last = self[0].offset_s, self[-1].offset_s
@@ -174,5 +172,6 @@ class Analysis(Sequence[Observation]):
             for face in observation.faces:
                 sums[place] += [share for _, share in face.probabilities]
                 faces[place] += 1
-        shares = np.where(faces[:, None] > 0, sums / np.maximum(faces, 1)[:, None], np.nan)
-        return begin + width * (np.arange(bins) + 0.5), shares, end + step, "seconds" if timed else "photo"
+        shares: NDArray[np.float64] = np.where(faces[:, None] > 0, sums / np.maximum(faces, 1)[:, None], np.nan)
+        times: NDArray[np.float64] = begin + width * (np.arange(bins, dtype=np.float64) + 0.5)
+        return times, shares, end + step, "seconds" if timed else "photo"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time as clock
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
 
@@ -86,7 +86,7 @@ class Analyzer:
         """
         if isinstance(pictures, str | os.PathLike | bytes):
             raise PictureError(f"expected several pictures, but got one, {pictures!r:.80}: analyze(picture) reads it")
-        total = len(pictures) if hasattr(pictures, "__len__") else None
+        total = len(pictures) if isinstance(pictures, Sized) else None
         remaining = iter(pictures)
         results: list[Faces] = []
         with NotebookBar("pictures", total) as bar:

@@ -11,6 +11,7 @@ import cv2
 import msgspec
 from PIL import Image as Pillow
 
+from mien.api.html import faces_html
 from mien.errors import UsageError
 from mien.media.pictures import Colour, Picture, as_picture
 from mien.observation import Face, Observation
@@ -132,8 +133,6 @@ class Faces(list[Face]):
         return annotate(as_picture(self._held, self._colour)[0], self._record())
 
     def _repr_html_(self) -> str:
-        from mien.api.html import faces_html
-
         return faces_html(self, None if self._held is None else self._annotated())
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -17,10 +16,9 @@ from mien.observation import Emotion, Face
 from mien.words import counted
 
 if TYPE_CHECKING:
-    from mien.api.summary import Summary
     from mien.media.base import Image
 
-__all__ = ["STYLE", "bars", "faces_html", "picture_html", "summary_html"]
+__all__ = ["bars", "faces_html", "framed"]
 
 WIDEST = 720
 """So many pixels a picture in a notebook is wide at most."""
@@ -28,7 +26,7 @@ WIDEST = 720
 FACES = 12
 """Bars are drawn for so many faces."""
 
-COLOUR_OF: dict[str, str] = {**COLOURS, "unclear": "#8a8f98"}
+COLOUR_OF: dict[str, str] = {"unclear": "#8a8f98"} | dict(COLOURS.items())
 
 STYLE = (
     ".mien{font-family:system-ui,sans-serif;font-size:13px;line-height:1.35;max-width:960px}"
@@ -50,18 +48,8 @@ def faces_html(faces: Iterable[Face], image: Image | None) -> str:
     ]
     more = f"<p>… and {len(listed) - FACES:,} more</p>" if len(listed) > FACES else ""
     head = f"<p>{counted(len(listed), 'face', 'faces') if listed else 'No face was found.'}</p>"
-    drawn = "" if image is None else picture_html(image)
-    return _framed(f'{drawn}{head}<div class="heads">{"".join(blocks)}</div>{more}')
-
-
-def summary_html(summary: Summary, curve: str = "", title: str = "", notes: Iterable[str] = ()) -> str:
-    """Return a summary as bars, with the drawing that goes before it."""
-    text = f"{counted(summary.faces, 'face', 'faces')} in {counted(summary.frames, 'frame', 'frames')}"
-    if summary.happiest:
-        text += f"; happiest at {html.escape(str(summary.happiest))}"
-    head = f"<p><b>{html.escape(title)}</b></p>" if title else ""
-    lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    return _framed(f"{head}{curve}<p>{text}</p>{bars(summary.shares())}{lines}")
+    drawn = "" if image is None else _picture(image)
+    return framed(f'{drawn}{head}<div class="heads">{"".join(blocks)}</div>{more}')
 
 
 def bars(rows: Iterable[tuple[Emotion | str, int | None, float]]) -> str:
@@ -74,7 +62,7 @@ def bars(rows: Iterable[tuple[Emotion | str, int | None, float]]) -> str:
     return f'<div class="bars">{"".join(cells)}</div>'
 
 
-def picture_html(image: Image) -> str:
+def _picture(image: Image) -> str:
     """Return a BGR picture, made smaller where it is wide, as an element of a page."""
     photo = Pillow.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     photo.thumbnail((WIDEST, 2 * WIDEST))
@@ -84,5 +72,6 @@ def picture_html(image: Image) -> str:
     return f'<img alt="what was found, drawn in" width="{photo.width}" src="data:image/jpeg;base64,{data}">'
 
 
-def _framed(content: str) -> str:
+def framed(content: str) -> str:
+    """Return what a cell shows, with its style."""
     return f'<div class="mien"><style>{STYLE}</style>{content}</div>'

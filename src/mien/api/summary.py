@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mien.api.html import bars, framed
 from mien.charts.svg import SHOWN, clock
 from mien.observation import Emotion, Observation
 from mien.words import counted
 
-__all__ = ["Peak", "Summary", "Summing"]
+__all__ = ["Peak", "Summary", "Summing", "summary_html"]
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,6 @@ class Summary:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from mien.api.html import summary_html
-
         return summary_html(self)
 
 
@@ -116,3 +117,13 @@ class Summing:
             return self._best
         mean = sum(self._shares) / len(self._shares)
         return Peak(*self._place, mean) if self._best is None or mean > self._best.happy else self._best
+
+
+def summary_html(summary: Summary, curve: str = "", title: str = "", notes: Iterable[str] = ()) -> str:
+    """Return a summary as bars, with the drawing that goes before it."""
+    text = f"{counted(summary.faces, 'face', 'faces')} in {counted(summary.frames, 'frame', 'frames')}"
+    if summary.happiest:
+        text += f"; happiest at {html.escape(str(summary.happiest))}"
+    head = f"<p><b>{html.escape(title)}</b></p>" if title else ""
+    lines = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    return framed(f"{head}{curve}<p>{text}</p>{bars(summary.shares())}{lines}")

@@ -36,8 +36,8 @@ def as_picture(picture: Picture, colour: Colour = "bgr") -> tuple[Image, datetim
     """Return a picture as BGR, shape (h, w, 3), uint8, and when it was taken, UTC, where its EXIF data tell.
 
     Args:
-        picture: A photo's path, or `demo` for the portrait that comes with Mien; a photo's bytes; a picture of Pillow's;
-            or an array of shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8, the fourth channel its opacity.
+        picture: A photo's path, or `demo` for the portrait that comes with Mien; a photo's bytes; a picture of
+            Pillow's; or an array of shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8; the fourth is opacity.
         colour: The order of the array's channels; of all others it says nothing.
 
     Raises:
@@ -65,8 +65,8 @@ def _from_path(path: str) -> tuple[Image, datetime | None]:
         return Demo().image(SMILE_S), None
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
         raise PictureError(
-            f"cannot read photo '{without_password(path)}': Mien fetches no picture from the internet by itself; load it "
-            "first, for example with urllib.request.urlopen(URL).read(), and hand over the bytes"
+            f"cannot read photo '{without_password(path)}': Mien fetches no picture from the internet by itself; "
+            "load it first, for example with urllib.request.urlopen(URL).read(), and hand over the bytes"
         )
     file = Path(path)
     if file.is_dir():
@@ -82,8 +82,8 @@ def _from_array(array: NDArray[Any], colour: Colour) -> Image:
     shape = array.shape
     if array.dtype != np.uint8:
         raise PictureError(
-            f"a picture must be uint8 of shape (h, w, 3), not {array.dtype} of shape {shape}; values from 0 to 1 become "
-            "one by (255 * picture).astype('uint8')"
+            f"a picture must be uint8 of shape (h, w, 3), not {array.dtype} of shape {shape}; values from 0 to 1 "
+            "become one by (255 * picture).astype('uint8')"
         )
     if array.ndim == 4:
         raise PictureError(
@@ -111,8 +111,8 @@ def _why_not(picture: object) -> str:
     if isinstance(picture, int):
         return f"expected a picture, but got {picture}: mien.watch({picture}) watches a camera"
     return (
-        f"expected a picture, but got {type(picture).__name__}: hand over a path, a photo's bytes, a picture of Pillow's, "
-        "or an array of shape (h, w, 3), uint8"
+        f"expected a picture, but got {type(picture).__name__}: hand over a path, a photo's bytes, a picture of "
+        "Pillow's, or an array of shape (h, w, 3), uint8"
     )
 
 

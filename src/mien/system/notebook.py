@@ -1,4 +1,4 @@
-"""Whether this is a notebook, and a progress bar in it: how far the work is goes in, one line below the cell comes out."""
+"""Whether this is a notebook, and a progress bar in it: how far the work is goes in, a line comes out."""
 
 from __future__ import annotations
 

@@ -8,11 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
     from mien.observation import Emotion
-    from mien.reports.base.asking import Paths
+    from mien.reports.asking import Paths
     from mien.reports.base.report import Report
 
 
@@ -51,7 +48,7 @@ class Album(ModuleType):
             MissingExtraError: It needs the extra `analyze`.
         """
         from mien.reports.album.report import AlbumRequest, report_album
-        from mien.reports.base.asking import answered, paths_of
+        from mien.reports.asking import answered, paths_of
 
         folder = None if copy_to is None else Path(copy_to)
         request = AlbumRequest(tuple(map(Path, paths_of(paths))), best, emotion, folder, blur, anonymous)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from mien.observation import Emotion
-    from mien.reports.base.asking import Paths
+    from mien.reports.asking import Paths
     from mien.reports.base.report import Report
 
 
@@ -60,8 +59,8 @@ class Audience(ModuleType):
             UsageError: An argument is out of range.
             MissingExtraError: It needs the extra `analyze`.
         """
+        from mien.reports.asking import answered, inputs_of
         from mien.reports.audience.report import AudienceRequest, report_audience
-        from mien.reports.base.asking import answered, inputs_of
 
         request = AudienceRequest(
             inputs_of(paths, store, sources, since, until, fps),

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from mien.observation import Emotion
-    from mien.reports.base.asking import Paths
+    from mien.reports.asking import Paths
     from mien.reports.base.report import Report
 
 
@@ -56,7 +55,7 @@ class Film(ModuleType):
             UsageError: An argument is out of range.
             MissingExtraError: It needs the extra `analyze`.
         """
-        from mien.reports.base.asking import answered, inputs_of
+        from mien.reports.asking import answered, inputs_of
         from mien.reports.film.report import FilmRequest, report_film
 
         request = FilmRequest(inputs_of(paths, store, sources, since, until, fps), moments, blur, anonymous)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from mien.observation import Emotion
-    from mien.reports.base.asking import Paths
+    from mien.reports.asking import Paths
     from mien.reports.base.report import Report
 
 
@@ -62,7 +61,7 @@ class Meeting(ModuleType):
             UsageError: An argument is out of range.
             MissingExtraError: It needs the extra `analyze`.
         """
-        from mien.reports.base.asking import answered, inputs_of
+        from mien.reports.asking import answered, inputs_of
         from mien.reports.meeting.report import MeetingRequest, report_meeting
 
         request = MeetingRequest(
