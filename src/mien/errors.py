@@ -4,6 +4,7 @@
     ├── UsageError               exit code 2: what the user gave cannot be used
     │   ├── ConfigError          an unknown or invalid setting
     │   └── InputError           a picture, video, camera, stream or data file
+    │       └── PictureError     what was handed over in Python is no picture; also a ValueError
     ├── ModelError               a model file without a contract, or one this version cannot read
     ├── BrokerError              no broker at that address, or it refuses
     ├── StoreError               a database that cannot be opened, read or written
@@ -24,6 +25,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "PartialError",
+    "PictureError",
     "StoreError",
     "UsageError",
 ]
@@ -47,6 +49,10 @@ class ConfigError(UsageError):
 
 class InputError(UsageError):
     """A picture, video, camera, stream or data file that cannot be read."""
+
+
+class PictureError(InputError, ValueError):
+    """What was handed over in Python is no picture: an array of another shape or type, a list, a URL."""
 
 
 class ModelError(MienError):

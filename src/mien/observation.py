@@ -11,6 +11,7 @@ import os
 import re
 import time as clock
 import unicodedata
+from collections.abc import Iterator
 from datetime import datetime, timezone, tzinfo
 from typing import Annotated, Literal, TypeVar
 
@@ -86,7 +87,14 @@ Decoded = TypeVar("Decoded")
 
 
 class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One probability per emotion, in EMOTIONS order; together about 1."""
+    """One probability per emotion, in EMOTIONS order; together about 1.
+
+    >>> shares = Probabilities(0.02, 0.01, 0.02, 0.80, 0.05, 0.04, 0.06)
+    >>> shares.happy, shares["happy"], shares.top
+    (0.8, 0.8, 'happy')
+    >>> [name for name, share in shares if share > 0.05]
+    ['happy', 'neutral']
+    """
 
     angry: Share
     disgust: Share
@@ -100,6 +108,27 @@ class Probabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         total = sum(msgspec.structs.astuple(self))
         if not 0.98 <= total <= 1.02:
             raise ValueError(f"the probabilities add up to {total:.3f}, not 1")
+
+    def __iter__(self) -> Iterator[tuple[Emotion, float]]:
+        return zip(EMOTIONS, msgspec.structs.astuple(self), strict=True)
+
+    def __len__(self) -> int:
+        return len(EMOTIONS)
+
+    def __getitem__(self, emotion: Emotion) -> float:
+        if emotion not in EMOTIONS:
+            raise KeyError(f"there is no emotion {emotion!r}: expected one of {', '.join(EMOTIONS)}")
+        share: float = getattr(self, emotion)
+        return share
+
+    def as_dict(self) -> dict[Emotion, float]:
+        """Return the probabilities by the emotion's name, in EMOTIONS order."""
+        return dict(self)
+
+    @property
+    def top(self) -> Emotion:
+        """The likeliest emotion, named or not."""
+        return max(self, key=lambda pair: pair[1])[0]
 
 
 class Pose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -125,6 +154,11 @@ class Openness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One face in a frame.
+
+    >>> shares = Probabilities(0.02, 0.01, 0.02, 0.80, 0.05, 0.04, 0.06)
+    >>> face = Face(track=None, box=(40, 30, 96, 120), confidence=0.98, emotion="happy", probabilities=shares)
+    >>> face.emotion, face.box[2]
+    ('happy', 96)
 
     Attributes:
         track: A number that lives as long as one person's stay in a session; None in single photos.
@@ -155,6 +189,15 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one analysed frame showed.
+
+    >>> shares = Probabilities(0.02, 0.01, 0.02, 0.80, 0.05, 0.04, 0.06)
+    >>> face = Face(track=1, box=(40, 30, 96, 120), confidence=0.98, emotion="happy", probabilities=shares)
+    >>> observation = Observation(
+    ...     id=new_id(), source="lobby", session=new_id(), seq=0, time=now(), offset_s=0.0, frame=0,
+    ...     width=640, height=360, model="fer2013@00000000", elapsed_ms=2.5, faces=[face],
+    ... )
+    >>> decode(encode(observation)) == observation
+    True
 
     Attributes:
         id: A UUIDv7, unique: the key by which stores recognise what they already have.

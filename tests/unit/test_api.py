@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import doctest
+import importlib
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from making import rewritten, truncated_video
+from PIL import Image as Pillow
 
 import mien
 from mien.config import load
-from mien.errors import ConfigError, InputError, MissingExtraError, PartialError, UsageError
+from mien.errors import ConfigError, InputError, MissingExtraError, PartialError, PictureError, UsageError
 from mien.media.demo import Demo
 from mien.run.batch import analyze_paths
 from mien.table import COLUMNS
@@ -25,11 +28,11 @@ pytestmark = pytest.mark.usefixtures("tiny_by_default")
 
 def test_what_is_public_is_there_and_nothing_is_missing() -> None:
     functions = ["analyze", "analyze_video", "watch"]
-    classes = ["Analysis", "Analyzer", "Face", "Observation"]
-    assert sorted(mien.__all__) == sorted(["EMOTIONS", "__version__", *classes, *functions])
+    classes = ["Analysis", "Analyzer", "Face", "Faces", "Observation", "Probabilities"]
+    assert sorted(mien.__all__) == sorted(["EMOTIONS", "__version__", "errors", "reports", *classes, *functions])
     for name in mien.__all__:
         assert getattr(mien, name) is not None
-    assert set(mien.__all__) <= set(dir(mien))
+    assert sorted(mien.__all__) == dir(mien)
     with pytest.raises(AttributeError, match="no attribute 'analyse'"):
         _ = mien.analyse  # type: ignore[attr-defined]
 
@@ -53,7 +56,7 @@ def test_faces_of_a_photo_and_of_an_array_are_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+    [np.zeros(4, np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
 )
 def test_an_array_of_another_kind_is_refused(array: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"uint8 of shape \(h, w, 3\)"):
@@ -160,7 +163,7 @@ def test_an_analysis_can_be_iterated_again_and_written(video: Path, tmp_path: Pa
 def test_an_analysis_larger_than_memory_allows_goes_through_a_file(
     video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien import api as analysis
+    from mien.api import analysis
 
     monkeypatch.setattr(analysis, "IN_MEMORY", 1000)
     assert [one.seq for one in mien.analyze_video(video)] == list(range(40))
@@ -217,8 +220,123 @@ def test_a_truncated_video_gives_a_warning_and_what_could_be_read(tmp_path: Path
     assert "ends early" in str(analysis.problem)
 
 
-@pytest.mark.parametrize("module", ["mien.api", "mien.media.selection"])
+@pytest.mark.parametrize(
+    "module",
+    ["mien", "mien.api.analyzer", "mien.api.analysis", "mien.api.faces", "mien.media.selection", "mien.observation"],
+)
 def test_the_examples_in_docstrings_are_true(module: str) -> None:
-    found = doctest.testmod(sys.modules[module] if module in sys.modules else __import__(module, fromlist=["x"]))
-    assert found.attempted > 0
-    assert found.failed == 0
+    names = {name: getattr(mien, name) for name in mien.__all__}
+    run = doctest.testmod(importlib.import_module(module), extraglobs=names)
+    assert run.attempted > 0
+    assert run.failed == 0
+
+
+def test_every_public_class_and_function_has_an_example() -> None:
+    for name in set(mien.__all__) - {"errors", "reports", "EMOTIONS", "__version__"}:
+        home = getattr(mien, name)
+        assert ">>>" in (home.__doc__ or ""), name
+
+
+def test_probabilities_are_pairs() -> None:
+    (face,) = mien.analyze("demo")
+    shares = face.probabilities
+    assert [name for name, _ in shares] == list(mien.EMOTIONS)
+    assert dict(shares) == shares.as_dict() == {name: getattr(shares, name) for name in mien.EMOTIONS}
+    assert shares[shares.top] == max(share for _, share in shares)
+    with pytest.raises(KeyError, match="expected one of angry"):
+        _ = shares["hapy"]  # type: ignore[index]
+
+
+def test_every_kind_of_picture_gives_the_same_faces(tmp_path: Path) -> None:
+    image = Demo().image(1.0)
+    write_picture(tmp_path / "photo.png", image)
+    faces = mien.analyze(image)
+    rgb = np.ascontiguousarray(image[..., ::-1])
+    opaque = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+    content = (tmp_path / "photo.png").read_bytes()
+    for picture in (Pillow.fromarray(rgb), content, memoryview(content), tmp_path / "photo.png", opaque):
+        assert mien.analyze(picture) == faces
+    grey = image.mean(2).astype(np.uint8)
+    assert mien.analyze(grey) == mien.analyze(grey[..., None]) == mien.analyze(Pillow.fromarray(grey))
+    assert len(mien.analyze(grey)) == 1
+
+
+@pytest.mark.parametrize(
+    ("picture", "way"),
+    [
+        ([np.zeros((4, 4, 3), np.uint8)], "analyze_batch"),
+        (np.zeros((2, 4, 4, 3), np.uint8), "analyze_batch"),
+        (np.zeros((3, 40, 40), np.uint8), "transpose"),
+        (np.zeros((4, 4, 3)), "astype"),
+        ("film.mp4", "analyze_video"),
+        (".", "analyze_video"),
+        ("https://ada:secret@example.org/photo.jpg", "urlopen"),
+        (0, r"mien.watch\(0\)"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_picture_gets_the_way_on(picture: object, way: str) -> None:
+    with pytest.raises(PictureError, match=way) as caught:
+        mien.analyze(picture)  # type: ignore[arg-type]
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_no_video_gets_the_way_on() -> None:
+    for wrong in (np.zeros((4, 4, 3), np.uint8), ["film.mp4"], Pillow.new("RGB", (4, 4))):
+        with pytest.raises(PictureError, match=r"mien\.analyze reads one picture"):
+            mien.analyze_video(wrong)  # type: ignore[arg-type]
+    with pytest.raises(PictureError, match=r"analyze\(picture\)"):
+        mien.Analyzer().analyze_batch("photo.jpg")
+
+
+def test_faces_show_themselves_and_become_tables(tmp_path: Path) -> None:
+    image = Demo().image(1.0)
+    faces = mien.analyze(image)
+    assert faces.picture().size == image.shape[1::-1]
+    shown = faces._repr_html_()
+    assert shown.count("data:image/jpeg;base64,") == 1
+    assert all(emotion in shown for emotion in mien.EMOTIONS)
+    faces.write(tmp_path / "drawn.png")
+    with Pillow.open(tmp_path / "drawn.png") as drawn:
+        assert drawn.size == faces.picture().size
+    table = faces.to_polars()
+    assert tuple(table.columns) == COLUMNS
+    assert table["frame_width"].to_list() == [image.shape[1]]
+    assert len(faces.to_pandas()) == 1
+    again = pickle.loads(pickle.dumps(faces))  # noqa: S301
+    assert (again, again.file, type(again[:1])) == (faces, "picture", mien.Faces)
+    assert "No face" in mien.analyze(np.zeros((40, 40, 3), np.uint8))._repr_html_()
+    (of_batch,) = mien.Analyzer().analyze_batch([image])
+    with pytest.raises(UsageError, match="not kept"):
+        of_batch.picture()
+    assert "data:image" not in of_batch._repr_html_()
+
+
+def test_an_analysis_is_a_sequence_that_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.api import analysis as module
+
+    monkeypatch.setattr(module, "STEP", 7)
+    analysis = mien.analyze_video("demo", fps=20, end=5)
+    ids = [observation.id for observation in analysis]
+    assert [analysis[number].id for number in (0, 6, 7, 50, -1)] == [ids[number] for number in (0, 6, 7, 50, -1)]
+    for part in (slice(10, 20), slice(None, None, -3), slice(3, 90, 4), slice(5, 5)):
+        assert [observation.id for observation in analysis[part]] == ids[part]
+    with pytest.raises(IndexError):
+        _ = analysis[100]
+    summary = analysis.summary()
+    assert summary.frames == summary.faces + summary.empty == 100
+    assert sum(summary.named.values()) + summary.unclear == summary.faces
+    seconds: dict[int, list[float]] = {}
+    for observation in analysis:
+        for face in observation.faces:
+            seconds.setdefault(int(observation.offset_s or 0), []).append(face.probabilities.happy)
+    means = {second: sum(values) / len(values) for second, values in seconds.items()}
+    assert summary.happiest is not None
+    assert summary.happiest.at_s == max(means, key=lambda second: means[second])
+    assert summary.happiest.happy == pytest.approx(max(means.values()))
+    assert "100 frames" in str(summary)
+    assert "<svg" in analysis._repr_html_()
+    assert "0 faces" in analysis[:0]._repr_html_()
+    figure = analysis[:20].plot()
+    assert [trace.name for trace in figure.data] == ["angry", "disgust", "fear", "sad", "neutral", "surprise", "happy"]
+    assert np.nansum([trace.y for trace in figure.data], 0) == pytest.approx([100] * 20, abs=0.5)

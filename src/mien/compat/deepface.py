@@ -8,13 +8,14 @@ DeepFace.analyze("photo.jpg", actions=["emotion"])
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mien.config import load
 from mien.media.base import Image
-from mien.media.photos import Picture, as_image
+from mien.media.pictures import Picture, as_picture
 from mien.models import store as model_store
 from mien.observation import EMOTIONS
 from mien.vision.detector import Faces, crop
@@ -70,11 +71,11 @@ class DeepFace:
 
 
 def _analyze(picture: Picture, enforce_detection: bool, detector_backend: str) -> list[dict[str, Any]]:
-    image = as_image(picture)
+    image = as_picture(picture)[0]
     detector, classifier = shared_models(model_store.in_use(load()))
     faces = None if detector_backend == "skip" else detector.detect(image)
     if faces is not None and not len(faces) and enforce_detection:
-        what = "the array" if isinstance(picture, np.ndarray) else f"'{picture}'"
+        what = f"'{picture!s}'" if isinstance(picture, str | Path) else "the array"
         raise ValueError(
             f"Face could not be detected in {what}: give a photo of a face, or set enforce_detection to False to have "
             "the whole picture read as one"

@@ -18,7 +18,7 @@ from mien.config import load
 from mien.errors import MissingExtraError
 from mien.media.base import Image, raise_problem
 from mien.media.open import open_source
-from mien.media.photos import Picture, as_image
+from mien.media.pictures import Picture, as_picture
 from mien.media.selection import selected
 from mien.models import store as model_store
 from mien.observation import EMOTIONS
@@ -53,7 +53,7 @@ class FER:
 
     def find_faces(self, img: Picture) -> list[list[int]]:
         """Return the faces' boxes, [x, y, w, h] in pixels, the surest first; see `detect_emotions`."""
-        return _whole(self._faces_of(as_image(img)).boxes)
+        return _whole(self._faces_of(as_picture(img)[0]).boxes)
 
     def detect_emotions(self, img: Picture, face_rectangles: list[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return a dictionary per face, the surest first: `box`, [x, y, w, h] in pixels; `emotions`, seven shares.
@@ -66,7 +66,7 @@ class FER:
             InputError: The photo cannot be read.
             ValueError: The array has another shape or type, or a box has no size.
         """
-        image = as_image(img)
+        image = as_picture(img)[0]
         if face_rectangles is None:
             faces = self._faces_of(image)
             boxes, landmarks = _whole(faces.boxes), faces.landmarks

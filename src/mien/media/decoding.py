@@ -27,7 +27,7 @@ from PIL import ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, _i
 from mien.errors import InputError, MissingExtraError
 from mien.media.base import Image
 
-__all__ = ["MAX_PIXELS", "RAW_ENDINGS", "decode_photo", "kind_of", "moves", "pages_of", "read_photo"]
+__all__ = ["MAX_PIXELS", "RAW_ENDINGS", "decode_photo", "from_pillow", "kind_of", "moves", "pages_of", "read_photo"]
 
 BEGINNINGS = (
     ("JPEG", rb"\xff\xd8\xff"),
@@ -103,6 +103,17 @@ def decode_photo(content: bytes, note: Note | None = None) -> Decoded:
     """
     with contextlib.closing(_decode(io.BytesIO(content), "the picture", note)) as pages:
         return next(pages)
+
+
+def from_pillow(photo: Pillow.Image) -> Decoded:
+    """Return a picture of Pillow's, of any mode; see `read_photo`. The picture itself stays as it is.
+
+    Raises:
+        InputError: It is damaged, or has too many pixels.
+    """
+    name = "the picture"
+    with _errors(photo.format or "a picture", name), _quiet():
+        return _upright(photo.copy(), name)
 
 
 def pages_of(path: Path, note: Note | None = None) -> Generator[Decoded]:

@@ -8,36 +8,22 @@ from __future__ import annotations
 
 import glob
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from mien.errors import InputError, MissingExtraError
-from mien.media.base import Frame, Image, Source
+from mien.media.base import Frame, Source
 from mien.media.decoding import decode_photo, kind_of, moves, pages_of, read_photo
 from mien.media.folder import PHOTOS, contents_of
 
 __all__ = [
-    "Colour",
     "Photos",
-    "Picture",
-    "as_image",
     "decode_photo",
     "is_photo",
     "is_there",
     "matching",
     "read_photo",
 ]
-
-Picture = str | Path | Image
-"""A photo's path, or an array of shape (h, w, 3), uint8."""
-
-Colour = Literal["bgr", "rgb"]
-"""The order of an array's channels: OpenCV's is BGR, that of Pillow and most others RGB."""
-
 
 CHAINS = frozenset({".mjpeg", ".mjpg"})
 """Which files begin as a photo does, but are a chain of them: a video."""
@@ -125,23 +111,3 @@ def matching(path: Path) -> list[Path]:
     if not glob.has_magic(str(path)) or is_there(path):
         return [path]
     return sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - the pattern may be absolute
-
-
-def as_image(picture: Picture, colour: Colour = "bgr") -> Image:
-    """Return a picture as BGR, shape (h, w, 3), uint8.
-
-    Args:
-        picture: A photo's path, or an array of shape (h, w, 3), uint8.
-        colour: The order of the array's channels; of a path it says nothing.
-
-    Raises:
-        InputError: The photo cannot be read.
-        ValueError: The array has another shape or type, or there is no such order.
-    """
-    if colour not in ("bgr", "rgb"):
-        raise ValueError(f"colour must be 'bgr' or 'rgb', not {colour!r}")
-    if not isinstance(picture, np.ndarray):
-        return read_photo(Path(picture), lambda line: warnings.warn(line, stacklevel=3))[0]
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or 0 in picture.shape:
-        raise ValueError(f"a picture must be uint8 of shape (h, w, 3), not {picture.dtype} of shape {picture.shape}")
-    return picture if colour == "bgr" else np.ascontiguousarray(picture[..., ::-1])

@@ -6,26 +6,30 @@ A `Report` goes in; one HTML page, one JSON file of all figures, and one table a
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.errors import InputError, MienError
 from mien.masking import as_text
 from mien.reports.base.page import page
-from mien.reports.base.parts import Content
+from mien.reports.base.parts import Content, Fact
 from mien.system.files import replacing
 from mien.table import guarded
 from mien.version import __version__
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["DataKind", "Report"]
 
 DataKind = Literal["parquet", "csv"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Report(Content):
     """A whole report: its page, and what is written beside it.
 
@@ -51,6 +55,29 @@ class Report(Content):
         ]
         return f"Of the store {' '.join([*ends, ''])}with times in the zone {self.asked['zone']}."
 
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables that are written beside the page, as polars DataFrames, by name."""
+        return {data.name: data.table for data in self.data}
+
+    def __getitem__(self, name: str) -> Fact:
+        """Return the figure of this name, such as "Length"."""
+        for fact in self.facts:
+            if fact.name == name:
+                return fact
+        raise KeyError(
+            f"the report has no figure '{name}': expected one of {', '.join(fact.name for fact in self.facts)}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Report {self.kind}: {self.lead}>"
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.html())
+        return (
+            f'<iframe title="the report" sandbox="" style="width:100%;height:640px;border:0" srcdoc="{page}"></iframe>'
+        )
+
     def html(self) -> str:
         """Return the page, which needs no other file."""
         return page(self)
@@ -72,7 +99,7 @@ class Report(Content):
             "tables": {part.name: {"rows": len(part.table), "columns": part.columns} for part in self.data},
         }
 
-    def write(self, path: Path, data: DataKind = "parquet") -> list[Path]:
+    def write(self, path: str | Path, data: DataKind = "parquet") -> list[Path]:
         """Write the page and, beside it, the figures and the tables; return the files.
 
         Args:
@@ -83,6 +110,7 @@ class Report(Content):
             InputError: The name is another, its folder is not there, or a file is one that the report was made of.
             MienError: The disk is full or fails.
         """
+        path = Path(path)
         if path.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"cannot write '{path}': the name of a report must end in .html")
         kept = [ending for ending in self.corrected & set(self.files) if self._is_changed(path, ending)]

@@ -1,1 +1,79 @@
-"""What showed on the faces in a meeting while somebody spoke?"""
+"""What showed on the faces in a meeting while somebody spoke? `mien.reports.meeting(…)` answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from mien.reports.asking import Paths
+    from mien.reports.base.report import Report
+
+
+class Meeting(ModuleType):
+    """This package, which can be called."""
+
+    def __call__(
+        self,
+        paths: Paths = (),
+        *,
+        transcript: str | Path,
+        speakers: str | Path | None = None,
+        offset: float | None = None,
+        consent: str | None = None,
+        fps: float = 5.0,
+        store: str | None = None,
+        sources: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        blur: bool = False,
+        anonymous: int | None = None,
+        model: str | Path | None = None,
+    ) -> Report:
+        """Return how what was said in a meeting was taken.
+
+            >>> report = meeting("call.mp4", transcript="call.vtt", offset=0)
+            >>> report.kind, report.facts[0].name
+            ('meeting', 'Happiness of the room')
+
+        Args:
+            paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
+            transcript: What was said: WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.
+            speakers: A CSV that says which tile or track is whose.
+            offset: Seconds to add to the transcript's times; None: found from the sound.
+            consent: Who agreed, and when; the page says so.
+            fps: Videos are looked at so many times a second.
+            store: The URL of a store, in place of paths.
+            sources: Which of the store's sources; none named: all.
+            since: From when on, in the store.
+            until: Until when, in the store.
+            blur: Hide the faces in pictures.
+            anonymous: Show no person and nothing that fewer than so many people stand behind; None: all.
+            model: An ONNX file with Mien's contract, or `ferplus`; None: the one of this machine.
+
+        Raises:
+            InputError: Something cannot be read.
+            UsageError: An argument is out of range.
+            MissingExtraError: It needs the extra `analyze`.
+        """
+        from mien.reports.asking import answered, inputs_of
+        from mien.reports.meeting.report import MeetingRequest, report_meeting
+
+        request = MeetingRequest(
+            inputs_of(paths, store, sources, since, until, fps),
+            Path(transcript),
+            None if speakers is None else Path(speakers),
+            offset,
+            consent,
+            blur,
+            anonymous,
+        )
+        return answered(lambda settings, job: report_meeting(request, settings, job), model)
+
+
+sys.modules[__name__].__class__ = Meeting

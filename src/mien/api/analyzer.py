@@ -5,36 +5,34 @@ An `Analyzer` keeps its models; the functions use one with the default settings.
 
 from __future__ import annotations
 
-import tempfile
+import os
+import time as clock
 import warnings
-import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from mien.api.analysis import Analysis
+from mien.api.faces import Faces
 from mien.config import checked
-from mien.errors import InputError
+from mien.errors import InputError, PictureError
 from mien.masking import without_password
 from mien.media.base import Source, raise_problem
 from mien.media.open import open_source
-from mien.media.photos import Colour, Photos, Picture, as_image
+from mien.media.photos import Photos
+from mien.media.pictures import Colour, Picture, as_picture
 from mien.media.selection import selected
 from mien.models import store as model_store
-from mien.observation import Face, Observation, decode, encode
-from mien.table import TableWriter, to_pandas, to_polars
+from mien.observation import Observation, new_id, slug
+from mien.system.notebook import NotebookBar
 from mien.vision.parallel import observe_all
 from mien.vision.pipeline import Pipeline, read_pictures, shared_models
 from mien.vision.schedule import PhotoDetector
-from mien.words import counted
 
-__all__ = ["Analysis", "Analyzer", "analyze", "analyze_video", "watch"]
+__all__ = ["Analyzer", "analyze", "analyze_video", "watch"]
 
 BATCH = 8
 """So many pictures are in memory at a time."""
-
-IN_MEMORY = 8 << 20
-"""So many bytes of an analysis are held in memory; what is more lies in a temporary file."""
 
 
 class Analyzer:
@@ -64,34 +62,60 @@ class Analyzer:
         self._detector, self._classifier = shared_models(self._settings)
         self.model_id = self._classifier.model_id
 
-    def analyze(self, picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> list[Face]:
+    def analyze(self, picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> Faces:
         """Return the faces in a picture, the surest first.
 
         A large picture whose faces are small, or that seems to have none, is looked at a second time, more closely.
 
         Args:
-            picture: A photo's path, or an array of shape (h, w, 3), uint8.
+            picture: A photo's path (or `demo`, the portrait that comes with Mien), its bytes, a picture of Pillow's, or
+                an array of shape (h, w), (h, w, 3) or (h, w, 4), uint8.
             colour: The order of an array's channels: "bgr", as OpenCV has it, or "rgb", as Pillow and most others.
             sets: Also say which emotions are plausible of each face at this level: 0.8, 0.9 or 0.95 of the models that
                 come with Mien.
 
         Raises:
             InputError: The photo cannot be read, or the model does not know the level.
-            ValueError: The array has another shape or type.
+            PictureError: It is something else, such as a video or a list; the line says what to call for it.
         """
-        return self.analyze_batch([picture], colour=colour, sets=sets)[0]
+        return self._read([picture], colour, sets, kept=True)[0]
 
     def analyze_batch(
         self, pictures: Iterable[Picture], *, colour: Colour = "bgr", sets: float | None = None
-    ) -> list[list[Face]]:
+    ) -> list[Faces]:
         """Return the faces of each picture, in the order of the pictures; see `analyze`.
 
-        Pictures are taken a few at a time, so that a long list of paths, or a generator of arrays, costs little memory.
+        Pictures are taken a few at a time, so that a long list of paths, or a generator of arrays, costs little memory;
+        `show` then knows only those that were read from files.
         """
+        if isinstance(pictures, str | os.PathLike | bytes):
+            raise PictureError(f"expected several pictures, but got one, {pictures!r:.80}: analyze(picture) reads it")
+        total = len(pictures) if isinstance(pictures, Sized) else None
         remaining = iter(pictures)
-        results: list[list[Face]] = []
-        while images := [as_image(picture, colour) for picture in islice(remaining, BATCH)]:
-            results += read_pictures(self._detector, self._classifier, images, self._settings.abstain_below, sets)
+        results: list[Faces] = []
+        with NotebookBar("pictures", total) as bar:
+            while batch := list(islice(remaining, BATCH)):
+                results += self._read(batch, colour, sets, kept=False)
+                bar.advance(len(batch))
+        return results
+
+    def _read(self, pictures: list[Picture], colour: Colour, sets: float | None, *, kept: bool) -> list[Faces]:
+        begun = clock.perf_counter()
+        images = [as_picture(picture, colour) for picture in pictures]
+        read = read_pictures(
+            self._detector, self._classifier, [image for image, _ in images], self._settings.abstain_below, sets
+        )
+        elapsed_ms = 1000 * (clock.perf_counter() - begun) / len(pictures)
+        results = []
+        for picture, (image, time), faces in zip(pictures, images, read, strict=True):
+            file = os.fspath(picture) if isinstance(picture, str | os.PathLike) else None
+            observation = Observation(
+                id=new_id(), source=slug(Path(file).stem) if file else "picture", session=new_id(), seq=0, time=time,
+                offset_s=None, frame=0, width=image.shape[1], height=image.shape[0], model=self.model_id,
+                elapsed_ms=elapsed_ms, faces=faces,
+            )  # fmt: skip
+            held = picture if kept or file else None
+            results.append(Faces(faces, observation=observation, file=file or "picture", held=held, colour=colour))
         return results
 
     def analyze_video(
@@ -123,6 +147,11 @@ class Analyzer:
                 read in part, a warning says so and `problem` of what is returned holds it.
             UsageError: A number is out of range.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise PictureError(
+                f"expected the path or URL of a video, but got {type(path).__name__}: mien.analyze reads one picture, "
+                "mien.Analyzer().analyze_batch several"
+            )
         shown = without_password(str(path))
         source = open_source(str(path), stream=stream, fps_in=fps_in)
         with source:
@@ -158,77 +187,15 @@ class Analyzer:
         )
 
 
-class Analysis:
-    """The observations of a video, in order; can be iterated, more than once, and has a length.
-
-    However long the video, they take a bounded part of memory; the rest lies in a temporary file that goes with them.
-
-    Attributes:
-        path: What was analysed.
-        problem: One line where it could be read in part only.
-        notes: Lines on what was chosen or assumed, such as one of several streams.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.problem: str | None = None
-        self.notes: tuple[str, ...] = ()
-        self._count = 0
-        self._lines = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with this object
-        weakref.finalize(self, self._lines.close)
-
-    def _add(self, observation: Observation) -> None:
-        self._lines.write(encode(observation) + b"\n")
-        self._count += 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Observation]:
-        at = 0
-        for _ in range(self._count):
-            self._lines.seek(at)  # another iteration may have moved it
-            line = self._lines.readline()
-            at += len(line)
-            yield decode(line)
-
-    def __repr__(self) -> str:
-        return f"<Analysis of {self.path}: {counted(self._count, 'frame', 'frames')}>"
-
-    def to_polars(self) -> Any:
-        """Return a polars DataFrame: a row per face, one with nulls for a frame without; columns as in files.
-
-        Raises:
-            MissingExtraError: It needs the extra `analyze`.
-        """
-        return to_polars((observation, self.path) for observation in self)
-
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame; see `to_polars`.
-
-        Raises:
-            MissingExtraError: It needs the extra `pandas`.
-        """
-        return to_pandas((observation, self.path) for observation in self)
-
-    def write(self, path: str | Path) -> None:
-        """Write a .csv, .jsonl (whole observations, one a line) or .parquet file.
-
-        Raises:
-            InputError: The ending is another, or nothing can be written there.
-            MissingExtraError: Parquet needs the extra `analyze`.
-        """
-        with TableWriter(Path(path)) as table:
-            for observation in self:
-                table.add(observation, self.path)
-
-
-def analyze(picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> list[Face]:
+def analyze(picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> Faces:
     """Return the faces in a picture, the surest first; see `Analyzer.analyze`.
 
     >>> import numpy as np
     >>> analyze(np.zeros((120, 160, 3), np.uint8), colour="rgb")
     []
+    >>> for face in analyze("demo"):  # or "photo.jpg"
+    ...     print(face.box[2] > 50, face.probabilities["happy"] == face.probabilities.happy)
+    True True
     """
     return Analyzer().analyze(picture, colour=colour, sets=sets)
 
@@ -251,6 +218,8 @@ def analyze_video(
     [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
     >>> [len(observation.faces) for observation in analysis]
     [1, 1, 1, 1, 1, 1]
+    >>> len(analysis[2:4]), analysis[-1].offset_s, analysis.summary().faces
+    (2, 2.5, 6)
     """
     return Analyzer().analyze_video(
         path, every=every, fps=fps, start=start, end=end, stream=stream, fps_in=fps_in, sets=sets
