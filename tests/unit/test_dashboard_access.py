@@ -114,6 +114,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/api/v1/me", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/sources", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/sources/lobby/preview", {"viewer": 404, "editor": 404, "admin": 404}),
+    ("POST", "/api/v1/sources/lobby/preview", {"viewer": 403, "editor": 403, "admin": 422}),
     ("GET", "/api/v1/metrics", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/summary", {"viewer": 503, "editor": 503, "admin": 503}),
     ("GET", "/api/v1/timeline", {"viewer": 503, "editor": 503, "admin": 503}),

@@ -256,8 +256,7 @@ class Listener:
             for state in self._sources.values():
                 pictures = (state.picture, state.earlier, state.waiting[0] if state.waiting else None)
                 if all(picture is None or picture.age_s > older_s for picture in pictures):
-                    state.picture = state.earlier = state.waiting = None
-                    state.recent.clear()
+                    _clear(state)
 
     def _note(self, *, connected: bool, reason: str) -> None:
         if connected != self.connected:
@@ -314,6 +313,8 @@ class Listener:
         with self._lock:
             state = self._state(source, sends=not retained)
             state.stats = stats
+            if stats.preview not in SHOWN:
+                _clear(state)
             uptime = stats.uptime_s
             if state.online and state.since is None and not retained and uptime is not None and math.isfinite(uptime):
                 state.since = datetime.now(timezone.utc) - timedelta(seconds=min(max(uptime, 0.0), 1e8))
@@ -336,7 +337,10 @@ class Listener:
 
     def _take_state(self, source: str, told: RemoteState) -> None:
         with self._lock:
-            self._state(source, sends=False).state = told
+            state = self._state(source, sends=False)
+            state.state = told
+            if told.preview not in SHOWN and told.remote_preview in SHOWN:  # the older say nothing of pictures here
+                _clear(state)
 
     def _state(self, source: str, *, sends: bool = True) -> LiveSource:
         """Return the state of a source, a new one where there is room or room can be made.
@@ -386,3 +390,8 @@ class Listener:
 
 def _show(state: LiveSource, picture: Picture) -> None:
     state.earlier, state.picture, state.waiting = state.picture, picture, None
+
+
+def _clear(state: LiveSource) -> None:
+    state.picture = state.earlier = state.waiting = None
+    state.recent.clear()

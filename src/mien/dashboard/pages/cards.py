@@ -224,7 +224,7 @@ def people(state: SourceState) -> str:
         return ""
     faces = state.newest.faces
     more = len(faces) - LISTED_FACES
-    rows = [_person(face, index) for index, face in _largest(faces, LISTED_FACES)]
+    rows = [_person(numbered) for numbered in _largest(faces, LISTED_FACES)]
     return part(
         "cards.people", state.source, rows, len(faces) <= FEW_FACES, counted(more, "face", "faces") if more > 0 else ""
     )
@@ -240,13 +240,13 @@ def stage(observation: Observation | None) -> dict[str, Any] | None:
         "ratio": round(min(max(width / height, 0.6), 2.4), 4),
         "faces": [
             {
-                "key": _key(face, index),
-                "number": _number(face, index),
+                "key": key,
+                "number": number,
                 "box": [round(100 * part / whole, 2) for part, whole in zip(face.box, sides, strict=True)],
                 "emotion": face.emotion or "unclear",
                 "label": _label(face),
             }
-            for index, face in _largest(observation.faces, DRAWN_FACES)
+            for key, number, face in _largest(observation.faces, DRAWN_FACES)
         ],
     }
 
@@ -305,23 +305,31 @@ def rate(stats: Stats) -> str:
     return "–" if stats.fps is None or starting else f"{stats.fps:.1f}"
 
 
-def _largest(faces: list[Face], most: int) -> list[tuple[int, Face]]:
-    """Return the largest faces by their numbers, each with its place among all."""
-    order = sorted(enumerate(faces), key=lambda item: item[1].box[2] * item[1].box[3], reverse=True)
-    return sorted(order[:most], key=lambda item: (item[1].track is None, item[1].track or item[0]))
+class Numbered(NamedTuple):
+    """A face with its key, which no other of its source has at this moment, and the number that people see."""
+
+    key: str
+    number: str
+    face: Face
 
 
-def _key(face: Face, index: int) -> str:
-    return f"n{index}" if face.track is None else f"{face.track}"
+def _largest(faces: list[Face], most: int) -> list[Numbered]:
+    """Return the largest faces by their numbers: their tracks', or else their places in the frame."""
+    order = sorted(enumerate(faces), key=lambda item: item[1].box[2] * item[1].box[3], reverse=True)[:most]
+    order.sort(key=lambda item: (item[1].track is None, item[1].track or item[0]))
+    tracks = [face.track for _, face in order]
+    return [
+        Numbered(f"n{index}", f"{index + 1 if face.track is None else face.track}", face)
+        if face.track is None or tracks.count(face.track) > 1
+        else Numbered(f"{face.track}", f"{face.track}", face)
+        for index, face in order
+    ]
 
 
-def _number(face: Face, index: int) -> str:
-    return f"{index + 1 if face.track is None else face.track}"
-
-
-def _person(face: Face, index: int) -> Person:
+def _person(numbered: Numbered) -> Person:
+    key, number, face = numbered
     shares = [(emotion, getattr(face.probabilities, emotion)) for emotion in SHOWN]
-    return Person(_key(face, index), _number(face, index), face.emotion or "unclear", _label(face), shares)
+    return Person(key, number, face.emotion or "unclear", _label(face), shares)
 
 
 def _label(face: Face) -> str:

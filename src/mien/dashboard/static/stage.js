@@ -41,6 +41,7 @@
       Object.assign(box.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
       box.at = face.box;
       for (const part of [box, box.label]) part.style.setProperty("--emotion", `var(--${face.emotion})`);
+      box.classList.toggle("vague", face.emotion === "unclear");
       box.setAttribute("aria-label", `Face ${face.number}: ${face.label}`);
       box.label.firstChild.textContent = face.number;
       box.label.lastChild.textContent = face.label;
@@ -59,11 +60,12 @@
   function arrange(place, glides) {
     const [width, height] = [place.clientWidth, place.clientHeight];
     if (!width || !height) return;
-    const boxes = all(":scope > .face", place).map((box) => {
+    const marked = all(":scope > .face", place);
+    const boxes = marked.map((box) => {
       const [left, top, wide, high] = box.at;
       const [x, y, w, h] = [(left * width) / 100, (top * height) / 100, (wide * width) / 100, (high * height) / 100];
       const named = box.classList.contains("marked");
-      box.label.hidden = !named && (place.querySelectorAll(":scope > .face").length > FEW || w < NARROW);
+      box.label.hidden = !named && (marked.length > FEW || w < NARROW);
       box.label.classList.remove("short");
       return { box, label: box.label, x, y, w, h, named };
     });
@@ -89,7 +91,7 @@
 
   function spotFor({ box, x, y, w, h, size: [wide, high], named }, boxes, taken, width, height) {
     const across = Math.min(Math.max(x + (w - wide) / 2, GAP), width - wide - GAP);
-    const places = [y - high - GAP, y + h + GAP, y + GAP, y + h - high - GAP, GAP].map((top) => ({ x: across, y: top, w: wide, h: high }));
+    const places = [y - high - GAP, y + h + GAP, y + GAP, y + h - high - GAP, ...(named ? [GAP] : [])].map((top) => ({ x: across, y: top, w: wide, h: high }));
     const inside = places.filter((spot) => spot.y >= GAP && spot.y + high <= height - GAP && spot.x >= 0);
     const free = inside.filter((spot) => !taken.some((other) => meet(spot, other)));
     const clear = free.find((spot) => !boxes.some((other) => other.box !== box && meet(spot, other)));
