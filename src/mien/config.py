@@ -106,6 +106,7 @@ class SourceSettings(SettingsSection):
     )
     fps: float | None = Field(None, gt=0, le=240, description="In place of watch.fps.")
     preview: Preview | None = Field(None, description="In place of watch.preview.")
+    remote_preview: Preview | None = Field(None, description="In place of watch.remote_preview.")
     confidence: float | None = Field(None, gt=0, lt=1, description="In place of vision.confidence.")
     max_side: int | None = Field(None, ge=160, le=4096, description="In place of vision.max_side.")
     abstain_below: float | None = Field(None, ge=0, le=1, description="In place of vision.abstain_below.")
@@ -226,6 +227,11 @@ class WatchSettings(SettingsSection):
     )
     preview: Preview = Field(
         "off", description="A small picture each second for the page Live: off, blurred (faces are hidden) or plain."
+    )
+    remote_preview: Preview = Field(
+        "off",
+        description="The most that a preview may show which somebody asks for from afar, for an hour at a time: off, "
+        "blurred or plain.",
     )
     home_assistant: str | None = Field(
         None,
@@ -368,7 +374,7 @@ class Settings(SettingsSection):
         def given(*names: str) -> dict[str, Any]:
             return {name: value for name in names if (value := getattr(source, name)) is not None}
 
-        watch = self.watch.model_copy(update=given("fps", "preview"))
+        watch = self.watch.model_copy(update=given("fps", "preview", "remote_preview"))
         vision = self.vision.model_copy(update=given("confidence", "max_side", "abstain_below", "smoothing_s"))
         return self.model_copy(update={"watch": watch, "vision": vision})
 

@@ -51,7 +51,7 @@ def test_the_demo_is_played_and_stopped_by_a_button(serve: Serve, visit: Open, h
     expect(page.locator("#demo-said")).to_contain_text(re.compile("The demo (is starting|plays)"))
     expect(page.locator("article.source .face")).to_have_count(1)
     expect(page.locator("#demo-plays")).to_contain_text("The demo plays")
-    expect(page.get_by_role("status").first).to_contain_text("Live")  # the face may have come from the store
+    expect(page.get_by_role("status").first).to_contain_text("Connected")  # the face may have come from the store
     page.get_by_role("link", name="History").click()
     page.get_by_role("button", name="Stop the demo").click()
     expect(page.locator(".demo")).to_be_hidden()
@@ -70,7 +70,7 @@ def test_live_faces_arrive_and_the_page_says_when_the_broker_goes_and_comes_back
     card = page.locator("article.source")
     with broker(mosquitto, broker_port):
         with publishing(broker_port, [camera]):
-            expect(status).to_contain_text("Live")
+            expect(status).to_contain_text("Connected")
             expect(card.locator(".stage .face")).to_have_count(2)
             expect(card.locator("header")).to_contain_text("Online since")
             expect(card.locator(".now")).to_contain_text("2 faces")
@@ -81,7 +81,7 @@ def test_live_faces_arrive_and_the_page_says_when_the_broker_goes_and_comes_back
         expect(card.locator(".stage .face")).to_have_count(0)
     expect(status).to_contain_text("Broker away since")
     with broker(mosquitto, broker_port), publishing(broker_port, [camera]):
-        expect(status).to_contain_text("Live")
+        expect(status).to_contain_text("Connected")
         expect(card).to_contain_text("Online")
 
 
@@ -132,7 +132,7 @@ def test_a_preview_is_shown_where_it_is_switched_on_and_goes_with_its_source(
 ) -> None:
     home.mkdir()
     film = {"url": str(samples / "one-face.mp4"), "loop": True}
-    listed = [{**film, "name": "lobby", "preview": "blurred"}, {**film, "name": "hall"}]
+    listed = [{**film, "name": "lobby", "preview": "blurred"}, {**film, "name": "hall", "remote_preview": "blurred"}]
     broker_at = {"host": "127.0.0.1", "port": broker_port}
     settings = load({"home": home.parent / "edge", "broker": broker_at, "source": listed, "watch": {"fps": 5}})
     stop = threading.Event()
@@ -146,19 +146,33 @@ def test_a_preview_is_shown_where_it_is_switched_on_and_goes_with_its_source(
             image = card.locator(".stage > img")
             expect(image).to_be_visible()
             expect(image).to_have_attribute("alt", "What lobby sees. Preview, faces blurred")
-            expect(card.locator(".stage > p")).to_have_text("Preview, faces blurred")
+            expect(card.locator(".sight")).to_have_text("Preview, faces blurred")
             assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [320, 180]
             expect(image).not_to_have_attribute("src", image.get_attribute("src") or "")
             expect(card.locator(".stage .face")).to_have_count(1)
             assert serious(page) == []
             expect(other).to_contain_text("1 face")
             expect(other.locator("img")).to_have_count(0)
+            expect(other.locator(".sight")).to_contain_text("No picture leaves the camera")
             kept = page.request.get(f"{address}/api/v1/sources/lobby/preview")
             assert (kept.headers["content-type"], kept.headers["cache-control"]) == ("image/jpeg", "no-store")
             assert kept.body().startswith(b"\xff\xd8\xff")
             assert page.request.get(f"{address}/api/v1/sources/hall/preview").status == 404
             told = {one["source"]: one["preview"] for one in page.request.get(f"{address}/api/v1/sources").json()}
             assert told == {"lobby": "blurred", "hall": "off"}
+            other.get_by_role("button", name="Show a preview here").click()
+            expect(other.locator(".stage > img")).to_be_visible()
+            expect(other.locator(".sight")).to_contain_text("Preview, faces blurred, until")
+            refused = page.request.post(f"{address}/api/v1/sources/hall/preview", data={"preview": "plain"})
+            assert refused.status == 422
+            assert "watch.remote_preview is blurred" in refused.json()["error"]["message"]
+            other.get_by_role("button", name="End it").click()
+            expect(other.locator(".stage > img")).to_have_count(0)
+            expect(other.locator(".sight")).to_contain_text("No picture leaves the camera")
+            never = page.request.post(f"{address}/api/v1/sources/lobby/preview", data={"preview": "blurred"})
+            assert never.status == 503
+            assert "watch.remote_preview" in never.json()["error"]["message"]
+            assert page.request.get(f"{address}/api/v1/sources/hall/preview").status == 404
         finally:
             stop.set()
             watching.join()

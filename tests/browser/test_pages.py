@@ -26,7 +26,7 @@ SHOWS = {
 
 def ready(page: Page, path: str) -> None:
     expect(page.locator(SHOWS[path]).first).to_be_visible()
-    expect(page.locator("#status")).to_contain_text("Live")
+    expect(page.locator("#status")).to_contain_text("Connected")
 
 
 @pytest.mark.parametrize("path", SHOWS)

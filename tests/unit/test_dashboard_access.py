@@ -63,7 +63,7 @@ class Door:
 def no_demo() -> Iterator[None]:
     """A demo that really plays would make a store in the door's folder, whenever it gets to it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("mien.dashboard.jobs.demo.Demo.start", lambda _: None)
+    patch.setattr("mien.dashboard.jobs.demo.DemoPlayer.start", lambda _: None)
     yield
     patch.undo()
 
@@ -114,6 +114,7 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/api/v1/me", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/sources", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/sources/lobby/preview", {"viewer": 404, "editor": 404, "admin": 404}),
+    ("POST", "/api/v1/sources/lobby/preview", {"viewer": 403, "editor": 403, "admin": 422}),
     ("GET", "/api/v1/metrics", {"viewer": 200, "editor": 200, "admin": 200}),
     ("GET", "/api/v1/summary", {"viewer": 503, "editor": 503, "admin": 503}),
     ("GET", "/api/v1/timeline", {"viewer": 503, "editor": 503, "admin": 503}),

@@ -16,17 +16,18 @@ import pytest
 from mien.charts.palette import COLOURS
 from mien.dashboard.data.listener import PICTURE_S, Picture
 from mien.dashboard.data.periods import Choice, Window, by_the_minute, parse_choice, resolve, rival, zone_named
-from mien.dashboard.data.queries import SourceState, Timeline, nothing
+from mien.dashboard.data.queries import PICTURE_FRESH_S, SourceState, Timeline, nothing
 from mien.dashboard.data.second_sums import KEPT, ROW, Ring, blank, numbers, row_of
 from mien.dashboard.pages import cards, checks, tables
 from mien.dashboard.pages.charts import SHOWN, shares, stream, timeline_figure
 from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.system import last_lines
 from mien.dashboard.pages.wording import amount, moment, span, stretch
+from mien.dashboard.security.roles import Role
 from mien.errors import StoreError
 from mien.models.classifier import SHIPPED, Classifier
 from mien.models.evaluation import evaluation_of
-from mien.mqtt.messages import OutboxCounts, Stats
+from mien.mqtt.messages import OutboxCounts, RemoteState, Stats
 from mien.observation import EMOTIONS, Emotion, Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Marker, Sums
 
@@ -317,11 +318,14 @@ def test_a_card_shows_availability_faces_and_where_they_stand() -> None:
     assert "Online since 19:33:21" in cards.source_head(state, KOLKATA, NOW)
     assert "Happy <small>90\u202f%" in cards.source_now(state)
     assert "10 faces" in cards.source_now(state)
-    assert cards.people(state).count("<li>") == 8
-    assert "and 2 faces more" in cards.people(state)
+    assert cards.people(state).count("<li ") == 10
+    assert "and 40 faces more" in cards.people(state._replace(newest=observe(NOW, faces=100)))
     placed = cards.stage(state.newest)
     assert placed is not None
-    assert placed["faces"][0] == {"key": "3", "box": [5, 5, 10, 10], "emotion": "happy", "label": "Happy 90\u202f%"}
+    assert placed["faces"][0] == {
+        "key": "n0", "number": "3", "box": [5, 5, 10, 10], "emotion": "happy", "label": "Happy 90\u202f%",
+    }  # fmt: skip
+    assert len({face["key"] for face in placed["faces"]}) == 10, "also where a source says one track of all"
     gone = state._replace(online=False, newest=None, last=NOW - timedelta(days=30))
     assert "Offline" in cards.source_head(gone, KOLKATA, NOW)
     assert "Offline" in cards.source_now(gone)
@@ -329,18 +333,41 @@ def test_a_card_shows_availability_faces_and_where_they_stand() -> None:
     assert "Unclear" in cards.source_now(state._replace(newest=observe(NOW, emotion=None)))
 
 
-def test_a_preview_is_told_of_while_it_is_new_and_its_source_is_there() -> None:
-    state = SourceState("lobby", True, NOW, NOW, NOW, 7, None, None)
+def test_what_is_said_of_pictures_and_who_may_ask_for_some() -> None:
+    state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(preview="off"), None)
 
-    def told(state: SourceState, age_s: float = 0.0, kind: str = "blurred") -> object:
-        return cards.preview(state, Picture(7, time.monotonic() - age_s, kind, b""))
+    def told(state: SourceState, role: Role = "admin", **remote: object) -> str:
+        held = RemoteState(False, None, None, False, **remote)  # type: ignore[arg-type]
+        return cards.sight(state._replace(remote=held), KOLKATA, NOW, role)
 
-    assert told(state) == {"number": 7, "words": "Preview, faces blurred"}
-    assert told(state, kind="plain") == {"number": 7, "words": "Preview, faces visible"}
-    assert cards.PREVIEW_S < PICTURE_S, "who is told of one must still get it"
-    assert told(state, cards.PREVIEW_S + 1) is None
-    assert told(state._replace(online=False)) is None
-    assert cards.preview(state, None) is None
+    assert cards.preview(state) is None
+    assert "No picture leaves the camera" in told(state)
+    assert "button" not in told(state), "its watch.remote_preview is off"
+    assert "button" not in cards.sight(state, KOLKATA, NOW, "admin"), "an older one says nothing of that"
+    assert 'data-preview="blurred" data-of="lobby"' in told(state, remote_preview="blurred")
+    assert "button" not in told(state, "editor", remote_preview="blurred")
+    sends = state._replace(stats=Stats(preview="blurred"), picture=Picture(7, time.monotonic(), "blurred", b""))
+    assert cards.preview(sends) == {"number": 7, "words": "Preview, faces blurred"}
+    assert cards.preview(sends._replace(picture=Picture(8, 0.0, "plain", b""))) == {
+        "number": 8, "words": "Preview, faces visible",
+    }  # fmt: skip
+    assert "button" not in told(sends), "its settings say so"
+    asked = told(sends, remote_preview="blurred", preview_until=NOW + timedelta(minutes=30))
+    assert "Preview, faces blurred, until 20:03:21" in asked
+    assert 'data-preview="off"' in asked
+    assert cards.sight(state._replace(online=False), KOLKATA, NOW, "admin") == ""
+    assert PICTURE_FRESH_S < PICTURE_S, "who is told of one must still get it"
+
+
+def test_a_source_that_only_starts_has_no_rate_yet() -> None:
+    def foot(**stats: object) -> str:
+        told = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(**stats), None)  # type: ignore[arg-type]
+        return cards.source_foot(told, KOLKATA, NOW)
+
+    assert "– frames/s" in foot(uptime_s=0.4)
+    assert "– frames/s" in foot(fps=0.0, uptime_s=0.4)
+    assert "0.0 frames/s" in foot(fps=0.0, uptime_s=60.0)
+    assert "12.0 frames/s" in foot(fps=12.0, uptime_s=3.0)
 
 
 def listening(**state: object) -> Any:

@@ -36,7 +36,8 @@ WRITTEN: dict[type, str] = {
     ),
     Accepts: '{"record":2}',
     SetRequest: '{"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1"}',
-    RemoteState: '{"remote":true,"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1","error":null}',
+    RemoteState: '{"remote":true,"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1","error":null,'
+    '"preview":"off","remote_preview":"blurred","preview_until":null}',
 }
 """What the first release writes: names that stay, for other versions read and write them too."""
 

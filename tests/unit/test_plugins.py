@@ -183,13 +183,13 @@ PYTHON = """
 import numpy as np
 from mien.compat import deepface, fer
 from mien.config import load
-from mien.edge.preview import preview_of
+from mien.edge.preview import PreviewSwitch
 from mien.media.base import Frame
 from mien.observation import Observation, new_id, now
 
 picture = np.full((120, 160, 3), 90, np.uint8)
 settings = load({"watch": {"preview": "blurred"}})
-preview = preview_of(settings)
+preview = PreviewSwitch(settings)
 record = Observation(new_id(), "a", new_id(), 0, now(), 0.0, 0, 160, 120, "m@00000000", 1.0, [])
 preview.note(Frame(picture, 0, 0.0, now()), record)
 assert preview.picture()

@@ -12,9 +12,10 @@ import pytest
 
 from mien.config import Settings, SourceSettings
 from mien.edge import preview as preview_module
-from mien.edge.preview import BlurredPreview, Preview, preview_of
+from mien.edge.preview import ASKED_S, BlurredPreview, Preview, PreviewSwitch
+from mien.errors import UsageError
 from mien.media.base import Frame, Image
-from mien.mqtt.messages import MAX_PREVIEW, PREVIEW_SIZE, checked_preview
+from mien.mqtt.messages import MAX_PREVIEW, PREVIEW_SIZE, captioned, checked_preview, observation_shown
 from mien.observation import Face, Observation, Probabilities, new_id
 from mien.vision.detector import Detector
 
@@ -34,7 +35,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_by
 
 
-def noted(preview: Preview, image: Image, *boxes: tuple[int, int, int, int], session: str = "", at: float = 0) -> None:
+def noted(
+    preview: Preview | PreviewSwitch, image: Image, *boxes: tuple[int, int, int, int], session: str = "", at: float = 0
+) -> None:
     faces = [Face(number, box, 0.9, None, NEUTRAL) for number, box in enumerate(boxes)]
     height, width = image.shape[:2]
     preview.note(
@@ -52,11 +55,70 @@ def test_there_is_none_unless_it_is_asked_for() -> None:
     lobby = SourceSettings(url="0", preview="plain")
     settings = Settings()
     assert settings.watch.preview == "off"
-    assert preview_of(settings) is None
-    assert isinstance(preview_of(settings.overridden(lobby)), Preview)
+    assert PreviewSwitch(settings).kind == "off"
+    assert PreviewSwitch(settings.overridden(lobby)).kind == "plain"
     blurred = Settings(watch={"preview": "blurred"})  # type: ignore[arg-type]
-    assert isinstance(preview_of(blurred.overridden(SourceSettings(url="0"))), BlurredPreview)
-    assert preview_of(blurred.overridden(SourceSettings(url="0", preview="off"))) is None
+    assert PreviewSwitch(blurred.overridden(SourceSettings(url="0"))).kind == "blurred"
+    off = blurred.overridden(SourceSettings(url="0", preview="off"))
+    assert PreviewSwitch(off).kind == "off"
+    assert PreviewSwitch(settings, demo=True).kind == "plain", "the clip that comes with Mien shows nobody who minds"
+    assert PreviewSwitch(off, demo=True).kind == "off", "unless somebody said so"
+
+
+def switch(**watch: str) -> PreviewSwitch:
+    return PreviewSwitch(Settings(watch=watch))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("most", "granted"), [("off", ["off"]), ("blurred", ["off", "blurred"]), ("plain", ["off", "blurred", "plain"])]
+)
+def test_no_more_can_be_asked_for_than_the_source_allows(most: str, granted: list[str]) -> None:
+    for kind in ("off", "blurred", "plain"):
+        asked = switch(remote_preview=most)
+        if kind in granted:
+            asked.ask(kind)  # type: ignore[arg-type]
+            assert asked.kind == kind
+        else:
+            with pytest.raises(UsageError, match=f"watch.remote_preview is {most}"):
+                asked.ask(kind)  # type: ignore[arg-type]
+            assert (asked.kind, asked.until) == ("off", None)
+
+
+def test_what_was_asked_for_ends_by_itself_after_an_hour_and_by_a_word(clock: Callable[[float], None]) -> None:
+    asked = switch(remote_preview="plain", preview="blurred")
+    asked.ask("plain")
+    assert asked.kind == "plain"
+    noted(asked, NOISE)
+    assert asked.picture()
+    clock(ASKED_S - 1)
+    assert not asked.ends()
+    asked.ask("plain")
+    clock(ASKED_S - 1)
+    assert not asked.ends(), "an hour from the last time"
+    noted(asked, NOISE)
+    clock(1)
+    assert asked.ends()
+    assert not asked.ends(), "once"
+    assert (asked.kind, asked.until) == ("blurred", None), "what the settings say goes on"
+    assert asked.picture() is None, "and the frame of before is forgotten"
+    asked.ask("plain")
+    asked.ask("off")
+    assert (asked.kind, asked.until) == ("blurred", None)
+    asked.ask("blurred")
+    assert asked.until is None, "it is sent anyway"
+
+
+def test_a_picture_names_the_observation_of_its_frame() -> None:
+    preview = Preview()
+    noted(preview, NOISE)
+    picture = preview.picture()
+    assert picture
+    named = observation_shown(picture)
+    assert named
+    assert picture == captioned(b"\xff\xd8" + picture[47:], named)
+    assert checked_preview(picture) == picture
+    assert observation_shown(picture[:30]) is None
+    assert observation_shown(jpeg()) is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from mien.config import Settings, load
 from mien.edge.remote import Remote, encode_request
 from mien.errors import UsageError
 from mien.mqtt.messages import MAX_MESSAGE, RemoteState, SetRequest, decode_message
+from mien.observation import now
 
 
 def made(home: Path, **watch: Any) -> Settings:
@@ -41,10 +42,27 @@ def test_what_is_asked_for_holds_and_is_echoed(remote: Remote) -> None:
     assert told(remote, {}) == RemoteState(True, 0.4, 12, False), "to ask for nothing is to ask how it is set"
 
 
+def test_pictures_are_sent_on_request_also_where_nothing_else_may_be_set(tmp_path: Path) -> None:
+    lobby = Remote(load({"home": tmp_path, "watch": {"remote_preview": "blurred"}}), "lobby")
+    assert (lobby.allowed, lobby.listens) == (False, True)
+    state = told(lobby, {"preview": "blurred", "id": "a"})
+    assert (state.preview, state.remote_preview, state.error) == ("blurred", "blurred", None)
+    assert state.preview_until
+    assert 3590 < (state.preview_until - now()).total_seconds() <= 3600
+    for refused in ({"preview": "plain"}, {"pause": True}, {"preview": "off", "pause": True}):
+        state = told(lobby, refused)
+        assert (state.preview, state.pause) == ("blurred", False), "nothing of it holds"
+        assert "the request is refused" in (state.error or "")
+    assert told(lobby, {"preview": "off"}).preview == "off"
+    assert not (tmp_path / "remote").exists(), "after a restart nobody has asked"
+    assert not Remote(load({"home": tmp_path}), "lobby").listens
+
+
 BAD: list[object] = [
     *(b"", b"\xff", b"null", b"[]", b"5", b'"pause"', b"{", b'{"fps": NaN}', b'{"fps": 1e999}', b"[" * 3000),
     *({"speed": 5}, {"fps": 0}, {"fps": -1}, {"fps": 241}, {"fps": "5"}, {"fps": True}, {"fps": [5]}),
     *({"threshold": 1.1}, {"threshold": -0.1}, {"threshold": "high"}, {"pause": None}, {"pause": 1}, {"pause": "on"}),
+    *({"preview": "sharp"}, {"preview": True}, {"preview": "plain"}, {"preview": "blurred", "fps": 5}),
     *({"id": 5}, {"id": ""}, {"id": "x" * 65}, {"id": "a b"}, {"fps": 5, "pause": 3}, {"\x1b[31m\n" + "k" * 900: 1}),
     b" " * MAX_MESSAGE[SetRequest] + b"{}",
 ]

@@ -56,14 +56,15 @@ def change(
         list[str],
         typer.Argument(
             metavar="NAME=VALUE...",
-            help="threshold (0 to 1), fps, pause (true or false); 'default' is what the source's own settings say.",
+            help="threshold (0 to 1), fps, pause (true or false), preview (off, blurred or plain); "
+            "'default' is what the source's own settings say.",
         ),
     ],
     wait: Annotated[
         float, typer.Option(min=0.1, max=600, help="How many seconds the source may take to answer.")
     ] = 10.0,
 ) -> None:
-    """Set threshold, fps or pause of a source, and show what it answers. It needs watch.remote there."""
+    """Set threshold, fps, pause or preview of a source, and show its answer. It needs watch.remote."""
     from mien.edge.fleet import set_remotely
 
     if not is_source_name(source):
@@ -97,14 +98,17 @@ def _row(member: Member) -> tuple[str, ...]:
         "" if stats.temperature_c is None else f"{stats.temperature_c:.0f}",
         "" if stats.fps is None else f"{stats.fps:.1f}",
         "?" if stats.time is None else _moment(stats.time),
-        _set_to(member.state) if member.state and member.state.remote else "not from afar",
+        _set_to(member.state)
+        if member.state and (member.state.remote or member.state.preview_until)
+        else "not from afar",
     )
 
 
 def _set_to(state: RemoteState) -> str:
     threshold = "the model's" if state.threshold is None else f"{state.threshold:g}"
     fps = "all" if state.fps is None else f"{state.fps:g}"
-    return f"threshold {threshold}, fps {fps}{', paused' if state.pause else ''}"
+    until = f", {state.preview} preview until {_moment(state.preview_until)}" if state.preview_until else ""
+    return f"threshold {threshold}, fps {fps}{', paused' if state.pause else ''}{until}"
 
 
 def _lasting(seconds: float) -> str:

@@ -103,7 +103,7 @@ def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_
     Args:
         settings: Where the broker is, and the prefix.
         source: The source's name.
-        asked: Values by name: threshold, fps, pause; None: as the source's own settings say.
+        asked: Values by name: threshold, fps, pause, preview; None: as the source's own settings say.
         answer_s: So long the source may take to answer, in seconds.
 
     Raises:
@@ -121,7 +121,11 @@ def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_
         state = known().state
         if state is None:
             raise MienError(f"nothing is known of a source '{source}' here: `mien fleet list` shows which there are")
-        if not state.remote:
+        if not state.remote and (set(asked) != {"preview"} or state.remote_preview == "off"):
+            if set(asked) == {"preview"}:
+                raise MienError(
+                    f"'{source}' sends no pictures on request: see watch.remote_preview where it is watched"
+                )
             raise MienError(f"'{source}' takes no settings from afar: set watch.remote = true where it is watched")
         if known().online is False:
             raise MienError(f"'{source}' is offline: nothing was set; try again once it is back")

@@ -46,7 +46,7 @@ from mien.observation import RECORD, decode, first_form
 from mien.system.retry import Backoff
 
 if TYPE_CHECKING:
-    from mien.edge.preview import Preview
+    from mien.edge.preview import PreviewSwitch
 
 __all__ = ["WINDOW", "Publisher"]
 
@@ -61,6 +61,9 @@ UNHEARD_S = 60.0
 
 GREETED_S = 1.0
 """However many forwarders greet, sending begins anew at most so often, in seconds."""
+
+FIRST_S = 2.0
+"""So long after the first message of statistics the next is sent, in seconds."""
 
 DELAYS_KEPT = 1000
 
@@ -93,7 +96,7 @@ class Publisher:
         settings: Settings,
         stats: Callable[[], Stats] | None = None,
         remote: Remote | None = None,
-        preview: Preview | None = None,
+        preview: PreviewSwitch | None = None,
     ) -> None:
         self._outbox, self._source, self._settings, self._stats = outbox, source, settings, stats
         self._remote, self._preview = remote, preview
@@ -173,7 +176,7 @@ class Publisher:
         try:
             self._hear_what_is_accepted(connection)
             connection.subscribe(self._topics["stored"])
-            if self._remote and self._remote.allowed:
+            if self._remote and self._remote.listens:
                 connection.subscribe(self._topics["set"])
         except BrokerError:
             connection.close()
@@ -207,14 +210,20 @@ class Publisher:
         if self._remote:
             connection.publish(self._topics["state"], self._remote.state(), retain=True)
         self._doubt = False
-        stats_at, stuck_s = 0.0, 2 * self._settings.broker.keepalive_s
+        self._stats_at, first = 0.0, True
+        stuck_s = 2 * self._settings.broker.keepalive_s
         while not self._stop.is_set() and not connection.lost.is_set():
             self._take_messages(connection)
+            if self._remote and self._remote.ends():
+                connection.publish(self._topics["state"], self._remote.state(), retain=True)
+                self._stats_at = 0.0
             self._take_acknowledgements()
             self._send_new(connection)
             self._send_again(connection)
-            if self._stats and time.monotonic() >= stats_at:
-                stats_at = time.monotonic() + self._settings.watch.stats_every_s
+            if self._stats and time.monotonic() >= self._stats_at:
+                every_s = self._settings.watch.stats_every_s
+                # at first nothing is measured yet: what is comes a little later
+                self._stats_at, first = time.monotonic() + (min(every_s, FIRST_S) if first else every_s), False
                 connection.publish(self._topics["available"], ONLINE, retain=True)
                 connection.publish(self._topics["stats"], self._figures(self._stats()), retain=True)
             self._show(connection)
@@ -292,6 +301,7 @@ class Publisher:
     def _answer(self, connection: Connection, request: Any) -> None:
         if self._remote and (state := self._remote.answer(request.payload, retained=request.retain)):
             connection.publish(self._topics["state"], state, retain=True)
+            self._stats_at = 0.0  # they say too what pictures are sent
 
     def _confirm(self, stored: Stored) -> None:
         self._outbox.confirm(stored.session, stored.ranges)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from mien.config import Settings
+from mien.edge.preview import PreviewSwitch
 from mien.errors import MienError, UsageError
 from mien.mqtt.messages import Fps, RemoteState, SetRequest, Threshold, decode_message, encode_message
 from mien.system.files import write_private
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 EXPECTED = (
     "expected a JSON object of threshold (0 to 1), fps (over 0, at most 240), both null for the source's own setting, "
-    "and pause (true or false)"
+    "pause (true or false), and preview (off, blurred or plain)"
 )
 
 
@@ -45,10 +46,17 @@ class Remote:
     Args:
         settings: As they are for this source; `watch.remote` says whether requests are taken.
         source: The source's name.
+        preview: What pictures it sends.
+
+    Attributes:
+        allowed: Whether threshold, fps and pause may be set.
+        listens: Whether anything may be asked for.
     """
 
-    def __init__(self, settings: Settings, source: str) -> None:
+    def __init__(self, settings: Settings, source: str, preview: PreviewSwitch | None = None) -> None:
         self.allowed = settings.watch.remote
+        self._preview = preview or PreviewSwitch(settings)
+        self.listens = self.allowed or self._preview.most != "off"
         self._source = source
         self._fps, self._threshold = settings.watch.fps, settings.vision.abstain_below
         self._file = settings.home / "remote" / f"{source}.json"
@@ -97,12 +105,25 @@ class Remote:
 
     def state(self) -> bytes:
         """Return what holds, as JSON."""
-        state = RemoteState(self.allowed, self.threshold, self.fps, self.paused, self._newest, self._error)
-        return encode_message(state)
+        held = self.allowed, self.threshold, self.fps, self.paused
+        sent = self._preview.kind, self._preview.most, self._preview.until
+        return encode_message(RemoteState(*held, self._newest, self._error, *sent))
+
+    def ends(self) -> bool:
+        """Return whether something that was asked for ends now by itself, so that there is a new state to publish."""
+        if not self._preview.ends():
+            return False
+        log.info("'%s': the preview that was asked for from afar has ended", self._source)
+        return True
 
     def _hold(self, request: SetRequest) -> None:
         named = ("threshold", "fps", "pause")
         asked = {name: value for name in named if (value := getattr(request, name)) is not msgspec.UNSET}
+        if asked and not self.allowed:
+            raise UsageError("the request is refused: watch.remote is false where this source is watched")
+        if request.preview is not msgspec.UNSET:
+            self._preview.ask(request.preview)
+            log.info("'%s' was asked from afar for a preview: %s", self._source, request.preview or "off")
         held = msgspec.structs.replace(self._held, **asked)
         if held == self._held:
             return
@@ -119,7 +140,7 @@ def encode_request(asked: dict[str, Any], key: str) -> bytes:
     """Return a request as JSON.
 
     Args:
-        asked: Values by name: threshold, fps, pause.
+        asked: Values by name: threshold, fps, pause, preview.
         key: The id that the echo is to bear.
 
     Raises:

@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 from mien.config import Settings, SourceSettings
 from mien.edge.live_model import LiveModel
 from mien.edge.outbox import open_outbox, waiting_sources
-from mien.edge.preview import preview_of
+from mien.edge.preview import PreviewSwitch
 from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
 from mien.edge.waiting import WaitingSources
@@ -44,6 +44,9 @@ FrameCallback = Callable[[Frame, Observation], None]
 
 SHOWN = 10_000
 """So many faces at most are taken into the figures of one message of statistics."""
+
+MEASURED_S = 1.0
+"""Frames per second are told once they were counted for so long, in seconds."""
 
 DRAIN_S = 5.0
 """How long the end waits for confirmations, in seconds; what is missing then stays in the outbox."""
@@ -156,14 +159,15 @@ class _Watcher:
         self._shown: deque[tuple[Probabilities, float]] = deque(maxlen=SHOWN)
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
+        self._fps: float | None = None
         self._clock = ClockWatch()
         try:
             self._outbox = open_outbox(settings, self.name)
         except MienError:
             source.close()
             raise
-        self._remote = Remote(settings, self.name)
-        self._preview = preview_of(settings)
+        self._preview = PreviewSwitch(settings, demo=listed.url == "demo")
+        self._remote = Remote(settings, self.name, self._preview)
         self._publisher = Publisher(self._outbox, self.name, settings, self._stats, self._remote, self._preview)
         self._thread = threading.Thread(target=self._run, name=f"watch-{self.name}", daemon=True)
 
@@ -172,8 +176,13 @@ class _Watcher:
         log.info("watching '%s'%s", self.name, ", in a loop" if self._loops else "")
         for line in notes_of(self._source):
             log.info("%s", line)
-        if self._preview:
+        if self._preview.kind != "off":
             log.info("'%s' sends a %s picture each second (watch.preview)", self.name, self._preview.kind)
+        if self._preview.most != "off":
+            log.info(
+                "'%s' sends %s pictures for an hour where somebody asks for them (watch.remote_preview)",
+                *(self.name, self._preview.most),
+            )
         self._thread.start()
 
     def is_alive(self) -> bool:
@@ -241,8 +250,7 @@ class _Watcher:
                 self._outbox.append(observation)
                 self._frames += 1
                 self.newest = frame, observation
-                if self._preview:
-                    self._preview.note(frame, observation)
+                self._preview.note(frame, observation)
                 span_s = UNTOLD_SPAN_S if observation.span_s is None else observation.span_s
                 self._shown.extend((face.probabilities, span_s) for face in observation.faces)
                 if self._callback is not None:
@@ -254,22 +262,23 @@ class _Watcher:
 
     def _hold_back(self) -> None:
         self.newest = None
-        if self._preview:
-            self._preview.forget()
+        self._preview.forget()
 
     def _stats(self) -> Stats:
         now = time.monotonic()
-        passed, self._counted_at = now - self._counted_at, now
-        frames, self._frames_before = self._frames - self._frames_before, self._frames
+        passed = now - self._counted_at
+        if passed >= MEASURED_S:
+            self._fps = round((self._frames - self._frames_before) / passed, 2)
+            self._counted_at, self._frames_before = now, self._frames
         emotion, happiness = _mood([self._shown.popleft() for _ in range(len(self._shown))])
         return Stats(
-            fps=round(frames / passed, 2) if passed > 0 else 0.0,
+            fps=self._fps,
             state="paused" if self._remote.paused else self._player.state,
             dropped=self._dropped_before + self._player.dropped,
             faces=len(self.newest[1].faces) if self.newest else 0,
             emotion=emotion,
             happiness=happiness,
-            preview=self._preview.kind if self._preview else "off",
+            preview=self._preview.kind,
             uptime_s=round(now - self._began, 1),
             model=self._model.classifier.model_id,
             version=__version__,

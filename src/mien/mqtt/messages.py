@@ -7,6 +7,7 @@ adds are ignored, but for a request: one that is not understood in every part mu
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -22,16 +23,19 @@ __all__ = [
     "Accepts",
     "Delay",
     "OutboxCounts",
+    "PreviewKind",
     "RemoteState",
     "SetRequest",
     "Stats",
     "Stored",
     "TopicKind",
     "TopicParts",
+    "captioned",
     "checked_preview",
     "decode_available",
     "decode_message",
     "encode_message",
+    "observation_shown",
     "split_topic",
     "topic",
 ]
@@ -54,6 +58,9 @@ JPEG_BASELINE = 0xC0
 JPEG_TABLES = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 """What may stand before the size in a baseline JPEG: tables, restarts, comments, applications' own."""
 
+CAPTION = re.compile(rb"\xff\xd8\xff\xfe\x00\x2bmien:([0-9a-f-]{36})")
+"""The comment at the beginning of a preview: which observation tells what the picture shows."""
+
 Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.+!-]{1,40}\Z")]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,20}\Z")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -64,6 +71,7 @@ Celsius = Annotated[float, msgspec.Meta(gt=-300, lt=10_000)]
 Percentage = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Threshold = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fps = Annotated[float, msgspec.Meta(gt=0, le=240)]
+PreviewKind = Literal["off", "blurred", "plain"]
 
 
 class Delay(msgspec.Struct, frozen=True):
@@ -155,12 +163,14 @@ class SetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         threshold: No emotion is named below this probability; None: as the settings or the model say.
         fps: At most so many frames a second; None: as the settings say.
         pause: Look at no frame.
+        preview: Send pictures for an hour; off or None: no longer than the settings say.
         id: The answer bears it too.
     """
 
     threshold: Threshold | msgspec.UnsetType | None = msgspec.UNSET
     fps: Fps | msgspec.UnsetType | None = msgspec.UNSET
     pause: bool | msgspec.UnsetType = msgspec.UNSET
+    preview: PreviewKind | msgspec.UnsetType | None = msgspec.UNSET
     id: Key | None = None
 
 
@@ -174,6 +184,9 @@ class RemoteState(msgspec.Struct, frozen=True):
         pause: Whether it looks at no frame.
         id: The newest request's.
         error: Why that was refused, in one line; None: it was not.
+        preview: What pictures it sends: `off`, `blurred` or `plain`; newer versions may know more.
+        remote_preview: The most that may be asked for.
+        preview_until: When pictures that were asked for end, UTC; None: none were.
     """
 
     remote: bool
@@ -182,6 +195,9 @@ class RemoteState(msgspec.Struct, frozen=True):
     pause: bool
     id: Key | None = None
     error: Annotated[str, msgspec.Meta(max_length=MAX_ERROR)] | None = None
+    preview: Word = "off"
+    remote_preview: Word = "off"
+    preview_until: Utc | None = None
 
 
 Message = TypeVar("Message", Stats, Stored, Accepts, SetRequest, RemoteState)
@@ -246,6 +262,18 @@ def checked_preview(payload: bytes) -> bytes:
             break
         at += 2 + int.from_bytes(payload[at + 2 : at + 4], "big")
     raise ValueError("a preview whose size cannot be read, or is too large")
+
+
+def captioned(jpeg: bytes, observation: str) -> bytes:
+    """Return a JPEG with a comment that names the observation of its frame, by its id."""
+    words = b"mien:" + observation.encode("ascii")
+    return jpeg[:2] + b"\xff\xfe" + (len(words) + 2).to_bytes(2, "big") + words + jpeg[2:]
+
+
+def observation_shown(preview: bytes) -> str | None:
+    """Return the id of the observation that a preview names; None: it names none."""
+    named = CAPTION.match(preview)
+    return named[1].decode("ascii") if named else None
 
 
 class TopicParts(NamedTuple):

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 STOP_WITHIN_S = 15.0
 RESTART_AFTER_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass
@@ -130,6 +131,9 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
             else "no source was named: the first camera is watched"
         )
     environment = {**os.environ, **flags, "MIEN_HOME": str(settings.ensure_home())}
+    if _stays_here(settings) and "remote_preview" not in settings.watch.model_fields_set:
+        environment["MIEN_WATCH__REMOTE_PREVIEW"] = "blurred"
+        log.info("the page may show a preview, its faces blurred, for an hour after a click (watch.remote_preview)")
     parts = [
         Part("dashboard", [], environment),
         Part("forward", [], environment),
@@ -148,6 +152,16 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
             part.stop()
         if broker is not None:
             broker.stop(STOP_WITHIN_S)
+
+
+def _stays_here(settings: Settings) -> bool:
+    """Return whether nobody outside this machine can reach the broker or the dashboard."""
+    broker, page = settings.broker, settings.dashboard
+    return (
+        broker.host is None
+        and all(host in LOOPBACK for host in (broker.listen, page.host))
+        and not (page.trusted_proxies or page.allowed_hosts or page.root_path)
+    )
 
 
 class _Broker:

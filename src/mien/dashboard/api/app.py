@@ -20,6 +20,7 @@ from mien.dashboard.api.figures import reading
 from mien.dashboard.api.markers import marking
 from mien.dashboard.api.metrics import measuring
 from mien.dashboard.api.parameters import known_parameters
+from mien.dashboard.api.previews import showing_previews
 from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
 from mien.dashboard.base_path import base_of
@@ -63,6 +64,7 @@ class Api:
         self.app.add_api_route("/v1/openapi.json", self._describe, include_in_schema=False)
         answer_errors(self.app)
         self.app.include_router(reading(queries, self._records))
+        self.app.include_router(showing_previews(queries, settings))
         self.app.include_router(marking(self._records))
         self.app.include_router(analysing(self._analyst))
         self.app.include_router(exporting(queries, self._records, self._exports))

@@ -26,15 +26,7 @@ __all__ = ["figures", "reading", "source_body", "window_of"]
 
 MAX_OBSERVATIONS = 5000
 MAX_POINTS = 5000
-PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
-}
 CURSOR = re.compile(r"(\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-
-Number = Annotated[
-    int | None,
-    Query(alias="number", description="Which one a page was told of, so that browsers ask anew; the newest comes."),
-]
 
 Width = Annotated[
     int | None,
@@ -71,14 +63,6 @@ def reading(queries: Queries, records: RecordReader) -> APIRouter:
     async def sources() -> list[SourceBody]:
         """List every source that the store or the broker knows."""
         return [source_body(state) for state in await queries.sources()]
-
-    @router.get("/sources/{source}/preview", response_class=Response, dependencies=viewer, responses=PICTURE)
-    async def preview(source: str, _number: Number = None) -> Response:
-        """Return the picture that a source sent last, a JPEG; it sends them where `watch.preview` says so."""
-        picture = queries.listener.picture(source)
-        if picture is None:
-            raise ApiError(404, "this source sent no preview in the last 10 seconds: see its setting watch.preview")
-        return Response(picture.jpeg, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
     @router.get("/summary", dependencies=viewer)
     async def summary(source: Sources = [], start: From = None, end: To = None) -> SummaryBody:  # noqa: B006

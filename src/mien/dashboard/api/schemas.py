@@ -19,9 +19,11 @@ __all__ = [
     "Identity",
     "MarkerBody",
     "NewMarker",
+    "NewPreview",
     "NewReport",
     "ObservationsBody",
     "Point",
+    "PreviewBody",
     "ReportBody",
     "SourceBody",
     "SummaryBody",
@@ -88,6 +90,21 @@ class SourceBody(BaseModel):
     faces: int | None
     fps: float | None
     preview: Preview | None
+
+
+class NewPreview(BaseModel):
+    """What pictures a source is asked to send for an hour; `off` ends what was asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    preview: Preview
+
+
+class PreviewBody(BaseModel):
+    """What pictures a source says that it sends now, and until when, null where nobody asked for them."""
+
+    preview: str
+    until: datetime | None
 
 
 class Figures(BaseModel):

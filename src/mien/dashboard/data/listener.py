@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 import time as clock
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -26,11 +27,13 @@ from mien.errors import BrokerError, MienError
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import BrokerAddress, Connection
 from mien.mqtt.messages import (
+    RemoteState,
     Stats,
     TopicKind,
     checked_preview,
     decode_available,
     decode_message,
+    observation_shown,
     split_topic,
     topic,
 )
@@ -56,8 +59,20 @@ LEFT_OUT_S = 60.0
 BACKOFF_S = (0.5, 10.0)
 KINDS: tuple[TopicKind, ...] = ("available", "stats", "observations")
 
+OPTIONAL: tuple[TopicKind, ...] = ("state", "preview")
+"""What a broker may keep to itself."""
+
 PICTURE_S = 10.0
 """So long a preview is kept, in memory alone."""
+
+ALONE_S = 2.0
+"""After so long without the observation that it names, a preview is shown without, in seconds."""
+
+RECENT = 128
+"""So many observations of a source that sends previews are kept, for the one that the next will name."""
+
+MOST_FACES = 500
+"""Observations of more are not kept for that."""
 
 PICTURE_EVERY_S = 0.5
 """Previews that come faster are not looked at: a source sends one a second."""
@@ -74,12 +89,14 @@ class Picture(NamedTuple):
         at: When it came, on the monotonic clock in seconds.
         kind: What the source itself says of it: `blurred`, its faces are hidden, or `plain`.
         jpeg: The picture.
+        seen: What its frame showed; None: it is not known.
     """
 
     number: int
     at: float
     kind: str
     jpeg: bytes
+    seen: Observation | None = None
 
     @property
     def age_s(self) -> float:
@@ -96,7 +113,11 @@ class LiveSource:
         since: When the listener saw that change, UTC; None if it was so before.
         stats: The newest statistics.
         last: The newest observation.
-        picture: Its newest preview, for PICTURE_S.
+        state: How it is set, in its own words.
+        picture: Its newest preview whose observation is known too, for PICTURE_S.
+        earlier: The one before, which somebody may just be fetching.
+        waiting: A newer one that names an observation which has not come yet, and that name.
+        recent: Its newest observations by id, where it sends previews.
         ring: Its sums per second.
         session: The session that `seq` belongs to.
         seq: The highest number seen in that session: what is sent again is not counted again.
@@ -107,7 +128,11 @@ class LiveSource:
     since: datetime | None = None
     stats: Stats | None = None
     last: Observation | None = None
+    state: RemoteState | None = None
     picture: Picture | None = None
+    earlier: Picture | None = None
+    waiting: tuple[Picture, str] | None = None
+    recent: OrderedDict[str, Observation] = field(default_factory=OrderedDict)
     ring: Ring = field(default_factory=Ring)
     session: str = ""
     seq: int = -1
@@ -169,12 +194,21 @@ class Listener:
             names = [name for name in (sources or self._sources) if name in self._sources]
             return {name: self._sources[name].ring.rows(first, count) for name in names}
 
-    def picture(self, source: str) -> Picture | None:
-        """Return the newest preview of a source, if it sends any and one came within PICTURE_S."""
+    def picture(self, source: str, number: int | None = None) -> Picture | None:
+        """Return the newest preview of a source, if it sends any and one came within PICTURE_S.
+
+        Args:
+            source: Its name.
+            number: The one before, rather, if that is the number of it.
+        """
         with self._lock:
             state = self._sources.get(source)
-            picture = state.picture if state else None
-        return picture if picture and picture.age_s <= PICTURE_S else None
+            if state is None:
+                return None
+            if state.waiting and state.waiting[0].age_s > ALONE_S:
+                _show(state, state.waiting[0])
+            wanted = state.earlier if state.earlier and state.earlier.number == number else state.picture
+        return wanted if wanted and wanted.age_s <= PICTURE_S else None
 
     def _run(self) -> None:
         backoff = Backoff(self._stop, *BACKOFF_S, spread=0.3)
@@ -198,7 +232,8 @@ class Listener:
         try:
             for kind in KINDS:
                 connection.subscribe(topic(self._prefix, "+", kind))
-            self._subscribe_to_previews(connection)
+            for kind in OPTIONAL:
+                self._subscribe_if_allowed(connection, kind)
             self._note(connected=True, reason="")
             while not connection.lost.wait(0.2) and not self._stop.is_set():
                 self._forget_pictures(PICTURE_S)
@@ -208,19 +243,20 @@ class Listener:
                 self._note(connected=False, reason=f"the broker at {address} went away{connection.farewell}")
             connection.close()
 
-    def _subscribe_to_previews(self, connection: Connection) -> None:
+    def _subscribe_if_allowed(self, connection: Connection, kind: TopicKind) -> None:
         try:
-            connection.subscribe(topic(self._prefix, "+", "preview"))
+            connection.subscribe(topic(self._prefix, "+", kind))
         except BrokerError as error:
             if connection.lost.is_set():
                 raise
-            log.info("no previews are shown: %s", error)
+            log.info("no %s of any source is known: %s", kind, error)
 
     def _forget_pictures(self, older_s: float) -> None:
         with self._lock:
             for state in self._sources.values():
-                if state.picture and state.picture.age_s > older_s:
-                    state.picture = None
+                pictures = (state.picture, state.earlier, state.waiting[0] if state.waiting else None)
+                if all(picture is None or picture.age_s > older_s for picture in pictures):
+                    _clear(state)
 
     def _note(self, *, connected: bool, reason: str) -> None:
         if connected != self.connected:
@@ -237,6 +273,8 @@ class Listener:
                 self._take_availability(source, bytes(message.payload), retained=message.retain)
             elif kind == "stats":
                 self._take_stats(source, decode_message(bytes(message.payload), Stats), retained=message.retain)
+            elif kind == "state":
+                self._take_state(source, decode_message(bytes(message.payload), RemoteState))
             elif kind == "preview" and not message.retain:  # one that was kept is old
                 self._take_picture(source, bytes(message.payload))
         except ValueError as error:
@@ -255,6 +293,12 @@ class Listener:
                 return
             state.session, state.seq, state.last = seen.session, seen.seq, seen
             state.ring.add(seen)
+            if state.stats and state.stats.preview in SHOWN and len(seen.faces) <= MOST_FACES:
+                state.recent[seen.id] = seen
+                while len(state.recent) > RECENT:
+                    state.recent.popitem(last=False)
+            if state.waiting and state.waiting[1] == seen.id:
+                _show(state, state.waiting[0]._replace(seen=seen))
 
     def _take_availability(self, source: str, payload: bytes, *, retained: bool) -> None:
         online = decode_available(payload)
@@ -269,6 +313,8 @@ class Listener:
         with self._lock:
             state = self._state(source, sends=not retained)
             state.stats = stats
+            if stats.preview not in SHOWN:
+                _clear(state)
             uptime = stats.uptime_s
             if state.online and state.since is None and not retained and uptime is not None and math.isfinite(uptime):
                 state.since = datetime.now(timezone.utc) - timedelta(seconds=min(max(uptime, 0.0), 1e8))
@@ -277,10 +323,24 @@ class Listener:
         with self._lock:
             state = self._state(source)
             kind = state.stats.preview if state.stats else None
-            if kind not in SHOWN or (state.picture and state.picture.age_s < PICTURE_EVERY_S):
+            newest = state.waiting[0] if state.waiting else state.picture
+            if kind not in SHOWN or (newest and newest.age_s < PICTURE_EVERY_S):
                 return
             jpeg = checked_preview(payload)
-            state.picture = Picture(next(self._numbers), clock.monotonic(), kind, jpeg)
+            named = observation_shown(jpeg)
+            seen = state.recent.get(named or "")
+            picture = Picture(next(self._numbers), clock.monotonic(), kind, jpeg, seen)
+            if named and seen is None:
+                state.waiting = picture, named
+            else:
+                _show(state, picture)
+
+    def _take_state(self, source: str, told: RemoteState) -> None:
+        with self._lock:
+            state = self._state(source, sends=False)
+            state.state = told
+            if told.preview not in SHOWN and told.remote_preview in SHOWN:  # the older say nothing of pictures here
+                _clear(state)
 
     def _state(self, source: str, *, sends: bool = True) -> LiveSource:
         """Return the state of a source, a new one where there is room or room can be made.
@@ -326,3 +386,12 @@ class Listener:
     def _forget_left_out(self) -> None:
         now = clock.monotonic()
         self._left_out = {name: at for name, at in self._left_out.items() if now - at <= LEFT_OUT_S}
+
+
+def _show(state: LiveSource, picture: Picture) -> None:
+    state.earlier, state.picture, state.waiting = state.picture, picture, None
+
+
+def _clear(state: LiveSource) -> None:
+    state.picture = state.earlier = state.waiting = None
+    state.recent.clear()

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from mien.dashboard.data.listener import Listener, LiveSource
+from mien.dashboard.data.listener import Listener, LiveSource, Picture
 from mien.dashboard.data.periods import FINEST_S, Window
 from mien.dashboard.data.second_sums import KEPT, Ring, blank, numbers
 from mien.dashboard.data.timelines import HOURS_S, Hours, Timeline, hours_of, nothing, read_rings, read_timeline
 from mien.errors import StoreError
-from mien.mqtt.messages import Stats
+from mien.mqtt.messages import RemoteState, Stats
 from mien.observation import Observation
 from mien.stores.base import Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
 
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 ONLINE_S = 15.0
 """Without a broker, a source whose newest observation is not older counts as online."""
+
+PICTURE_FRESH_S = 5.0
+"""So long a preview is shown after it came: less long than it is kept, so that who is told of one also gets it."""
 
 FRESH_S = 0.3
 """So long all viewers share the states of the sources."""
@@ -69,6 +72,8 @@ class SourceState(NamedTuple):
         stats: Its own statistics, where it sends some.
         newest: Its newest observation, while it is fresh enough to be "now".
         stored: The time of its newest observation in the store.
+        picture: Its newest preview, while it is fresh; `newest` is then what that shows, if it is known.
+        remote: How it is set, and what may be asked of it.
     """
 
     source: str
@@ -80,6 +85,8 @@ class SourceState(NamedTuple):
     stats: Stats | None
     newest: Observation | None
     stored: datetime | None = None
+    picture: Picture | None = None
+    remote: RemoteState | None = None
 
 
 class Queries:
@@ -234,10 +241,14 @@ class Queries:
         known = self.listener.connected and live is not None and live.online is not None
         online = bool(live.online) if known and live else fresh
         since = live.since if known and live else None
+        picture = self.listener.picture(name) if known and online else None
+        picture = picture if picture and picture.age_s <= PICTURE_FRESH_S else None
+        newest = picture.seen if picture and picture.seen else newest  # picture and figures tell of the same moment
         now_seen = newest if newest and online and (now - _time(newest)).total_seconds() <= ONLINE_S else None
         return SourceState(
             name, online, since or (None if online else last), info.first if info else None, last,
-            info.frames if info else 0, live.stats if live else None, now_seen, info.last if info else None,
+            info.frames if info else 0, live.stats if live else None, now_seen, info.last if info else None, picture,
+            live.state if live else None,
         )  # fmt: skip
 
     async def _catch_up(self) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from mien.dashboard.data.listener import Picture
 from mien.dashboard.data.queries import SourceState
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.wording import amount, counted, moment
 from mien.dashboard.rendering import part
+from mien.dashboard.security.roles import Role
+from mien.mqtt.messages import Stats
 from mien.observation import Emotion, Face, Observation
 from mien.stores.base import Sums
 
@@ -24,7 +25,9 @@ __all__ = [
     "none",
     "people",
     "preview",
+    "rate",
     "share_list",
+    "sight",
     "signed",
     "source_card",
     "source_foot",
@@ -35,11 +38,17 @@ __all__ = [
     "strongest",
 ]
 
-SHOWN_FACES = 8
-"""So many faces of a source are listed one by one."""
+FEW_FACES = 8
+"""So many faces at most have a number and a label on their boxes, and a bar in the list."""
 
-PREVIEW_S = 8.0
-"""An older preview is not shown: a little shorter than it is kept, so that who is told of one also gets it."""
+FACES = {"blurred": "blurred", "plain": "visible"}
+"""What is said of the faces in previews of each kind."""
+
+STARTING_S = 10.0
+"""So long a source that has analysed nothing yet is only starting, in seconds."""
+
+LISTED_FACES, DRAWN_FACES = 60, 120
+"""So many faces of a source are listed one by one, and drawn."""
 
 
 class Card(NamedTuple):
@@ -75,9 +84,11 @@ class Share(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A face in view: its name, what it shows in words, and the share of each emotion."""
+    """A face in view: its key among those of its source, its number, what it shows, and the share of each emotion."""
 
-    name: str
+    key: str
+    number: str
+    emotion: str
     label: str
     shares: list[tuple[Emotion, float]]
 
@@ -179,6 +190,9 @@ def source_now(state: SourceState) -> str:
     many = counted(len(faces), "face", "faces")
     if not faces:
         return part("cards.source_now", "No face in view", None, "", many)
+    if len(faces) == 1:
+        words = (faces[0].emotion or "unclear").capitalize()
+        return part("cards.source_now", words, faces[0].emotion, _percent(faces[0]), many)
     total = Sums()
     total.count(state.newest)
     top = strongest(total)
@@ -193,8 +207,8 @@ def source_foot(state: SourceState, zone: tzinfo, now: datetime) -> str:
     if not state.online:
         return part("cards.words", [f"Last seen {moment(state.last, zone, now)}" if state.last else "Never seen"])
     stats, words = state.stats, []
-    if stats and stats.fps is not None:
-        words.append(f"{stats.fps:.1f} frames/s")
+    if stats:
+        words.append(f"{rate(stats)} frames/s")
     if stats and stats.delay_ms and stats.delay_ms.p50 is not None:
         words.append(f"{stats.delay_ms.p50:.0f} ms delay")
     if stats and stats.dropped:
@@ -209,9 +223,11 @@ def people(state: SourceState) -> str:
     if not state.newest or not state.newest.faces:
         return ""
     faces = state.newest.faces
-    more = len(faces) - SHOWN_FACES
-    rows = [_person(face) for face in _largest(faces)[:SHOWN_FACES]]
-    return part("cards.people", rows, counted(more, "face", "faces") if more > 0 else "")
+    more = len(faces) - LISTED_FACES
+    rows = [_person(numbered) for numbered in _largest(faces, LISTED_FACES)]
+    return part(
+        "cards.people", state.source, rows, len(faces) <= FEW_FACES, counted(more, "face", "faces") if more > 0 else ""
+    )
 
 
 def stage(observation: Observation | None) -> dict[str, Any] | None:
@@ -224,22 +240,37 @@ def stage(observation: Observation | None) -> dict[str, Any] | None:
         "ratio": round(min(max(width / height, 0.6), 2.4), 4),
         "faces": [
             {
-                "key": f"{face.track}" if face.track is not None else f"n{number}",
+                "key": key,
+                "number": number,
                 "box": [round(100 * part / whole, 2) for part, whole in zip(face.box, sides, strict=True)],
                 "emotion": face.emotion or "unclear",
                 "label": _label(face),
             }
-            for number, face in enumerate(_largest(observation.faces)[:40])
+            for key, number, face in _largest(observation.faces, DRAWN_FACES)
         ],
     }
 
 
-def preview(state: SourceState, picture: Picture | None) -> dict[str, Any] | None:
+def preview(state: SourceState) -> dict[str, Any] | None:
     """Return the number of a source's newest picture and what is said of it; None where there is none to show."""
-    if picture is None or picture.age_s > PREVIEW_S or not state.online:
+    if state.picture is None:
         return None
-    faces = "blurred" if picture.kind == "blurred" else "visible"
-    return {"number": picture.number, "words": f"Preview, faces {faces}"}
+    return {"number": state.picture.number, "words": f"Preview, faces {FACES[state.picture.kind]}"}
+
+
+def sight(state: SourceState, zone: tzinfo, now: datetime, role: Role) -> str:
+    """Return what is said of a source's pictures, and for admins what can be asked for as far as the source allows."""
+    kind = state.stats.preview if state.online and state.stats else None
+    if kind is None:
+        return ""
+    until = state.remote.preview_until if state.remote else None
+    if kind in FACES:
+        words = f"Preview, faces {FACES[kind]}"
+        ends = f", until {moment(until, zone, now)}" if until else ""
+        return part("cards.sight", state.source, words + ends, "off" if until and role == "admin" else "")
+    allowed = state.remote.remote_preview if state.remote else ""
+    asked = allowed if allowed in FACES and role == "admin" else ""
+    return part("cards.sight", state.source, "No picture leaves the camera", asked)
 
 
 def status(kind: str, words: str, reason: str = "") -> str:
@@ -268,20 +299,45 @@ def signed(change: float, form: str = "{:+.1f}") -> str:
     return text if any(digit in text for digit in "123456789") else text[1:]
 
 
-def _largest(faces: list[Face]) -> list[Face]:
-    order = sorted(faces, key=lambda face: face.box[2] * face.box[3], reverse=True)
-    return sorted(order[:SHOWN_FACES], key=lambda face: face.track or 0) + order[SHOWN_FACES:]
+def rate(stats: Stats) -> str:
+    """Return how many frames a source says to analyse a second; a dash in the first seconds, when none were counted."""
+    starting = not stats.fps and stats.uptime_s is not None and stats.uptime_s < STARTING_S
+    return "–" if stats.fps is None or starting else f"{stats.fps:.1f}"
 
 
-def _person(face: Face) -> Person:
-    name = "Face" if face.track is None else f"Face {face.track}"
-    return Person(name, _label(face), [(emotion, getattr(face.probabilities, emotion)) for emotion in SHOWN])
+class Numbered(NamedTuple):
+    """A face with its key, which no other of its source has at this moment, and the number that people see."""
+
+    key: str
+    number: str
+    face: Face
+
+
+def _largest(faces: list[Face], most: int) -> list[Numbered]:
+    """Return the largest faces by their numbers: their tracks', or else their places in the frame."""
+    order = sorted(enumerate(faces), key=lambda item: item[1].box[2] * item[1].box[3], reverse=True)[:most]
+    order.sort(key=lambda item: (item[1].track is None, item[1].track or item[0]))
+    tracks = [face.track for _, face in order]
+    return [
+        Numbered(f"n{index}", f"{index + 1 if face.track is None else face.track}", face)
+        if face.track is None or tracks.count(face.track) > 1
+        else Numbered(f"{face.track}", f"{face.track}", face)
+        for index, face in order
+    ]
+
+
+def _person(numbered: Numbered) -> Person:
+    key, number, face = numbered
+    shares = [(emotion, getattr(face.probabilities, emotion)) for emotion in SHOWN]
+    return Person(key, number, face.emotion or "unclear", _label(face), shares)
 
 
 def _label(face: Face) -> str:
-    if face.emotion is None:
-        return "Unclear"
-    return f"{face.emotion.capitalize()} {100 * getattr(face.probabilities, face.emotion):.0f}\u202f%"
+    return f"{face.emotion.capitalize()} {_percent(face)}\u202f%" if face.emotion else "Unclear"
+
+
+def _percent(face: Face) -> str:
+    return f"{100 * getattr(face.probabilities, face.emotion):.0f}" if face.emotion else ""
 
 
 def _top(total: Sums, note: str, otherwise: str) -> Card:

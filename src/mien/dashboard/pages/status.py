@@ -20,7 +20,7 @@ async def status(queries: Queries, look: Look, now: datetime) -> Parts:
         words = f"Broker away since {moment(listener.changed, look.zone, now)}" if listener.met else "No broker"
         return {"html:status": cards.status("away", words, f"{listener.reason}. What is shown comes from the store.")}
     live = any(state.online for state in await queries.sources())
-    return {"html:status": cards.status("live", "Live") if live else cards.status("calm", "Waiting for a source")}
+    return {"html:status": cards.status("live", "Connected") if live else cards.status("calm", "Waiting for a source")}
 
 
 async def sources(queries: Queries, demo: DemoPlayer, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:

@@ -6,7 +6,7 @@ Timelines and hours go in, HTML comes out of the macros of `templates/parts/tabl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from mien.dashboard.data.periods import Window
@@ -15,12 +15,12 @@ from mien.dashboard.data.second_sums import summed
 from mien.dashboard.data.timelines import HOURS_S
 from mien.dashboard.pages.cards import signed
 from mien.dashboard.pages.charts import SHOWN
-from mien.dashboard.pages.wording import amount
+from mien.dashboard.pages.wording import amount, moment
 from mien.dashboard.rendering import part
 from mien.observation import Emotion
 from mien.stores.base import Bucket, Marker, Sums
 
-__all__ = ["busiest", "comparison", "marker_list", "numbers"]
+__all__ = ["busiest", "comparison", "latest_markers", "marker_list", "numbers"]
 
 ROWS = 60
 """So many rows a table has at most; finer points are added up."""
@@ -109,6 +109,11 @@ def marker_list(markers: Sequence[Marker], zone: tzinfo) -> str:
     """Return the markers of a period, newest first, each with a button that deletes it."""
     rows = [(marker, marker.time.astimezone(zone).strftime("%d %b, %H:%M:%S")) for marker in reversed(markers)]
     return part("tables.markers", rows)
+
+
+def latest_markers(markers: Sequence[Marker], zone: tzinfo, now: datetime) -> str:
+    """Return markers, newest first."""
+    return part("tables.latest", [(marker, moment(marker.time, zone, now)) for marker in reversed(markers)])
 
 
 def _cells(total: Sums) -> list[str]:

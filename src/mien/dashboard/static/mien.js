@@ -5,6 +5,8 @@ window.mien = (() => {
   const root = document.documentElement;
   const base = root.dataset.base; // the path under which a proxy shows the dashboard; empty without one
   const darkness = matchMedia("(prefers-color-scheme: dark)");
+  const wide = matchMedia("(min-width: 1000px) and (min-aspect-ratio: 4/3)");
+  const large = matchMedia("(min-width: 1800px) and (min-height: 900px)");
   const query = () => new URLSearchParams(location.search);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const byId = (id) => document.getElementById(id);
@@ -18,7 +20,9 @@ window.mien = (() => {
 
   function paint() {
     root.dataset.theme = theme === "auto" ? (darkness.matches ? "dark" : "light") : theme;
-    root.toggleAttribute("data-kiosk", query().get("kiosk") === "1");
+    const wall = query().get("kiosk") === "1";
+    root.toggleAttribute("data-kiosk", wall);
+    root.toggleAttribute("data-fits", root.dataset.page === "live" && (wall ? wide : large).matches);
     all("[data-action=theme]").forEach((button) => {
       button.dataset.now = theme;
       button.setAttribute("aria-label", `Theme: ${THEMES[theme]}`);
@@ -139,6 +143,7 @@ window.mien = (() => {
         if (element) (kind === "html" ? fill : write)(element, value);
       }
     }
+    functions.taken?.();
   }
 
   /* It comes as a stream of events, which begins anew with each choice. What comes faster than it can be shown is put
@@ -174,13 +179,18 @@ window.mien = (() => {
     due ||= setTimeout(() => requestAnimationFrame(give), Math.max(0, rested - performance.now()));
   }
 
-  function give() {
+  async function give() {
     const parts = come;
-    [come, due] = [{}, 0];
+    const opened = events;
+    come = {};
+    await functions.fetched?.(parts); // a picture is shown with the figures of its moment, not after them
+    if (opened !== events) return;
     const began = performance.now();
     window.mien.take(parts);
     // A slow machine gets fewer pictures, so that it has time for its user.
     rested = performance.now() + 2 * (performance.now() - began);
+    due = 0;
+    if (Object.keys(come).length) plan();
   }
 
   document.addEventListener("visibilitychange", listen);
@@ -248,36 +258,6 @@ window.mien = (() => {
     functions.known?.(known);
     show();
   };
-
-  /* Faces as boxes where the picture would be. */
-  function stage(state, source) {
-    const place = document.querySelector(`[data-stage="${source}"]`);
-    if (!place) return;
-    place.classList.toggle("dark", !state);
-    if (state?.ratio) place.style.aspectRatio = state.ratio;
-    const kept = new Map(all(".face", place).map((mark) => [mark.dataset.key, mark]));
-    for (const face of state?.faces ?? []) {
-      let mark = kept.get(face.key);
-      kept.delete(face.key);
-      if (!mark) {
-        mark = document.createElement("div");
-        mark.className = "face";
-        mark.setAttribute("aria-hidden", "true"); // the words beside it say the same
-        mark.dataset.key = face.key;
-        mark.append(document.createElement("span"));
-        place.append(mark);
-      }
-      const [left, top, width, height] = face.box;
-      Object.assign(mark.style, { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` });
-      mark.style.setProperty("--emotion", `var(--${face.emotion})`);
-      mark.classList.toggle("low", top < 16);
-      mark.classList.toggle("left", left + width / 2 < 16);
-      mark.classList.toggle("right", left + width / 2 > 84);
-      mark.firstChild.textContent = face.label;
-    }
-    kept.forEach((mark) => mark.remove());
-  }
-  functions.stage = stage;
 
   /* A minute as a stream: bands around a middle line, as thick as there are faces that show the emotion. */
   const SHOWN = ["happy", "surprise", "neutral", "sad", "fear", "disgust", "angry"];
@@ -362,7 +342,7 @@ window.mien = (() => {
     paint();
     tell();
   });
-  darkness.addEventListener("change", paint);
+  for (const asked of [darkness, wide, large]) asked.addEventListener("change", paint);
   paint();
 
   /* Who may not look any more is shown the login, not what was so before. */
@@ -380,5 +360,5 @@ window.mien = (() => {
   });
   listen();
 
-  return { SHOWN, all, base, byId, functions, go, listen, listeners, query, root, stage, stream, take };
+  return { SHOWN, all, base, byId, functions, go, listen, listeners, query, root, stream, take };
 })();

@@ -34,7 +34,7 @@
     seconds = [];
     times = [];
     number = 0;
-    mien.stage(null, "try");
+    mien.functions.stage(null, "try");
     byId("drop").classList.remove("busy", "mirror");
     document.querySelector("[data-try=stop]").hidden = true;
     byId("try-faces").replaceChildren();
@@ -183,7 +183,7 @@
   function draw(seen, moving) {
     const mirrored = byId("drop").classList.contains("mirror");
     const faces = match(seen.faces, moving);
-    mien.stage(
+    mien.functions.stage(
       {
         ratio: (seen.width / seen.height).toFixed(4),
         faces: faces.map(({ id, box: [x, y, w, h], shares, sure }) => {
@@ -191,6 +191,7 @@
           const top = strongest(shares);
           return {
             key: String(id),
+            number: String(id),
             box: [left, (100 * y) / seen.height, (100 * w) / seen.width, (100 * h) / seen.height],
             emotion: sure ? top : "unclear",
             label: sure ? `${capital(top)} ${percent(shares[top])}` : "Unclear",
@@ -209,6 +210,8 @@
     const rows = faces.slice(0, 8).map(({ id, shares, sure }) => {
       const row = document.createElement("div");
       row.className = "bars";
+      row.dataset.face = String(id);
+      row.tabIndex = -1;
       const title = document.createElement("h3");
       title.textContent = `Face ${id}: ${sure ? strongest(shares) : "unclear"}`;
       row.append(title);
