@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
 
 from mien.cli.common import (
@@ -20,6 +22,7 @@ from mien.cli.common import (
     settings_of,
     stop_on_signals,
 )
+from mien.cli.help_text import help_text
 
 __all__ = ["app"]
 
@@ -155,4 +158,5 @@ def dashboard(
     if looker:
         typer.echo(looker_link(settings.store_url))
         return
-    run_dashboard(settings, stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose)
+    helping = partial(help_text, click.get_current_context().find_root().command)
+    run_dashboard(settings, stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose, helping)
