@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from click import Context
+from typer import Context
 
 __all__ = ["help_text"]
 

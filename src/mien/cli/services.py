@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from mien.cli.common import (
@@ -135,6 +134,7 @@ def forward(
 
 @app.command(epilog="Example: mien dashboard --port 8090")
 def dashboard(
+    context: typer.Context,
     host: Annotated[str | None, typer.Option(help="The address to listen on [default: 127.0.0.1]")] = None,
     port: Port = None,
     tls_cert: Annotated[
@@ -158,5 +158,5 @@ def dashboard(
     if looker:
         typer.echo(looker_link(settings.store_url))
         return
-    helping = partial(help_text, click.get_current_context().find_root().command)
+    helping = partial(help_text, context.find_root().command)
     run_dashboard(settings, stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose, helping)

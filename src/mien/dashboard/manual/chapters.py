@@ -1,7 +1,7 @@
 """Where the documentation lies and in which order its pages stand: files go in, chapters come out.
 
-A wheel carries the pages and `mkdocs.yml` in `mien/docs`; in a checkout, also one that is installed to be edited, they are
-where everybody writes them. `mkdocs.yml` alone has the order.
+A wheel carries the pages and `mkdocs.yml` in `mien/docs`; in a checkout, also one that is installed to be edited, they
+are where everybody writes them. `mkdocs.yml` alone has the order.
 """
 
 from __future__ import annotations

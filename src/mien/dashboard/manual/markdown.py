@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,12 +18,14 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.deflist import deflist_plugin
 
 __all__ = ["Heading", "Rendered", "plain", "rendered"]
 
-Rule = Callable[[Sequence[Token], int], str]
+TYPED = frozenset({"bash", "python", "toml", "sql", "yaml", "ini"})
+"""Blocks of these are made to be typed somewhere."""
 
 
 class Heading(NamedTuple):
@@ -41,28 +43,48 @@ class Rendered(NamedTuple):
     headings: tuple[Heading, ...]
 
 
-def rendered(markdown: str, has_dark: Callable[[str], bool] = lambda name: False) -> Rendered:
+class _Drawing(RendererHTML):
+    """Draws what a page has besides running text: code, pictures, tables."""
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:  # noqa: ARG002
+        """Return a block of code, with a button that copies what one would type."""
+        text, language = tokens[idx].content, tokens[idx].info.strip().split(" ")[0]
+        button = f'<button type="button" data-copy="{escape(text)}">Copy</button>' if language in TYPED else ""
+        return f'<div class="code"><pre tabindex="0"><code>{escape(text)}</code></pre>{button}</div>\n'
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:  # noqa: ARG002
+        """Return a picture; two where there is another for dark pages."""
+        source, words = str(tokens[idx].attrs.get("src", "")), escape(tokens[idx].content)
+        dark = re.sub(r"\.(\w+)$", r"-dark.\1", source)
+        has_dark = env["has_dark"](dark.rpartition("/")[2])
+        kinds = [(source, "by-day"), (dark, "by-night")] if has_dark else [(source, "")]
+        return "".join(
+            f'<img src="{escape(place)}" class="{kind}" alt="{words}" loading="lazy">' for place, kind in kinds
+        )
+
+    def table_open(self, *_: Any) -> str:
+        """Return a table's beginning; it scrolls by itself."""
+        return '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n'
+
+    def table_close(self, *_: Any) -> str:
+        """Return a table's end."""
+        return "</table></div>\n"
+
+
+PARSER = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Drawing).enable("table")
+PARSER.use(deflist_plugin).use(admon_plugin)
+
+
+def rendered(markdown: str, has_dark: Callable[[str], bool]) -> Rendered:
     """Return a page.
 
     Args:
         markdown: The page, filled.
-        has_dark: Whether there is a picture of this name for dark pages: `live-dark.webp` for `live.webp`.
+        has_dark: Whether there is a picture of this name, such as `live-dark.webp`, the one of `live.webp` by night.
     """
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.use(deflist_plugin).use(admon_plugin)
-    parser.core.ruler.push("addresses", _addresses)
-    rules: dict[str, Rule] = {
-        "fence": lambda tokens, index: _code(tokens[index]),
-        "image": lambda tokens, index: _picture(tokens[index], has_dark),
-        "table_open": lambda tokens, index: '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n',
-        "table_close": lambda tokens, index: "</table></div>\n",
-    }
-    if isinstance(parser.renderer, RendererHTML):
-        for name, rule in rules.items():
-            parser.renderer.rules[name] = lambda tokens, index, options, env, rule=rule: rule(tokens, index)
-    env: MutableMapping[str, Any] = {}
-    html = parser.render(re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL), env)
-    return Rendered(html, tuple(env.get("headings", ())))
+    env: dict[str, Any] = {"has_dark": has_dark}
+    html = PARSER.render(re.sub(r"<!--.*?-->", "", markdown, flags=re.DOTALL), env)
+    return Rendered(html, tuple(env["headings"]))
 
 
 def plain(markdown: str) -> str:
@@ -120,17 +142,4 @@ def _target(href: str) -> str:
     return (page.removesuffix(".md") or "./") + sign + anchor
 
 
-def _code(token: Token) -> str:
-    """Return a block of code, with a button that copies what one would type."""
-    text, language = token.content, token.info.strip().split(" ")[0]
-    button = ""
-    if language in ("bash", "python", "toml", "sql", "yaml", "ini"):
-        button = f'<button type="button" data-copy="{escape(text)}">Copy</button>'
-    return f'<div class="code"><pre tabindex="0"><code>{escape(text)}</code></pre>{button}</div>\n'
-
-
-def _picture(token: Token, has_dark: Callable[[str], bool]) -> str:
-    source, words = str(token.attrs.get("src", "")), escape(token.content)
-    dark = re.sub(r"\.(\w+)$", r"-dark.\1", source)
-    kinds = [(source, "by-day"), (dark, "by-night")] if has_dark(dark.rpartition("/")[2]) else [(source, "")]
-    return "".join(f'<img src="{escape(place)}" class="{kind}" alt="{words}" loading="lazy">' for place, kind in kinds)
+PARSER.core.ruler.push("addresses", _addresses)

@@ -92,15 +92,16 @@ def _request(path: str, method: str, told: dict[str, Any], address: str) -> Requ
         for parameter in told.get("parameters", [])
     ]
     contents = told.get("requestBody", {}).get("content", {})
+    nothing: tuple[str, dict[str, Any]] = ("", {})
     answers, refusals = [], []
     for status, answer in told["responses"].items():
         if status < "400":
-            media, content = next(iter(answer.get("content", {}).items()), ("", {}))
+            media, content = next(iter(answer.get("content", {}).items()), nothing)
             kind, shape = _kind(content.get("schema", {})) if media == "application/json" else (media, "")
             answers.append((status, kind or "no body", shape))
         else:
             refusals.append(status)
-    media, content = next(iter(contents.items()), ("", {}))
+    media, content = next(iter(contents.items()), nothing)
     body = ("", "") if not media else _kind(content["schema"]) if "json" in media else ("the file itself", "")
     words = _first(told.get("description", ""))
     return Request(

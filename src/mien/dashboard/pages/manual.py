@@ -67,11 +67,11 @@ def reading(manual: Manual, draw: Draw, describe: Describe) -> APIRouter:
         if (text := await asyncio.to_thread(manual.page, address)) is not None:
             pages = manual.addresses
             at = pages.index(address)
-            before, behind = pages[at - 1 : at], pages[at + 1 : at + 2]
+            near = (("Before", pages[at - 1] if at else None), ("Next", pages[at + 1] if at + 1 < len(pages) else None))
             return page(
                 request, "docs", manual.title(address), here=address, article=text.html,
                 headings=[heading for heading in text.headings if heading.level == 2],
-                turns=[(word, near[0], manual.title(near[0])) for word, near in (("Before", before), ("Next", behind)) if near],
+                turns=[(word, other, manual.title(other)) for word, other in near if other is not None],
             )  # fmt: skip
         for other in (address_of(address), address.rstrip("/"), f"{address}/"):  # a file's name, a slash too many
             if other != address and other in manual.addresses:

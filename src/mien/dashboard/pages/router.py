@@ -30,8 +30,8 @@ from mien.dashboard.pages.live import Live
 from mien.dashboard.pages.manual import Describe, reading
 from mien.dashboard.pages.refresh import Look, Page, Refresh
 from mien.dashboard.pages.reports import Reports
-from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.pages.status import StatusOnly
+from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.rendering import render
 from mien.dashboard.security.guard import PAGE_POLICY
 from mien.dashboard.security.roles import STILL, Viewer, needs, who_asks
@@ -125,7 +125,7 @@ def showing(
 def missing(request: AnyRequest, message: str) -> Response:
     """Return the page that stands where there is none, also where there was a report."""
     headers = {"content-security-policy": PAGE_POLICY}
-    known = {path: word for path, word in NAVIGATION.values()}
+    known = dict(NAVIGATION.values())
     known |= {f"/docs/{address_of(chapter.file)}": chapter.title for chapter in chapters() if chapter.file}
     asked = path_below(request.scope)[:200].lower()
     near = [(path, known[path]) for path in difflib.get_close_matches(asked, known, 3, 0.7)]
@@ -146,7 +146,8 @@ def _page(name: str, request: AnyRequest, of: str = "", title: str = "", **value
     _, word = NAVIGATION.get(name, ("", "Not here"))
     return render(
         name, base=base_of(request.scope), page=of or name,
-        title=title or ("Mien" if name == "live" else f"{word} · Mien"), navigation=NAVIGATION, who=who, role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS,
+        title=title or ("Mien" if name == "live" else f"{word} · Mien"), navigation=NAVIGATION, who=who,
+        role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS,
         emotions=SHOWN, **values,
     )  # fmt: skip
 
