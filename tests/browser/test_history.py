@@ -270,7 +270,7 @@ def test_the_page_works_with_the_keyboard(seeded: Served, visit: Open) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#picker .panel")).to_be_hidden()
     page.get_by_role("button", name="5 min").press("Enter")
-    why = page.locator("#figures .why")
+    why = page.locator("#figures .why").first
     why.focus()
     changed(page.locator("#figures"))
     expect(why).to_be_focused()
