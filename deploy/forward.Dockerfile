@@ -7,7 +7,8 @@ FROM ${PYTHON} AS build
 WORKDIR /build
 RUN python3 -m venv /opt/mien
 COPY deploy/constraints.txt ./
-COPY pyproject.toml README.md LICENSE NOTICES.md ./
+COPY pyproject.toml mkdocs.yml README.md LICENSE NOTICES.md ./
+COPY docs/ docs/
 COPY src/ src/
 RUN /opt/mien/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt '.[bigquery,postgres]'
 

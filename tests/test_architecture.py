@@ -36,7 +36,7 @@ DASHBOARD = [
     {"base_path"},
     {"errors", "rendering"},
     {"assets", "data", "security"},
-    {"jobs"},
+    {"jobs", "manual"},
     {"api", "pages"},
     {"app"},
 ]

@@ -103,8 +103,8 @@ def test_figures_shares_hours_and_numbers_agree_with_the_store(seeded: Served, v
     assert total.faces <= sum(faces) <= total.faces + 2000
     expect(page.locator("#hours tbody tr")).to_have_count(7)
     expect(page.locator("#hours .best")).to_contain_text("faces a frame")
-    page.get_by_role("button", name="What is this index?").click()
-    expect(page.get_by_text("100 × the mean probability of happy")).to_be_visible()
+    page.get_by_role("link", name="What is Happiness index?").click()
+    expect(page.locator("#definition")).to_contain_text("100 × the mean probability of happy")
 
 
 def test_what_is_chosen_is_in_the_url_and_can_be_shared(seeded: Served, visit: Open) -> None:
@@ -270,7 +270,7 @@ def test_the_page_works_with_the_keyboard(seeded: Served, visit: Open) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#picker .panel")).to_be_hidden()
     page.get_by_role("button", name="5 min").press("Enter")
-    why = page.locator("#figures .why")
+    why = page.locator("#figures .why").first
     why.focus()
     changed(page.locator("#figures"))
     expect(why).to_be_focused()

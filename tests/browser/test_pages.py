@@ -20,6 +20,8 @@ SHOWS = {
     "/try": "[data-try=camera]",
     "/reports": "#ended li",
     "/system": "#findings li",
+    "/docs/guide/dashboard": "article h1",
+    "/docs/api": ".request",
 }
 """What each page shows once it is there."""
 
@@ -39,7 +41,7 @@ def test_axe_finds_nothing_serious_in_light_and_dark(
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         until(lambda scheme=scheme: (brightness(page) < 60) == (scheme == "dark"))  # type: ignore[misc]
         assert serious(page) == [], scheme
-        if screenshots:
+        if screenshots and not path.startswith("/docs/"):
             name = path.partition("?")[0].strip("/") or "live"
             keep(page, screenshots / f"{name}{'-dark' * (scheme == 'dark')}.webp", seeded.home)
 
@@ -90,6 +92,30 @@ def test_the_system_page_tells_of_every_part(seeded: Served, visit: Open) -> Non
     expect(page.locator("#findings")).to_contain_text("Python")
     page.get_by_role("button", name="Check again").click()
     expect(page.get_by_role("button", name="Check again")).to_be_enabled()
+
+
+def test_a_question_mark_says_in_place_what_the_figure_is(seeded: Served, visit: Open) -> None:
+    page = visit(seeded.address).page
+    for path in ("/", "/history", "/system"):
+        page.goto(f"{seeded.address}{path}")
+        expect(page.locator("#status")).to_contain_text("Connected")
+        mark = page.locator(".why:visible").first
+        mark.click()
+        expect(page.locator("#definition")).to_be_visible()
+        title = page.locator("#definition h2")
+        assert page.evaluate("document.activeElement.textContent") == "Close"
+        page.keyboard.press("Escape")
+        expect(page.locator("#definition")).to_be_hidden()
+        expect(mark).to_be_focused()
+        assert title.text_content()
+    page.locator("[aria-label='What is p99, ms?']").click()
+    expect(page.locator("#definition h2")).to_have_text("Delay and p99")
+    page.locator("#definition").get_by_role("link", name="In the documentation").click()
+    expect(page.get_by_role("heading", name="Delay and p99")).to_be_in_viewport()
+    page.get_by_role("searchbox").fill("happiness index")
+    page.keyboard.press("Enter")
+    page.locator(".hits a").first.click()
+    expect(page.locator("article h1")).to_be_visible()
 
 
 def brightness(page: Page) -> float:

@@ -140,6 +140,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: tuple[Path, Path]) 
     assert {f"{meta}licenses/LICENSE", f"{meta}licenses/NOTICES.md", "mien/py.typed"} < set(names)
     expected = {str(path.relative_to(ROOT / "src")) for path in tracked("src") if path.exists()}
     assert {name for name in names if name.startswith("mien/")} >= expected
+    pages = {path.relative_to(ROOT) for path in tracked("docs") if path.suffix in (".md", ".webp", ".svg", ".toml")}
+    assert {f"mien/{page}" for page in pages} | {"mien/docs/mkdocs.yml"} <= set(names)
+    assert not [name for name in names if name.startswith("mien/docs/") and name.endswith(".py")]
     strays = [name for name in names if "test" in name or name.endswith((".pyc", ".ckpt", ".orig", "~"))]
     assert not strays
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from mien.cli.common import (
     settings_of,
     stop_on_signals,
 )
+from mien.cli.help_text import help_text
 
 __all__ = ["app"]
 
@@ -132,6 +134,7 @@ def forward(
 
 @app.command(epilog="Example: mien dashboard --port 8090")
 def dashboard(
+    context: typer.Context,
     host: Annotated[str | None, typer.Option(help="The address to listen on [default: 127.0.0.1]")] = None,
     port: Port = None,
     tls_cert: Annotated[
@@ -155,4 +158,5 @@ def dashboard(
     if looker:
         typer.echo(looker_link(settings.store_url))
         return
-    run_dashboard(settings, stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose)
+    helping = partial(help_text, context.find_root().command)
+    run_dashboard(settings, stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose, helping)

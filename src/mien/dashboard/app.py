@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 
 from mien.config import NOWHERE, Settings
@@ -24,6 +24,8 @@ from mien.dashboard.base_path import base_of
 from mien.dashboard.data.listener import Listener
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError, answer_errors, error_response
+from mien.dashboard.manual.filling import HelpText
+from mien.dashboard.manual.pages import Manual
 from mien.dashboard.pages.refresh import Refresh
 from mien.dashboard.pages.router import missing, showing
 from mien.dashboard.pages.system import Diagnose
@@ -82,7 +84,9 @@ class DashboardServer(uvicorn.Server):
         return self._stop.is_set() or await super().on_tick(counter)
 
 
-def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[str], None], diagnose: Diagnose) -> None:
+def run_dashboard(
+    settings: Settings, stop: threading.Event, ready: Callable[[str], None], diagnose: Diagnose, help_text: HelpText
+) -> None:
     """Serve the dashboard until `stop` is set; then it ends within 2 seconds, or once the demo that it plays has.
 
     Args:
@@ -90,6 +94,7 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
         stop: Ends it.
         ready: Called once with the page's address, when it can be opened.
         diagnose: The doctor, whose findings the page System shows.
+        help_text: Returns the help of a command, which the documentation shows.
 
     Raises:
         MienError: The port is in use, or the address is not this machine's.
@@ -106,7 +111,8 @@ def run_dashboard(settings: Settings, stop: threading.Event, ready: Callable[[st
     api = Api(queries, settings)
     api.making.uploads.tidy()
     refresh = Refresh()
-    pages = showing(queries, settings, diagnose, api.making, api.demo, refresh)
+    manual = Manual(help_text)
+    pages = showing(queries, settings, diagnose, api.making, api.demo, refresh, manual, api.app.openapi)
     address = _address(host, listening, "https" if tls else "http")
     cookie = f"mien-{listening.getsockname()[1]}"
     lasting_s = settings.dashboard.login_hours * 3600
@@ -156,6 +162,8 @@ def _build(api: Api, login: Login, pages: APIRouter) -> FastAPI:
 
 async def _no_version(request: Request) -> Response:
     base = base_of(request.scope)
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(f"{base}/docs/api", 307)
     return error_response(404, f"there is no {base}/api: see {base}/api/v1/openapi.json")
 
 

@@ -61,7 +61,6 @@ class Card(NamedTuple):
         note: What is said of it.
         emotion: Whose dot stands before the note.
         percent: How full the bar is that stands in the note's place; None: there is none.
-        why: Whether a button explains it.
     """
 
     title: str
@@ -70,7 +69,6 @@ class Card(NamedTuple):
     note: str
     emotion: Emotion | None = None
     percent: float | None = None
-    why: bool = False
 
 
 class Share(NamedTuple):
@@ -352,7 +350,7 @@ def _index(total: Sums, otherwise: str) -> Card:
     """Return the happiness index."""
     value = total.happiness
     number = "–" if value is None else f"{value:.0f}"
-    return Card("Happiness index", number, "of 100", otherwise, percent=value, why=True)
+    return Card("Happiness index", number, "of 100", otherwise, percent=value)
 
 
 def _change(value: float | None, other: float | None, form: str, unit: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request
@@ -14,19 +16,22 @@ from starlette.requests import Request as AnyRequest
 
 from mien.config import Settings
 from mien.dashboard.assets import prepare
-from mien.dashboard.base_path import base_of
+from mien.dashboard.base_path import base_of, path_below
 from mien.dashboard.data.periods import FORMS, PERIODS, VERSUS, Choice, parse_choice, zone_named
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.jobs.reports import ReportQueue
+from mien.dashboard.manual.chapters import chapters
+from mien.dashboard.manual.pages import Manual, address_of
 from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.live import Live
+from mien.dashboard.pages.manual import Describe, reading
 from mien.dashboard.pages.refresh import Look, Page, Refresh
 from mien.dashboard.pages.reports import Reports
+from mien.dashboard.pages.status import StatusOnly
 from mien.dashboard.pages.system import Diagnose, System
-from mien.dashboard.pages.try_it import TryIt
 from mien.dashboard.rendering import render
 from mien.dashboard.security.guard import PAGE_POLICY
 from mien.dashboard.security.roles import STILL, Viewer, needs, who_asks
@@ -39,6 +44,7 @@ NAVIGATION = {
     "try": ("/try", "Try it"),
     "reports": ("/reports", "Reports"),
     "system": ("/system", "System"),
+    "docs": ("/docs/", "Help"),
 }
 """Path and title of each page, in the order of the navigation; a page is the template of its name."""
 
@@ -50,7 +56,14 @@ LARGE = 1 << 17
 
 
 def showing(
-    queries: Queries, settings: Settings, diagnose: Diagnose, making: ReportQueue, demo: DemoPlayer, refresh: Refresh
+    queries: Queries,
+    settings: Settings,
+    diagnose: Diagnose,
+    making: ReportQueue,
+    demo: DemoPlayer,
+    refresh: Refresh,
+    manual: Manual,
+    describe: Describe,
 ) -> APIRouter:
     """Return the routes of the pages and of their streams.
 
@@ -61,14 +74,17 @@ def showing(
         making: Makes reports.
         demo: Plays the demo.
         refresh: Keeps them up to date.
+        manual: The documentation.
+        describe: Returns the OpenAPI document.
     """
     system = System(queries, settings, refresh, diagnose)
     pages: dict[str, Page] = {
         "live": Live(queries, demo),
         "history": History(queries, demo),
-        "try": TryIt(queries),
+        "try": StatusOnly(queries),
         "reports": Reports(queries, making),
         "system": system,
+        "docs": StatusOnly(queries),
     }
     router = APIRouter(include_in_schema=False)
 
@@ -79,7 +95,9 @@ def showing(
             return HTMLResponse(_page(name, request))
 
     for name, (path, _) in NAVIGATION.items():
-        add(name, path)
+        if name != "docs":
+            add(name, path)
+    router.include_router(reading(manual, partial(_page, of="docs"), describe))
 
     @router.get("/events/{name}")
     async def events(name: str, request: Request, who: Viewer) -> Response:
@@ -107,15 +125,29 @@ def showing(
 def missing(request: AnyRequest, message: str) -> Response:
     """Return the page that stands where there is none, also where there was a report."""
     headers = {"content-security-policy": PAGE_POLICY}
-    return HTMLResponse(_page("missing", request, message=message), 404, headers)
+    known = dict(NAVIGATION.values())
+    known |= {f"/docs/{address_of(chapter.file)}": chapter.title for chapter in chapters() if chapter.file}
+    asked = path_below(request.scope)[:200].lower()
+    near = [(path, known[path]) for path in difflib.get_close_matches(asked, known, 3, 0.7)]
+    return HTMLResponse(_page("missing", request, message=message, near=near), 404, headers)
 
 
-def _page(name: str, request: AnyRequest, **values: object) -> str:
+def _page(name: str, request: AnyRequest, of: str = "", title: str = "", **values: object) -> str:
+    """Return a page.
+
+    Args:
+        name: Its template's.
+        request: Who asks for it.
+        of: The page of the navigation that it belongs to; empty: itself.
+        title: What its tab is called; empty: as in the navigation.
+        values: What else it shows.
+    """
     who = who_asks(request.scope)
     _, word = NAVIGATION.get(name, ("", "Not here"))
     return render(
-        name, base=base_of(request.scope), page=name, title="Mien" if name == "live" else f"{word} · Mien",
-        navigation=NAVIGATION, who=who, role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS,
+        name, base=base_of(request.scope), page=of or name,
+        title=title or ("Mien" if name == "live" else f"{word} · Mien"), navigation=NAVIGATION, who=who,
+        role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS,
         emotions=SHOWN, **values,
     )  # fmt: skip
 

@@ -10,7 +10,22 @@ from mien.dashboard.pages import cards
 from mien.dashboard.pages.refresh import Look, Parts
 from mien.dashboard.pages.wording import moment
 
-__all__ = ["sources", "status"]
+__all__ = ["StatusOnly", "sources", "status"]
+
+
+class StatusOnly:
+    """What fills a page of which only the word in the head changes: Try it, and the documentation.
+
+    Args:
+        queries: Answers what it shows.
+    """
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def parts(self, look: Look, now: datetime) -> Parts:
+        """Return everything that the page shows at this moment."""
+        return await status(self._queries, look, now)
 
 
 async def status(queries: Queries, look: Look, now: datetime) -> Parts:

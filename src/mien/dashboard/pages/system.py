@@ -36,11 +36,13 @@ LINES = 40
 TAIL = 16_384
 PREVIEWS = ("off", "blurred", "plain")
 
-HEADS = (
-    "Frames/s", "Delay, ms", "p99, ms", "Dropped frames", "In outbox", "Runs for", "Last seen", "Stored", "Late",
-    "Refused", "Preview", "Model",
-)  # fmt: skip
-"""What is told of each source besides its name and whether it is there."""
+HEADS = {
+    "Frames/s": "frames-a-second", "Delay, ms": "delay-and-p99", "p99, ms": "delay-and-p99",
+    "Dropped frames": "dropped-frames", "In outbox": "outbox", "Runs for": "", "Last seen": "", "Stored": "",
+    "Late": "late-and-refused", "Refused": "late-and-refused", "Preview": "", "Model": "",
+}  # fmt: skip
+"""What is told of each source besides its name and whether it is there, and which section of the page on figures says
+what it is."""
 
 
 class Row(NamedTuple):

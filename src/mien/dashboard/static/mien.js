@@ -288,6 +288,26 @@ window.mien = (() => {
   }
   functions.stream = stream;
 
+  /* What a figure is, from the documentation, where one looks at it. */
+  async function explain(link) {
+    const answer = await fetch(link.href).catch(() => null);
+    const page = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    const heading = page?.getElementById(decodeURIComponent(link.hash.slice(1)));
+    if (!heading) return location.assign(link.href);
+    const title = Object.assign(document.createElement("h2"), { id: "definition-title", textContent: heading.textContent });
+    const parts = [title];
+    for (let next = heading.nextElementSibling; next && !/^H[12]$/.test(next.tagName) && next.tagName !== "NAV"; next = next.nextElementSibling) parts.push(document.importNode(next, true));
+    // Its links lead from the page that it stands on.
+    for (const part of parts) for (const inner of all("a", part)) inner.href = new URL(inner.getAttribute("href"), link.href).href;
+    const more = Object.assign(document.createElement("a"), { href: link.href, textContent: "In the documentation" });
+    const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
+    const place = byId("definition");
+    close.addEventListener("click", () => place.hidePopover());
+    place.replaceChildren(...parts, more, close);
+    place.showPopover();
+    close.focus();
+  }
+
   function copy(button) {
     navigator.clipboard?.writeText(button.dataset.copy).then(() => {
       button.textContent = "Copied";
@@ -311,7 +331,10 @@ window.mien = (() => {
     });
     const target = event.target.closest("button, summary, a");
     if (!target) return;
-    if (target.dataset.action === "theme") nextTheme();
+    if (target.classList.contains("why") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      event.preventDefault();
+      explain(target);
+    } else if (target.dataset.action === "theme") nextTheme();
     else if (target.dataset.action === "check") fetch(`${base}/system/check`, { method: "POST" }).catch(() => null);
     else if (target.dataset.copy) copy(target);
     else if (target.dataset.demo) play(target);
