@@ -1,0 +1,151 @@
+"""Whose tag is whose: tags as they were read and the transcript's names go in, which belong together comes out.
+
+A wrong name is worse than none. What was read clearly must be a speaker's name to the letter, but for case, spaces,
+accents, the order of first and last name, and what programs add to it; only what was read badly may differ, and by
+letters that readers confuse.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["CLEAR", "Match", "is_generic", "match", "same_name", "shown_name"]
+
+CLEAR = 0.93
+"""A tag that its reader is so sure of was read clearly, 0 to 1."""
+
+ALIKE = 0.86
+"""A tag that was read badly is as much like the name at least, 0 to 1,"""
+
+APART = 0.12
+"""and so much less like each other name."""
+
+SHORTEST_CUT = 4
+"""A tag that was cut off shows so many letters of a name at least."""
+
+DEVICES = re.compile(
+    r"\b(i-?pad|i-?phone|phone|android|galaxy|laptop|mac-?book|desktop|tablet|mobile|room|screen)\b", re.IGNORECASE
+)
+"""A tag that names a device is another feed than its owner's."""
+
+SHARING = re.compile(
+    r"\b(is sharing|'s screen|’s screen|presenting|presentation|is talking|talking:|recording)\b", re.IGNORECASE
+)
+
+ADDED = re.compile(r"[(\[（【〔].*?([)\]）】〕]|$)")
+"""What stands in brackets: (Host), (me), (she/her), (Guest)."""
+
+LABELS = re.compile(r"\b(co-?host|host|me|you|guest|unverified|external|she/her|he/him|they/them)\W*$", re.IGNORECASE)
+AFTER = re.compile(r"\s*(?:[|/•·,]|\s[-\N{EN DASH}\N{EM DASH}]\s).*$")
+"""What comes after a sign of its own: a company, a title."""
+
+CUT = re.compile(r"(\N{HORIZONTAL ELLIPSIS}|\.\.+|\N{TWO DOT LEADER}|\N{MIDDLE DOT}{2,})\W*$")
+GENERIC = re.compile(r"(speaker|spk|sprecher|participant|unknown|person|user)[\s_#-]*[0-9a-z]?\d*", re.IGNORECASE)
+
+CONFUSED = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "!": "l", "5": "s", "8": "b", "ı": "l", "j": "l"})
+"""Signs that readers take for one another, as one."""
+
+
+class Match(NamedTuple):
+    """A tag's speaker, and how certain that is, 0 to 1."""
+
+    speaker: str
+    certainty: float
+
+
+def match(text: str, score: float, speakers: Sequence[str]) -> Match | None:
+    """Return the speaker that a tag names; None where it is not certain enough.
+
+    Args:
+        text: The tag as it was read.
+        score: How sure its reader is, 0 to 1.
+        speakers: The transcript's names, each once.
+    """
+    if not text or SHARING.search(text):
+        return None
+    rated = sorted(((_likeness(text, score, name), name) for name in speakers), reverse=True)
+    if not rated or not rated[0][0]:
+        return None
+    (best, speaker), others = rated[0], rated[1:]
+    if others and others[0][0] > best - (APART if best < 1 else 1e-9):
+        return None  # two names fit
+    return Match(speaker, round(best * min(1.0, score + 0.05), 3))
+
+
+def _likeness(text: str, score: float, name: str) -> float:
+    """Return how well a tag fits a name, 0 to 1; 0 where it does not."""
+    if DEVICES.search(text) and not DEVICES.search(name):
+        return 0.0
+    whole, wanted = _folded(text), _folded(name)
+    if not wanted or not whole:
+        return 0.0
+    if whole == wanted:
+        return 1.0
+    core = _core(text)
+    short, own = _folded(core), _folded(_core(name))
+    if not short or not own:
+        return 0.0
+    if cut := CUT.search(text):
+        shown = _folded(text[: cut.start()])
+        return 0.95 if len(shown) >= min(SHORTEST_CUT, len(wanted)) and _begins(shown, wanted, own) else 0.0
+    if own in (short, short[::-1]):
+        return 0.98
+    words, parts = _words(core), _words(_core(name))
+    if sorted(words) == sorted(parts):
+        return 0.96
+    if len(words) > 1 and len(parts) > 1 and (words[0], words[-1]) == (parts[0], parts[-1]):
+        return 0.9 if not (set(words) ^ set(parts)) & (set(words) if set(parts) - set(words) else set()) else 0.0
+    if len(words) == 1 and len(parts) > 1 and words[0] == parts[0] and len(words[0]) > 2:
+        return 0.85
+    return _confused(short, own, score)
+
+
+def _begins(shown: str, *names: str) -> bool:
+    return any(name.startswith(shown) for name in names)
+
+
+def _confused(short: str, own: str, score: float) -> float:
+    """Return how well a tag fits a name that differs as reading badly makes it differ."""
+    if short.translate(CONFUSED) == own.translate(CONFUSED):
+        return 0.97
+    if score >= CLEAR or min(len(short), len(own)) < 6 or short[0] != own[0]:
+        return 0.0
+    from rapidfuzz.distance import Levenshtein
+
+    alike = Levenshtein.normalized_similarity(short.translate(CONFUSED), own.translate(CONFUSED))
+    return float(alike) * 0.95 if alike >= ALIKE else 0.0
+
+
+def shown_name(text: str) -> str:
+    """Return a tag without what programs add to it: signs, brackets, `Host`."""
+    return " ".join(_core(text).split())
+
+
+def is_generic(name: str | None) -> bool:
+    """Return whether a transcript's speaker is only numbered, as `Speaker 1`."""
+    return not name or GENERIC.fullmatch(name.strip()) is not None
+
+
+def _core(text: str) -> str:
+    plain = ADDED.sub(" ", unicodedata.normalize("NFKC", text))
+    words = AFTER.sub("", plain) if not re.match(r"^[^,]+,\s*\S+$", plain.strip()) else plain
+    return LABELS.sub("", words.strip()).strip(" \t.-_*•:;'\"~^<>")
+
+
+def _folded(text: str) -> str:
+    """Return a text's letters and digits, without case, accents and spaces."""
+    return "".join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text)).casefold()
+    marks = "".join(sign for sign in bare if not unicodedata.combining(sign))
+    return re.findall(r"[^\W_]+", marks)
+
+
+def same_name(text: str, other: str) -> bool:
+    """Return whether two tags show the same name."""
+    return _folded(_core(text)) == _folded(_core(other))
