@@ -45,8 +45,8 @@ AFTER = re.compile(r"\s*(?:[|/•·,]|\s[-\N{EN DASH}\N{EM DASH}]\s).*$")
 CUT = re.compile(r"(\N{HORIZONTAL ELLIPSIS}|\.\.+|\N{TWO DOT LEADER}|\N{MIDDLE DOT}{2,})\W*$")
 GENERIC = re.compile(r"(speaker|spk|sprecher|participant|unknown|person|user)[\s_#-]*[0-9a-z]?\d*", re.IGNORECASE)
 
-CONFUSED = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "!": "l", "5": "s", "8": "b", "ı": "l", "j": "l"})
-"""Signs that readers take for one another, as one."""
+CONFUSED = str.maketrans({"I": "ı", "l": "ı", "1": "ı", "|": "ı", "!": "ı", "0": "o", "O": "o"})
+"""Signs that look alike, as one; a capital L looks like none of them."""
 
 
 class Match(NamedTuple):
@@ -91,32 +91,45 @@ def _likeness(text: str, score: float, name: str) -> float:
     if cut := CUT.search(text):
         shown = _folded(text[: cut.start()])
         return 0.95 if len(shown) >= min(SHORTEST_CUT, len(wanted)) and _begins(shown, wanted, own) else 0.0
-    if own in (short, short[::-1]):
+    if own in (short, short[::-1]):  # scripts that run from right to left may be read backwards
         return 0.98
     words, parts = _words(core), _words(_core(name))
     if sorted(words) == sorted(parts):
         return 0.96
-    if len(words) > 1 and len(parts) > 1 and (words[0], words[-1]) == (parts[0], parts[-1]):
-        return 0.9 if not (set(words) ^ set(parts)) & (set(words) if set(parts) - set(words) else set()) else 0.0
+    ends = len(words) > 1 and len(parts) > 1 and (words[0], words[-1]) == (parts[0], parts[-1])
+    if ends and (set(words) <= set(parts) or set(parts) <= set(words)):  # one of them has a middle name
+        return 0.9
     if len(words) == 1 and len(parts) > 1 and words[0] == parts[0] and len(words[0]) > 2:
         return 0.85
-    return _confused(short, own, score)
+    return _confused(core, _core(name), score)
 
 
 def _begins(shown: str, *names: str) -> bool:
     return any(name.startswith(shown) for name in names)
 
 
-def _confused(short: str, own: str, score: float) -> float:
+def _confused(tag: str, name: str, score: float) -> float:
     """Return how well a tag fits a name that differs as reading badly makes it differ."""
-    if short.translate(CONFUSED) == own.translate(CONFUSED):
+    short, own = (_folded(text.translate(CONFUSED)) for text in (tag, name))
+    if short == own or _misread_marks(tag, name):
         return 0.97
     if score >= CLEAR or min(len(short), len(own)) < 6 or short[0] != own[0]:
         return 0.0
     from rapidfuzz.distance import Levenshtein
 
-    alike = Levenshtein.normalized_similarity(short.translate(CONFUSED), own.translate(CONFUSED))
+    alike = Levenshtein.normalized_similarity(short, own)
     return float(alike) * 0.95 if alike >= ALIKE else 0.0
+
+
+def _misread_marks(tag: str, name: str) -> bool:
+    """Return whether a tag is a name in which only letters with accents were read as something else, or not at all."""
+    letters = [sign for sign in unicodedata.normalize("NFC", name).casefold() if sign.isalnum()]
+    plain = [sign.isascii() or unicodedata.normalize("NFKD", sign) == sign for sign in letters]
+    if all(plain) or sum(plain) < 0.6 * len(letters) or sum(plain) < SHORTEST_CUT:
+        return False
+    pattern = "".join(re.escape(sign) if own else ".{0,2}" for sign, own in zip(letters, plain, strict=True))
+    shown = "".join(sign for sign in tag.casefold() if not sign.isspace() and sign not in ".-'’")
+    return re.fullmatch(pattern, shown) is not None
 
 
 def shown_name(text: str) -> str:

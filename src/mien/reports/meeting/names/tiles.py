@@ -21,13 +21,16 @@ from mien.reports.meeting.names.tags import Box
 __all__ = ["centre_in", "cut", "from_lattice", "overlap"]
 
 NEAR = 14
-"""Colours that differ by no more, 0 to 255 in each channel, are the background's."""
+"""Colours that differ by no more, 0 to 255 in each channel, are the background's;"""
+
+SMEARED = 32
+"""those that do not differ by more may be, where coding has smeared what lies beside."""
 
 WHOLE_LINE = 0.97
-"""A line belongs to the background if that much of it has its colour, or a highlighted tile's,"""
+"""A line belongs to the background if that much of it may be, or is a frame around a speaker,"""
 
 OF_BACKGROUND = 0.5
-"""and so much the background's."""
+"""and so much is the background's."""
 
 LEAST = 0.05
 """No tile is narrower or lower than this share of the picture's width and height."""
@@ -51,8 +54,9 @@ def cut(image: Image) -> list[Box]:
     colour = _background(image)
     if colour is None:
         return [(0, 0, wide, high)]
-    own = (np.abs(image.astype(np.int16) - colour) <= NEAR).all(2)
-    line = own | (cv2.dilate(frame_coloured(image).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    apart = np.abs(image.astype(np.int16) - colour).max(2)
+    own = apart <= NEAR
+    line = (apart <= SMEARED) | (cv2.dilate(frame_coloured(image).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     parts: list[Box] = []
     _cut(own, line, (0, 0, wide, high), DEEPEST, parts)
     kept = [part for part in parts if part[2] >= LEAST * wide and part[3] >= LEAST * high]
