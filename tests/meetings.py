@@ -1,5 +1,7 @@
-"""Recordings of meetings of which the truth is known: the demo's portrait as many people, drawn as Zoom, Teams, Meet and
-Webex draw them, with name tags, a frame around the speaker and a clock; a transcript by construction.
+"""Recordings of meetings of which the truth is known, and their transcripts.
+
+The demo's portrait is many people, drawn as Zoom, Teams, Meet and Webex draw them: with name tags, a frame around the
+speaker and a clock.
 """
 
 from __future__ import annotations
@@ -174,7 +176,7 @@ class Meeting:
         """Return who is where at a time, those in front last."""
         here = [n for n, one in enumerate(self.people) if one.here(at)]
         if at >= self.swap:
-            here = here[::-1]
+            here.reverse()
         wide, high = self.size
         gap = max(1, round(LOOKS[self.look].gap * high))
         if self.layout == "alone":
@@ -252,7 +254,9 @@ class Meeting:
         if self.tags:
             for who, (x, y, wide, high) in tiles:
                 person = self.people[who]
-                stamp, mask, left, top = _tag(person.tag or person.name, look.tag, wide, high, self.size[1], who % 3 == 0)
+                stamp, mask, left, top = _tag(
+                    person.tag or person.name, look.tag, wide, high, self.size[1], who % 3 == 0
+                )
                 part = canvas[y + top : y + top + stamp.shape[0], x + left : x + left + stamp.shape[1]]
                 share = mask[: part.shape[0], : part.shape[1], None]
                 part[:] = (part * (1 - share) + stamp[: part.shape[0], : part.shape[1]] * share).astype(np.uint8)
@@ -273,7 +277,9 @@ class Meeting:
         if who % 2:
             frame = frame[:, ::-1]
         scale = max(wide / frame.shape[1], high / frame.shape[0])
-        view = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        view = cv2.resize(
+            frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
         left, top = (view.shape[1] - wide) // 2, (view.shape[0] - high) // 2
         tile = view[top : top + high, left : left + wide].astype(np.float32)
         rng = np.random.default_rng(who)
@@ -320,7 +326,7 @@ def _tag(
     text: str, kind: str, wide: int, high: int, picture_high: int, muted: bool
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
     """Return a tag's picture, how much it covers, and where in its tile it stands."""
-    size = max(8, round(picture_high * 0.021))
+    size = max(10, round(picture_high * 0.021))
     face = font(size, text.isascii())
     room = wide - 14 - (size if muted else 0)
     shown = text
@@ -331,11 +337,14 @@ def _tag(
     box_wide = round(face.getlength(shown)) + 2 * pad + icon
     box_high = round(size * 1.3) + 2 * (pad // 2)
     stamp = Pillow.new("RGB", (box_wide, box_high), (24, 24, 24))
-    mask = Pillow.new("L", (box_wide, box_high), 0 if kind == "bare" else 165)
+    mask = Pillow.new("L", (box_wide, box_high), 90 if kind == "bare" else 165)  # Meet darkens what is below a name
     for picture, colour in ((stamp, (255, 255, 255)), (mask, 255)):
         draw = ImageDraw.Draw(picture)
         if icon:
-            draw.ellipse((pad, box_high // 4, pad + icon // 2, box_high * 3 // 4), fill=(230, 60, 60) if picture is stamp else 255)
+            draw.ellipse(
+                (pad, box_high // 4, pad + icon // 2, box_high * 3 // 4),
+                fill=(230, 60, 60) if picture is stamp else 255,
+            )
         draw.text((pad + icon, pad // 2), shown, font=face, fill=colour)
     left, top = 3, high - box_high - 3
     if kind == "top":
@@ -350,7 +359,12 @@ def _slide(lines: tuple[str, ...], wide: int, high: int) -> np.ndarray:
     page = Pillow.new("RGB", (wide, high), (250, 250, 252))
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
-        draw.text((wide // 12, high // 9 + number * high // 8), line, font=font(high // 18, ascii_only=True), fill=(20, 30, 60))
+        draw.text(
+            (wide // 12, high // 9 + number * high // 8),
+            line,
+            font=font(high // 18, ascii_only=True),
+            fill=(20, 30, 60),
+        )
     return np.asarray(page)[:, :, ::-1]
 
 
@@ -388,7 +402,7 @@ def with_voices(meeting: Meeting, silent: Path, path: Path) -> Path:
 def attributed(
     meeting: Meeting, places: Sequence[Any], step: float = 0.2, name_of: Callable[[int], str] | None = None
 ) -> dict[str, float]:
-    """Return for how many seconds of the speaking time whose face is in view the own face, another's or none is named."""
+    """Return for how many seconds of speaking, the own face in view, that face, another's or none is named."""
     seconds = {"right": 0.0, "wrong": 0.0, "open": 0.0}
     wide, high = meeting.size
     for start, end, who in meeting.turns:

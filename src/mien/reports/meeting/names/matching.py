@@ -12,13 +12,13 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["CLEAR", "Match", "is_generic", "match", "same_name", "shown_name"]
+__all__ = ["CLEAR", "SMALL", "Match", "is_generic", "match", "same_name", "shown_name"]
 
 CLEAR = 0.93
 """A tag that its reader is so sure of was read clearly, 0 to 1."""
 
 ALIKE = 0.86
-"""A tag that was read badly is as much like the name at least, 0 to 1,"""
+"""A tag that was read badly is so much like the name at least, 0 to 1,"""
 
 APART = 0.12
 """and so much less like each other name."""
@@ -42,11 +42,21 @@ LABELS = re.compile(r"\b(co-?host|host|me|you|guest|unverified|external|she/her|
 AFTER = re.compile(r"\s*(?:[|/•·,]|\s[-\N{EN DASH}\N{EM DASH}]\s).*$")
 """What comes after a sign of its own: a company, a title."""
 
+GLYPH = re.compile(r"^[oO0QJ@©®°&%#*Xx]{1,2}\s*(?=[A-Z])")
+"""What a microphone's sign before a name is read as."""
+
 CUT = re.compile(r"(\N{HORIZONTAL ELLIPSIS}|\.\.+|\N{TWO DOT LEADER}|\N{MIDDLE DOT}{2,})\W*$")
 GENERIC = re.compile(r"(speaker|spk|sprecher|participant|unknown|person|user)[\s_#-]*[0-9a-z]?\d*", re.IGNORECASE)
 
 CONFUSED = str.maketrans({"I": "ı", "l": "ı", "1": "ı", "|": "ı", "!": "ı", "0": "o", "O": "o"})
 """Signs that look alike, as one; a capital L looks like none of them."""
+
+NARROW = "ijlrtfı1"
+BLURRED = (NARROW, "nrm", "nhu", "uv", "vy", "ocqg", "ec", "zs2", "hb", "wv")
+"""Letters that are read for one another where they are blurred; the first are lost, or read where there is none."""
+
+SMALL = 16
+"""A line of no more pixels in height is never read clearly."""
 
 
 class Match(NamedTuple):
@@ -80,6 +90,8 @@ def _likeness(text: str, score: float, name: str) -> float:
     if DEVICES.search(text) and not DEVICES.search(name):
         return 0.0
     whole, wanted = _folded(text), _folded(name)
+    if len(wanted) > 4 and (bare := GLYPH.sub("", text, count=1)) != text and _folded(bare) == wanted:
+        return 0.96
     if not wanted or not whole:
         return 0.0
     if whole == wanted:
@@ -117,8 +129,16 @@ def _confused(tag: str, name: str, score: float) -> float:
         return 0.0
     from rapidfuzz.distance import Levenshtein
 
-    alike = Levenshtein.normalized_similarity(short, own)
-    return float(alike) * 0.95 if alike >= ALIKE else 0.0
+    alike = float(Levenshtein.normalized_similarity(short, own))
+    if alike < ALIKE:
+        return 0.0
+    for edit in Levenshtein.editops(short, own):
+        read, wanted = short[edit.src_pos : edit.src_pos + 1], own[edit.dest_pos : edit.dest_pos + 1]
+        swapped = edit.tag == "replace" and any(read in group and wanted in group for group in BLURRED)
+        lost = wanted if edit.tag == "insert" else read if edit.tag == "delete" else ""
+        if not (swapped or (lost and lost in NARROW)):
+            return 0.0
+    return 0.95 * alike
 
 
 def _misread_marks(tag: str, name: str) -> bool:

@@ -103,10 +103,11 @@ def named(seen: Seen, speakers: Sequence[str]) -> ScreenReading:
         seen: What was seen.
         speakers: The names of the transcript; none: the tags' own names are taken.
     """
-    cameras = [camera for camera in seen.cameras if camera.end > camera.start]
+    cameras = [_lasting(camera, seen.end) for camera in seen.cameras if camera.end > camera.start]
     texts = {camera.text: max(camera.readings.values()) for camera in cameras if camera.text}
     names = list(dict.fromkeys(speakers)) or list(dict.fromkeys(shown_name(text) for text in texts))
     matches = {text: fit for text, score in texts.items() if (fit := match(text, score, names))}
+    matches |= _by_other_readings(cameras, matches, names)
     notes: list[str] = []
     owners = {
         number: matches[camera.text]
@@ -129,6 +130,23 @@ def named(seen: Seen, speakers: Sequence[str]) -> ScreenReading:
         clock,
         tuple(notes),
     )
+
+
+def _by_other_readings(cameras: Sequence[Camera], matches: dict[str, Match], names: Sequence[str]) -> dict[str, Match]:
+    """Return whose those tags are whose best reading is nobody's name, where their other readings agree on one."""
+    agreed = {}
+    for camera in cameras:
+        if camera.text in matches or len(camera.readings) < 2:
+            continue
+        fits = [fit for text, score in camera.readings.items() if (fit := match(text, score, names))]
+        if fits and len({fit.speaker for fit in fits}) == 1 and 2 * len(fits) >= len(camera.readings):
+            agreed[camera.text] = max(fits, key=lambda fit: fit.certainty)
+    return agreed
+
+
+def _lasting(camera: Camera, end: float) -> Camera:
+    """Return a tile that was there to the end with what comes after the last frame that was looked at."""
+    return msgspec.structs.replace(camera, end=camera.end + BRIDGED_S) if camera.end >= end else camera
 
 
 def _is_subtitled(camera: Camera, cameras: Sequence[Camera], matches: dict[str, Match], size: tuple[int, int]) -> bool:

@@ -30,6 +30,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.video_cache import content_key, kept_folder
 from mien.reports.meeting.names.clock import clock_in
 from mien.reports.meeting.names.highlight import highlighted
+from mien.reports.meeting.names.matching import CLEAR, SMALL
 from mien.reports.meeting.names.naming import Camera, Seen, named
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.tags import Box, TextLine, TextReader
@@ -54,6 +55,15 @@ KNOWN_PIXELS = 0.85
 
 SAME_TILE = 0.7
 """Tiles that overlap so much, over their union, are one."""
+
+STILL_S, SETTLED_S = 0.8, 1.2
+"""So long after a change a look is taken, in seconds; later while the picture goes on to change."""
+
+BARE_S, ALONE_S = 10.0, 3.0
+"""Tiles without a tag are looked at again after so long, in seconds, if something changed; one that fills the frame."""
+
+MOST_LINES = 60
+"""So many lines of text are read at once; a gallery of 49 has fewer."""
 
 JUMP, JUMP_SHARE = 24, 0.02
 """The layout may have changed where the picture changes by so much, 0 to 255, in so much of its area at once."""
@@ -134,7 +144,7 @@ class ScreenWatch:
         self._changed: float | None = None  # since when the layout is not known
         self._now: list[_Camera] = []
         self._gone: list[_Camera] = []
-        self._before: deque[tuple[float, Grey]] = deque(maxlen=5)
+        self._before: deque[tuple[float, Image, Grey]] = deque(maxlen=5)
         self._known: list[_Tag] = []
         self._clocks: list[tuple[float, datetime]] = []
         self._clock_box: Box | None = None
@@ -159,7 +169,7 @@ class ScreenWatch:
             return
         size = (image.shape[1], image.shape[0])
         if size != self._size:
-            self._end_all(self._last)
+            self._end_all()
             self._size, self._thumb, self._known = size, None, []
             self._before.clear()
             self._changed = at
@@ -168,18 +178,29 @@ class ScreenWatch:
         jumped = self._compare(grey)
         self._looks = min(LOOKS, self._looks + max(0.0, at - max(self._last, 0.0)) / REGAINED_S)
         lost = self._check(image, grey, at)
-        if self._changed is None and (jumped or lost or at - self._read_at >= AGAIN_S):
+        self._before.append((at, image, grey))
+        if self._changed is None and (lost or at - self._read_at >= AGAIN_S or (jumped and self._is_new(image, at))):
             self._changed = at
-        if self._changed is not None and not (jumped and at - self._changed < 1.2) and self._looks >= 1:
+        if self._changed is not None and self._looks >= 1 and at - self._changed >= (SETTLED_S if jumped else STILL_S):
             self._look(image, grey, at, self._changed)
         if self._clock_box and len(self._clocks) < CLOCKS and at - self._clock_at >= CLOCK_EVERY_S:
             self._clock_at = at
             self._stamp(self._reader.read(image, [self._clock_box])[0], at)
-        self._before.append((at, grey))
         boxes = [camera.box for camera in self._now]
         if len(boxes) > 1 and (lit := highlighted(image, boxes)) is not None:
             self._lit.append((at, boxes[lit]))
         self._last = at
+
+    def _is_new(self, image: Image, at: float) -> bool:
+        """Return whether tiles are others than they were, or some have no tag and were not looked at for a while."""
+        bare = any(camera.tag is None for camera in self._now)
+        if at - self._read_at >= (BARE_S if len(self._now) > 1 else ALONE_S) and bare:
+            return True
+        if len(self._now) == 1 and not bare:
+            return False
+        tiles = cut(image)
+        known = [camera.box for camera in self._now]
+        return len(tiles) != len(known) or any(all(overlap(tile, box) < SAME_TILE for box in known) for tile in tiles)
 
     def _compare(self, grey: Grey) -> bool:
         """Return whether a large part of the picture changed at once; take note of which tiles move."""
@@ -207,7 +228,7 @@ class ScreenWatch:
             other = self._known_at(camera, grey)
             if other is not None:
                 self._gone.append(camera)
-                self._now[number] = _Camera(camera.box, at, at, other, {other.line.text: other.line.score})
+                self._now[number] = _Camera(camera.box, at, at, other, {other.line.text: _sureness(other.line)})
                 continue
             line = self._reader.read(image, [camera.tag.line.box])[0]
             if line.score >= READ and line.text == camera.tag.line.text:
@@ -233,27 +254,39 @@ class ScreenWatch:
         self._looks -= 1
         self._read_at, self._changed = at, None
         tiles = cut(image)
-        tags = self._tags(image, tiles, at)
-        boxes = self._split(image, tiles, tags)
+        kept = {tile: camera for tile in tiles if (camera := self._kept(tile, grey)) is not None}
+        steady = [picture for when, picture, _ in self._before if when >= since] or [image]
+        mean = np.asarray(np.mean(steady, 0), np.uint8) if len(steady) > 1 else image  # letters stay, all else moves
+        lines = self._tags(mean, [tile for tile in tiles if tile not in kept], len(tiles), at)
         cameras = []
-        for box in boxes:
-            lines = [line for line in tags if centre_in(line.box, box)]
-            cameras.append(self._camera(box, lines, grey, at, since))
+        for box in self._split(tiles, lines):
+            if box in kept:
+                kept[box].end = at
+                cameras.append(kept[box])
+            else:
+                cameras.append(self._camera(box, [line for line in lines if centre_in(line.box, box)], grey, at, since))
         self._gone += [camera for camera in self._now if camera not in cameras]
         self._now = cameras
+
+    def _kept(self, tile: Box, grey: Grey) -> _Camera | None:
+        """Return what was known of a tile, if its tag was read clearly and still stands there."""
+        for camera in self._now:
+            if overlap(camera.box, tile) >= SAME_TILE and camera.tag is not None:
+                clear = max(camera.readings.values()) >= CLEAR
+                return camera if clear and camera.tag.likeness(grey) >= SAME_PIXELS else None
+        return None
 
     def _camera(self, box: Box, lines: Sequence[TextLine], grey: Grey, at: float, since: float) -> _Camera:
         line = _tag_of(lines, box, self._size[1])
         unreadable = line is None and any(line.score < READ or not line.text for line in _at_edge(lines, box))
         for camera in self._now:
-            if overlap(camera.box, box) < SAME_TILE:
+            if overlap(camera.box, box) < SAME_TILE or (camera.tag is None) != (line is None):
                 continue
-            if (camera.tag.line.text if camera.tag else "") == (line.text if line else ""):
+            if camera.tag is None or camera.tag.likeness(grey) >= SAME_PIXELS:
+                if line is not None:
+                    camera.readings[line.text] = max(_sureness(line), camera.readings.get(line.text, 0.0))
                 camera.end = at
                 camera.unreadable |= unreadable
-                return camera
-            if camera.tag is not None and line is None and camera.tag.likeness(grey) >= SAME_PIXELS:
-                camera.end = at
                 return camera
         if line is None:
             return _Camera(box, since, at, unreadable=unreadable)
@@ -262,30 +295,27 @@ class ScreenWatch:
         self._known = [known for known in self._known if known.line.text != line.text or known.line.box != line.box]
         self._known = [*self._known, tag][-80:]
         began = at
-        for earlier, picture in reversed(self._before):
-            if earlier < since - STEP_S or tag.likeness(picture) < SAME_PIXELS:
+        for earlier, _, picture in reversed(self._before):
+            if tag.likeness(picture) < SAME_PIXELS:
                 break
             began = earlier
-        return _Camera(box, began, at, tag, {line.text: line.score})
+        return _Camera(box, began, at, tag, {line.text: _sureness(line)})
 
-    def _tags(self, image: Image, tiles: Sequence[Box], at: float) -> list[TextLine]:
-        """Return the lines that stand where tags can be; read the clock on the way."""
+    def _tags(self, image: Image, tiles: Sequence[Box], count: int, at: float) -> list[TextLine]:
+        """Return the lines that stand where tags of some of the frame's tiles can be; read the clock on the way."""
         high, wide = image.shape[:2]
-        enlarge = 2.0 if high < 540 else 1.0 if high < 900 else 0.75
-        parts = []
-        if len(tiles) > 1:
-            for tile in tiles:
-                parts += _strips(tile, high)
-            parts.append((0, 0, wide, max(24, high // 20)))
-        elif self._lattice_wait > 0:
+        whole = (0, 0, wide, high)
+        alone = count == 1
+        parts = [strip for tile in tiles for strip in _strips(tile, high)]
+        if alone and self._lattice_wait > 0:
             self._lattice_wait -= 1
-            parts = _strips((0, 0, wide, high), high)
-        else:
-            parts = [(0, 0, wide, high)]
-        boxes = _apart(self._reader.find(image, parts, enlarge=enlarge))
+        elif alone and tiles:
+            parts = [whole]
+        boxes = _apart(self._reader.find(image, parts, enlarge=1.5 if high < 540 else 1.0 if high < 900 else 0.75))
         boxes = [box for box in boxes if box[3] <= 0.09 * high and box[2] >= 0.8 * box[3]]
-        boxes = [box for box in boxes if len(tiles) > 1 or _near_edge(box, (wide, high)) or len(boxes) <= 60]
-        lines = self._reader.read(image, boxes[:120])
+        if alone and len(boxes) > MOST_LINES:  # a document
+            boxes = [box for box in boxes if _near_edge(box, (wide, high))]
+        lines = self._reader.read(image, boxes[:MOST_LINES])
         for line in lines:
             self._stamp(line, at)
         return lines
@@ -296,18 +326,15 @@ class ScreenWatch:
             self._clocks.append((at, shown))
             self._clock_box, self._clock_at = line.box, at
 
-    def _split(self, image: Image, tiles: list[Box], lines: Sequence[TextLine]) -> list[Box]:
-        """Return the tiles, those without lines of background between them divided by their tags."""
-        boxes: list[Box] = []
-        for tile in tiles:
-            inside = [line.box for line in lines if line.score >= READ and centre_in(line.box, tile)]
-            if 2 <= len(inside) <= 60 and tile[2] * tile[3] >= 0.3 * self._size[0] * self._size[1]:
-                boxes += from_lattice(inside, tile) or [tile]
-            else:
-                boxes.append(tile)
-        if len(tiles) == 1 and len(boxes) == 1:
+    def _split(self, tiles: list[Box], lines: Sequence[TextLine]) -> list[Box]:
+        """Return the tiles, one that fills the frame divided by the tags that stand in rows and columns."""
+        if len(tiles) != 1:
+            return tiles
+        inside = [line.box for line in lines if line.score >= READ and line.text and clock_in(line.text) is None]
+        boxes = from_lattice(inside, tiles[0]) if 2 <= len(inside) <= MOST_LINES else []
+        if not boxes:
             self._lattice_wait = min(8, 2 * self._lattice_wait + 3)
-        return boxes
+        return boxes or tiles
 
     def seen(self) -> Seen:
         """Return all that was seen so far."""
@@ -317,9 +344,14 @@ class ScreenWatch:
         ]
         return Seen(self._size, cameras, self._lit, self._clocks, *self.span)
 
-    def _end_all(self, at: float) -> None:
+    def _end_all(self) -> None:
         self._gone += self._now
         self._now = []
+
+
+def _sureness(line: TextLine) -> float:
+    """Return how sure the reader of a tag can be, 0 to 1: of small text never quite."""
+    return min(line.score, CLEAR - 0.01) if line.box[3] <= SMALL else line.score
 
 
 def _strips(tile: Box, picture_high: int) -> list[Box]:
@@ -368,7 +400,7 @@ def _tag_of(lines: Sequence[TextLine], tile: Box, picture_high: int) -> TextLine
     """Return the line that is a tile's tag; None where there is none that was read."""
     whole = tile[3] >= 0.9 * picture_high
     for line in _at_edge(lines, tile):
-        x, _, wide, high = line.box
+        x, _, wide, _ = line.box
         middle = abs(x + wide / 2 - tile[0] - tile[2] / 2) / tile[2] < 0.08 and (x - tile[0]) / tile[2] >= 0.2
         if whole and middle:  # where a film has its subtitles
             continue

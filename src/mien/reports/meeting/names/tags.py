@@ -180,8 +180,8 @@ def _check(model: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(model.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
-        reason = error.strerror if isinstance(error, OSError) else "it is no ONNX model"
+    except Exception as error:  # noqa: BLE001 - onnxruntime has a class of its own for each kind of damage
+        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is no ONNX model"
         raise ModelError(
             f"cannot read names with '{model}': {reason}; a PP-OCR recogniser (.onnx) was expected"
         ) from None
