@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["CLEAR", "SMALL", "Match", "is_generic", "match", "same_name", "shown_name"]
+__all__ = ["CLEAR", "SMALL", "Match", "alike", "is_generic", "match", "same_name", "shown_name"]
 
 CLEAR = 0.93
 """A tag that its reader is so sure of was read clearly, 0 to 1."""
@@ -54,6 +54,9 @@ CONFUSED = str.maketrans({"I": "ı", "l": "ı", "1": "ı", "|": "ı", "!": "ı",
 NARROW = "ijlrtfı1"
 BLURRED = (NARROW, "nrm", "nhu", "uv", "vy", "ocqg", "ec", "zs2", "hb", "wv")
 """Letters that are read for one another where they are blurred; the first are lost, or read where there is none."""
+
+SAME_TAG = 0.7
+"""Two readings that are so much alike may be of one tag, 0 to 1."""
 
 SMALL = 16
 """A line of no more pixels in height is never read clearly."""
@@ -129,8 +132,8 @@ def _confused(tag: str, name: str, score: float) -> float:
         return 0.0
     from rapidfuzz.distance import Levenshtein
 
-    alike = float(Levenshtein.normalized_similarity(short, own))
-    if alike < ALIKE:
+    similar = float(Levenshtein.normalized_similarity(short, own))
+    if similar < ALIKE:
         return 0.0
     for edit in Levenshtein.editops(short, own):
         read, wanted = short[edit.src_pos : edit.src_pos + 1], own[edit.dest_pos : edit.dest_pos + 1]
@@ -138,7 +141,7 @@ def _confused(tag: str, name: str, score: float) -> float:
         lost = wanted if edit.tag == "insert" else read if edit.tag == "delete" else ""
         if not (swapped or (lost and lost in NARROW)):
             return 0.0
-    return 0.95 * alike
+    return 0.95 * similar
 
 
 def _misread_marks(tag: str, name: str) -> bool:
@@ -182,3 +185,11 @@ def _words(text: str) -> list[str]:
 def same_name(text: str, other: str) -> bool:
     """Return whether two tags show the same name."""
     return _folded(_core(text)) == _folded(_core(other))
+
+
+def alike(text: str, other: str) -> bool:
+    """Return whether two readings may be of one tag."""
+    from rapidfuzz.distance import Levenshtein
+
+    some, others = _folded(text), _folded(other)
+    return some == others or (bool(some) and Levenshtein.normalized_similarity(some, others) >= SAME_TAG)

@@ -30,7 +30,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.video_cache import content_key, kept_folder
 from mien.reports.meeting.names.clock import clock_in
 from mien.reports.meeting.names.highlight import highlighted
-from mien.reports.meeting.names.matching import CLEAR, SMALL
+from mien.reports.meeting.names.matching import CLEAR, SMALL, alike
 from mien.reports.meeting.names.naming import Camera, Seen, named
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.tags import Box, TextLine, TextReader
@@ -56,11 +56,17 @@ KNOWN_PIXELS = 0.85
 SAME_TILE = 0.7
 """Tiles that overlap so much, over their union, are one."""
 
+CUT_SHARE = 0.3
+"""Where so much of it changes, another picture has come."""
+
 STILL_S, SETTLED_S = 0.8, 1.2
 """So long after a change a look is taken, in seconds; later while the picture goes on to change."""
 
 BARE_S, ALONE_S = 10.0, 3.0
 """Tiles without a tag are looked at again after so long, in seconds, if something changed; one that fills the frame."""
+
+DOUBT_S = 1.2
+"""A tag that looks otherwise is read again so often, in seconds."""
 
 MOST_LINES = 60
 """So many lines of text are read at once; a gallery of 49 has fewer."""
@@ -115,6 +121,8 @@ class _Camera:
         tag: Its tag; None: none was read.
         readings: All texts that were read in its tag, with the best score of each.
         unreadable: Whether there was text that could not be read.
+        doubted: When its tag was last read because it looked otherwise than it did.
+        gone: Whether another text stood there, or none.
         motion: The sum of its changes from look to look, and how many.
     """
 
@@ -124,6 +132,8 @@ class _Camera:
     tag: _Tag | None = None
     readings: dict[str, float] = field(default_factory=dict)
     unreadable: bool = False
+    doubted: float = -math.inf
+    gone: bool = False
     motion: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
 
@@ -141,6 +151,7 @@ class ScreenWatch:
         self._read_at = -math.inf
         self._looks, self._regained = float(LOOKS), 0.0
         self._thumb: Grey | None = None
+        self._cut_at = -math.inf
         self._changed: float | None = None  # since when the layout is not known
         self._now: list[_Camera] = []
         self._gone: list[_Camera] = []
@@ -175,7 +186,7 @@ class ScreenWatch:
             self._changed = at
         self._begin = at if self._begin is None else self._begin
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-        jumped = self._compare(grey)
+        jumped = self._compare(grey, at)
         self._looks = min(LOOKS, self._looks + max(0.0, at - max(self._last, 0.0)) / REGAINED_S)
         lost = self._check(image, grey, at)
         self._before.append((at, image, grey))
@@ -194,7 +205,7 @@ class ScreenWatch:
     def _is_new(self, image: Image, at: float) -> bool:
         """Return whether tiles are others than they were, or some have no tag and were not looked at for a while."""
         bare = any(camera.tag is None for camera in self._now)
-        if at - self._read_at >= (BARE_S if len(self._now) > 1 else ALONE_S) and bare:
+        if bare and (self._cut_at == at or at - self._read_at >= (BARE_S if len(self._now) > 1 else ALONE_S)):
             return True
         if len(self._now) == 1 and not bare:
             return False
@@ -202,7 +213,7 @@ class ScreenWatch:
         known = [camera.box for camera in self._now]
         return len(tiles) != len(known) or any(all(overlap(tile, box) < SAME_TILE for box in known) for tile in tiles)
 
-    def _compare(self, grey: Grey) -> bool:
+    def _compare(self, grey: Grey, at: float) -> bool:
         """Return whether a large part of the picture changed at once; take note of which tiles move."""
         thumb = np.asarray(cv2.resize(grey, THUMB, interpolation=cv2.INTER_AREA), np.uint8)
         before, self._thumb = self._thumb, thumb
@@ -216,7 +227,10 @@ class ScreenWatch:
             if part.size:
                 camera.motion[0] += float(part.mean())
                 camera.motion[1] += 1
-        return bool((change >= JUMP).mean() >= JUMP_SHARE)
+        share = float((change >= JUMP).mean())
+        if share >= CUT_SHARE:
+            self._cut_at = at
+        return share >= JUMP_SHARE
 
     def _check(self, image: Image, grey: Grey, at: float) -> bool:
         """Return whether a tag went away; let the others last until now."""
@@ -230,15 +244,18 @@ class ScreenWatch:
                 self._gone.append(camera)
                 self._now[number] = _Camera(camera.box, at, at, other, {other.line.text: _sureness(other.line)})
                 continue
+            if at - camera.doubted < DOUBT_S:
+                continue
+            camera.doubted = at
             line = self._reader.read(image, [camera.tag.line.box])[0]
-            if line.score >= READ and line.text == camera.tag.line.text:
+            if any(alike(line.text, text) for text in camera.readings):
                 camera.end = at
                 continue
+            camera.gone = True
             lost = True
         if lost:
-            ended = [camera for camera in self._now if camera.end < at]
-            self._gone += ended
-            self._now = [camera for camera in self._now if camera.end >= at]
+            self._gone += [camera for camera in self._now if camera.gone]
+            self._now = [camera for camera in self._now if not camera.gone]
         return lost
 
     def _known_at(self, camera: _Camera, grey: Grey) -> _Tag | None:
@@ -255,7 +272,7 @@ class ScreenWatch:
         self._read_at, self._changed = at, None
         tiles = cut(image)
         kept = {tile: camera for tile in tiles if (camera := self._kept(tile, grey)) is not None}
-        steady = [picture for when, picture, _ in self._before if when >= since] or [image]
+        steady = [picture for when, picture, _ in self._before if when >= max(since, self._cut_at)] or [image]
         mean = np.asarray(np.mean(steady, 0), np.uint8) if len(steady) > 1 else image  # letters stay, all else moves
         lines = self._tags(mean, [tile for tile in tiles if tile not in kept], len(tiles), at)
         cameras = []

@@ -188,6 +188,6 @@ def _check(model: Path) -> None:
     shape = session.get_inputs()[0].shape
     if len(shape) != 4 or "character" not in session.get_modelmeta().custom_metadata_map:
         raise ModelError(
-            f"cannot read names with '{model}': a PP-OCR recogniser was expected that has its alphabet ('character') in "
-            "its metadata, as RapidOCR publishes them"
+            f"cannot read names with '{model}': a PP-OCR recogniser was expected that has its alphabet ('character') "
+            "in its metadata, as RapidOCR publishes them"
         )

@@ -38,6 +38,9 @@ LEAST = 0.05
 ASPECT = (0.4, 2.6)
 """Width over height of cameras' tiles."""
 
+CANDIDATES = 3
+"""So many colours are tried as the background's."""
+
 DEEPEST = 6
 MOST = 64
 
@@ -51,30 +54,42 @@ def cut(image: Image) -> list[Box]:
         image: BGR, shape (h, w, 3), uint8.
     """
     high, wide = image.shape[:2]
-    colour = _background(image)
-    if colour is None:
-        return [(0, 0, wide, high)]
-    apart = np.abs(image.astype(np.int16) - colour).max(2)
-    own = apart <= NEAR
-    line = (apart <= SMEARED) | (cv2.dilate(frame_coloured(image).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    parts: list[Box] = []
-    _cut(own, line, (0, 0, wide, high), DEEPEST, parts)
-    kept = [part for part in parts if part[2] >= LEAST * wide and part[3] >= LEAST * high]
-    return sorted(kept, key=lambda box: (box[1], box[0]))[:MOST]
+    framed = cv2.dilate(frame_coloured(image).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    best: list[Box] = [(0, 0, wide, high)]
+    for colour in _backgrounds(image):
+        apart = np.abs(image.astype(np.int16) - colour).max(2)
+        parts: list[Box] = []
+        _cut(apart <= NEAR, (apart <= SMEARED) | framed, (0, 0, wide, high), DEEPEST, parts)
+        kept = [part for part in parts if part[2] >= LEAST * wide and part[3] >= LEAST * high]
+        if kept and _alike(kept) >= _alike(best):
+            best = kept
+    return sorted(best, key=lambda box: (box[1], box[0]))[:MOST]
 
 
-def _background(image: Image) -> NDArray[np.int16] | None:
-    """Return the colour of most lines that go through the whole frame in one colour; None: there is none inside."""
+def _backgrounds(image: Image) -> list[NDArray[np.int16]]:
+    """Return the colours of lines that go through the whole frame in one colour, at most three, the commonest last."""
     colours = []
     for lines in (image, image.transpose(1, 0, 2)):
         low, middle, top = np.percentile(lines[:, :: max(1, lines.shape[1] // 160)], (6, 50, 94), axis=1)
         even = ((top - low) <= NEAR).all(1)
         colours.append(middle[even])
-    candidates = np.concatenate(colours)
-    if not len(candidates):
-        return None
-    near = (np.abs(candidates[:, None] - candidates[None]) <= NEAR).all(2).sum(1)
-    return np.asarray(np.rint(candidates[near.argmax()]), np.int16)
+    left = np.concatenate(colours)
+    backgrounds: list[NDArray[np.int16]] = []
+    while len(left) and len(backgrounds) < CANDIDATES:
+        near = (np.abs(left[:, None] - left[None]) <= NEAR).all(2)
+        best = int(near.sum(1).argmax())
+        backgrounds.insert(0, np.asarray(np.rint(left[best]), np.int16))
+        left = left[~near[best]]
+    return backgrounds
+
+
+def _alike(tiles: Sequence[Box]) -> int:
+    """Return how many tiles of a camera's shape have one size."""
+    cameras = [tile for tile in tiles if ASPECT[0] <= tile[2] / tile[3] <= ASPECT[1]]
+    return max(
+        (sum(abs(a[2] - b[2]) < 0.06 * a[2] and abs(a[3] - b[3]) < 0.06 * a[3] for b in cameras) for a in cameras),
+        default=0,
+    )
 
 
 def _cut(own: Mask, line: Mask, part: Box, depth: int, parts: list[Box]) -> None:
