@@ -36,7 +36,7 @@ from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.tags import Box, TextLine, TextReader
 from mien.reports.meeting.names.tiles import centre_in, cut, from_lattice, overlap
 
-__all__ = ["ScreenWatch", "read_screen"]
+__all__ = ["ScreenWatch", "read_screen", "screen_watch"]
 
 STEP_S = 0.4
 """Frames that follow sooner are passed over, in seconds."""
@@ -223,7 +223,8 @@ class ScreenWatch:
         by_x, by_y = THUMB[0] / self._size[0], THUMB[1] / self._size[1]
         for camera in self._now:
             x, y, wide, high = camera.box
-            part = change[round(y * by_y) : round((y + high) * by_y), round(x * by_x) : round((x + wide) * by_x)]
+            rows = slice(round((y + 0.2 * high) * by_y), round((y + 0.8 * high) * by_y))  # not its frame and its tag
+            part = change[rows, round((x + 0.2 * wide) * by_x) : round((x + 0.8 * wide) * by_x)]
             if part.size:
                 camera.motion[0] += float(part.mean())
                 camera.motion[1] += 1
@@ -459,10 +460,18 @@ def read_screen(
     kept = _kept(path, settings, model, how or {})
     seen = _from(kept)
     if seen is None:
-        watch = watch if watch is not None and watch.span[1] > 0 else _watched(path, job, model, how or {})
+        watch = watch if watch is not None and watch.span[1] > watch.span[0] else _watched(path, job, model, how or {})
         seen = watch.seen()
         _keep(kept, seen)
     return named(seen, speakers)
+
+
+def screen_watch(
+    path: str, settings: Settings, *, model: Path | None = None, how: dict[str, Any] | None = None
+) -> ScreenWatch | None:
+    """Return one to be shown a recording's frames while they are analysed; None where it was read before."""
+    kept = _kept(path, settings, model, how or {})
+    return ScreenWatch(TextReader(model)) if _from(kept) is None else None
 
 
 def _watched(path: str, job: Job, model: Path | None, how: dict[str, Any]) -> ScreenWatch:
