@@ -15,7 +15,8 @@ from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.meeting.figures import heard
-from mien.reports.meeting.names.search import NameSearch
+from mien.reports.meeting.names.places import ScreenReading
+from mien.reports.meeting.names.search import NameSearch, as_places, with_speakers
 from mien.reports.meeting.offset import REACH_S, find_offset
 from mien.reports.meeting.page import meeting_report
 from mien.words import counted

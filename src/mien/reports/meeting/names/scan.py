@@ -65,8 +65,11 @@ STILL_S, SETTLED_S = 0.8, 1.2
 BARE_S, ALONE_S = 10.0, 3.0
 """Tiles without a tag are looked at again after so long, in seconds, if something changed; one that fills the frame."""
 
-DOUBT_S = 1.2
+DOUBT_S = 3.0
 """A tag that looks otherwise is read again so often, in seconds."""
+
+CUT_EVERY_S = 1.6
+"""Where the picture keeps changing, its tiles are looked for so often, in seconds."""
 
 MOST_LINES = 60
 """So many lines of text are read at once; a gallery of 49 has fewer."""
@@ -151,7 +154,7 @@ class ScreenWatch:
         self._read_at = -math.inf
         self._looks, self._regained = float(LOOKS), 0.0
         self._thumb: Grey | None = None
-        self._cut_at = -math.inf
+        self._cut_at = self._cut_again = -math.inf
         self._changed: float | None = None  # since when the layout is not known
         self._now: list[_Camera] = []
         self._gone: list[_Camera] = []
@@ -207,8 +210,9 @@ class ScreenWatch:
         bare = any(camera.tag is None for camera in self._now)
         if bare and (self._cut_at == at or at - self._read_at >= (BARE_S if len(self._now) > 1 else ALONE_S)):
             return True
-        if len(self._now) == 1 and not bare:
+        if (len(self._now) == 1 and not bare) or (at - self._cut_again < CUT_EVERY_S and self._cut_at != at):
             return False
+        self._cut_again = at
         tiles = cut(image)
         known = [camera.box for camera in self._now]
         return len(tiles) != len(known) or any(all(overlap(tile, box) < SAME_TILE for box in known) for tile in tiles)

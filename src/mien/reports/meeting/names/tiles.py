@@ -41,6 +41,9 @@ ASPECT = (0.4, 2.6)
 CANDIDATES = 3
 """So many colours are tried as the background's."""
 
+SAMPLED = 96
+"""So many points of a line say whether it has one colour."""
+
 DEEPEST = 6
 MOST = 64
 
@@ -57,28 +60,29 @@ def cut(image: Image) -> list[Box]:
     framed = cv2.dilate(frame_coloured(image).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     best: list[Box] = [(0, 0, wide, high)]
     for colour in _backgrounds(image):
-        apart = np.abs(image.astype(np.int16) - colour).max(2)
+        own, smeared = (cv2.inRange(image, colour - near, colour + near) > 0 for near in (NEAR, SMEARED))
         parts: list[Box] = []
-        _cut(apart <= NEAR, (apart <= SMEARED) | framed, (0, 0, wide, high), DEEPEST, parts)
+        _cut(own, smeared | framed, (0, 0, wide, high), DEEPEST, parts)
         kept = [part for part in parts if part[2] >= LEAST * wide and part[3] >= LEAST * high]
         if kept and _alike(kept) >= _alike(best):
             best = kept
     return sorted(best, key=lambda box: (box[1], box[0]))[:MOST]
 
 
-def _backgrounds(image: Image) -> list[NDArray[np.int16]]:
+def _backgrounds(image: Image) -> list[NDArray[np.float64]]:
     """Return the colours of lines that go through the whole frame in one colour, at most three, the commonest last."""
     colours = []
     for lines in (image, image.transpose(1, 0, 2)):
-        low, middle, top = np.percentile(lines[:, :: max(1, lines.shape[1] // 160)], (6, 50, 94), axis=1)
-        even = ((top - low) <= NEAR).all(1)
-        colours.append(middle[even])
+        every = max(1, lines.shape[0] // 400)
+        points = np.sort(lines[::every, :: max(1, lines.shape[1] // SAMPLED)], axis=1).astype(np.int16)
+        low, middle, top = (points[:, round(share * (points.shape[1] - 1))] for share in (0.06, 0.5, 0.94))
+        colours.append(middle[((top - low) <= NEAR).all(1)])
     left = np.concatenate(colours)
-    backgrounds: list[NDArray[np.int16]] = []
+    backgrounds: list[NDArray[np.float64]] = []
     while len(left) and len(backgrounds) < CANDIDATES:
         near = (np.abs(left[:, None] - left[None]) <= NEAR).all(2)
         best = int(near.sum(1).argmax())
-        backgrounds.insert(0, np.asarray(np.rint(left[best]), np.int16))
+        backgrounds.insert(0, left[best].astype(np.float64))
         left = left[~near[best]]
     return backgrounds
 
