@@ -63,7 +63,7 @@ sbom: .venv/dev
 
 .venv/run: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[analyze,dashboard]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[analyze,dashboard,names]'
 	@touch $@
 
 # torch first and by its exact version: the CPU build then serves, where the index has one

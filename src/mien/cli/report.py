@@ -106,6 +106,12 @@ def meeting(
     speakers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A CSV that says which tile or track is whose.")
     ] = None,
+    names: Annotated[
+        bool, typer.Option("--names/--no-names", help="Read off the picture which face is whose (extra names).")
+    ] = True,
+    ocr_model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A PP-OCR recogniser (.onnx) for names in other scripts.")
+    ] = None,
     offset: Annotated[
         float | None, typer.Option(help="Seconds to add to the transcript's times [default: found from the sound]")
     ] = None,
@@ -129,7 +135,8 @@ def meeting(
 
     settings = settings_of("report", {"vision": {"model": model}})
     inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
-    request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, k if anonymous else None)
+    hidden = k if anonymous else None
+    request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, hidden, names, ocr_model)
     _run(lambda job: report_meeting(request, settings, job), output, data)
 
 

@@ -28,7 +28,7 @@ from mien.media.folder import VIDEOS
 from mien.observation import EMOTIONS, MAX_PAYLOAD, MAX_SPAN_S, Observation, decode, zone_name
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
-from mien.reports.base.video_cache import analysed
+from mien.reports.base.video_cache import Watch, analysed
 from mien.stores.base import open_store
 from mien.words import counted, listed
 
@@ -169,8 +169,14 @@ class Recording:
         return (float(last) if isinstance(last, int | float) else 0.0) + self.step_s
 
 
-def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Recording]:
+def read_recordings(inputs: Inputs, settings: Settings, job: Job, watch: Watch | None = None) -> list[Recording]:
     """Return what was seen in each medium, those that cannot be read left out and named in the notes of the others.
+
+    Args:
+        inputs: What is read.
+        settings: The effective settings.
+        job: Hears how far it is, and can end it.
+        watch: Is shown the frames of a video while they are analysed, if they are now and it is the only one.
 
     Raises:
         InputError: Nothing can be read.
@@ -181,12 +187,13 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job) -> list[Record
         raise MissingExtraError("a report", "analyze")
     recordings: list[Recording] = list(_from_store(inputs, job)) if inputs.store else []
     failed: list[str] = []
-    for path in () if inputs.store else _files(inputs.paths):
+    files = [] if inputs.store else list(_files(inputs.paths))
+    for path in files:
         try:
             if Path(path).suffix.lower() in TABLES:
                 recordings += _from_table(Path(path), inputs.folder, job)
             else:
-                recordings.append(_from_video(path, inputs, settings, job))
+                recordings.append(_from_video(path, inputs, settings, job, watch if len(files) == 1 else None))
         except InputError as error:  # noqa: PERF203
             failed.append(str(error))
     if not recordings:
@@ -250,10 +257,10 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
         yield from map(str, inside)
 
 
-def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job) -> Recording:
+def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job, watch: Watch | None) -> Recording:
     rows, notes, shot, cuts, began = _FaceRows(), [], 0, [], None
     how: dict[str, Any] = {"stream": inputs.stream, "fps_in": inputs.fps_in}
-    for seen in analysed(path, settings, inputs.fps, job, **how):
+    for seen in analysed(path, settings, inputs.fps, job, **how, watch=watch):
         if isinstance(seen, str):
             notes.append(f"{seen[0].upper()}{seen[1:]}.")
             continue

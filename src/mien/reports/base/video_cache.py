@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import msgspec
 from mien.config import Settings
 from mien.errors import ConfigError, InputError, MienError
 from mien.masking import without_password
-from mien.media.base import Source
+from mien.media.base import Image, Source
 from mien.media.open import open_source
 from mien.media.selection import selected
 from mien.models import store as model_store
@@ -29,9 +29,11 @@ from mien.observation import Observation
 from mien.reports.base.job import Job
 from mien.vision.pipeline import Pipeline, shared_models
 
-__all__ = ["AnalysedFrame", "analysed", "content_key", "kept_folder"]
+__all__ = ["AnalysedFrame", "Watch", "analysed", "content_key", "kept_folder"]
 
 log = logging.getLogger(__name__)
+
+Watch = Callable[[Image, float], None]
 
 KEPT_BYTES = 2 << 30
 """So much of what was analysed is kept, the newest."""
@@ -73,7 +75,14 @@ _end = msgspec.json.Decoder(_CacheEnd)
 
 
 def analysed(
-    path: str, settings: Settings, fps: float, job: Job, *, stream: int | None = None, fps_in: float | None = None
+    path: str,
+    settings: Settings,
+    fps: float,
+    job: Job,
+    *,
+    stream: int | None = None,
+    fps_in: float | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[AnalysedFrame | str]:
     """Yield what the frames of a video show, and at the end, as text, what was chosen and what could not be read.
 
@@ -84,6 +93,7 @@ def analysed(
         job: Hears how far it is.
         stream: The number of the video stream to look at; None: the film's.
         fps_in: How many frames a second a file has that doesn't say when they are shown.
+        watch: Is shown each frame with its time in seconds, if all of them are decoded now.
 
     Raises:
         InputError: It is no video, or it is live.
@@ -104,11 +114,20 @@ def analysed(
             else:
                 yield from (*line.notes, *([line.problem] if line.problem else []))
         if not kept.complete:
-            yield from _analyse(source, path, settings, fps, last, shot, kept, job)
+            whole = watch if last == -math.inf else None
+            yield from _analyse(source, path, settings, fps, last, shot, kept, job, whole)
 
 
 def _analyse(
-    source: Source, path: str, settings: Settings, fps: float, last: float, shot: int, kept: _CacheFile, job: Job
+    source: Source,
+    path: str,
+    settings: Settings,
+    fps: float,
+    last: float,
+    shot: int,
+    kept: _CacheFile,
+    job: Job,
+    watch: Watch | None,
 ) -> Iterator[AnalysedFrame | str]:
     """Analyse what comes after a time, which lies in a shot, and keep it."""
     vision = model_store.in_use(settings)
@@ -126,6 +145,8 @@ def _analyse(
             if frame.offset_s <= last:
                 skipped = frame.shot
                 continue
+            if watch is not None:
+                watch(frame.image, frame.offset_s)
             seen = AnalysedFrame(pipeline.observe(frame), shot + frame.shot - skipped)
             kept.add(seen)
             yield seen

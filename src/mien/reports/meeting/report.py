@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.meeting.figures import heard
 from mien.reports.meeting.names.csv_file import as_csv, as_places, by_hand
 from mien.reports.meeting.names.places import ScreenReading
+from mien.reports.meeting.names.search import NameSearch, with_speakers
 from mien.reports.meeting.names.strips import tag_strips
 from mien.reports.meeting.offset import REACH_S, find_offset
 from mien.reports.meeting.page import MeetingPage, meeting_report
@@ -42,6 +44,8 @@ class MeetingRequest:
         consent: Who agreed to this, and when, as the report tells it.
         blur: Hide the faces in pictures.
         anonymous: Name nobody, show no picture and no words, and nothing of fewer than so many people; None: all.
+        names: Read off the picture which face is whose, where `speakers` doesn't say, nothing is anonymous or blurred.
+        ocr_model: Another PP-OCR recogniser (ONNX) than the built-in one, for names in other scripts.
     """
 
     inputs: Inputs
@@ -51,6 +55,13 @@ class MeetingRequest:
     consent: str | None = None
     blur: bool = False
     anonymous: int | None = None
+    names: bool = True
+    ocr_model: Path | None = None
+
+    @property
+    def reads_names(self) -> bool:
+        """Whether names are looked for in the picture."""
+        return self.names and self.speakers is None and not self.blur and self.anonymous is None
 
 
 def report_meeting(request: MeetingRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
@@ -65,22 +76,28 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         InputError: The recording, the transcript or the mapping file cannot be read.
         UsageError: An argument is out of range.
         PartialError: The job was stopped.
-        MissingExtraError: It needs the extra `analyze`.
+        MissingExtraError: It needs the extra `analyze`, or with another recogniser `names`.
+        ModelError: The recogniser is none.
     """
     settings, job = settings or checked({}, "the arguments"), job or Job()
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
     transcript = read_transcript(request.transcript)
     given = read_places(request.speakers) if request.speakers else []
-    recordings = read_recordings(request.inputs, settings, job)
+    search = NameSearch(request.inputs, settings, request.ocr_model) if request.reads_names else None
+    recordings = read_recordings(request.inputs, settings, job, search.watch if search else None)
     if len(recordings) > 1:
         names = ", ".join(part.name for part in recordings)
         raise InputError(f"a meeting is one recording, but here are {len(recordings)} ({names}): name one")
     recording = recordings[0]
+    reading = search.read(recording, transcript.utterances, job) if search else ScreenReading()
     job.tell("finding the offset", 0)
-    offset, notes = _offset(request.offset, recording, transcript)
-    reading = ScreenReading(tuple(by_hand(given)))
+    offset, notes = _offset(request.offset, recording, transcript, reading.clock)
+    notes += reading.notes
+    if request.speakers:
+        reading = replace(reading, places=tuple(by_hand(given)))
     places = [*as_places(reading), *(place for place in given if place.track is not None)]
+    transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
     utterances = heard(recording, transcript.utterances, offset, places, request.anonymous)
     speakers = (
         None
@@ -100,6 +117,7 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     asked = request.inputs.asked() | {
         "transcript": str(request.transcript),
         "speakers": str(request.speakers) if request.speakers else None,
+        "names": request.reads_names,
         "offset": offset,
         "consent": request.consent,
         "anonymous": request.anonymous,
@@ -114,13 +132,19 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     return report
 
 
-def _offset(given: float | None, recording: Recording, transcript: Transcript) -> tuple[float, list[str]]:
+def _offset(
+    given: float | None, recording: Recording, transcript: Transcript, shown: datetime | None
+) -> tuple[float, list[str]]:
     if given is not None:
         return given, [f"The transcript was moved by {given:+.1f} s, as asked."]
     if not transcript.utterances:
         return 0.0, []
     first = transcript.utterances[0].start
     clock = first if first > recording.seconds + REACH_S else 0.0
+    if clock and shown is not None:
+        began = (shown - shown.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+        if -REACH_S <= first - began <= recording.seconds:
+            return -began, ["The transcript has the time of day; it was laid to the clock in the picture."]
     from_start = [replace(part, start=part.start - clock, end=part.end - clock) for part in transcript.utterances]
     notes = []
     if clock:

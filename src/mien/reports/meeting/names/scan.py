@@ -1,0 +1,517 @@
+"""Reading a recording's picture: a meeting's frames go in, one after the other; who is where and when comes out.
+
+Text is read seldom, because that is costly: at the beginning, when the layout changes and once a minute. In between,
+each tag's pixels are compared with what they were when it was read, which tells in which frame it went away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import Settings, checked
+from mien.errors import InputError, MienError
+from mien.media.base import Image
+from mien.media.open import open_source
+from mien.media.selection import selected
+from mien.reports.base.job import Job
+from mien.reports.base.video_cache import content_key, kept_folder
+from mien.reports.meeting.names.clock import clock_in
+from mien.reports.meeting.names.highlight import highlighted
+from mien.reports.meeting.names.matching import CLEAR, SMALL, alike
+from mien.reports.meeting.names.naming import Camera, Seen, named
+from mien.reports.meeting.names.places import ScreenReading
+from mien.reports.meeting.names.tags import Box, TextLine, TextReader
+from mien.reports.meeting.names.tiles import centre_in, cut, from_lattice, overlap
+
+__all__ = ["ScreenWatch", "read_screen", "screen_watch"]
+
+STEP_S = 0.4
+"""Frames that follow sooner are passed over, in seconds."""
+
+AGAIN_S = 60.0
+"""After so long the whole picture is read again."""
+
+LOOKS, REGAINED_S = 10, 20.0
+"""The layout may change so often at once; then a look is regained after so many seconds."""
+
+SAME_PIXELS = 0.6
+"""A tag whose pixels are correlated so much with what they were is still there, -1 to 1."""
+
+KNOWN_PIXELS = 0.85
+"""A tag whose pixels are correlated so much with one that was read before is that one."""
+
+SAME_TILE = 0.7
+"""Tiles that overlap so much, over their union, are one."""
+
+CUT_SHARE = 0.3
+"""Where so much of it changes, another picture has come."""
+
+STILL_S, SETTLED_S = 0.8, 1.2
+"""So long after a change a look is taken, in seconds; later while the picture goes on to change."""
+
+BARE_S, ALONE_S = 10.0, 3.0
+"""Tiles without a tag are looked at again after so long, in seconds, if something changed; one that fills the frame."""
+
+DOUBT_S = 3.0
+"""A tag that looks otherwise is read again so often, in seconds."""
+
+CUT_EVERY_S = 1.6
+"""Where the picture keeps changing, its tiles are looked for so often, in seconds."""
+
+MOST_LINES = 60
+"""So many lines of text are read at once; a gallery of 49 has fewer."""
+
+JUMP, JUMP_SHARE = 24, 0.02
+"""The layout may have changed where the picture changes by so much, 0 to 255, in so much of its area at once."""
+
+READ = 0.8
+"""A line that its reader is less sure of is not read, 0 to 1."""
+
+CLOCKS, CLOCK_EVERY_S = 6, 5.0
+"""So many readings of a clock are enough, so long apart in seconds."""
+
+VERSION = 1
+
+log = logging.getLogger(__name__)
+
+THUMB = (160, 90)
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass
+class _Tag:
+    """A tag where it was read.
+
+    Attributes:
+        line: What was read.
+        pixels: How it looked, grey.
+    """
+
+    line: TextLine
+    pixels: Grey
+
+    def likeness(self, grey: Grey) -> float:
+        """Return how much its place still looks as it did, -1 to 1."""
+        x, y, wide, high = self.line.box
+        now = grey[y : y + high, x : x + wide]
+        if now.shape != self.pixels.shape or now.std() < 2:
+            return -1.0
+        return float(cv2.matchTemplate(now, self.pixels, cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+@dataclass
+class _Camera:
+    """A tile from when it came until it went or its tag changed.
+
+    Attributes:
+        box: Its rectangle in pixels.
+        start: When it came, in seconds.
+        end: When it was last seen.
+        tag: Its tag; None: none was read.
+        readings: All texts that were read in its tag, with the best score of each.
+        unreadable: Whether there was text that could not be read.
+        doubted: When its tag was last read because it looked otherwise than it did.
+        gone: Whether another text stood there, or none.
+        motion: The sum of its changes from look to look, and how many.
+    """
+
+    box: Box
+    start: float
+    end: float
+    tag: _Tag | None = None
+    readings: dict[str, float] = field(default_factory=dict)
+    unreadable: bool = False
+    doubted: float = -math.inf
+    gone: bool = False
+    motion: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+
+class ScreenWatch:
+    """Reads the picture of a meeting, whose frames it is shown in order of time.
+
+    Args:
+        reader: Reads text.
+    """
+
+    def __init__(self, reader: TextReader) -> None:
+        self._reader = reader
+        self._last = -math.inf
+        self._begin: float | None = None
+        self._read_at = -math.inf
+        self._looks, self._regained = float(LOOKS), 0.0
+        self._thumb: Grey | None = None
+        self._cut_at = self._cut_again = -math.inf
+        self._changed: float | None = None  # since when the layout is not known
+        self._now: list[_Camera] = []
+        self._gone: list[_Camera] = []
+        self._before: deque[tuple[float, Image, Grey]] = deque(maxlen=5)
+        self._known: list[_Tag] = []
+        self._clocks: list[tuple[float, datetime]] = []
+        self._clock_box: Box | None = None
+        self._clock_at = -math.inf
+        self._lit: list[tuple[float, Box]] = []
+        self._size = (1, 1)
+        self._lattice_wait = 0
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """From when until when frames were seen, in seconds."""
+        return (self._begin or 0.0, self._last)
+
+    def see(self, image: Image, at: float) -> None:
+        """Take the next frame.
+
+        Args:
+            image: BGR, shape (h, w, 3), uint8.
+            at: Its position in the recording in seconds.
+        """
+        if at < self._last + STEP_S - 1e-3:
+            return
+        size = (image.shape[1], image.shape[0])
+        if size != self._size:
+            self._end_all()
+            self._size, self._thumb, self._known = size, None, []
+            self._before.clear()
+            self._changed = at
+        self._begin = at if self._begin is None else self._begin
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+        jumped = self._compare(grey, at)
+        self._looks = min(LOOKS, self._looks + max(0.0, at - max(self._last, 0.0)) / REGAINED_S)
+        lost = self._check(image, grey, at)
+        self._before.append((at, image, grey))
+        if self._changed is None and (lost or at - self._read_at >= AGAIN_S or (jumped and self._is_new(image, at))):
+            self._changed = at
+        if self._changed is not None and self._looks >= 1 and at - self._changed >= (SETTLED_S if jumped else STILL_S):
+            self._look(image, grey, at, self._changed)
+        if self._clock_box and len(self._clocks) < CLOCKS and at - self._clock_at >= CLOCK_EVERY_S:
+            self._clock_at = at
+            self._stamp(self._reader.read(image, [self._clock_box])[0], at)
+        boxes = [camera.box for camera in self._now]
+        if len(boxes) > 1 and (lit := highlighted(image, boxes)) is not None:
+            self._lit.append((at, boxes[lit]))
+        self._last = at
+
+    def _is_new(self, image: Image, at: float) -> bool:
+        """Return whether tiles are others than they were, or some have no tag and were not looked at for a while."""
+        bare = any(camera.tag is None for camera in self._now)
+        if bare and (self._cut_at == at or at - self._read_at >= (BARE_S if len(self._now) > 1 else ALONE_S)):
+            return True
+        if (len(self._now) == 1 and not bare) or (at - self._cut_again < CUT_EVERY_S and self._cut_at != at):
+            return False
+        self._cut_again = at
+        tiles = cut(image)
+        known = [camera.box for camera in self._now]
+        return len(tiles) != len(known) or any(all(overlap(tile, box) < SAME_TILE for box in known) for tile in tiles)
+
+    def _compare(self, grey: Grey, at: float) -> bool:
+        """Return whether a large part of the picture changed at once; take note of which tiles move."""
+        thumb = np.asarray(cv2.resize(grey, THUMB, interpolation=cv2.INTER_AREA), np.uint8)
+        before, self._thumb = self._thumb, thumb
+        if before is None:
+            return True
+        change = cv2.absdiff(before, thumb)
+        by_x, by_y = THUMB[0] / self._size[0], THUMB[1] / self._size[1]
+        for camera in self._now:
+            x, y, wide, high = camera.box
+            rows = slice(round((y + 0.2 * high) * by_y), round((y + 0.8 * high) * by_y))  # not its frame and its tag
+            part = change[rows, round((x + 0.2 * wide) * by_x) : round((x + 0.8 * wide) * by_x)]
+            if part.size:
+                camera.motion[0] += float(part.mean())
+                camera.motion[1] += 1
+        share = float((change >= JUMP).mean())
+        if share >= CUT_SHARE:
+            self._cut_at = at
+        return share >= JUMP_SHARE
+
+    def _check(self, image: Image, grey: Grey, at: float) -> bool:
+        """Return whether a tag went away; let the others last until now."""
+        lost = False
+        for number, camera in enumerate(self._now):
+            if camera.tag is None or camera.tag.likeness(grey) >= SAME_PIXELS:
+                camera.end = at
+                continue
+            other = self._known_at(camera, grey)
+            if other is not None:
+                self._gone.append(camera)
+                self._now[number] = _Camera(camera.box, at, at, other, {other.line.text: _sureness(other.line)})
+                continue
+            if at - camera.doubted < DOUBT_S:
+                continue
+            camera.doubted = at
+            line = self._reader.read(image, [camera.tag.line.box])[0]
+            if any(alike(line.text, text) for text in camera.readings):
+                camera.end = at
+                continue
+            camera.gone = True
+            lost = True
+        if lost:
+            self._gone += [camera for camera in self._now if camera.gone]
+            self._now = [camera for camera in self._now if not camera.gone]
+        return lost
+
+    def _known_at(self, camera: _Camera, grey: Grey) -> _Tag | None:
+        """Return the tag, of those that were read before in this tile, that stands there now."""
+        best, likeness = None, KNOWN_PIXELS
+        for tag in self._known:
+            if centre_in(tag.line.box, camera.box) and (alike := tag.likeness(grey)) >= likeness:
+                best, likeness = tag, alike
+        return best
+
+    def _look(self, image: Image, grey: Grey, at: float, since: float) -> None:
+        """Find tiles and read their tags anew; what comes to light began with the change."""
+        self._looks -= 1
+        self._read_at, self._changed = at, None
+        tiles = cut(image)
+        kept = {tile: camera for tile in tiles if (camera := self._kept(tile, grey)) is not None}
+        steady = [picture for when, picture, _ in self._before if when >= max(since, self._cut_at)] or [image]
+        mean = np.asarray(np.mean(steady, 0), np.uint8) if len(steady) > 1 else image  # letters stay, all else moves
+        lines = self._tags(mean, [tile for tile in tiles if tile not in kept], len(tiles), at)
+        cameras = []
+        for box in self._split(tiles, lines):
+            if box in kept:
+                kept[box].end = at
+                cameras.append(kept[box])
+            else:
+                cameras.append(self._camera(box, [line for line in lines if centre_in(line.box, box)], grey, at, since))
+        self._gone += [camera for camera in self._now if camera not in cameras]
+        self._now = cameras
+
+    def _kept(self, tile: Box, grey: Grey) -> _Camera | None:
+        """Return what was known of a tile, if its tag was read clearly and still stands there."""
+        for camera in self._now:
+            if overlap(camera.box, tile) >= SAME_TILE and camera.tag is not None:
+                clear = max(camera.readings.values()) >= CLEAR
+                return camera if clear and camera.tag.likeness(grey) >= SAME_PIXELS else None
+        return None
+
+    def _camera(self, box: Box, lines: Sequence[TextLine], grey: Grey, at: float, since: float) -> _Camera:
+        line = _tag_of(lines, box, self._size[1])
+        unreadable = line is None and any(line.score < READ or not line.text for line in _at_edge(lines, box))
+        for camera in self._now:
+            if overlap(camera.box, box) < SAME_TILE or (camera.tag is None) != (line is None):
+                continue
+            if camera.tag is None or camera.tag.likeness(grey) >= SAME_PIXELS:
+                if line is not None:
+                    camera.readings[line.text] = max(_sureness(line), camera.readings.get(line.text, 0.0))
+                camera.end = at
+                camera.unreadable |= unreadable
+                return camera
+        if line is None:
+            return _Camera(box, since, at, unreadable=unreadable)
+        x, y, wide, high = line.box
+        tag = _Tag(line, grey[y : y + high, x : x + wide].copy())
+        self._known = [known for known in self._known if known.line.text != line.text or known.line.box != line.box]
+        self._known = [*self._known, tag][-80:]
+        began = at
+        for earlier, _, picture in reversed(self._before):
+            if tag.likeness(picture) < SAME_PIXELS:
+                break
+            began = earlier
+        return _Camera(box, began, at, tag, {line.text: _sureness(line)})
+
+    def _tags(self, image: Image, tiles: Sequence[Box], count: int, at: float) -> list[TextLine]:
+        """Return the lines that stand where tags of some of the frame's tiles can be; read the clock on the way."""
+        high, wide = image.shape[:2]
+        whole = (0, 0, wide, high)
+        alone = count == 1
+        parts = [strip for tile in tiles for strip in _strips(tile, high)]
+        if alone and self._lattice_wait > 0:
+            self._lattice_wait -= 1
+        elif alone and tiles:
+            parts = [whole]
+        boxes = _apart(self._reader.find(image, parts, enlarge=1.5 if high < 540 else 1.0 if high < 900 else 0.75))
+        boxes = [box for box in boxes if box[3] <= 0.09 * high and box[2] >= 0.8 * box[3]]
+        if alone and len(boxes) > MOST_LINES:  # a document
+            boxes = [box for box in boxes if _near_edge(box, (wide, high))]
+        lines = self._reader.read(image, boxes[:MOST_LINES])
+        for line in lines:
+            self._stamp(line, at)
+        return lines
+
+    def _stamp(self, line: TextLine, at: float) -> None:
+        """Take note of the time that a line shows, if it is a clock."""
+        if (shown := clock_in(line.text)) is not None:
+            self._clocks.append((at, shown))
+            self._clock_box, self._clock_at = line.box, at
+
+    def _split(self, tiles: list[Box], lines: Sequence[TextLine]) -> list[Box]:
+        """Return the tiles, one that fills the frame divided by the tags that stand in rows and columns."""
+        if len(tiles) != 1:
+            return tiles
+        inside = [line.box for line in lines if line.score >= READ and line.text and clock_in(line.text) is None]
+        boxes = from_lattice(inside, tiles[0]) if 2 <= len(inside) <= MOST_LINES else []
+        if not boxes:
+            self._lattice_wait = min(8, 2 * self._lattice_wait + 3)
+        return boxes or tiles
+
+    def seen(self) -> Seen:
+        """Return all that was seen so far."""
+        cameras = [
+            Camera(one.box, one.start, one.end, one.readings, one.unreadable, *one.motion)
+            for one in (*self._gone, *self._now)
+        ]
+        return Seen(self._size, cameras, self._lit, self._clocks, *self.span)
+
+    def _end_all(self) -> None:
+        self._gone += self._now
+        self._now = []
+
+
+def _sureness(line: TextLine) -> float:
+    """Return how sure the reader of a tag can be, 0 to 1: of small text never quite."""
+    return min(line.score, CLEAR - 0.01) if line.box[3] <= SMALL else line.score
+
+
+def _strips(tile: Box, picture_high: int) -> list[Box]:
+    """Return where a tile's tag can be: along its lower and its upper edge."""
+    x, y, wide, high = tile
+    strip = round(min(max(0.17 * high, 26 * picture_high / 720, 20), 0.5 * high, 70 * picture_high / 720))
+    return [(x, y + high - strip, wide, strip), (x, y, wide, strip)]
+
+
+def _near_edge(box: Box, size: tuple[int, int]) -> bool:
+    return box[1] + box[3] / 2 > 0.88 * size[1] or box[1] + box[3] / 2 < 0.1 * size[1]
+
+
+def _apart(boxes: Sequence[Box]) -> list[Box]:
+    """Return boxes without those that were seen twice, where strips overlap."""
+    kept: list[Box] = []
+    for box in boxes:
+        if not any(overlap(box, other) > 0.4 for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _at_edge(lines: Sequence[TextLine], tile: Box) -> list[TextLine]:
+    """Return the lines where a tag of the tile can stand, the likeliest first."""
+    x, y, wide, high = tile
+    ranked = []
+    for line in lines:
+        left, top, line_wide, line_high = line.box
+        below = (y + high - (top + line_high)) / high
+        above = (top - y) / high
+        if line_high > max(0.3 * high, 14) or line_wide > 0.98 * wide:
+            continue
+        near = max(0.12, 12 / high)
+        to_left = (left - x) / wide < 0.2
+        middle = abs(left + line_wide / 2 - x - wide / 2) / wide < 0.08
+        if below < near and to_left:
+            ranked.append((0, line))
+        elif above < near and to_left:
+            ranked.append((1, line))
+        elif below < near and middle:
+            ranked.append((2, line))
+    return [line for _, line in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _tag_of(lines: Sequence[TextLine], tile: Box, picture_high: int) -> TextLine | None:
+    """Return the line that is a tile's tag; None where there is none that was read."""
+    whole = tile[3] >= 0.9 * picture_high
+    for line in _at_edge(lines, tile):
+        x, _, wide, _ = line.box
+        middle = abs(x + wide / 2 - tile[0] - tile[2] / 2) / tile[2] < 0.08 and (x - tile[0]) / tile[2] >= 0.2
+        if whole and middle:  # where a film has its subtitles
+            continue
+        if line.score >= READ and line.text and clock_in(line.text) is None:
+            return line
+    return None
+
+
+def read_screen(
+    path: str,
+    speakers: Sequence[str],
+    settings: Settings | None = None,
+    job: Job | None = None,
+    *,
+    model: Path | None = None,
+    how: dict[str, Any] | None = None,
+    watch: ScreenWatch | None = None,
+) -> ScreenReading:
+    """Return what a recording's picture shows of its speakers.
+
+    What was read is kept with the recording's figures, so that a recording is read once for any transcript.
+
+    Args:
+        path: The video.
+        speakers: The names of the transcript; none: the tags' own names are taken.
+        settings: The effective settings; None: the defaults.
+        job: Hears how far it is, and can end it.
+        model: Another PP-OCR recogniser (ONNX), for other scripts.
+        how: Which stream is looked at and at which rate, as `mien.media.open.open_source` takes them.
+        watch: One that has seen the recording's frames while they were analysed; None: they are decoded here.
+
+    Raises:
+        InputError: The video cannot be read.
+        MissingExtraError: The extra `names` is not installed.
+        ModelError: The model is no PP-OCR recogniser.
+        PartialError: The job was stopped.
+    """
+    settings, job = settings or checked({}, "the arguments"), job or Job()
+    kept = _kept(path, settings, model, how or {})
+    seen = _from(kept)
+    if seen is None:
+        watch = watch if watch is not None and watch.span[1] > watch.span[0] else _watched(path, job, model, how or {})
+        seen = watch.seen()
+        _keep(kept, seen)
+    return named(seen, speakers)
+
+
+def screen_watch(
+    path: str, settings: Settings, *, model: Path | None = None, how: dict[str, Any] | None = None
+) -> ScreenWatch | None:
+    """Return one to be shown a recording's frames while they are analysed; None where it was read before."""
+    kept = _kept(path, settings, model, how or {})
+    return ScreenWatch(TextReader(model)) if _from(kept) is None else None
+
+
+def _watched(path: str, job: Job, model: Path | None, how: dict[str, Any]) -> ScreenWatch:
+    watch = ScreenWatch(TextReader(model))
+    step = f"reading names in {Path(path).name}"
+    with open_source(path, **how) as source:
+        if source.live:
+            raise InputError(f"cannot read names in '{path}': it is live and has no end")
+        for frame in selected(source, fps=1 / STEP_S):
+            job.tell(step, frame.index, source.expected)
+            watch.see(frame.image, frame.offset_s or 0.0)
+    return watch
+
+
+def _kept(path: str, settings: Settings, model: Path | None, how: dict[str, Any]) -> Path | None:
+    """Return the file in which what was read of a recording is kept; None where nothing is kept."""
+    folder = kept_folder(settings)
+    if folder is None:
+        return None
+    reader = content_key(str(model)) if model else "own"
+    key = hashlib.sha256(f"names {VERSION} {content_key(path)} {reader} {sorted(how.items())}".encode()).hexdigest()
+    return folder / f"{key[:32]}.names.jsonl"
+
+
+def _from(kept: Path | None) -> Seen | None:
+    try:
+        return msgspec.json.decode(kept.read_bytes(), type=Seen) if kept else None
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _keep(kept: Path | None, seen: Seen) -> None:
+    if kept is None:
+        return
+    try:
+        kept.touch(0o600)
+        kept.write_bytes(msgspec.json.encode(seen))
+    except OSError as error:
+        raise MienError(f"cannot keep what was read in '{kept}': {error.strerror}") from error

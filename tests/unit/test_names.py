@@ -1,0 +1,256 @@
+"""Names read off a meeting's picture: tags, tiles, the speaker's frame, the clock, and what is never made up."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from meetings import SIZES, Meeting, Person, attributed
+from mien.config import Settings, checked
+from mien.errors import ModelError
+from mien.reports.base.job import Job
+from mien.reports.base.recordings import Inputs
+from mien.reports.base.transcripts import Utterance
+from mien.reports.meeting.names import scan, search
+from mien.reports.meeting.names.clock import begin_of, clock_in
+from mien.reports.meeting.names.highlight import highlighted
+from mien.reports.meeting.names.matching import is_generic, match
+from mien.reports.meeting.names.naming import Camera, Seen, named
+from mien.reports.meeting.names.places import Highlight, NamedPlace, ScreenReading
+from mien.reports.meeting.names.search import with_speakers
+from mien.reports.meeting.names.tags import TextReader, can_read
+from mien.reports.meeting.names.tiles import cut, overlap
+from mien.reports.meeting.report import MeetingRequest, report_meeting
+
+SPEAKERS = ["Ann Lee", "Bob Smith", "Zoë Müller-Lang", "李小龙", "Orlov, Dmitri", "Grace O'Neill", "Ann Kim", "Ian Roy"]
+
+if not can_read():
+    if os.environ.get("CI"):
+        pytest.fail("the packages of the extra names are not installed", pytrace=False)
+    pytest.skip("needs the extra names", allow_module_level=True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "score", "name"),
+    [
+        ("Ann Lee", 0.99, "Ann Lee"),
+        ("  ANN   LEE ", 0.99, "Ann Lee"),
+        ("Ann Lee (Host, me)", 0.99, "Ann Lee"),
+        ("Zoe Müller-Lang (she/her)", 0.98, "Zoë Müller-Lang"),
+        ("Bob Smith | Contoso", 0.99, "Bob Smith"),
+        ("Bob Smi…", 0.99, "Bob Smith"),
+        ("Grac...", 0.99, "Grace O'Neill"),
+        ("Dmitri Orlov", 0.99, "Orlov, Dmitri"),
+        ("Bob", 0.99, "Bob Smith"),
+        ("李小龙", 0.9, "李小龙"),
+        ("OBob Smith", 0.9, "Bob Smith"),  # a microphone, read as a letter
+        ("Bob Smlth", 0.85, "Bob Smith"),
+        ("B0b Smith", 0.99, "Bob Smith"),
+        ("lan Roy", 0.99, "Ian Roy"),
+        ("Zo Müller-Lang", 0.99, "Zoë Müller-Lang"),
+        ("Anna Lee", 0.99, None),
+        ("Lan Roy", 0.99, None),
+        ("Bob Smyth", 0.99, None),
+        ("Rob Smith", 0.8, None),
+        ("Ann", 0.99, None),  # two of them
+        ("Ann…", 0.99, None),
+        ("Ann's iPad", 0.99, None),
+        ("Ann Lee's iPhone", 0.99, None),
+        ("Bob Smith is sharing", 0.99, None),
+        ("Where is Bob Smith?", 0.99, None),
+        ("", 0.99, None),
+    ],
+)
+def test_a_tag_is_its_speakers_or_nobodys(tag: str, score: float, name: str | None) -> None:
+    fit = match(tag, score, SPEAKERS)
+    assert (fit.speaker if fit else None) == name
+
+
+def test_numbered_speakers_have_no_name() -> None:
+    assert [is_generic(name) for name in (None, "", "Speaker 1", "SPEAKER_02", "Sprecher 3", "Ann")] == [True] * 5 + [
+        False
+    ]
+
+
+def test_the_clock_gives_the_beginning() -> None:
+    begin = datetime(2020, 4, 8, 14, 36, 27)  # noqa: DTZ001
+    readings = [(at, clock_in(text)) for at, text in ((0.4, "2020-04-08 14:36:27"), (7.9, "2020-04-08 14:36:34"))]
+    found = begin_of((at, shown) for at, shown in readings if shown)
+    assert found is not None
+    assert abs((found - begin).total_seconds()) < 1
+    assert clock_in("2020-04-08 14:36:27 UTC") == begin
+    assert [clock_in(text) for text in ("14:36", "2020-13-08 14:36:27", "Ann 2020-04-08 14:36:27")] == [None] * 3
+    assert begin_of([(0.0, begin)]) is None
+    assert begin_of([(0.0, begin), (5.0, begin.replace(hour=3)), (9.0, begin.replace(day=2))]) is None
+
+
+@pytest.mark.parametrize("look", ["zoom", "teams", "meet", "webex"])
+@pytest.mark.parametrize(("layout", "count"), [("gallery", 2), ("gallery", 7), ("speaker", 5), ("share", 4)])
+def test_every_tile_is_found_and_the_speakers_is_the_framed_one(look: str, layout: str, count: int) -> None:
+    people = [Person(f"Person {number}") for number in range(count)]
+    meeting = Meeting(people, look=look, layout=layout, seconds=4, turns=[(0.0, 2.0, 1)])
+    picture = meeting.picture(1.0)
+    tiles = cut(picture)
+    truth = [rect for _, rect in meeting.tiles(1.0)]
+    assert all(max(overlap(rect, tile) for tile in tiles) > 0.85 for rect in truth)
+    lit = highlighted(picture, tiles)
+    if layout == "speaker":  # the speaker is framed in the strip and large
+        assert lit is None
+    else:
+        assert lit is not None
+        assert overlap(tiles[lit], truth[1]) > 0.85
+    assert highlighted(meeting.picture(3.0), tiles) is None
+
+
+def test_a_gallery_of_49_is_cut_and_a_picture_without_background_is_not() -> None:
+    people = [Person(f"P{number}") for number in range(49)]
+    assert len(cut(Meeting(people, seconds=1, tags=False, turns=[(0.0, 0.1, 0)]).picture(0.5))) == 49
+    alone = Meeting(people[:1], layout="alone", seconds=1, tags=False, turns=[(0.0, 0.1, 0)]).picture(0.5)
+    assert cut(alone) == [(0, 0, 1280, 720)]
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> tuple[Meeting, Path]:
+    """Four people at 360p: two swap their tiles as somebody leaves; one is no speaker, one has an iPad's tag."""
+    people = [
+        Person("Ann Lee", "Ann Lee (Host)"),
+        Person("Bob Marsh", goes=4.6),
+        Person("Dmitri Orlov", "Dmitri's iPad"),
+        Person("Carla Mond"),
+    ]
+    turns = [(0.2, 1.6, 0), (1.8, 3.2, 1), (3.4, 4.4, 2), (5.0, 6.4, 3), (6.6, 7.8, 0)]
+    clock = datetime(2020, 4, 8, 14, 36, 27)  # noqa: DTZ001
+    meeting = Meeting(people, SIZES["360p"], seconds=8, swap=4.6, fps=5, turns=turns, clock=clock)
+    return meeting, meeting.write(tmp_path_factory.mktemp("call") / "call.mp4")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return checked({"home": tmp_path / "home"}, "the test")
+
+
+def test_a_recording_names_its_speakers_once_and_without_a_network(
+    call: tuple[Meeting, Path], settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("it asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    meeting, path = call
+    steps: list[str] = []
+    names = [person.name for person in meeting.people]
+    reading = scan.read_screen(str(path), names, settings, Job(lambda step, _done, _total: steps.append(step)))
+    seconds = attributed(meeting, reading.places)
+    assert seconds["wrong"] == 0
+    assert {place.speaker for place in reading.places} == {"Ann Lee", "Bob Marsh", "Carla Mond"}  # not the iPad's
+    others = sum(seconds.values()) - 1.0  # what Dmitri says stays open
+    assert seconds["right"] >= 0.85 * others
+    assert reading.clock is not None
+    assert abs((reading.clock - meeting.clock).total_seconds()) <= 1  # type: ignore[operator]
+    assert any("Dmitri Orlov" in note for note in reading.notes)
+    assert steps
+    assert capfd.readouterr() == ("", "")
+    steps.clear()
+    monkeypatch.setattr(scan, "TextReader", refuse)  # it is read once for any transcript
+    again = scan.read_screen(
+        str(path), ["Somebody Else"], settings, Job(lambda step, _done, _total: steps.append(step))
+    )
+    assert not again.places
+    assert not steps
+    assert any("Ann Lee" in note for note in again.notes)  # what was seen is told
+
+
+def test_a_report_knows_whose_face_it_is(
+    call: tuple[Meeting, Path], tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting, path = call
+    inputs, transcript = Inputs((str(path),)), meeting.transcript(tmp_path / "call.vtt")
+    for hidden in ({"blur": True}, {"anonymous": 2}, {"names": False}):
+        request = MeetingRequest(inputs, transcript, offset=0.0, **hidden)
+        assert not request.reads_names
+    report = report_meeting(MeetingRequest(inputs, transcript, offset=0.0), settings)
+    rows = next(part.table for part in report.data if part.name == "utterances")
+    own = dict(zip(rows["utterance"], rows["speaker_faces"], strict=True))
+    assert all(own[number] for number in (1, 2, 4, 5))
+    assert not own[3]
+    plain = report_meeting(MeetingRequest(inputs, transcript, offset=0.0, names=False), settings)
+    assert not any("tag" in note for note in plain.notes)
+    monkeypatch.setattr(search, "can_read", lambda: False)
+    without = report_meeting(MeetingRequest(inputs, transcript, offset=0.0), settings)
+    assert any("extra names" in note for note in without.notes)
+
+
+def test_another_recogniser_is_checked(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    with pytest.raises(ModelError, match=r"model\.onnx.*no such file"):
+        TextReader(model)
+    model.write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"model\.onnx.*no ONNX"):
+        TextReader(model)
+
+
+TILES = [(0, 0, 320, 180), (320, 0, 320, 180), (0, 180, 320, 180)]
+
+
+def camera(
+    box: tuple[int, int, int, int], text: str, start: float = 0.0, end: float = 60.0, motion: float = 3.0
+) -> Camera:
+    return Camera(box, start, end, {text: 0.99} if text else {}, False, 100 * motion, 100)
+
+
+def seen(*cameras: Camera, lit: list[tuple[float, tuple[int, int, int, int]]] | None = None) -> Seen:
+    return Seen((640, 360), list(cameras), lit or [], [], 0.0, 61.0)
+
+
+def test_two_tiles_that_were_not_cut_apart_are_nobodys() -> None:
+    both, above = (0, 0, 640, 180), (0, 0, 320, 360)
+    for merged in (both, above):
+        reading = named(seen(camera(merged, "Ann Lee"), camera(TILES[0], "Bob Smith", 70.0, 90.0)), SPEAKERS)
+        assert [place.speaker for place in reading.places] == ["Bob Smith"]
+
+
+def test_a_photograph_with_a_name_is_nobodys_face() -> None:
+    reading = named(seen(camera(TILES[0], "Ann Lee", motion=0.02), camera(TILES[1], "Bob Smith")), SPEAKERS)
+    assert [place.speaker for place in reading.places] == ["Bob Smith"]
+
+
+def test_two_of_a_name_are_told_apart_by_the_frame_alone() -> None:
+    lit = [(at, TILES[1]) for at in np.arange(10, 12, 0.4).tolist()]
+    reading = named(seen(camera(TILES[0], "Ann Lee"), camera(TILES[1], "Ann Lee (Guest)"), lit=lit), SPEAKERS)
+    assert [(place.x, place.start, place.found_by) for place in reading.places] == [(0.5, 10.0, "highlight")]
+    assert any("Two tiles" in note for note in reading.notes)
+
+
+def test_one_person_large_and_small_is_one_and_the_small_tile_is_no_part_of_another() -> None:
+    large, small = (0, 0, 640, 360), (480, 0, 160, 90)
+    reading = named(seen(camera(large, "Ann Lee"), camera(small, "Bob Smith")), SPEAKERS)
+    for place in reading.places:
+        if place.speaker == "Ann Lee":
+            assert place.x + place.width <= 0.75 or place.y >= 0.25
+    both = named(seen(camera(large, "Ann Lee"), camera(small, "Ann Lee")), SPEAKERS)
+    assert {place.speaker for place in both.places} == {"Ann Lee"}
+
+
+def test_subtitles_are_no_tags() -> None:
+    texts = ("Bob Smith", "Where is he?", "I do not know.", "Ann Lee", "He went home.")
+    film = [camera((0, 0, 640, 360), text, 3.0 * number, 3.0 * number + 2) for number, text in enumerate(texts)]
+    assert not named(seen(*film), SPEAKERS).places
+
+
+def test_numbered_speakers_take_the_name_of_the_framed_tile() -> None:
+    places = (NamedPlace("Ann", 0, 0, 0.5, 1, 0, 99, "tag", 1.0), NamedPlace("Bob", 0.5, 0, 0.5, 1, 0, 99, "tag", 1.0))
+    reading = ScreenReading(places, (Highlight(10, 20, 0, 0, 0.5, 1), Highlight(20, 22, 0.5, 0, 0.5, 1)))
+    parts = [
+        Utterance(1, 8, "Speaker 1", "a"),
+        Utterance(9.4, 11.4, None, "b"),
+        Utterance(3, 5, "Eve", "c"),
+        Utterance(60, 62, None, "d"),
+    ]
+    assert [part.speaker for part in with_speakers(parts, 10.0, reading)] == ["Ann", "Bob", "Eve", None]
