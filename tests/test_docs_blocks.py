@@ -38,8 +38,10 @@ MENTIONED = [(page, text) for page in PAGES for text in mentioned(page)]
 
 
 def options(command: Any) -> set[str]:
-    found = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
-    return found.union(*(options(one) for one in getattr(command, "commands", {}).values()), {"--help"})
+    names = [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+    return {name for name in names if name.startswith("--")}.union(
+        *(options(one) for one in getattr(command, "commands", {}).values()), {"--help"}
+    )
 
 
 KNOWN = options(COMMAND)

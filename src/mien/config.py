@@ -290,7 +290,7 @@ class StoreSettings(SettingsSection):
 
 BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
 LONGEST_BASE_PATH = 200
-OWN_PATHS = {"api", "assets", "events", "favicon.ico", "history", "login", "logout", "reports", "system", "try"}
+OWN_PATHS = {"api", "assets", "docs", "events", "favicon.ico", "history", "login", "logout", "reports", "system", "try"}
 """What the dashboard's own paths begin with; a proxy that passes its path on could not be told from these."""
 
 

@@ -67,7 +67,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def one_face(page: Page) -> None:
     """Wait until the face is boxed, named and measured."""
     expect(page.locator(".stage .face")).to_have_count(1, timeout=60_000)
-    expect(page.locator(".stage .face span")).to_have_text(re.compile(r"^\w+( \d+\u202f%)?$"))
+    expect(page.locator(".stage .label span")).to_have_text(re.compile(r"^\w+( \d+\u202f%)?$"))
     expect(page.locator("#try-faces .bars p")).to_have_count(7)
     expect(page.locator("#try-facts")).to_contain_text("1 face · ")
     expect(page.locator("#try-facts")).to_contain_text("mien-")

@@ -26,7 +26,7 @@ from mien.mqtt.connection import Connection
 from mien.mqtt.messages import MAX_PREVIEW
 from ports import unused_port
 
-JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
+JPEG = b"\xff\xd8\xff"
 SMALL = cv2.imencode(".jpg", np.full((24, 32, 3), 128, np.uint8))[1].tobytes()
 
 

@@ -232,3 +232,16 @@ def test_a_file_of_sound_alone_says_so(films: dict[str, Path], tmp_path: Path) -
                 container.mux(packet)
     with pytest.raises(InputError, match=r"song\.m4a': it holds no picture, only audio"):
         open_source(str(tmp_path / "song.m4a"))
+
+
+def test_pictures_with_exif_in_a_video_are_upright(tmp_path: Path) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(np.full((48, 64, 3), 128, np.uint8)).save(tmp_path / "shot.jpg", exif=exif)
+    shot = [*("ffmpeg", "-v", "error", "-i", str(tmp_path / "shot.jpg"), "-c", "copy"), str(tmp_path / "shot.mkv")]
+    subprocess.run(shot, check=True)
+    with open_source(str(tmp_path / "shot.mkv")) as source:
+        (frame,) = source.frames()
+    assert frame.image.shape == (64, 48, 3)

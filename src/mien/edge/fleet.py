@@ -123,7 +123,7 @@ def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_
             raise MienError(f"nothing is known of a source '{source}' here: `mien fleet list` shows which there are")
         if not state.remote and (set(asked) != {"preview"} or state.remote_preview == "off"):
             if set(asked) == {"preview"}:
-                raise MienError(
+                raise UsageError(
                     f"'{source}' sends no pictures on request: see watch.remote_preview where it is watched"
                 )
             raise MienError(f"'{source}' takes no settings from afar: set watch.remote = true where it is watched")

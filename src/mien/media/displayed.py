@@ -5,6 +5,7 @@ FFmpeg's frames go in, BGR images come out. Whatever comes later, boxes above al
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -45,8 +46,17 @@ class Converter:
             image = np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)
         else:
             image = np.asarray(self._reformatter.reformat(frame, format="bgr24").to_ndarray(), np.uint8)
-        matrix = frame.side_data.get(self._matrix)
-        return _turned(_squared(image, aspect), None if matrix is None else bytes(matrix))
+        return _turned(_squared(image, aspect), self._display_matrix(frame))
+
+    def _display_matrix(self, frame: Any) -> bytes | None:
+        """Return how a frame is to be turned and mirrored, as FFmpeg's display matrix."""
+        try:
+            matrix = frame.side_data.get(self._matrix)
+        except ValueError:  # PyAV refuses them all for one whose kind it has no name for, such as EXIF
+            angle = math.radians(frame.rotation)
+            sin, cos = round(65536 * math.sin(angle)), round(65536 * math.cos(angle))
+            return struct.pack("=9i", cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30) if angle else None
+        return None if matrix is None else bytes(matrix)
 
 
 def aspects(stream: Any) -> Callable[[], float]:
