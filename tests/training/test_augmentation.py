@@ -59,3 +59,15 @@ def test_a_share_of_the_faces_is_coarsened_and_another_darkened() -> None:
     assert 40 < int((dark.mean((1, 2, 3)) < 60).sum()) < 110  # light falls evenly on a scale of factors
     assert torch.equal(dark, dark.round()) or not torch.equal(plain, plain.round())
     assert plain.mean((1, 2, 3)).min() > 70
+
+
+def test_a_share_of_the_faces_is_compressed_and_drawn_alike_each_time() -> None:
+    still = {"rotate": 0, "zoom": 0, "shift": 0, "erase": 0}
+    noise = torch.rand((200, 1, 48, 48), generator=seeded()) * 255
+    plain, compressed, again = (
+        augment(noise, 48, TrainConfig("d", "o", jpeg=share, **still), seeded()) for share in (0.0, 0.5, 0.5)
+    )
+    assert torch.equal(compressed, again)
+    off = (compressed - plain).abs().mean((1, 2, 3))
+    assert 60 < int((off > 1).sum()) < 140
+    assert int((off == 0).sum()) == 200 - int((off > 1).sum())

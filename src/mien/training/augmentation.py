@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ GREY = 129.0
 
 
 def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Return the faces flipped, rotated, zoomed, shifted, coarsened, relit and partly erased.
+    """Return the faces flipped, rotated, zoomed, shifted, coarsened, relit, compressed and partly erased.
 
     Args:
         pixels: Shape (B, 1, 48, 48), float32, 0-255.
@@ -67,6 +68,8 @@ def augment_and_tell(
         chosen = torch.rand(count, generator=generator) < config.dark
         light = torch.where(chosen, less, torch.ones(count)).to(device)
         faces = (faces * light[:, None, None, None]).round()  # so few greys are left
+    if config.jpeg:
+        faces = _compressed(faces, config.jpeg, generator)
 
     # Random erasing (Zhong et al. 2020, arXiv:1708.04896) with the data set's mean grey.
     erased = torch.rand(count, generator=generator) < config.erase
@@ -77,6 +80,18 @@ def augment_and_tell(
     inside_columns = (at >= left[:, None]) & (at < (left + side)[:, None])
     mask = inside_rows[:, None, :, None] & inside_columns[:, None, None, :] & erased[:, None, None, None]
     return faces.masked_fill(mask.to(device), GREY), torch.rad2deg(angle), flip
+
+
+def _compressed(faces: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Return the faces, a share of them as JPEG at a quality of 30 to 90 leaves them."""
+    chosen = torch.rand(len(faces), generator=generator) < share
+    qualities = torch.randint(30, 91, (len(faces),), generator=generator)
+    compressed = faces.clone()
+    for index in chosen.nonzero()[:, 0].tolist():
+        pixels = faces[index, 0].round().clamp(0, 255).to("cpu", torch.uint8).numpy()
+        _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(qualities[index])])
+        compressed[index, 0] = torch.from_numpy(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)).to(faces)
+    return compressed
 
 
 def mixed(alpha: float, generator: torch.Generator, *batch: Tensor) -> list[Tensor]:

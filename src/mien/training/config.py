@@ -65,6 +65,7 @@ class TrainConfig:
         erase: The share of faces of which a rectangle is blanked.
         coarse: The share of faces that are shrunk to half their side and enlarged again.
         dark: The share of faces that get less light, down to a tenth.
+        jpeg: The share of faces that are compressed as JPEG, at a quality of 30 to 90.
         mixup: How strongly two faces and their targets are blended, the alpha of Zhang et al. 2018 (arXiv:1710.09412);
             0: not at all.
         consistency: How much it counts that two augmented looks at a face are answered alike, in twice the time: the
@@ -110,6 +111,7 @@ class TrainConfig:
     erase: Annotated[float, Field(ge=0, le=1)] = 0.25
     coarse: Annotated[float, Field(ge=0, le=1)] = 0.0
     dark: Annotated[float, Field(ge=0, le=1)] = 0.0
+    jpeg: Annotated[float, Field(ge=0, le=1)] = 0.0
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     consistency: Annotated[float, Field(ge=0, le=100)] = 0.0
     sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0
