@@ -264,3 +264,10 @@ def test_who_goes_away_amid_a_picture_is_no_failure(client: Client, caplog: pyte
     client.loop.run_until_complete(client.app(scope, receive, send))
     assert sent[0]["status"] == 400
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_preview_that_no_source_can_be_asked_for_is_a_conflict_and_no_failure(client: Client) -> None:
+    answer = client.post("/v1/sources/lobby/preview", json={"preview": "blurred"})
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "unreachable"
+    assert "mien broker" in answer.json()["error"]["message"]

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 CODES = {
     400: "invalid", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-    408: "too_slow", 413: "too_large", 415: "unsupported", 422: "invalid", 429: "too_many", 500: "internal",
-    501: "not_installed", 503: "store_unavailable",
+    408: "too_slow", 409: "unreachable", 413: "too_large", 415: "unsupported", 422: "invalid", 429: "too_many",
+    500: "internal", 501: "not_installed", 503: "store_unavailable",
 }  # fmt: skip
 """The code that an answer of each status has."""
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
 from mien.config import Settings
-from mien.dashboard.api.schemas import SOURCE, NewPreview, PreviewBody
+from mien.dashboard.api.schemas import SOURCE, NewPreview, PreviewBody, refusals
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import needs
@@ -48,16 +48,19 @@ def showing_previews(queries: Queries, settings: Settings) -> APIRouter:
             raise ApiError(404, "this source sent no preview in the last 10 seconds: see its setting watch.preview")
         return Response(picture.jpeg, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
-    @router.post("", dependencies=[Depends(needs("admin"))])
+    @router.post("", dependencies=[Depends(needs("admin"))], responses=refusals(409))
     async def ask_for_previews(source: Name, wanted: NewPreview) -> PreviewBody:
-        """Ask a source to send pictures for an hour, as far as its `watch.remote_preview` allows, or to end that."""
+        """Ask a source to send pictures for an hour, as far as its `watch.remote_preview` allows, or to end that.
+
+        409: no broker runs, or the source is unknown, offline, takes no such request or does not answer.
+        """
         async with asking:
             try:
                 state = await asyncio.to_thread(set_remotely, settings, source, {"preview": wanted.preview}, ANSWER_S)
             except UsageError as error:
                 raise ApiError(422, str(error)) from error
             except MienError as error:
-                raise ApiError(503, str(error)) from error
+                raise ApiError(409, str(error)) from error
         return PreviewBody(preview=state.preview, until=state.preview_until)
 
     return router
