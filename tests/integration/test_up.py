@@ -44,8 +44,10 @@ def check_nothing_is_lost_or_doubled(home: Path, source: str = "demo") -> None:
 
 
 def test_ctrl_c_stops_all_and_loses_nothing(home: Path) -> None:
-    up = Up(home, "demo")
-    up.wait_for(r"dashboard is at http://127\.0\.0\.1:\d+")
+    up = Up(home, "demo", "--loop")
+    address = up.wait_for(r"dashboard is at (http://127\.0\.0\.1:\d+)")[1]
+    up.wait_for(rf"╭─+╮\n│.*{address}/.*│\n╰─+╯")
+    assert any(" watch demo --loop" in command for command in up.processes().values())
     up.wait_for_rows(10)
     assert up.stop() == 0, up.log.read_text()
     assert up.processes() == {}
@@ -97,6 +99,7 @@ def test_a_bad_source_ends_it_with_one_line(home: Path) -> None:
     text = up.log.read_text()
     assert "none.mp4" in text
     assert "Traceback" not in text
+    assert "broker" not in text, "it is refused before anything starts"
     assert up.processes() == {}
 
 

@@ -7,10 +7,12 @@ import functools
 import http.server
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import av
@@ -21,7 +23,7 @@ import pytest
 from making import add_beep, beep_in, grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
-from mien.cli.terminal import ShownTable
+from mien.cli.terminal import Ending, progress
 from mien.config import Settings, VisionSettings
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
 from mien.media.demo import Demo
@@ -134,7 +136,7 @@ def test_photos_may_be_called_anything(
     (row,) = read_csv(tmp_path / "out.csv")
     assert row["file"] == f"{tmp_path}/a\ufffd[no].jpg"
     assert pl.read_parquet(tmp_path / "out.parquet")["file"].to_list() == [row["file"]]
-    analyze_paths(settings, [odd], shown=ShownTable())
+    analyze_paths(settings, [odd], shown=Ending([str(odd)], None, None))
     assert "a\ufffd[no].jpg" in capsys.readouterr().out
 
 
@@ -147,24 +149,66 @@ def test_a_pattern_stands_for_photos_and_videos(settings: Settings, film: Path, 
         analyze_paths(settings, [tmp_path / "*.webp"], output=tmp_path / "out.csv")
 
 
-def test_without_an_output_a_table_is_shown(
-    settings: Settings, portrait: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    analyze_paths(settings, [portrait], shown=ShownTable())
-    shown = capsys.readouterr()
-    assert "portrait.jpg" in shown.out
-    assert "1 face in 1 frame" in shown.out
-    assert shown.err == ""
+def ending(capsys: pytest.CaptureFixture[str], settings: Settings, *paths: Path, output: Path | None = None) -> str:
+    """Return what an analysis shows at its end."""
+    shown = Ending([str(path) for path in paths], output, None)
+    analyze_paths(settings, paths, output=output, shown=shown)
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert all(len(line) <= 80 or "/" in line for line in said.out.splitlines())
+    return said.out
 
 
-def test_a_long_video_shows_its_beginning_and_says_so(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_photos_end_with_a_row_for_each_face_and_a_summary(
+    settings: Settings, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    video = write_video(tmp_path / "grey.mp4", grey_levels(60), range(0, 2400, 40))
-    analyze_paths(settings, [video], shown=ShownTable())
-    shown = capsys.readouterr().out
-    assert shown.count("no face") == 40
-    assert "0 faces in 60 frames; 20 more frames are not shown" in shown
+    shown = ending(capsys, settings, portrait)
+    assert "portrait.jpg" in shown
+    assert "1 face in 1 photo" in shown
+    assert "-o faces.csv" in shown
+    for number in range(45):
+        (tmp_path / f"{number}.jpg").write_bytes(portrait.read_bytes())
+    (tmp_path / "notes.txt").write_text("neither photo nor video")
+    shown = ending(capsys, settings, tmp_path)
+    assert shown.count(".jpg ") == 40
+    assert "45 faces in 45 photos" in shown
+    assert "5 more photos are not shown" in shown
+    assert "notes.txt" in shown, "what was left out"
+    assert f"mien report album {tmp_path}" in shown
+
+
+def test_a_video_ends_with_a_summary_in_place_of_rows(
+    settings: Settings, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = ending(capsys, settings, film)
+    assert re.search(r"10 faces in 1 video \(15 frames\), none in 5; \d+ frames/s", shown)
+    rows = re.findall(r"(?m)^(\w+) +[█▏▎▍▌▋▊▉]* +(\d+) % +(\d+)$", shown)
+    assert {name for name, _, _ in rows} == {*EMOTIONS, "unclear"}
+    assert sum(int(count) for _, _, count in rows) == 10
+    assert "happiest at 0:00" in shown
+    assert f"mien report film {film}" in shown
+    written = tmp_path / "out.csv"
+    shown = ending(capsys, settings, film, output=written)
+    assert f"mien report film {written}" in shown
+    assert len(read_csv(written)) == 15
+    grey = write_video(tmp_path / "grey.mp4", grey_levels(60), range(0, 2400, 40))
+    shown = ending(capsys, settings, grey)
+    assert "0 faces in 1 video (60 frames)" in shown
+    assert "--annotate" in shown, "without a face it says how to see why"
+
+
+def test_the_bar_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as bar:
+        task = bar.add_task("film.mp4", total=400)
+        bar.advance(task, 100)
+        time.sleep(0.01)
+        bar.advance(task, 100)
+        columns = [column(bar.tasks[0]) for column in bar.columns]
+    told = " ".join(str(column) for column in columns)
+    assert "200/400" in told
+    assert re.search(r"[\d,]+/s", told)
+    assert re.search(r"\d\d:\d\d", told)
+    assert capsys.readouterr().err == "", "nothing is drawn where there is no terminal"
 
 
 def test_what_could_be_read_of_a_truncated_video_is_kept(settings: Settings, tmp_path: Path) -> None:

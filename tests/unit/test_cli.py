@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -15,6 +17,7 @@ from PIL import Image as Pillow
 import mien
 from mien.cli.app import app
 from mien.cli.common import address_of
+from mien.cli.help_text import help_text
 
 COMMANDS = [
     "up",
@@ -72,6 +75,43 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
             assert told, f"{command} {one.name}: {parameter.name}"
 
 
+def groups() -> dict[str, dict[str, Any]]:
+    program = typer.main.get_command(app)
+    return {"": program.commands} | {  # type: ignore[attr-defined]
+        name: command.commands
+        for name, command in program.commands.items()  # type: ignore[attr-defined]
+        if hasattr(command, "commands")
+    }
+
+
+@pytest.mark.parametrize("group", groups())
+def test_each_command_is_listed_on_one_line_of_80_columns_under_a_head(group: str) -> None:
+    told = help_text(typer.main.get_command(app), group)
+    assert "..." not in told.partition("\n")[2], "no line is cut"
+    body = re.split(r"  -h, --help .*\n|  --help .*\n", told)[1].splitlines()
+    assert max(map(len, body)) <= 80
+    listed = [line.split()[0] for line in body if line.startswith("  ") and not line.startswith("  Start here")]
+    assert sorted(listed) == sorted(groups()[group])
+    assert "More:" not in body, "each command has a section"
+
+
+@pytest.mark.parametrize("group", ["", "report", "store"])
+def test_a_group_alone_prints_its_help(group: str, tmp_path: Path) -> None:
+    done = run(*group.split(), home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: {f'mien {group}'.strip()} [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("command", [f"{group} {name}".strip() for group, names in groups().items() for name in names])
+def test_help_names_values_as_people_do(command: str) -> None:
+    told = help_text(typer.main.get_command(app), command)
+    assert not re.search(r"<[a-z]|\{", told)
+    assert max(map(len, told.splitlines())) <= 80
+    if command in ("analyze", "report film", "report album"):
+        assert "PATH..." in told
+        assert "--output PATH" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -93,6 +133,11 @@ def test_help_says_what_it_does_with_an_example(command: str) -> None:
         (["forward", "--store", "sqlite:///text.mp4", "--once"], 1, "text.mp4"),
         (["watch", "demo", "--broker", "localhost:99999"], 2, "broker.port"),
         (["watch", ""], 2, "cannot open ''"),
+        (["up", "dmeo"], 2, "did you mean demo?"),
+        (["up", "test.mp4"], 2, "did you mean text.mp4?"),
+        (["up", "text.mp4"], 2, "text.mp4"),
+        (["up", "text.jpg"], 2, "mien analyze"),
+        (["--config", "hall.toml", "up", "hal"], 2, "did you mean the source hall?"),
         (["forward", "--broker", ":1883", "--once"], 2, "setting 'broker.host'"),
         (["watch", "demo", "--preview", "soft"], 2, "input should be 'off', 'blurred' or 'plain', but it is 'soft'"),
         (["dashboard", "--port", "x"], 2, "--port"),
@@ -109,6 +154,7 @@ def test_bad_input_gets_one_line_and_its_exit_code(tmp_path: Path, arguments: li
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     (tmp_path / "open.toml").write_text('[broker]\nlisten = "0.0.0.0"\n')
+    (tmp_path / "hall.toml").write_text('[[source]]\nurl = "rtsp://camera.example/hall"\nname = "hall"\n')
     (tmp_path / "text.jpg").write_text("this is no picture\n" * 100)
     done = run(*arguments, home=tmp_path)
     assert done.returncode == code, done.stderr
@@ -214,7 +260,7 @@ def test_up_hands_its_flags_on_to_its_parts(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("mien.cli.services.stop_on_signals", lambda: None)
     monkeypatch.setattr("mien.cli.common.log_as", lambda _: None)
     monkeypatch.setattr("mien.cli.common.keep_log", lambda *_: None)
-    monkeypatch.setattr("mien.run.up.run_up", lambda _settings, _source, _stop, flags: handed.append(flags))
+    monkeypatch.setattr("mien.run.up.run_up", lambda _settings, _source, _stop, flags, **_: handed.append(flags))
     given = ["--port", "8123", "--broker", "mqtt.example:1884", "--preview", "blurred", "--device", "cpu"]
     app(["up", "demo", *given], standalone_mode=False)
     assert handed == [

@@ -18,7 +18,7 @@ from mien.words import counted
 if TYPE_CHECKING:
     from mien.media.base import Image
 
-__all__ = ["bars", "faces_html", "framed"]
+__all__ = ["COLOUR_OF", "bars", "faces_html", "framed"]
 
 WIDEST = 720
 """So many pixels a picture in a notebook is wide at most."""

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from mien.cli.common import settings_of
+from mien.cli.help_text import Commands
 from mien.errors import UsageError
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = Commands()
 
 
 class Role(str, Enum):
@@ -46,7 +47,7 @@ def token(name: Name, role: Allowed = Role.viewer) -> None:
 
 @app.command(epilog="Example: mien access password ada --role editor")
 def password(name: Name, role: Allowed = Role.viewer) -> None:
-    """Let a person log in with a password, which is asked for, or read from the standard input."""
+    """Let a person log in with a password. It is asked for, or read from the standard input."""
     from mien.dashboard.security.accounts import set_password
 
     home = settings_of("access").ensure_home()

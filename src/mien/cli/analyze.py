@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from mien.cli.common import Device, Model, settings_of
+from mien.cli.help_text import Commands
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = Commands()
 
 
 @app.command(epilog="Example: mien analyze holiday/ -o faces.csv")
@@ -19,7 +20,7 @@ def analyze(
     paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders of both, URLs of videos.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a table on the terminal]"),
+        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a summary alone]"),
     ] = None,
     annotate: Annotated[
         Path | None,
@@ -46,8 +47,8 @@ def analyze(
     model: Model = None,
     device: Device = None,
 ) -> None:
-    """Analyse photos and videos as fast as this machine can, into a table."""
-    from mien.cli.terminal import ShownTable, progress
+    """Read photos and videos: a summary, or a table of all faces."""
+    from mien.cli.terminal import Ending, progress
     from mien.media.selection import parse_seconds
     from mien.run.batch import analyze_paths
 
@@ -66,6 +67,6 @@ def analyze(
         stream=stream,
         fps_in=fps_in,
         sets=sets,
-        shown=ShownTable(),
+        shown=Ending(paths, output, annotate),
         progress=progress(),
     )

@@ -13,24 +13,35 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
 from mien.cli import access, analyze, bench, doctor, fleet, model, report, services, store, training
 from mien.cli.common import session, settings_of
+from mien.cli.help_text import Commands, HelpGroup
 from mien.errors import MienError
 from mien.version import __version__
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+
+class Sections(HelpGroup):
+    """All commands, in the sections of the help."""
+
+    sections: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Begin here": ("up", "doctor", "config"),
+        "Ask files": ("analyze", "report"),
+        "Watch, keep and show": ("watch", "broker", "secrets", "forward", "store", "dashboard", "access", "fleet"),
+        "Models": ("model", "bench", "train", "evaluate", "export"),
+    }
+
+
+app = Commands(
     name="mien",
+    cls=Sections,
     help="How the faces in front of a camera, in a video, a meeting or a photo album react.",
-    epilog="Start here: mien up",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+    epilog="Start here: mien up demo",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
 )
@@ -61,13 +72,14 @@ def root(
 ) -> None:
     """Take the options that stand before the command."""
     session.config = config
+    session.supervised = lifeline
     if lifeline:
         threading.Thread(target=_stop_with_parent, name="lifeline", daemon=True).start()
 
 
 @app.command("config", epilog="Example: mien config")
 def show_config() -> None:
-    """Print the effective settings, secrets masked, with what each means."""
+    """Print the settings in force, secrets masked, and what each means."""
     from mien.config import effective
 
     typer.echo(effective(settings_of("config")), nl=False)
@@ -79,7 +91,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # some consoles have no ✓ and no …
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="mien")
     except MienError as error:
         typer.echo(f"mien: {error}", err=True)
         code = error.exit_code

@@ -63,9 +63,20 @@ Port = Annotated[int | None, typer.Option(help="The port; without it, the defaul
 
 
 class GlobalOptions:
-    """What the options before the command say."""
+    """What the options before the command say.
+
+    Attributes:
+        config: The file of settings; None: `mien.toml` if it is here.
+        supervised: Whether `mien up` started this, and hears on the standard output when it is ready.
+    """
 
     config: Path | None = None
+    supervised = False
+
+    def tell_ready(self, line: str) -> None:
+        """Tell `mien up` that this part is ready."""
+        if self.supervised:
+            typer.echo(line)
 
 
 session = GlobalOptions()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from mien.cli.common import Device, settings_of
+from mien.cli.help_text import Commands
 from mien.errors import MienError
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = Commands()
 
 
 @app.command(epilog="Example: mien doctor")
 def doctor(device: Device = None) -> None:
-    """Say what works on this machine, and what to do about what doesn't."""
+    """Say what works on this machine, and what to do about the rest."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

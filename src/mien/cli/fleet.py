@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mien.cli.common import settings_of
+from mien.cli.help_text import Commands
 from mien.errors import UsageError
 from mien.observation import is_source_name
 
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = Commands()
 
 
 @app.callback()
 def fleet() -> None:
-    """Look at all the sources at the broker, and set one from afar."""
+    """List all the sources at the broker, and set one from afar."""
 
 
 @app.command("list", epilog="Example: mien fleet list")
 def show(
     wait: Annotated[float, typer.Option(min=0.1, max=600, help="How many seconds to listen.")] = 2.0,
 ) -> None:
-    """List the sources that the broker has word of, how they are and how they are set."""
+    """List the sources that the broker knows, their state and settings."""
     from rich.console import Console
     from rich.table import Table
 
@@ -64,7 +65,7 @@ def change(
         float, typer.Option(min=0.1, max=600, help="How many seconds the source may take to answer.")
     ] = 10.0,
 ) -> None:
-    """Set threshold, fps, pause or preview of a source, and show its answer. It needs watch.remote."""
+    """Set a source's threshold, fps, pause or preview, and show its answer. The source needs watch.remote."""
     from mien.edge.fleet import set_remotely
 
     if not is_source_name(source):

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from mien.cli.common import settings_of
+from mien.cli.help_text import Commands
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The emotion models that this machine uses.", no_args_is_help=True, rich_markup_mode=None)
+app = Commands(help="Show, pull and roll back the emotion models of this machine.")
 
 Head = Annotated[
     Literal["fer2013", "ferplus"],
@@ -24,7 +25,7 @@ def pull(
     latest: Annotated[bool, typer.Option("--latest", help="Take the newest epoch, not the best one.")] = False,
     head: Head = "fer2013",
 ) -> None:
-    """Make a run's model the one of this machine; what was used before can be brought back."""
+    """Make a run's model the one of this machine. What was used before can be brought back."""
     from mien.models import store as model_store
 
     installed = model_store.pull(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mien.cli.common import Zone, settings_of, time_of, zone_of
+from mien.cli.help_text import Commands
 from mien.errors import MienError, PartialError, UsageError
 from mien.words import counted
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = Commands()
 
 SHOWN = 40
 """So many figures of a report are shown by `check`, those that differ first."""
@@ -65,7 +66,7 @@ Model = Annotated[
 
 @app.callback()
 def report() -> None:
-    """Answer a question with a page: films, meetings, audiences, albums."""
+    """Answer a question with a page: film, meeting, audience, album."""
 
 
 @app.command(epilog="Example: mien report film film.mp4 -o film.html")
@@ -170,7 +171,7 @@ def audience(
     zone: Zone = None,
     model: Model = None,
 ) -> None:
-    """What did they react to? Recordings of people watching, and what they watched."""
+    """What did they react to? Viewers recorded, and what they watched."""
     from mien.reports.audience.report import AudienceRequest, report_audience
 
     settings = settings_of("report", {"vision": {"model": model}})
@@ -197,7 +198,7 @@ def album(
     data: Data = "parquet",
     model: Model = None,
 ) -> None:
-    """Which are the best photos? Expression, sharpness, pose, exposure; one of each burst."""
+    """Which are the best photos? Happy, sharp, well lit; no doubles."""
     from mien.reports.album.report import AlbumRequest, report_album
 
     settings = settings_of("report", {"vision": {"model": model}})
@@ -211,7 +212,7 @@ def check(
         list[Path], typer.Argument(help="Reports: their .json, or the .html beside it; the tables stand beside them.")
     ],
 ) -> None:
-    """Do a report's figures follow from its tables? Computes them again, by other means; code 1 if any differs."""
+    """Compute a report's figures again from its tables. Other means are used; code 1 if any differs."""
     from mien.reports.check import check_report
 
     wrong = 0

@@ -21,13 +21,15 @@ from mien.cli.common import (
     settings_of,
     stop_on_signals,
 )
-from mien.cli.help_text import help_text
+from mien.cli.help_text import Commands, help_text
 
 __all__ = ["app"]
 
 log = logging.getLogger(__name__)
 
-app = typer.Typer()
+app = Commands()
+
+Loop = Annotated[bool, typer.Option("--loop", help="Play videos again and again.")]
 
 
 @app.command(epilog="Example: mien up demo")
@@ -39,13 +41,15 @@ def up(
             "[default: the sources in mien.toml, or camera 0, or demo]"
         ),
     ] = None,
+    loop: Loop = False,
     port: Port = None,
     store: Store = None,
     broker: Broker = None,
     device: Device = None,
     preview: Preview = None,
 ) -> None:
-    """Run everything on this machine: broker, watch, forward and dashboard. Ctrl-C stops it all."""
+    """Run it all on this machine: broker, watch, forward, dashboard. Ctrl-C stops it."""
+    from mien.cli.terminal import framed
     from mien.run.up import run_up
 
     given: dict[str, dict[str, Any]] = {"store": {"url": store}, "vision": {"device": device}}
@@ -53,7 +57,14 @@ def up(
     settings = settings_of("up", given)
     handed = {f"MIEN_{table}__{key}".upper(): value for table, values in given.items() for key, value in values.items()}
     flags = {**handed, "MIEN_CONFIG": session.config}
-    run_up(settings, source, stop_on_signals(), {key: str(value) for key, value in flags.items() if value is not None})
+    run_up(
+        settings,
+        source,
+        stop_on_signals(),
+        {key: str(value) for key, value in flags.items() if value is not None},
+        loop=loop,
+        ready=lambda address: framed(f"Mien runs: open {address}    Ctrl-C stops it"),
+    )
 
 
 @app.command(epilog="Example: mien watch 0 --name lobby --window")
@@ -67,20 +78,28 @@ def watch(
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the source is called [default: made from the source]")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show the live picture; q closes it.")] = False,
-    loop: Annotated[bool, typer.Option("--loop", help="Play videos again and again.")] = False,
+    loop: Loop = False,
     fps: Annotated[float | None, typer.Option(help="The most frames to analyse a second.")] = None,
     model: Model = None,
     broker: Broker = None,
     device: Device = None,
     preview: Preview = None,
 ) -> None:
-    """Watch cameras, streams and videos, and publish what their faces show."""
+    """Watch cameras, streams and videos, and publish what faces show."""
     from mien.edge.watch import run_watch
 
     vision = {"model": model, "device": device}
     watched = {"fps": fps, "preview": preview}
     settings = settings_of("watch", {"watch": watched, "vision": vision, "broker": address_of(broker)})
-    run_watch(settings, sources or [], stop_on_signals(), name=name, loop=loop, window=window)
+    run_watch(
+        settings,
+        sources or [],
+        stop_on_signals(),
+        name=name,
+        loop=loop,
+        window=window,
+        ready=lambda: session.tell_ready("watching"),
+    )
 
 
 @app.command(epilog="Example: mien broker --port 1884")
@@ -89,7 +108,7 @@ def broker(
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Speak TLS with this certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's private key.")] = None,
 ) -> None:
-    """Run the built-in MQTT broker, on this machine only unless the settings say otherwise."""
+    """Run the built-in MQTT broker. Others reach it only if the settings say so."""
     from mien.mqtt.broker import run_broker
 
     named = {"port": port, "server_certificate": tls_cert, "server_key": tls_key}
@@ -101,7 +120,7 @@ def broker(
 def show_secrets(
     new: Annotated[bool, typer.Option("--new", help="Make new ones; the old end when the broker restarts.")] = False,
 ) -> None:
-    """Print the built-in broker's user and password for other machines, made at the first time."""
+    """Print the broker's user and password for other machines. The first call makes them."""
     from mien.mqtt import credentials
 
     home = settings_of("secrets", {}).ensure_home()
@@ -124,7 +143,7 @@ def forward(
         str | None, typer.Option(metavar="NAME", help="Share the work with the other forwarders of this group.")
     ] = None,
 ) -> None:
-    """Take observations from the broker to the store, losing and doubling nothing."""
+    """Take observations from the broker to the store, each just once."""
     from mien.forward.forwarder import run_forwarder
 
     chosen = {"group": group, "sources": ",".join(source) if source else None}
@@ -159,4 +178,9 @@ def dashboard(
         typer.echo(looker_link(settings.store_url))
         return
     helping = partial(help_text, context.find_root().command)
-    run_dashboard(settings, stop_on_signals(), lambda url: log.info("the dashboard is at %s", url), diagnose, helping)
+
+    def ready(url: str) -> None:
+        log.info("the dashboard is at %s", url)
+        session.tell_ready(url)
+
+    run_dashboard(settings, stop_on_signals(), ready, diagnose, helping)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mien.cli.common import Zone, settings_of, time_of, zone_of
+from mien.cli.help_text import Commands
 from mien.errors import UsageError
 from mien.observation import zone_name
 from mien.system.clock import FORWARDERS_CLOCK, SteadyClock
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = Commands()
 
 Url = Annotated[
     str | None,
@@ -39,7 +40,7 @@ DAYS = {"h": 1 / 24, "d": 1, "w": 7}
 
 @app.callback()
 def look_after() -> None:
-    """Look after what is stored: delete, erase, list, replay, export, copy, vacuum, back up."""
+    """Look after what is stored: prune, erase, export, copy, back up."""
 
 
 @app.command(epilog="Example: mien store prune --older-than 30d")
@@ -47,7 +48,7 @@ def prune(
     older_than: Annotated[str, typer.Option(metavar="AGE", help="How old, such as 36h, 30d or 8w.")],
     store: Url = None,
 ) -> None:
-    """Delete raw rows that are older; their sums per minute, hour and day stay."""
+    """Delete old raw rows; their sums per minute, hour and day stay."""
     before = datetime.now(timezone.utc) - _age(older_than)
     with _opened(_url(store)) as opened:
         pruned = opened.prune(before)
@@ -73,7 +74,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Url = None,
 ) -> None:
-    """Delete what a source saw in a period, for good: rows, faces and their share of all sums."""
+    """Delete for good what a source saw in a period. Rows, faces and their share of all sums go."""
     where = zone_of(zone)
     first, last = time_of(start, "--from", where), time_of(end, "--to", where)
     if not first < last:
@@ -103,7 +104,7 @@ def dead_letters(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most to list, the newest first.")] = 100,
     store: Url = None,
 ) -> None:
-    """List the messages that were no valid observations, with the reason."""
+    """List the messages that were no valid observations, and why."""
     with _opened(_url(store), read_only=True) as opened:
         letters, dropped = opened.dead_letters(limit), opened.dropped_dead_letters()
     for letter in letters:
@@ -119,7 +120,7 @@ def dead_letters(
 
 @app.command(epilog="Example: mien store replay")
 def replay(store: Url = None) -> None:
-    """Store the dead letters that have become valid, for example by an upgrade."""
+    """Store the dead letters that have become valid. An upgrade can do that."""
     from mien.forward.replay import replay as run
 
     with _opened(_url(store)) as opened:
@@ -156,7 +157,7 @@ def copy(
     origin: Annotated[str, typer.Argument(metavar="FROM", help="The store's URL.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="The URL of the one that gets what it lacks.")],
 ) -> None:
-    """Bring what one store has into another; begun again, it goes on where it was."""
+    """Bring what one store has into another. Begun again, it goes on where it was."""
     from mien.stores.base import open_store
     from mien.stores.maintenance import copy as run
 
@@ -176,7 +177,7 @@ def copy(
 
 @app.command(epilog="Example: mien store vacuum")
 def vacuum(store: Url = None) -> None:
-    """Give the room of what was pruned or erased back to the disk; SQLite needs as much again meanwhile."""
+    """Give the room of deleted rows back to the disk. SQLite needs as much again meanwhile."""
     url = _url(store)
     with _opened(url) as opened:
         opened.vacuum()
@@ -188,7 +189,7 @@ def backup(
     file: Annotated[Path, typer.Argument(help="The new file.")],
     store: Url = None,
 ) -> None:
-    """Write a SQLite store, as it is now, to a file; others go on reading and writing it."""
+    """Write a SQLite store, as it is now, to a file. Others go on reading and writing it."""
     from mien.stores.maintenance import backup as run
 
     url = _url(store)
@@ -203,7 +204,7 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Url = None,
 ) -> None:
-    """Put a backup in a SQLite store's place, in one step; what came since the backup is gone."""
+    """Put a backup in a SQLite store's place. It happens in one step; what came since the backup is gone."""
     from mien.stores.base import open_store
     from mien.stores.maintenance import restore as run
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mien.cli.common import session
+from mien.cli.help_text import Commands
 from mien.errors import InputError, MienError, MissingExtraError
 from mien.silence import caches_in
 from mien.system.logs import log_as
@@ -19,7 +20,7 @@ __all__ = ["app"]
 
 log = logging.getLogger(__name__)
 
-app = typer.Typer()
+app = Commands()
 
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out rows and files of the data that cannot be used, and count them.")
@@ -55,7 +56,7 @@ def train(
     split: Split = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Train a network on FER-2013: a checkpoint and a model for each epoch, and the curves."""
+    """Train a network on FER-2013. Each epoch leaves a checkpoint and a model, all of them the curves."""
     _keep_caches()
     with _extra("mien train", "train"):
         from mien.training.config import read, validated
@@ -114,7 +115,7 @@ def evaluate(
     ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Say how good a model is, with figures, plots and a page that hides nothing."""
+    """Say how good a model is, with figures, plots and a page."""
     _keep_caches()
     with _extra("mien evaluate", "train"):
         from mien.training import audit as audits
@@ -165,7 +166,7 @@ def export(
     split: Split = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Write a checkpoint as ONNX models that carry their contract, checked against torch."""
+    """Write a checkpoint as ONNX models, checked against torch. They carry their contract."""
     _keep_caches()
     with _extra("mien export", "train"):
         from mien.training.export import export as write

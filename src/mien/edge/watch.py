@@ -61,6 +61,7 @@ def run_watch(
     loop: bool = False,
     window: bool = False,
     frame_callback: FrameCallback | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Watch sources until they end or `stop` is set.
 
@@ -73,6 +74,7 @@ def run_watch(
         loop: Play videos again and again, each time as a new session; `demo` always does.
         window: Show the live picture; closing it stops the watching.
         frame_callback: Sees each frame and its observation.
+        ready: Called once all sources that are there are watched.
 
     Raises:
         UsageError: There is nothing to watch, a name was given for several sources, or one is being watched already.
@@ -111,6 +113,7 @@ def run_watch(
         show = _show_windows(watchers) if window and watchers else None
         for watcher in watchers:
             watcher.start(frame_callback)
+        ready()
         while not stop.is_set() and (away or any(watcher.is_alive() for watcher in watchers)):
             model.refresh()
             for listed, opened in away.arrived():

@@ -7,13 +7,16 @@ add theirs for URLs of their own scheme.
 
 from __future__ import annotations
 
+import difflib
 import re
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mien.errors import InputError, UsageError
-from mien.masking import without_password
+from mien.masking import as_text, without_password
 from mien.media.base import Source
 from mien.media.shots import numbered
 from mien.observation import slug
@@ -21,6 +24,7 @@ from mien.system.plugins import load_plugin, plugin_names
 
 __all__ = [
     "is_camera",
+    "kind_of",
     "open_camera",
     "open_demo",
     "open_photos",
@@ -30,6 +34,9 @@ __all__ = [
     "open_video",
 ]
 
+
+NEIGHBOURS = 2000
+"""So many files beside a missing one are looked at for one of a similar name."""
 
 FASTEST = 1000.0
 """No file has more frames a second."""
@@ -56,7 +63,7 @@ def open_source(
         raise UsageError(f"a file cannot have {fps_in:g} frames a second: expected more than 0, at most {FASTEST:g}")
     if stream is not None and stream < 0:
         raise UsageError(f"there is no stream {stream}: expected 0 or more")
-    kind = _kind(spec)
+    kind = kind_of(spec)
     known = plugin_names("mien.sources")
     if kind not in known:
         shown = without_password(spec)
@@ -66,7 +73,12 @@ def open_source(
     return source if kind == "photo" else numbered(source)
 
 
-def _kind(spec: str) -> str:
+def kind_of(spec: str) -> str:
+    """Return which opener takes a spec: `demo`, `camera`, `screen`, `stream`, `photo`, `video`, or a URL's scheme.
+
+    Raises:
+        InputError: There is no such file or folder; of a name that is nearly one, the line says which.
+    """
     if spec == "demo":
         return "demo"
     if spec.isdecimal() or re.match(r"/dev/|(v4l2|csi):", spec, re.IGNORECASE):
@@ -83,14 +95,24 @@ def _kind(spec: str) -> str:
     if not spec or (not there and matching(path) in ([], [path])):
         raise InputError(
             f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "
-            "a video, a photo or a folder of photos, a pattern such as *.jpg, or demo"
+            f"a video, a photo or a folder of photos, a pattern such as *.jpg, or demo{_alike(path)}"
         )
     return "photo" if not there or path.is_dir() or is_photo(path) else "video"
 
 
+def _alike(path: Path) -> str:
+    """Return a question after what was meant by the path of a file that is not there; empty: nothing is alike."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = [file.name for file in islice(path.parent.iterdir(), NEIGHBOURS)]
+    known = {str(path.with_name(name)): name for name in names} if path.name else {}
+    alike = difflib.get_close_matches(str(path), ["demo", *known], n=1, cutoff=0.7)
+    return f"; did you mean {as_text(alike[0])}?" if alike else ""
+
+
 def is_camera(spec: str) -> bool:
     """Return whether a spec names a camera of this machine."""
-    return _kind(spec) == "camera"
+    return kind_of(spec) == "camera"
 
 
 def open_camera(spec: str, name: str | None = None) -> Source:

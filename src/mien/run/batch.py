@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["analyze_paths"]
+__all__ = ["Audience", "Outcome", "analyze_paths"]
 
 log = logging.getLogger(__name__)
 
@@ -44,40 +46,33 @@ NO_SHARES = np.empty((0, len(EMOTIONS)), np.float32)
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
-class Records(Protocol):
-    """Where observations go; entered before the first one, left after the last.
+@dataclass(frozen=True)
+class Outcome:
+    """What an analysis came to, besides what its observations say.
 
     Attributes:
-        count: How many it took.
+        photos: How many photos were read.
+        videos: How many videos, at least in part.
+        seconds: How long it took, in seconds, the loading of the models left out.
+        left_out: Lines on what of folders was not taken, and what was chosen or assumed.
+        problems: Lines on what could not be read, or in part only.
     """
 
-    count: int
+    photos: int
+    videos: int
+    seconds: float
+    left_out: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class Audience(Protocol):
+    """Who is shown an analysis."""
 
     def add(self, observation: Observation, file: Path | str) -> None:
         """Take an observation of a frame of this file."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class Unseen:
-    """Counts observations and forgets them."""
-
-    count = 0
-
-    def add(self, observation: Observation, file: Path | str) -> None:  # noqa: ARG002 - it only counts
-        """Count it."""
-        self.count += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def end(self, outcome: Outcome) -> None:
+        """Hear that these were all."""
 
 
 def analyze_paths(
@@ -94,10 +89,10 @@ def analyze_paths(
     stream: int | None = None,
     fps_in: float | None = None,
     sets: float | None = None,
-    shown: Records | None = None,
+    shown: Audience | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Analyse photos, videos and folders of both into one table; what of a folder is left out, the log says at the end.
+    """Analyse photos, videos and folders of both into one table.
 
     Args:
         settings: The effective settings.
@@ -112,7 +107,7 @@ def analyze_paths(
         stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second videos have that don't say when they are shown.
         sets: Also say which emotions are plausible at this level, such as 0.9.
-        shown: Takes the observations where there is no output file.
+        shown: Sees all observations, and what came of it; None: the log says it.
         progress: A bar that is shown meanwhile.
 
     Raises:
@@ -134,15 +129,16 @@ def analyze_paths(
         WholeFrameDetector(found) if blur else found
     )  # a face that comes into view is hidden from its first frame on
     problems: list[str] = []
+    begun, frames, photos, videos = time.monotonic(), 0, 0, 0
     with contextlib.ExitStack() as stack:
-        records: Records = TableWriter(output) if output else shown or Unseen()
-        stack.enter_context(records)
+        table = stack.enter_context(TableWriter(output)) if output else None
         hiding = FaceBlur() if blur else None
         drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding, stream)) if annotate else None
         bar = stack.enter_context(progress or Progress(disable=True))
         for spec in specs:
             label = without_password(spec)
             task = bar.add_task(escape(label.rpartition("/")[2]), total=None)
+            seen = False
             try:
                 with _open(spec, stream, fps_in) as source:
                     if drawing:
@@ -158,7 +154,12 @@ def analyze_paths(
                         sets=sets,
                     )
                     for frame, observation in observe_all(pipeline, chosen):
-                        records.add(observation, frame.path or label)
+                        frames += 1
+                        photos += frame.path is not None
+                        seen = frame.path is None
+                        for taker in (table, shown):
+                            if taker is not None:
+                                taker.add(observation, frame.path or label)
                         if drawing:
                             drawing.add(frame.image, observation)
                         bar.advance(task)
@@ -166,19 +167,22 @@ def analyze_paths(
                         notes += chosen.notes
                 problems += [chosen.problem] if chosen.problem else []
             except (InputError, MissingExtraError) as error:
-                if len(specs) == 1 and not records.count:
+                if len(specs) == 1 and not frames:
                     raise
                 problems.append(str(error))
-    for line in notes:
-        log.info("%s", line)
-    if problems and not records.count:
+            videos += seen
+    if problems and not frames:
         raise InputError("; ".join(problems))
-    if output and not problems:
-        log.info("%s analysed, written to %s", counted(records.count, "frame", "frames"), output)
+    if shown:
+        shown.end(Outcome(photos, videos, time.monotonic() - begun, tuple(notes), tuple(problems)))
+    else:
+        for line in notes:
+            log.info("%s", line)
+        if output and not problems:
+            log.info("%s analysed, written to %s", counted(frames, "frame", "frames"), output)
     if problems:
-        frames = counted(records.count, "frame was", "frames were")
         kept = f"written to {output}" if output else "shown"
-        raise PartialError(f"{'; '.join(problems)}. {frames} analysed and {kept}")
+        raise PartialError(f"{'; '.join(problems)}. {counted(frames, 'frame was', 'frames were')} analysed and {kept}")
 
 
 def _expanded(spec: str) -> list[str]:

@@ -8,6 +8,7 @@ under way still arrives.
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import logging
 import os
@@ -15,12 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
 from mien.config import Settings
-from mien.errors import MienError, MissingExtraError
-from mien.media.open import open_source
+from mien.errors import InputError, MienError, MissingExtraError
+from mien.media.open import kind_of, open_source
 from mien.mqtt.broker import run_broker
 from mien.system.processes import APART, ask_to_end
 
@@ -35,7 +37,11 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 @dataclass
 class Part:
-    """A child process that is started again when it dies."""
+    """A child process that is started again when it dies.
+
+    Attributes:
+        ready: What it said once it was ready: a line on its standard output.
+    """
 
     name: str
     arguments: list[str]
@@ -43,15 +49,22 @@ class Part:
     restarts: int = 0
     due: float = 0.0
     finished: bool = False
+    ready: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mien", "--lifeline", self.name, *self.arguments],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env=self.environment,
             **APART,  # Ctrl-C in the terminal reaches this process alone, which stops all in order
         )
+        threading.Thread(target=self._hear, args=(self.process.stdout,), daemon=True).start()
+
+    def _hear(self, output: IO[bytes]) -> None:
+        for line in output:
+            self.ready = line.decode("utf-8", "replace").strip()
 
     def check(self) -> None:
         """Start the part when it is due; take note when it has ended.
@@ -108,7 +121,15 @@ def default_source() -> str:
         return "demo"
 
 
-def run_up(settings: Settings, source: str | None, stop: threading.Event, flags: Mapping[str, str]) -> None:
+def run_up(
+    settings: Settings,
+    source: str | None,
+    stop: threading.Event,
+    flags: Mapping[str, str],
+    *,
+    loop: bool = False,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
     """Run broker, watch, forward and dashboard until `stop` is set.
 
     Args:
@@ -116,13 +137,18 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
         source: What to watch; None: the sources that the settings list, or the first camera, or the demo clip.
         stop: Ends everything when set.
         flags: MIEN_* variables that hand this command's own flags on to the parts.
+        loop: Play videos again and again.
+        ready: Called once with the dashboard's address, when all parts have started.
 
     Raises:
+        InputError: The source is none that can be watched.
         MissingExtraError: The dashboard is not installed.
         MienError: The broker cannot start, or a part refused what it was given.
     """
     if importlib.util.find_spec("uvicorn") is None:
         raise MissingExtraError("mien up", "dashboard")
+    if source is not None:
+        _check_source(settings, source)
     if source is None and not settings.source:
         source = default_source()
         log.info(
@@ -135,10 +161,11 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
         environment["MIEN_WATCH__REMOTE_PREVIEW"] = "blurred"
         log.info("the page may show a preview, its faces blurred, for an hour after a click (watch.remote_preview)")
     parts = [
-        Part("dashboard", [], environment),
+        dashboard := Part("dashboard", [], environment),
         Part("forward", [], environment),
-        Part("watch", [source] if source else [], environment),
+        watch := Part("watch", [*([source] if source else []), *(["--loop"] if loop else [])], environment),
     ]
+    announced = False
     broker = _Broker(settings) if settings.broker.host is None else None
     try:
         while not stop.wait(0.2):
@@ -146,12 +173,37 @@ def run_up(settings: Settings, source: str | None, stop: threading.Event, flags:
                 part.check()
             if broker is not None:
                 broker.check()
+            if not announced and dashboard.ready and watch.ready:
+                ready(dashboard.ready)
+                announced = True
     finally:
         log.info("stopping")
         for part in reversed(parts):
             part.stop()
         if broker is not None:
             broker.stop(STOP_WITHIN_S)
+
+
+def _check_source(settings: Settings, source: str) -> None:
+    """Refuse, before anything is started, a source that cannot be watched; cameras and streams may still come.
+
+    Raises:
+        InputError: It is neither a source of the settings nor something that can be watched.
+    """
+    names = [listed.name for listed in settings.source if listed.name]
+    if source in names:
+        return
+    try:
+        kind = kind_of(source)
+        if kind == "video":
+            open_source(source).close()
+    except InputError as error:
+        alike = difflib.get_close_matches(source, names, n=1)
+        if not alike:
+            raise
+        raise InputError(f"{error}; did you mean the source {alike[0]}?") from error
+    if kind == "photo":
+        raise InputError(f"'{source}' is no camera, stream or video: for photos there is `mien analyze`")
 
 
 def _stays_here(settings: Settings) -> bool:
