@@ -1,4 +1,4 @@
-"""Twenty schedules of disturbances, and the books balanced at the end of each; more of them: `make chaos N=500`."""
+"""Eight schedules of disturbances, and the books balanced at the end of each; more of them: `make chaos N=500`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from programs import program
 
 RUN = Path(__file__).with_name("run.py")
-SCHEDULES = 20
+SCHEDULES = 8
 
 
 @pytest.mark.timeout(900)
@@ -32,4 +32,4 @@ def test_what_was_taken_is_stored_once_or_counted_as_dropped(tmp_path: Path) -> 
     assert found, last
     taken, stored, dropped = map(int, found.groups())
     assert taken == stored + dropped
-    assert taken > 1000
+    assert taken > 400

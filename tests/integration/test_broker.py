@@ -300,7 +300,7 @@ def test_what_is_no_broker_is_told() -> None:
         address = BrokerAddress(*deaf.getsockname())
     with pytest.raises(BrokerError, match=f"no broker at {address}: connection refused"):
         Connection(address, "test")
-    with pytest.raises(BrokerError, match=r"no broker at a\.\.b:1883: that is no host's name"):
+    with pytest.raises(BrokerError, match=r"a\.\.b:1883.*host"):
         Connection(BrokerAddress("a..b", 1883), "test")
 
 
@@ -317,7 +317,7 @@ def test_what_speaks_another_protocol_is_told() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(BrokerError, match=r"does not answer as an MQTT broker does|refuses the connection"):
+        with pytest.raises(BrokerError, match=r"MQTT|refuses"):
             Connection(address, "test")
         thread.join()
 

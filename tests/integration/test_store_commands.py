@@ -90,7 +90,7 @@ def test_a_time_without_an_offset_is_of_the_zone_that_is_named_and_told(run: Run
     told = "from 2026-11-22 21:00:00+09:00 (Asia/Tokyo) to 2026-11-22 21:05:00+09:00 (Asia/Tokyo)"
     assert said == f"30 observations of 'cam' {told} erased, with their share of all sums\n"
     assert store.summary(NOON, NOON + timedelta(minutes=5)).frames == 0
-    with pytest.raises(UsageError, match="--zone 'Mars' is no time zone: expected a name such as Europe/Berlin"):
+    with pytest.raises(UsageError, match=r"--zone 'Mars'.*Europe/Berlin"):
         run("erase", "--source", "cam", *period, "--zone", "Mars", "--yes")
 
 

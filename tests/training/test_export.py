@@ -159,7 +159,7 @@ def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None
     written = export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="mien-9")
     assert written == [tmp_path / "out" / "fer2013.onnx"]  # the votes were not learned
     assert Classifier.load(written[0]).contract.name == "mien-9"
-    with pytest.raises(InputError, match="a model cannot be called '=1': expected 1 to 80 letters"):
+    with pytest.raises(InputError, match=r"'=1'.*1 to 80"):
         export(tmp_path / "000.ckpt", dataset, tmp_path / "out", name="=1")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write to"):
@@ -197,7 +197,7 @@ def test_int8_variant_that_loses_too_much_is_not_kept(
     model.write_bytes(to_onnx(round_weights(fold(net)), "fer2013", Calibration(1, 0.4), name="x", trained_on="y"))
     monkeypatch.setattr(quantise, "FACES", 32)
     monkeypatch.setattr(quantise, "ALLOWED", -1.0)
-    with pytest.raises(ModelError, match=r"points less of PublicTest right .*: it was not kept"):
+    with pytest.raises(ModelError, match=r"PublicTest.*not kept"):
         quantise.quantise(model, dataset)
     assert list(tmp_path.iterdir()) == [model]
 
@@ -231,7 +231,7 @@ def test_several_checkpoints_are_exported_as_the_mean_of_their_weights(
     np.testing.assert_allclose(found, of_mean, atol=5e-3)
     assert np.abs(found - of_one).max() > 0.05
     assert len(export([tmp_path / "0.ckpt", tmp_path / "2.ckpt"], voted, tmp_path / "two")) == 1, "one knows no votes"
-    with pytest.raises(InputError, match=r"cannot take the mean of '.*0\.ckpt' and '.*3\.ckpt': their widths are"):
+    with pytest.raises(InputError, match=r"0\.ckpt' and '.*3\.ckpt'.*widths"):
         export([tmp_path / "0.ckpt", tmp_path / "3.ckpt"], voted, tmp_path / "none")
 
 

@@ -210,7 +210,7 @@ def test_commands(published: Path, home: Path) -> None:
 def test_damaged_model_is_refused_and_the_old_one_stays(copy: Path, home: Path) -> None:
     model_store.pull(str(copy), home)
     (copy / "001.onnx").write_bytes((copy / "001.onnx").read_bytes()[:-100])
-    with pytest.raises(ModelError, match=r"damaged: its sha256 is .* expected .* stays as it was"):
+    with pytest.raises(ModelError, match=r"sha256.*stays"):
         model_store.pull(str(copy), home, which="latest")
     assert model_in_use(home) == "epoch-0"
 
@@ -383,7 +383,7 @@ def test_training_to_s3_without_credentials(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(MienError, match=r"cannot look into 'runs/first': .*check the address, the credentials"):
+    with pytest.raises(MienError, match=r"'runs/first'.*address.*credentials"):
         train(TrainConfig(str(dataset), f"{s3}/first"), accelerator="cpu")
     s3fs.S3FileSystem.clear_instance_cache()
 

@@ -269,7 +269,7 @@ def test_gpu_that_is_not_there(dataset: Path, tmp_path: Path) -> None:
 
 def test_devices_that_cannot_be(dataset: Path, tmp_path: Path) -> None:
     config = TrainConfig(str(dataset), str(tmp_path / "out"))
-    with pytest.raises(InputError, match="unknown accelerator 'abacus': expected one of auto, cpu, gpu"):
+    with pytest.raises(InputError, match=r"'abacus'.*auto, cpu, gpu"):
         train(config, accelerator="abacus")
     with pytest.raises(InputError, match="cannot train on 0 devices"):
         train(config, devices=0)

@@ -213,7 +213,7 @@ def test_the_bar_tells_rate_and_time_left(capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_could_be_read_of_a_truncated_video_is_kept(settings: Settings, tmp_path: Path) -> None:
     half, out = truncated_video(tmp_path / "half.mp4"), tmp_path / "out.csv"
-    with pytest.raises(PartialError, match=r"ends early.*frames were analysed and written to") as caught:
+    with pytest.raises(PartialError, match=r"ends early") as caught:
         analyze_paths(settings, [half], output=out)
     assert caught.value.exit_code == 1
     assert str(out) in str(caught.value)
@@ -353,7 +353,7 @@ def test_who_comes_into_view_is_blurred_from_the_first_frame_on(
 
 
 def test_blur_without_a_picture_is_refused(settings: Settings, film: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--blur hides the faces in what --annotate writes"):
+    with pytest.raises(UsageError, match=r"--blur.*--annotate"):
         analyze_paths(settings, [film], output=tmp_path / "o.csv", blur=True)
 
 

@@ -282,7 +282,7 @@ def test_a_picture_for_which_there_is_no_room_is_not_left_in_part(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(MienError, match=r"cannot write picture .*out\.png': file too large"):
+        with pytest.raises(MienError, match=r"out\.png'.*file too large"):
             write_picture(tmp_path / "out.png", np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -113,7 +113,7 @@ def test_an_analyzer_takes_settings_and_says_which_it_knows(tiny_model: Path, tm
     assert mien.Analyzer(tiny_model, abstain_below=1.0).analyze(image)[0].emotion is None
     assert mien.Analyzer(tiny_model, abstain_below=0.0).analyze(image)[0].emotion is not None
     assert mien.Analyzer(tiny_model).model_id.startswith("tiny@")
-    with pytest.raises(ConfigError, match=r"unknown setting 'vision\.confidense'.*did you mean vision\.confidence"):
+    with pytest.raises(ConfigError, match=r"'vision\.confidense'.*vision\.confidence"):
         mien.Analyzer(confidense=0.5)
     with pytest.raises(ConfigError, match=r"vision\.confidence.*less than 1, but it is 3"):
         mien.Analyzer(confidence=3)
@@ -206,7 +206,7 @@ def test_part_of_a_video(video: Path) -> None:
     assert frames(start=0.4, every=10, end=1.0) == [10, 20]
     assert frames(fps=5) == list(range(0, 40, 5))
     assert [one.seq for one in mien.analyze_video(video, start=1.4)] == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match=r"nothing of 'forty' is left: its last frame is at 1\.56 s, the start at 5 s"):
+    with pytest.raises(InputError, match=r"'forty'.*1\.56 s.*5 s"):
         frames(start=5)
     for wrong in ({"every": 0}, {"fps": 0}, {"fps": -1}, {"start": -1}, {"start": 2, "end": 1}, {"end": float("nan")}):
         with pytest.raises(UsageError, match="expected"):

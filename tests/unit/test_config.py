@@ -64,9 +64,7 @@ def test_a_bad_file_gets_one_line(toml: str, expected: str) -> None:
 
 def test_an_unknown_variable_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_DASHBOARD_PORT", "1")
-    with pytest.raises(
-        ConfigError, match="unknown environment variable MIEN_DASHBOARD_PORT: did you mean MIEN_DASHBOARD__PORT"
-    ):
+    with pytest.raises(ConfigError, match=r"MIEN_DASHBOARD_PORT.*MIEN_DASHBOARD__PORT"):
         load()
 
 

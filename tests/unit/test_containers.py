@@ -202,7 +202,7 @@ def test_a_cover_that_says_it_is_one_is_no_film(tmp_path: Path) -> None:
 
 def test_a_stream_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = write_tracks(tmp_path / "several.mkv", [("libx264", FILM, 40, 0)])
-    with pytest.raises(InputError, match=r"no video stream 3; there is stream 0 \(h264, 64x48, 2.0 s\)"):
+    with pytest.raises(InputError, match=r"3.*stream 0 \(h264, 64x48, 2.0 s\)"):
         open_source(str(path), stream=3)
     for wrong in ({"stream": -1}, {"fps_in": 0.0}, {"fps_in": 1e9}):
         with pytest.raises(UsageError):

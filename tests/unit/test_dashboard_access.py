@@ -477,7 +477,7 @@ def test_names_are_given_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="mien access revoke ada"):
         set_password(tmp_path, "ada", "admin", PASSWORD)
     assert Access(tmp_path).bearer(first) == Caller("ada", "viewer", login=True)
-    with pytest.raises(UsageError, match="there is no access for 'bob': expected one of ada"):
+    with pytest.raises(UsageError, match=r"'bob'.*ada"):
         revoke(tmp_path, "bob")
     with pytest.raises(UsageError, match="10 to 1,024"):
         set_password(tmp_path, "bob", "admin", "short")

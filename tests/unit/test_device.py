@@ -51,7 +51,7 @@ def test_a_device_whose_libraries_are_missing_is_left_or_refused(
     assert "missing: cuda" in classifier.runs_on
     with (
         pytest.warns(UserWarning, match="CUDAExecutionProvider"),
-        pytest.raises(ModelError, match="cannot compute on 'cuda': its drivers or libraries are missing; usable"),
+        pytest.raises(ModelError, match=r"'cuda'.*usable"),
     ):
         Classifier.load(tiny_model, device="cuda")
 

@@ -135,7 +135,7 @@ def test_third_head_says_where_a_face_looks_and_nothing_where_it_is_unsure(tmp_p
     _, none = classifier.read(crops[:0])
     assert none is not None
     assert none.pose.shape == (0, 3)
-    with pytest.raises(ModelError, match=r"gives shape \(3, 4\) for 3 crops, expected \(3, 10\)"):
+    with pytest.raises(ModelError, match=r"\(3, 4\).*\(3, 10\)"):
         Classifier.load(with_third_head(tmp_path / "four.onnx", [0.0] * 4)).read(crops)
 
 
@@ -187,7 +187,7 @@ def test_crops_may_come_as_a_list(tiny_model: Path) -> None:
 
 
 def test_a_device_or_path_that_cannot_be(tiny_model: Path) -> None:
-    with pytest.raises(ModelError, match="unknown device 'abacus': expected auto, tensorrt"):
+    with pytest.raises(ModelError, match=r"'abacus'.*auto, tensorrt"):
         Classifier.load(tiny_model, device="abacus")
     with pytest.raises(ModelError, match="cannot read model 'a\0b': embedded null"):
         Classifier.load("a\0b")

@@ -370,5 +370,5 @@ def test_mutated_transcripts_and_lists_end_in_a_result_or_one_line(tmp_path: Pat
 
 def test_a_folder_with_the_name_of_a_table_gives_one_line(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "in" / "night.jsonl").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"cannot read table '.*night\.jsonl': is a directory"):
+    with pytest.raises(InputError, match=r"night\.jsonl'.*directory"):
         read_recordings(Inputs((str(tmp_path / "in"),)), settings, Job())

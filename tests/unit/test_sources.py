@@ -518,7 +518,7 @@ def test_a_camera_may_be_named_as_elsewhere(spec: str) -> None:
 
 
 def test_a_camera_on_a_jetson_needs_gstreamer() -> None:
-    with pytest.raises(InputError, match="csi://0: this OpenCV was built without GStreamer"):
+    with pytest.raises(InputError, match=r"csi://0.*GStreamer"):
         open_source("csi://0")
     for spec in ("csi://front", "csi:0", "v4l2:front"):
         with pytest.raises(InputError, match="expected"):

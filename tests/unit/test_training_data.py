@@ -179,7 +179,7 @@ def test_broken_row_of_a_csv_is_named(tmp_path: Path, column: int, value: str, m
 def test_truncated_csv(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "fer2013.csv", rows())
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(InputError, match=r"line 7: expected 3 columns, found 2; the file may be cut off"):
+    with pytest.raises(InputError, match=r"line 7.*3 columns.*2"):
         load(path)
 
 
@@ -204,7 +204,7 @@ def test_broken_parquet(tmp_path: Path) -> None:
         images = [{"bytes": picture(PIXELS[0], "webp")}] * 5 + [{"bytes": image}]
         with pytest.raises(InputError, match=f"row 5: .*{message}"):
             load(write_parquet(path, table(image=images)))
-    with pytest.raises(InputError, match="row 2: expected an emotion from 0 to 6, found 'None'"):
+    with pytest.raises(InputError, match=r"row 2.*0 to 6.*'None'"):
         load(write_parquet(path, table(label=[0, 1, None, 3, 4, 5])))
     with pytest.raises(InputError, match="row 0: expected a picture's bytes"):
         load(write_parquet(path, table(image=[{"path": "face.png"}] * 6)))
@@ -214,7 +214,7 @@ def test_broken_parquet(tmp_path: Path) -> None:
 def test_votes_that_are_no_counts_are_refused(tmp_path: Path, wrong: Any) -> None:
     columns: dict[str, list[Any]] = {f"ferplus_{name}": [1] * 6 for name in VOTES + OTHER_VOTES}
     columns["ferplus_fear"] = [None, *[type(wrong)(1)] * 3, wrong, type(wrong)(2)]
-    with pytest.raises(InputError, match="row 4: expected FER\\+ votes as numbers from 0"):
+    with pytest.raises(InputError, match=r"row 4.*FER\+"):
         load(write_parquet(tmp_path / "fer2013.parquet", table(**columns)))
 
 
@@ -224,7 +224,7 @@ def test_broken_folder(tmp_path: Path) -> None:
     write_folder(tmp_path, named=True)
     odd = tmp_path / "train" / "angry" / "odd.png"
     odd.write_bytes(picture(np.zeros((64, 50), np.uint8), "png"))
-    with pytest.raises(InputError, match=r"odd\.png': expected a picture of 48x48, found 50x64"):
+    with pytest.raises(InputError, match=r"odd\.png'.*48x48.*50x64"):
         load(tmp_path)
     odd.write_text("no picture")
     with pytest.raises(InputError, match=r"odd\.png': the picture cannot be decoded"):
@@ -245,7 +245,7 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no column emotion, pixels"):
         load(tmp_path / "other.csv")
     (tmp_path / "endless.csv").write_text("emotion," + "a" * (csv.field_size_limit() + 1))
-    with pytest.raises(InputError, match=r"endless.csv', line 1: field larger than field limit"):
+    with pytest.raises(InputError, match=r"endless.csv', line 1"):
         load(tmp_path / "endless.csv")
     (tmp_path / "nul.csv").write_bytes(b"emotion\0,pixels")  # Python 3.10 reads none, later ones do
     with pytest.raises(InputError, match=r"line contains NUL|has no column"):
@@ -279,7 +279,7 @@ def test_csv_with_float_labels_names_in_other_letters_and_its_header_again(tmp_p
     own: list[list[object]] = [[f"{label}.0", pixels, other[str(usage)]] for label, pixels, usage in rows()]
     again = [*own[:3], ["Emotion", "PIXELS", "usage"], *own[3:]]
     assert_all_there(load(write_csv(tmp_path / "a.csv", again, "emotion,pixels,usage")))
-    with pytest.raises(InputError, match=r"line 2: expected an emotion from 0 to 6, found '0.5'"):
+    with pytest.raises(InputError, match=r"line 2.*0 to 6.*'0.5'"):
         load(write_csv(tmp_path / "b.csv", [[0.5, *rows()[0][1:]]]))
 
 
@@ -301,13 +301,13 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted_where_that_is_asked_f
         [1, "9" * 200_000, "Training"],
     ]
     path = write_csv(tmp_path / "fer2013.csv", [*rows()[:3], *junk, *rows()[3:]])
-    with pytest.raises(InputError, match=r"line 5: expected an emotion .* found 'happy' \(--skip-bad"):
+    with pytest.raises(InputError, match=r"line 5.*'happy'.*--skip-bad"):
         load(path)
     assert_all_there(load(path, skip_bad=True))
     assert "6 rows of" in caplog.text
     assert "the first: " in caplog.text
     assert "line 5: expected an emotion" in caplog.text
-    with pytest.raises(InputError, match=r"holds no faces of .*; 6 rows were left out, the first: .*line 2"):
+    with pytest.raises(InputError, match=r"no faces.*6 rows.*line 2"):
         load(write_csv(tmp_path / "junk.csv", junk), skip_bad=True)
     images = [{"bytes": picture(pixels, "webp")} for pixels in PIXELS[:5]] + [{"bytes": b"junk"}]
     assert len(load(write_parquet(tmp_path / "a.parquet", table(image=images)), skip_bad=True)) == 5
@@ -316,7 +316,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted_where_that_is_asked_f
 def test_files_without_usage_are_split_by_their_pictures(tmp_path: Path) -> None:
     many = [[n % 7, text(RANDOM.integers(0, 256, (48, 48)).astype(np.uint8))] for n in range(300)]
     path = write_csv(tmp_path / "a.csv", [*many, *many[:50]], "emotion,pixels")
-    with pytest.raises(InputError, match=r"has no column usage; it has emotion, pixels: --split 0.1 holds a tenth"):
+    with pytest.raises(InputError, match=r"usage.*emotion, pixels.*--split 0.1"):
         load(path)
     faces = load(path, split=0.2)
     public = faces.split("PublicTest")
@@ -326,7 +326,7 @@ def test_files_without_usage_are_split_by_their_pictures(tmp_path: Path) -> None
     assert not {face.tobytes() for face in public.pixels} & {face.tobytes() for face in faces.split("Training").pixels}
     turned = load(write_csv(tmp_path / "b.csv", [*many[::-1]], "emotion,pixels"), ("PublicTest",), split=0.2)
     assert {face.tobytes() for face in turned.pixels} == {face.tobytes() for face in public.pixels}
-    with pytest.raises(InputError, match=r"tells itself what each face is for: leave --split 0.2 out"):
+    with pytest.raises(InputError, match=r"--split 0.2"):
         load(write_csv(tmp_path / "c.csv", rows()), split=0.2)
     for wrong in (0.0, 1.0, -0.1, float("nan")):
         with pytest.raises(InputError, match="over 0 and under 1"):

@@ -137,7 +137,7 @@ def test_a_file_that_finds_a_place_too_late_is_read_from_its_beginning(
 
 
 def test_a_beginning_after_the_end_says_when_the_end_is(films: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match=r"its last frame is at 2\.96 s, the start at 7 s"):
+    with pytest.raises(InputError, match=r"2\.96 s.*7 s"):
         frames_of(films["b-frames.mp4"], 7)
 
 
