@@ -83,6 +83,6 @@ def analyze(
         stream=stream,
         fps_in=fps_in,
         sets=sets,
-        shown=Ending(paths, output, [*([annotate] if annotate else []), *exports]),
+        shown=Ending(paths, output, annotate, exports),
         progress=progress(),
     )

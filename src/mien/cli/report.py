@@ -32,7 +32,6 @@ SHOWN = 40
 """So many figures of a report are shown by `check`, those that differ first."""
 
 DataKind = Literal["parquet", "csv"]
-ExportKind = Literal["elan", "praat", "bids", "boris"]
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 Paths = Annotated[
@@ -41,8 +40,12 @@ Paths = Annotated[
 ]
 Data = Annotated[DataKind, typer.Option(help="What the tables beside the page are written as: parquet or csv.")]
 Exports = Annotated[
-    list[ExportKind] | None,
-    typer.Option("--export", help="Also write its time line for: elan, praat, bids or boris; may be given again."),
+    list[str] | None,
+    typer.Option(
+        "--export",
+        metavar="elan|praat|bids|boris",
+        help="Also write its time line for this tool; may be given again.",
+    ),
 ]
 Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
 Anonymous = Annotated[
@@ -295,10 +298,11 @@ def _inputs(
     )
 
 
-def _run(
-    make: Callable[[Job], Report], output: Path, data: DataKind, exports: Sequence[ExportKind] | None = None
-) -> None:
+def _run(make: Callable[[Job], Report], output: Path, data: DataKind, exports: Sequence[str] | None = None) -> None:
     """Make a report, write it, and say what it found."""
+    from mien.exports.files import formats_named
+
+    kinds = formats_named(exports or ())
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"cannot write '{output}': the name of a report must end in .html")
     if not output.parent.is_dir():
@@ -310,7 +314,7 @@ def _run(
         raise PartialError(
             "the report was stopped; what was analysed so far is kept, and run again it goes on from there"
         ) from None
-    _summarise(made, made.write(output, data, exports or ()))
+    _summarise(made, made.write(output, data, kinds))
 
 
 @contextmanager

@@ -45,11 +45,15 @@ class Ending:
     Args:
         paths: What is analysed, as it was named.
         output: The table that is written, if one is.
-        others: What else is written: the picture or video that is drawn, time lines.
+        annotate: The picture or video that is drawn, if one is.
+        exports: The time lines that are written.
     """
 
-    def __init__(self, paths: Sequence[str], output: Path | None, others: Sequence[Path]) -> None:
-        self._paths, self._output, self._others = [without_password(path) for path in paths], output, others
+    def __init__(
+        self, paths: Sequence[str], output: Path | None, annotate: Path | None, exports: Sequence[Path] = ()
+    ) -> None:
+        self._paths, self._output, self._annotate = [without_password(path) for path in paths], output, annotate
+        self._exports = exports
         self._summing = Summing()
         self._first: list[tuple[Observation, str]] = []
         self._photos = self._rows = 0
@@ -81,7 +85,7 @@ class Ending:
             console.print(_happiest(summary, outcome), soft_wrap=True)
         for line in outcome.left_out:
             console.print(f"[yellow]![/] {escape(as_text(line))}", soft_wrap=True)
-        for path in (self._output, *self._others):
+        for path in (self._output, self._annotate, *self._exports):
             if path:
                 console.print(f"written: {escape(as_text(str(path)))}", soft_wrap=True)
         for line in self._next(summary, outcome):
@@ -92,7 +96,7 @@ class Ending:
         named = " ".join(shlex.quote(path) for path in self._paths[:NAMED])
         named += " …" if len(self._paths) > NAMED else ""
         if not summary.faces:
-            if not self._others and outcome.photos + outcome.videos == 1:
+            if not self._annotate and outcome.photos + outcome.videos == 1:
                 drawn = "seen.mp4" if outcome.videos else "seen.jpg"
                 yield f"mien analyze {named} --annotate {drawn} shows what was looked at"
             return

@@ -17,7 +17,17 @@ from mien.masking import as_text
 from mien.observation import now
 from mien.system.files import replacing
 
-__all__ = ["BY_ENDING", "ENDINGS", "FORMATS", "Format", "check_export", "export_texts", "format_of", "write_export"]
+__all__ = [
+    "BY_ENDING",
+    "ENDINGS",
+    "FORMATS",
+    "Format",
+    "check_export",
+    "export_texts",
+    "format_of",
+    "formats_named",
+    "write_export",
+]
 
 Format = Literal["elan", "praat", "bids", "boris"]
 
@@ -34,6 +44,18 @@ def format_of(path: Path) -> Format | None:
     """Return the format that a file's name asks for by its ending; None: none of them."""
     name = path.name.lower()
     return next((kind for ending, kind in BY_ENDING.items() if name.endswith(ending.lower())), None)
+
+
+def formats_named(names: Sequence[str]) -> list[Format]:
+    """Return the formats of these names.
+
+    Raises:
+        UsageError: There is none of a name.
+    """
+    known = {str(kind): kind for kind in FORMATS}
+    if wrong := [name for name in names if name not in known]:
+        raise UsageError(f"there is no export '{wrong[0][:80]}': expected one of {', '.join(FORMATS)}")
+    return [known[name] for name in names]
 
 
 def check_export(path: Path) -> Format:
@@ -59,15 +81,10 @@ def export_texts(timeline: Timeline, kinds: Sequence[Format], made: datetime) ->
         timeline: As it is; it is made so that each format can hold it.
         kinds: Which.
         made: When, UTC.
-
-    Raises:
-        UsageError: There is no such format.
     """
-    if wrong := [kind for kind in kinds if kind not in FORMATS]:
-        raise UsageError(f"there is no format '{wrong[0]}': expected one of {', '.join(FORMATS)}")
     ready = tidy(timeline)
     texts: dict[str, str] = {}
-    for kind in dict.fromkeys(kinds):
+    for kind in dict.fromkeys(formats_named(kinds)):
         texts[ENDINGS[kind]] = _text(ready, kind, made)
         if kind == "bids":
             texts["_events.json"] = as_sidecar(ready)

@@ -74,6 +74,7 @@ class Runs(Generic[Key]):
         over = [key for key, run in self._open.items() if key not in looks or looks[key].label != run.label]
         self._close(over, at)
         for key, look in looks.items():
+            self.marks.setdefault(key, [])  # so that faces stand in the order in which they came
             run = self._open.setdefault(key, _Run(at, look.label))
             run.add(look.probability)
         self._at, self.end = at, at + self.step_s
@@ -87,7 +88,7 @@ class Runs(Generic[Key]):
         for key in keys:
             run = self._open.pop(key)
             if end > run.start:
-                self.marks.setdefault(key, []).append(run.until(end))
+                self.marks[key].append(run.until(end))
 
 
 class ObservationTiers:
