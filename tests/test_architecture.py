@@ -18,7 +18,7 @@ FLOORS = [
     {"version", "errors", "masking", "silence", "words"},
     {"observation", "system"},
     {"config", "table", "charts", "stores"},
-    {"media", "models", "mqtt"},
+    {"exports", "media", "models", "mqtt"},
     {"vision", "training"},
     {"api", "forward", "compat"},
     {"edge", "reports"},

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
+    "KINDS",
     "TEXT",
     "TableWriter",
     "cells",
@@ -54,6 +55,7 @@ WHOLE = {"seq", "frame", "frame_width", "frame_height", "track", "x", "y", "widt
 TEXT = {"file", "source", "session", "emotion", "model", "id", "plausible"}
 REAL = {"offset_s", "confidence", "elapsed_ms", *EMOTIONS, "span_s", "yaw", "pitch", "roll", "eyes", "mouth"}
 KINDS = (".csv", ".jsonl", ".parquet")
+"""How the names of tables end."""
 
 RUNS = "^'*[=+\\-@\t\r\n＝＋－＠]"
 """What a spreadsheet runs begins so; with apostrophes before it, so that one more can be told from those it had."""

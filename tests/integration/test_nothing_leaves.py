@@ -83,11 +83,12 @@ def draw_faces(path: Path) -> None:
     "command",
     [
         "analyze photo.jpg -o photo.csv",
+        "analyze film.mp4 -o film.eaf --export film.TextGrid --export film_events.tsv --export film.boris.csv",
         "analyze film.mp4 -o film.parquet --annotate seen.mp4 --blur",
         "bench --seconds 0.2 film.mp4",
         "doctor",
         "model show",
-        "report film film.mp4",
+        "report film film.mp4 --export elan --export bids",
         "report meeting film.mp4 --transcript words.vtt --offset 0",
         "report audience film.mp4 --events events.csv",
         "report album . --best 1",

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from mien.api.summary import Summary, Summing, summary_html
 from mien.charts.figures import emotion_curve
 from mien.charts.svg import stacked
+from mien.exports.files import format_of, write_export
+from mien.exports.runs import ObservationTiers
 from mien.observation import EMOTIONS, Observation, decode, encode
 from mien.table import TableWriter, to_pandas, to_polars
 from mien.words import counted
@@ -139,12 +141,20 @@ class Analysis(Sequence[Observation]):
         return to_pandas((observation, self.path) for observation in self)
 
     def write(self, path: str | Path) -> None:
-        """Write a .csv, .jsonl (whole observations, one a line) or .parquet file.
+        """Write a .csv, .jsonl (whole observations, one a line) or .parquet file, or a time line for other tools.
+
+        Those are .eaf (ELAN), .TextGrid (Praat), .tsv (BIDS, with a .json beside it) and .boris.csv (BORIS).
 
         Raises:
             InputError: The ending is another, or nothing can be written there.
             MissingExtraError: Parquet needs the extra `analyze`.
         """
+        if format_of(Path(path)):
+            tiers = ObservationTiers()
+            for observation in self:
+                tiers.add(observation, self.path)
+            write_export(Path(path), tiers.timeline())
+            return
         with TableWriter(Path(path)) as table:
             for observation in self:
                 table.add(observation, self.path)

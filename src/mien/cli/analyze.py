@@ -20,7 +20,18 @@ def analyze(
     paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders of both, URLs of videos.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet [default: a summary alone]"),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .csv, .jsonl or .parquet, or one of those of --export [default: a summary alone]",
+        ),
+    ] = None,
+    export: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a time line: .eaf (ELAN), .TextGrid (Praat), .tsv (BIDS), .boris.csv; may be given again.",
+        ),
     ] = None,
     annotate: Annotated[
         Path | None,
@@ -49,15 +60,20 @@ def analyze(
 ) -> None:
     """Read photos and videos: a summary, or a table of all faces."""
     from mien.cli.terminal import Ending, progress
+    from mien.exports.files import format_of
     from mien.media.selection import parse_seconds
     from mien.run.batch import analyze_paths
 
     settings = settings_of("analyze", {"vision": {"model": model, "device": device}})
     begin, stop = parse_seconds(start), None if end is None else parse_seconds(end)
+    exports = list(export or ())
+    if output and format_of(output):
+        exports, output = [output, *exports], None
     analyze_paths(
         settings,
         paths,
         output=output,
+        exports=exports,
         annotate=annotate,
         blur=blur,
         every=every,
@@ -67,6 +83,6 @@ def analyze(
         stream=stream,
         fps_in=fps_in,
         sets=sets,
-        shown=Ending(paths, output, annotate),
+        shown=Ending(paths, output, annotate, exports),
         progress=progress(),
     )

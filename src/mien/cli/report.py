@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -39,6 +39,14 @@ Paths = Annotated[
     typer.Argument(help="Videos, folders, or tables of mien analyze (.parquet, .csv, .jsonl)."),
 ]
 Data = Annotated[DataKind, typer.Option(help="What the tables beside the page are written as: parquet or csv.")]
+Exports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--export",
+        metavar="elan|praat|bids|boris",
+        help="Also write its time line for this tool; may be given again.",
+    ),
+]
 Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
 Anonymous = Annotated[
     bool, typer.Option("--anonymous", help="No pictures, no single people, only aggregates over at least K of them.")
@@ -78,6 +86,7 @@ def film(
     anonymous: Anonymous = False,
     k: AtLeast = 3,
     data: Data = "parquet",
+    export: Exports = None,
     fps: Fps = 5.0,
     stream: Stream = None,
     fps_in: FpsIn = None,
@@ -94,7 +103,7 @@ def film(
     settings = settings_of("report", {"vision": {"model": model}})
     inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
     request = FilmRequest(inputs, moments, blur, k if anonymous else None)
-    _run(lambda job: report_film(request, settings, job), output, data)
+    _run(lambda job: report_film(request, settings, job), output, data, export)
 
 
 @app.command(epilog="Example: mien report meeting call.mp4 --transcript call.vtt -o call.html")
@@ -121,6 +130,7 @@ def meeting(
     anonymous: Anonymous = False,
     k: AtLeast = 3,
     data: Data = "parquet",
+    export: Exports = None,
     fps: Fps = 5.0,
     stream: Stream = None,
     fps_in: FpsIn = None,
@@ -138,7 +148,7 @@ def meeting(
     inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
     hidden = k if anonymous else None
     request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, hidden, names, ocr_model)
-    _run(lambda job: report_meeting(request, settings, job), output, data)
+    _run(lambda job: report_meeting(request, settings, job), output, data, export)
 
 
 @app.command(epilog="Example: mien report audience seat-*.mp4 --events jokes.csv -o audience.html")
@@ -161,6 +171,7 @@ def audience(
     anonymous: Anonymous = False,
     k: AtLeast = 3,
     data: Data = "parquet",
+    export: Exports = None,
     fps: Fps = 10.0,
     stream: Stream = None,
     fps_in: FpsIn = None,
@@ -178,7 +189,7 @@ def audience(
     inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
     marked = str(events) == "markers"
     request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
-    _run(lambda job: report_audience(request, settings, job), output, data)
+    _run(lambda job: report_audience(request, settings, job), output, data, export)
 
 
 @app.command(epilog="Example: mien report album holiday/ --best 30 --copy-to best/ -o album.html")
@@ -287,8 +298,11 @@ def _inputs(
     )
 
 
-def _run(make: Callable[[Job], Report], output: Path, data: DataKind) -> None:
+def _run(make: Callable[[Job], Report], output: Path, data: DataKind, exports: Sequence[str] | None = None) -> None:
     """Make a report, write it, and say what it found."""
+    from mien.exports.files import formats_named
+
+    kinds = formats_named(exports or ())
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"cannot write '{output}': the name of a report must end in .html")
     if not output.parent.is_dir():
@@ -300,7 +314,7 @@ def _run(make: Callable[[Job], Report], output: Path, data: DataKind) -> None:
         raise PartialError(
             "the report was stopped; what was analysed so far is kept, and run again it goes on from there"
         ) from None
-    _summarise(made, made.write(output, data))
+    _summarise(made, made.write(output, data, kinds))
 
 
 @contextmanager

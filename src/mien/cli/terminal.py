@@ -46,10 +46,14 @@ class Ending:
         paths: What is analysed, as it was named.
         output: The table that is written, if one is.
         annotate: The picture or video that is drawn, if one is.
+        exports: The time lines that are written.
     """
 
-    def __init__(self, paths: Sequence[str], output: Path | None, annotate: Path | None) -> None:
+    def __init__(
+        self, paths: Sequence[str], output: Path | None, annotate: Path | None, exports: Sequence[Path] = ()
+    ) -> None:
         self._paths, self._output, self._annotate = [without_password(path) for path in paths], output, annotate
+        self._exports = exports
         self._summing = Summing()
         self._first: list[tuple[Observation, str]] = []
         self._photos = self._rows = 0
@@ -81,7 +85,7 @@ class Ending:
             console.print(_happiest(summary, outcome), soft_wrap=True)
         for line in outcome.left_out:
             console.print(f"[yellow]![/] {escape(as_text(line))}", soft_wrap=True)
-        for path in (self._output, self._annotate):
+        for path in (self._output, self._annotate, *self._exports):
             if path:
                 console.print(f"written: {escape(as_text(str(path)))}", soft_wrap=True)
         for line in self._next(summary, outcome):

@@ -21,6 +21,7 @@ import msgspec
 
 from mien.config import checked
 from mien.errors import MienError, PartialError, StoreError
+from mien.exports.files import Format
 from mien.observation import Emotion
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.audience.report import AudienceRequest, report_audience
@@ -58,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         paths: Videos, tables or photos.
         store: The URL of a store in place of paths, with `sources`, `since` and `until`.
         events: What an audience watched; empty: the store's markers.
+        exports: For which other tools its time line is written.
         memory_mb: So many MiB of memory the process may have.
     """
 
@@ -84,6 +86,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     window_s: float = 10.0
     best: int = 20
     emotion: Emotion = "happy"
+    exports: tuple[Format, ...] = ()
     memory_mb: int = 4096
 
 
@@ -154,7 +157,7 @@ def _made(order: Order, job: Job) -> WorkerEvent:
     if order.store:
         report.asked["store"] = "the dashboard's"  # where it is, is no business of everybody who may look
     page = Path(order.output) / f"{order.kind}.html"
-    files = report.write(page)
+    files = report.write(page, exports=order.exports)
     packed = page.with_suffix(".zip")
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:

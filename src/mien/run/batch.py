@@ -16,6 +16,8 @@ from rich.progress import Progress
 
 from mien.config import Settings
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
+from mien.exports.files import BY_ENDING, check_export, write_export
+from mien.exports.runs import ObservationTiers
 from mien.masking import without_password
 from mien.media.base import Image, Source
 from mien.media.encode import VideoWriter
@@ -25,7 +27,7 @@ from mien.media.photos import Photos, is_there, matching
 from mien.media.selection import selected
 from mien.models import store as model_store
 from mien.observation import EMOTIONS, Observation
-from mien.table import TableWriter
+from mien.table import KINDS, TableWriter
 from mien.vision.annotate import annotate, write_picture
 from mien.vision.blur import FaceBlur
 from mien.vision.parallel import observe_all
@@ -80,6 +82,7 @@ def analyze_paths(
     paths: Sequence[Path | str],
     *,
     output: Path | None = None,
+    exports: Sequence[Path] = (),
     annotate: Path | None = None,
     blur: bool = False,
     every: int = 1,
@@ -98,6 +101,8 @@ def analyze_paths(
         settings: The effective settings.
         paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names; a URL is one of a video.
         output: A .csv, .jsonl or .parquet file.
+        exports: Also write what each track showed as a time line for other tools: .eaf (ELAN), .TextGrid (Praat), .tsv
+            (BIDS; a .json of the same name describes it), .boris.csv (BORIS).
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
         blur: Hide the faces in it.
         every: Look at every Nth frame of a video only.
@@ -117,7 +122,7 @@ def analyze_paths(
     """
     notes: list[str] = []
     specs = [spec for path in paths for spec in _expanded(str(path))]
-    _check(specs, output, annotate)
+    _check(specs, output, exports, annotate)
     specs = [spec for given in specs for spec in _inside(given, notes)]
     if blur and not annotate:
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
@@ -132,6 +137,7 @@ def analyze_paths(
     begun, frames, photos, videos = time.monotonic(), 0, 0, 0
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(TableWriter(output)) if output else None
+        tiers = ObservationTiers() if exports else None
         hiding = FaceBlur() if blur else None
         drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding, stream)) if annotate else None
         bar = stack.enter_context(progress or Progress(disable=True))
@@ -141,6 +147,8 @@ def analyze_paths(
             seen = False
             try:
                 with _open(spec, stream, fps_in) as source:
+                    if tiers and isinstance(source, Photos) and len(specs) == 1 and not output:
+                        raise InputError(f"cannot write '{exports[0]}': photos have no running time, a video has")
                     if drawing:
                         drawing.check(source)
                     chosen = selected(source, every=every, fps=fps, start=start, end=end)
@@ -157,7 +165,7 @@ def analyze_paths(
                         frames += 1
                         photos += frame.path is not None
                         seen = frame.path is None
-                        for taker in (table, shown):
+                        for taker in (table, tiers, shown):
                             if taker is not None:
                                 taker.add(observation, frame.path or label)
                         if drawing:
@@ -173,15 +181,22 @@ def analyze_paths(
             videos += seen
     if problems and not frames:
         raise InputError("; ".join(problems))
+    if tiers and frames:
+        if tiers.untimed:
+            notes.append(f"{counted(tiers.untimed, 'photo', 'photos')} left out of the time line: they have no time")
+        timeline = tiers.timeline()
+        for path in exports:
+            write_export(path, timeline)
+    outputs = ", ".join(str(path) for path in (output, *exports) if path)
     if shown:
         shown.end(Outcome(photos, videos, time.monotonic() - begun, tuple(notes), tuple(problems)))
     else:
         for line in notes:
             log.info("%s", line)
-        if output and not problems:
-            log.info("%s analysed, written to %s", counted(frames, "frame", "frames"), output)
+        if outputs and not problems:
+            log.info("%s analysed, written to %s", counted(frames, "frame", "frames"), outputs)
     if problems:
-        kept = f"written to {output}" if output else "shown"
+        kept = f"written to {outputs}" if outputs else "shown"
         raise PartialError(f"{'; '.join(problems)}. {counted(frames, 'frame was', 'frames were')} analysed and {kept}")
 
 
@@ -210,7 +225,7 @@ def _open(spec: str, stream: int | None, fps_in: float | None) -> Source:
     return source
 
 
-def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> None:
+def _check(specs: Sequence[str], output: Path | None, exports: Sequence[Path], annotate: Path | None) -> None:
     """Refuse before any work what is bound to fail after it.
 
     Raises:
@@ -219,9 +234,13 @@ def _check(specs: Sequence[str], output: Path | None, annotate: Path | None) -> 
     for spec in specs:
         if spec != "demo" and "://" not in spec and not is_there(spec):
             raise InputError(f"cannot analyse '{spec}': there is no such file or folder")
-        for out in (output, annotate):
+        for out in (output, *exports, annotate):
             if out and is_there(out) and is_there(spec) and out.samefile(spec):
                 raise InputError(f"cannot write '{out}': it is what is to be analysed")
+    for export in exports:
+        check_export(export)
+    if output and output.suffix.lower() not in KINDS:
+        raise InputError(f"cannot write '{output}': its name must end in {', '.join((*KINDS, *BY_ENDING))}")
     if not annotate:
         return
     if annotate.suffix.lower() not in (*PICTURES, ".mp4"):

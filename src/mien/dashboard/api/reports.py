@@ -50,7 +50,8 @@ FILE = {
 TYPES = {
     ".html": "text/html; charset=utf-8", ".json": "application/json", ".zip": "application/zip",
     ".parquet": "application/vnd.apache.parquet", ".vtt": "text/vtt; charset=utf-8", ".csv": "text/csv; charset=utf-8",
-    ".md": "text/markdown; charset=utf-8", ".jpg": "image/jpeg",
+    ".md": "text/markdown; charset=utf-8", ".jpg": "image/jpeg", ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".eaf": "application/xml", ".TextGrid": "text/plain; charset=utf-8",
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }  # fmt: skip
 
@@ -138,6 +139,8 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
     if of_store == bool(files or media) or (of_store and asked.kind == "album"):
         raise ApiError(422, "name either files or sources of the store that the report is to be made of")
+    if asked.exports and asked.kind == "album":
+        raise ApiError(422, "'exports' are of what has a time line: photos have none")
     since, until = await _part(queries, asked) if of_store else (None, None)
 
     key = secrets.token_hex(16)
@@ -164,6 +167,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         window_s=asked.window_s,
         best=asked.best,
         emotion=asked.emotion,
+        exports=tuple(asked.exports),
         memory_mb=making.settings.dashboard.report_mb,
         **{name: names[upload.key] for name, upload in extra.items()},
     )

@@ -226,6 +226,9 @@ class NewReport(BaseModel):
     window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it.")
     best: int = Field(20, ge=1, le=500, description="album: choose so many.")
     emotion: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"] = "happy"
+    exports: list[Literal["elan", "praat", "bids", "boris"]] = Field(
+        [], max_length=4, description="Not album: also write its time line for these tools."
+    )
 
 
 class ReportBody(BaseModel):

@@ -105,6 +105,7 @@
     const body = { kind };
     for (const name of ["moments", "offset", "baseline_s", "window_s", "best", "fps"]) if (shown(name)) body[name] = Number(fields[name].value);
     for (const name of ["consent", "emotion"]) if (shown(name)) body[name] = fields[name].value;
+    if (shown("exports")) body.exports = [...fields.exports.selectedOptions].map((option) => option.value);
     if (shown("blur")) body.blur = fields.blur.checked;
     if (shown("anonymous") && fields.anonymous.checked) body.anonymous = Number(fields.k.value);
     const extra = ["transcript", "events", "speakers", "seats"].filter(shown);

@@ -9,14 +9,19 @@ import hashlib
 import html
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.errors import InputError, MienError
+from mien.exports.files import Format, export_texts
+from mien.exports.timeline import Timeline
 from mien.masking import as_text
+from mien.media.folder import VIDEOS
 from mien.reports.base.page import page
 from mien.reports.base.parts import Content, Fact
+from mien.reports.base.timelines import timeline_of
 from mien.system.files import replacing
 from mien.table import guarded
 from mien.version import __version__
@@ -99,15 +104,27 @@ class Report(Content):
             "tables": {part.name: {"rows": len(part.table), "columns": part.columns} for part in self.data},
         }
 
-    def write(self, path: str | Path, data: DataKind = "parquet") -> list[Path]:
+    def timeline(self) -> Timeline:
+        """Return what the report tells over time, as tiers that other tools open.
+
+        Raises:
+            UsageError: It is of photos, which have no time.
+        """
+        read = [] if self.asked.get("anonymous") else self.read  # a file's name may be a person's
+        media = tuple(as_text(file.name) for file in read if file.suffix.lower() in VIDEOS)
+        return timeline_of(self.kind, self.title, self.tables, media)
+
+    def write(self, path: str | Path, data: DataKind = "parquet", exports: Sequence[Format] = ()) -> list[Path]:
         """Write the page and, beside it, the figures and the tables; return the files.
 
         Args:
             path: The page: a name that ends in .html.
             data: What the tables are written as.
+            exports: Also write its time line for these: `elan`, `praat`, `bids`, `boris`.
 
         Raises:
             InputError: The name is another, its folder is not there, or a file is one that the report was made of.
+            UsageError: A time line is asked for, but the report is of photos.
             MienError: The disk is full or fails.
         """
         path = Path(path)
@@ -130,6 +147,8 @@ class Report(Content):
             for ending, content in self.files.items()
             if ending not in kept
         }
+        lines = export_texts(self.timeline(), exports, self.made) if exports else {}
+        contents |= {path.with_name(f"{path.stem}{ending}"): text for ending, text in lines.items()}
         tables = {path.with_name(f"{path.stem}.{part.name}.{data}"): part.table for part in self.data}
         for file in (*contents, *tables):
             if any(file.exists() and written_to.exists() and file.samefile(written_to) for written_to in self.read):
