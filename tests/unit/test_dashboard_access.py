@@ -107,6 +107,7 @@ def test_what_is_kept_is_hashed_and_its_owners_alone(door: Door, tokens: dict[st
 
 MARKER = "/api/v1/markers/01970000-0000-7000-8000-000000000000"
 REPORT = f"/api/v1/reports/{'0' * 32}"
+VIDEO = f"/api/v1/videos/{'0' * 32}"
 MATRIX: list[tuple[str, str, dict[str, int]]] = [
     # 422, 503 and 404: let in, and found nothing asked for, no store, preview, marker or report
     ("GET", "/api/v1/health", {"nobody": 200, "wrong": 200, "viewer": 200, "editor": 200, "admin": 200}),
@@ -123,6 +124,10 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/api/v1/live", {}),  # it does not end: see test_dashboard_served.py
     ("GET", "/api/v1/markers", {"viewer": 503, "editor": 503, "admin": 503}),
     ("POST", "/api/v1/analyze", {"viewer": 422, "editor": 422, "admin": 422}),
+    ("POST", "/api/v1/videos", {"viewer": 403, "editor": 422, "admin": 422}),
+    ("GET", VIDEO, {"viewer": 403, "editor": 404, "admin": 404}),
+    ("GET", f"{VIDEO}/csv", {"viewer": 403, "editor": 404, "admin": 404}),
+    ("DELETE", VIDEO, {"viewer": 403, "editor": 404, "admin": 404}),
     ("DELETE", MARKER, {"viewer": 403, "editor": 503, "admin": 503}),
     ("POST", "/api/v1/markers", {"viewer": 403, "editor": 422, "admin": 422}),
     ("POST", "/api/v1/uploads", {"viewer": 403, "editor": 422, "admin": 422}),
@@ -152,7 +157,8 @@ def test_each_role_may_what_it_may_and_no_more(
 def test_the_matrix_has_every_route(door: Door) -> None:
     document = door.client.get("/v1/openapi.json").json()
     routes = {(method.upper(), f"/api{path}") for path, methods in document["paths"].items() for method in methods}
-    tried = {(method, re.sub(r"/[0-9a-f-]{32,}$", "/{key}", path)) for method, path, _ in MATRIX}
+    tried = {(method, re.sub(r"/[0-9a-f-]{32,}", "/{key}", path)) for method, path, _ in MATRIX}
+    tried = {(method, path.replace("/csv", "/{kind}")) for method, path in tried}
     tried = {(method, path.replace("/lobby/", "/{source}/")) for method, path in tried}
     assert routes == tried - {("GET", "/api/v1/openapi.json")}
 

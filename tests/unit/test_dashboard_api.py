@@ -203,7 +203,9 @@ def test_a_method_that_a_path_does_not_know_is_told_all_that_it_knows(client: Cl
     for path, operations in paths.items():
         known = {method.upper() for method in operations}
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - known:
-            answer = client.request(method, path.replace("{key}", "0" * 32).replace("{source}", "lobby"))
+            answer = client.request(
+                method, path.replace("{key}", "0" * 32).replace("{source}", "lobby").replace("{kind}", "csv")
+            )
             assert answer.status_code == 405, (method, path)
             assert set(answer.headers["allow"].split(", ")) == known, (method, path)
 
@@ -214,6 +216,7 @@ def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
         "/v1/health", "/v1/me", "/v1/sources", "/v1/summary", "/v1/timeline", "/v1/observations", "/v1/markers",
         "/v1/markers/{key}", "/v1/analyze", "/v1/export", "/v1/live", "/v1/metrics", "/v1/uploads", "/v1/reports",
         "/v1/reports/{key}", "/v1/demo", "/v1/sources/{source}/preview",
+        "/v1/videos", "/v1/videos/{key}", "/v1/videos/{key}/{kind}",
     }  # fmt: skip
     assert "#/components/schemas/ErrorBody" in str(document["paths"]["/v1/summary"]["get"]["responses"]["422"])
 

@@ -28,6 +28,7 @@ from mien.dashboard.manual.filling import HelpText
 from mien.dashboard.manual.pages import Manual
 from mien.dashboard.pages.refresh import Refresh
 from mien.dashboard.pages.router import missing, showing
+from mien.dashboard.pages.samples import samples
 from mien.dashboard.pages.system import Diagnose
 from mien.dashboard.security.guard import Guard
 from mien.dashboard.security.http_limits import WithoutCancelled, bounded
@@ -154,6 +155,7 @@ def _build(api: Api, login: Login, pages: APIRouter) -> FastAPI:
     app.include_router(pages)
     app.include_router(finished(api.making))
     app.include_router(assets())
+    app.include_router(samples())
     app.add_api_route("/api", _no_version)
     app.mount("/api", api.app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)

@@ -23,12 +23,14 @@ from mien.dashboard.api.parameters import known_parameters
 from mien.dashboard.api.previews import showing_previews
 from mien.dashboard.api.reports import reporting
 from mien.dashboard.api.schemas import refusals
+from mien.dashboard.api.videos import trying
 from mien.dashboard.base_path import base_of
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.data.records import RecordReader
 from mien.dashboard.errors import answer_errors
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.jobs.reports import ReportQueue
+from mien.dashboard.jobs.trials import Trials
 from mien.models import store as model_store
 from mien.version import __version__
 
@@ -55,6 +57,7 @@ class Api:
         self._exports = Exports()
         self.making = ReportQueue(settings)
         self.demo = DemoPlayer(settings)
+        self._trials = Trials(settings, self.making.uploads)
         self.app = FastAPI(
             title="Mien", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
             description="What the faces in view showed.",
@@ -67,6 +70,7 @@ class Api:
         self.app.include_router(showing_previews(queries, settings))
         self.app.include_router(marking(self._records))
         self.app.include_router(analysing(self._analyst))
+        self.app.include_router(trying(self._trials, self.making.uploads))
         self.app.include_router(exporting(queries, self._records, self._exports))
         self.app.include_router(reporting(self.making, queries))
         self.app.include_router(demonstrating(self.demo))
@@ -80,6 +84,6 @@ class Api:
 
     def close(self) -> None:
         """Give back what it keeps open."""
-        for part in (self.demo, self.making, self._exports, self._analyst, self._records):
+        for part in (self.demo, self._trials, self.making, self._exports, self._analyst, self._records):
             with suppress(RuntimeError):
                 part.close()

@@ -21,6 +21,7 @@ __all__ = [
     "NewMarker",
     "NewPreview",
     "NewReport",
+    "NewVideo",
     "ObservationsBody",
     "Point",
     "PreviewBody",
@@ -29,6 +30,8 @@ __all__ = [
     "SummaryBody",
     "TimelineBody",
     "UploadBody",
+    "VideoBody",
+    "VideoId",
     "refusals",
 ]
 
@@ -195,8 +198,49 @@ class Analysed(BaseModel):
     faces: list[FaceBody]
 
 
+class VideoId(BaseModel):
+    """A video that is read."""
+
+    id: str
+
+
+class SampleBody(BaseModel):
+    """What a frame showed: when it is shown, in seconds, and its faces."""
+
+    at: float
+    faces: list[FaceBody]
+
+
+class VideoBody(BaseModel):
+    """How far a video is read, and a piece of what its frames showed."""
+
+    name: str
+    frames: int = Field(description="So many were read.")
+    expected: int | None = Field(description="About so many there are.")
+    seconds: float = Field(description="So long lasts what was read.")
+    width: int
+    height: int
+    ended: bool
+    failed: str = Field(description="Why nothing was read, or, where there are frames, why no more.")
+    notes: list[str]
+    faces: int = Field(description="In all frames, at the end.")
+    happiest_s: int | None = Field(description="The second in which the faces looked happiest, at the end.")
+    happy: float = Field(description="The mean probability of happy in it.")
+    model: str
+    next: int = Field(description="Ask for the samples behind these with `start`.")
+    samples: list[SampleBody]
+
+
 Source = Annotated[str, StringConstraints(pattern=SOURCE)]
 Key = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+
+
+class NewVideo(BaseModel):
+    """A video to read: the id of an uploaded file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: Key
 
 
 class NewReport(BaseModel):

@@ -30,6 +30,7 @@ from mien.dashboard.pages.live import Live
 from mien.dashboard.pages.manual import Describe, reading
 from mien.dashboard.pages.refresh import Look, Page, Refresh
 from mien.dashboard.pages.reports import Reports
+from mien.dashboard.pages.samples import WORDS
 from mien.dashboard.pages.status import StatusOnly
 from mien.dashboard.pages.system import Diagnose, System
 from mien.dashboard.rendering import render
@@ -148,7 +149,7 @@ def _page(name: str, request: AnyRequest, of: str = "", title: str = "", **value
         name, base=base_of(request.scope), page=of or name,
         title=title or ("Mien" if name == "live" else f"{word} · Mien"), navigation=NAVIGATION, who=who,
         role=who.role if who else "viewer", periods=PERIODS, forms=FORMS, versus=VERSUS,
-        emotions=SHOWN, **values,
+        emotions=SHOWN, samples=WORDS, **values,
     )  # fmt: skip
 
 

@@ -315,6 +315,28 @@ window.mien = (() => {
     });
   }
 
+  /* Sends a file; fetch does not say how much of a body has gone out. */
+  let sending = null; // the request that carries a file just now
+  function upload(file, onShare) {
+    return new Promise((resolve, reject) => {
+      const request = (sending = new XMLHttpRequest());
+      request.open("POST", `${base}/api/v1/uploads?name=${encodeURIComponent(file.name)}`);
+      request.setRequestHeader("content-type", "application/octet-stream");
+      request.upload.onprogress = (event) => event.total && onShare(event.loaded / event.total);
+      request.onload = () => {
+        let body = null;
+        try {
+          body = JSON.parse(request.responseText);
+        } catch {}
+        request.status === 201 ? resolve(body) : reject(new Error(body?.error?.message ?? `the server answered ${request.status}`));
+      };
+      request.onerror = () => reject(new Error("the dashboard does not answer"));
+      request.onabort = () => reject(new Error("it was stopped"));
+      request.onloadend = () => (sending = null);
+      request.send(file);
+    });
+  }
+
   /* A wall screen stays on, and leaves the wall by Escape. */
   let lock = null;
   async function stayOn() {
@@ -383,5 +405,5 @@ window.mien = (() => {
   });
   listen();
 
-  return { SHOWN, all, base, byId, functions, go, listen, listeners, query, root, stream, take };
+  return { SHOWN, all, base, byId, functions, go, listen, listeners, query, root, stream, take, upload, stopSending: () => sending?.abort(), isSending: () => sending !== null };
 })();

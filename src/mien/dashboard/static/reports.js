@@ -14,7 +14,6 @@
   let kind = "film";
   let of = "files";
   let media = {};
-  let sending = null; // the request that carries a file just now
 
   const say = (words, bad = false) => {
     const place = byId("report-said");
@@ -74,30 +73,10 @@
     return body;
   }
 
-  /* fetch does not say how much of a body has gone out. */
-  function send(file, place) {
-    return new Promise((resolve, reject) => {
-      const request = new XMLHttpRequest();
-      sending = request;
-      request.open("POST", `${base}/api/v1/uploads?name=${encodeURIComponent(file.name)}`);
-      request.setRequestHeader("content-type", "application/octet-stream");
-      request.upload.onprogress = (event) => {
-        const part = event.total ? `: ${Math.round((100 * event.loaded) / event.total)}\u202f%` : "";
-        say(`Sending ${file.name}${place}${part}`);
-      };
-      request.onload = () => {
-        let body = null;
-        try {
-          body = JSON.parse(request.responseText);
-        } catch {}
-        if (request.status === 201) resolve(body.id);
-        else reject(new Error(body?.error?.message ?? `the server answered ${request.status}`));
-      };
-      request.onerror = () => reject(new Error(`'${file.name}' did not arrive: the server closed the connection`));
-      request.onabort = () => reject(new Error("Nothing was sent."));
-      request.send(file);
-    });
-  }
+  const send = async (file, place) => {
+    const { id } = await mien.upload(file, (share) => say(`Sending ${file.name}${place}: ${Math.round(100 * share)}\u202f%`));
+    return id;
+  };
 
   async function order(form) {
     const fields = form.elements;
@@ -139,7 +118,6 @@
       say(error.message, true);
     } finally {
       button.disabled = false;
-      sending = null;
     }
   }
 
@@ -166,6 +144,6 @@
     event.preventDefault();
     make(event.target);
   });
-  addEventListener("beforeunload", (event) => sending && event.preventDefault());
+  addEventListener("beforeunload", (event) => mien.isSending() && event.preventDefault());
   mien.listeners.push(show);
 })();

@@ -4,7 +4,9 @@
 (() => {
   const { SHOWN, all, base, byId } = mien;
   const SIDE = 640; // frames are sent at most this large, in pixels: the detector sees no more
-  const PHOTO_SIDE = 2560;
+  const BINS = 240;
+  const PICTURES = ["heic", "heif", "tif", "tiff", "avif", "ppm", "pgm"]; // browsers do not know the type of all of them
+  const VIDEOS = ["mkv", "mov", "avi", "m4v", "mpg", "mpeg", "ts", "wmv", "mxf", "flv", "3gp"];
   const PAUSE_MS = 40;
   const EVEN_S = 0.25; // time constant of the evening out of what a face shows
   const KEPT_S = 1; // a face that was not found for so long is gone
@@ -15,12 +17,19 @@
   let number = 0;
   let seconds = []; // of the last minute: [second, frames, sum per emotion]
   let times = [];
+  let samples = []; // of a video: what its frames showed, in order
+  let frame = null; // what the server said last of it
+  let shownSample = null;
+  let player = null;
+  let kept = ""; // the video that the server has
+  let blind = false; // whether this browser cannot show it
 
   const say = (words) => (byId("try-said").textContent = words);
   const film = () => byId("film");
 
   function stop(words = "") {
     run += 1;
+    mien.stopSending();
     const video = film();
     video.srcObject?.getTracks().forEach((track) => track.stop());
     for (const medium of [video, byId("photo")]) {
@@ -29,13 +38,19 @@
       medium.hidden = true;
     }
     video.srcObject = null;
-    video.onended = video.onerror = null;
+    video.onloadeddata = video.onerror = null;
+    video.loop = false;
+    player?.close();
+    if (kept) forget(kept);
+    [samples, frame, shownSample, player, kept, blind] = [[], null, null, null, "", false];
+    byId("player").hidden = true;
+    all("#player :is([data-try=happiest], a)").forEach((part) => (part.hidden = true));
     tracks = [];
     seconds = [];
     times = [];
     number = 0;
     mien.functions.stage(null, "try");
-    byId("drop").classList.remove("busy", "mirror");
+    byId("drop").classList.remove("busy", "mirror", "blind", "drawn");
     document.querySelector("[data-try=stop]").hidden = true;
     byId("try-faces").replaceChildren();
     document.querySelector(".trial .stream").hidden = true;
@@ -72,45 +87,148 @@
 
   function useFile(file) {
     if (!file) return;
-    if (file.type.startsWith("image/")) usePhoto(file);
-    else if (file.type.startsWith("video/")) useVideo(file);
+    const ending = file.name.split(".").pop().toLowerCase();
+    if (file.type.startsWith("image/") || PICTURES.includes(ending)) usePhoto(file);
+    else if (file.type.startsWith("video/") || VIDEOS.includes(ending)) useVideo(file);
     else stop(`'${file.name}' is neither a photo nor a video.`);
   }
 
+  /* The file itself goes to the server, so that the page says what `mien analyze` says of it. */
   async function usePhoto(file) {
     const picture = byId("photo");
     const mine = begin(picture);
-    picture.src = URL.createObjectURL(file);
-    try {
-      await picture.decode();
-    } catch {
-      if (mine === run) stop(`This browser cannot show '${file.name}'; mien analyze may read it.`);
-      return;
-    }
-    if (mine !== run) return;
-    try {
-      const seen = await analyse(picture, picture.naturalWidth, picture.naturalHeight, PHOTO_SIDE);
-      if (mine === run) draw(seen, false);
-    } catch (error) {
-      if (mine === run) say(`The photo cannot be analysed: ${error.message}.`);
-    }
+    const url = (picture.src = URL.createObjectURL(file));
+    const [shown, seen] = await Promise.all([
+      picture.decode().then(() => true, () => false),
+      ask(file).catch((error) => error),
+    ]);
+    if (mine !== run) return URL.revokeObjectURL(url);
+    if (seen instanceof Error) return stop(`'${file.name}' cannot be analysed: ${seen.message}.`);
+    byId("drop").classList.toggle("blind", !shown);
+    draw(seen, match(seen.faces, false));
+    facts(seen, false);
+    if (!shown) say(`This browser cannot show '${file.name}': here is where its faces are.`);
   }
 
+  /* A video is sent whole, read by the server, and shown here meanwhile. Who may not send files has it read picture by
+     picture, as a camera is. */
   async function useVideo(file) {
     const video = film();
     const mine = begin(video);
-    const cannot = () => mine === run && stop(`This browser cannot play '${file.name}'; mien analyze reads what FFmpeg reads.`);
     video.src = URL.createObjectURL(file);
-    video.loop = true;
-    video.onerror = cannot;
-    try {
-      await video.play();
-    } catch {
-      return cannot();
+    const shown = new Promise((resolve) => {
+      video.onloadeddata = () => resolve(video.videoWidth > 0);
+      video.onerror = () => resolve(false);
+    });
+    if (byId("content").dataset.role === "viewer") {
+      if (!(await shown)) return mine === run && stop(`This browser cannot show '${file.name}': mien analyze reads what FFmpeg reads.`);
+      video.loop = true;
+      await video.play().catch(() => {});
+      document.querySelector(".trial .stream").hidden = false;
+      return follow(mine);
     }
+    read(file, mine).catch((error) => mine === run && stop(`'${file.name}' cannot be analysed: ${error.message}.`));
+    const can = await shown;
     if (mine !== run) return;
-    document.querySelector(".trial .stream").hidden = false;
-    follow(mine);
+    if (can) return video.play().catch(() => {});
+    blind = true;
+    video.hidden = true;
+    byId("drop").classList.add("blind");
+    say(`This browser cannot show '${file.name}'; the machine that runs Mien reads it all the same.`);
+  }
+
+  async function read(file, mine) {
+    const sent = await mien.upload(file, (share) => mine === run && (byId("try-facts").textContent = `Sending: ${Math.round(100 * share)}\u202f%`));
+    const { id } = await api("POST", "videos", { file: sent.id });
+    if (mine !== run) return forget(id);
+    kept = id;
+    const place = byId("player");
+    place.hidden = false;
+    const media = (player = mien.player(place, film()));
+    media.onmove((at) => mine === run && showAt(at));
+    let [told, next] = [null, 0];
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    do {
+      told = await api("GET", `videos/${id}?start=${next}`);
+      if (mine !== run) return;
+      samples.push(...told.samples);
+      const more = told.next > next && told.samples.length > 100;
+      next = told.next;
+      frame = told;
+      if (told.seconds) media.draw(mien.bandsOf(samples, lengthOf(told), BINS), lengthOf(told));
+      showAt(place.at ?? 0);
+      await wait(more ? 20 : 300);
+    } while (!told.ended || told.samples.length);
+    if (!told.frames) return stop(`'${file.name}' cannot be analysed: ${told.failed}.`);
+    ended(told, id, media);
+  }
+
+  /* How long the video is: as the browser says, else as far as can be told from what was read. */
+  function lengthOf(told) {
+    if (!blind && isFinite(film().duration)) return film().duration;
+    const left = told.ended || !told.expected ? 1 : Math.max(1, told.expected / Math.max(1, told.frames));
+    return (told.seconds || 0.1) * left;
+  }
+
+  function ended(told, id, media) {
+    const happiest = document.querySelector("[data-try=happiest]");
+    happiest.hidden = told.happiest_s === null;
+    happiest.textContent = `Happiest at ${mien.clock(told.happiest_s ?? 0)}`;
+    happiest.onclick = () => media.seek(told.happiest_s);
+    for (const kind of ["csv", "annotated"]) {
+      const link = document.querySelector(`[data-try=${kind}]`);
+      link.href = `${base}/api/v1/videos/${id}/${kind}`;
+      link.hidden = false;
+    }
+    if (blind) say(`This browser cannot show '${told.name}': what you see is the annotated video.`);
+    else if (told.failed) say(told.failed);
+    else if (told.notes.length) say(told.notes.join(" "));
+    if (!blind) return;
+    const video = film(); // what it cannot show, it can as an MP4 with the faces drawn in
+    byId("drop").classList.remove("blind");
+    byId("drop").classList.add("drawn");
+    video.onerror = null;
+    video.src = `${base}/api/v1/videos/${id}/annotated`;
+    video.hidden = false;
+    video.play().catch(() => {});
+  }
+
+  /* The faces of the last sample before a time. */
+  function showAt(at) {
+    byId("player").at = at;
+    if (!frame) return;
+    let [low, high] = [0, samples.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (samples[middle].at <= at + 0.02) low = middle + 1;
+      else high = middle;
+    }
+    const sample = samples[low - 1];
+    const near = sample && at - sample.at < 0.5;
+    const faces = near ? sample.faces.map(({ track, box, emotion, probabilities }) => ({ id: track, box, shares: probabilities, emotion })) : [];
+    if (shownSample !== (near ? sample : null) || !near) {
+      shownSample = near ? sample : null;
+      draw(frame, faces);
+    }
+    const part = frame.ended ? `${frame.frames.toLocaleString("en")} frames` : `Reading: ${frame.frames.toLocaleString("en")} frames${frame.expected ? `, ${Math.min(99, Math.round((100 * frame.frames) / frame.expected))}\u202f%` : ""}`;
+    const words = [part, near ? many(faces.length) : frame.ended ? "No frame here" : "not read yet here", frame.model];
+    byId("try-facts").textContent = words.filter(Boolean).join(" · ");
+  }
+
+  function forget(id) {
+    fetch(`${base}/api/v1/videos/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+  }
+
+  async function useSample(name) {
+    const mine = stop(name.endsWith(".mp4") ? "Drawing the clip: the first time this takes a few seconds …" : "");
+    try {
+      const answer = await fetch(`${base}/samples/${name}`);
+      if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error?.message ?? `the server answered ${answer.status}`);
+      const content = await answer.blob();
+      if (mine === run) useFile(new File([content], name, { type: content.type }));
+    } catch (error) {
+      if (mine === run) say(`The sample cannot be had: ${error.message}.`);
+    }
   }
 
   /* One frame at a time: the next is taken when the answer is there, so nothing piles up. */
@@ -123,10 +241,13 @@
         continue;
       }
       try {
-        const seen = await analyse(video, video.videoWidth, video.videoHeight, SIDE);
+        const seen = await analyse(video, video.videoWidth, video.videoHeight);
         if (mine !== run) return;
         failures = 0;
-        draw(seen, true);
+        const faces = match(seen.faces, true);
+        draw(seen, faces);
+        facts(seen, true);
+        count(faces);
         await pause(PAUSE_MS);
       } catch (error) {
         if (mine !== run) return;
@@ -139,17 +260,28 @@
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-  async function analyse(medium, width, height, side) {
-    const scale = Math.min(1, side / Math.max(width, height));
-    canvas.width = Math.max(1, Math.round(width * scale));
-    canvas.height = Math.max(1, Math.round(height * scale));
-    canvas.getContext("2d").drawImage(medium, 0, 0, canvas.width, canvas.height);
-    const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.88));
+  async function api(method, path, body) {
+    const headers = body ? { "content-type": "application/json" } : {};
+    const answer = await fetch(`${base}/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
+    const told = await answer.json().catch(() => null);
+    if (!answer.ok) throw new Error(told?.error?.message ?? `the server answered ${answer.status}`);
+    return told;
+  }
+
+  async function ask(picture) {
     const began = performance.now();
     const answer = await fetch(`${base}/api/v1/analyze`, { method: "POST", body: picture, headers: { "content-type": "application/octet-stream" } });
     const seen = await answer.json().catch(() => null);
     if (!answer.ok) throw new Error(seen?.error?.message ?? `the server answered ${answer.status}`);
-    return { ...seen, width: canvas.width, height: canvas.height, took: performance.now() - began };
+    return { ...seen, took: performance.now() - began };
+  }
+
+  async function analyse(medium, width, height) {
+    const scale = Math.min(1, SIDE / Math.max(width, height));
+    canvas.width = Math.max(1, Math.round(width * scale));
+    canvas.height = Math.max(1, Math.round(height * scale));
+    canvas.getContext("2d").drawImage(medium, 0, 0, canvas.width, canvas.height);
+    return ask(await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.88)));
   }
 
   /* Faces keep their number from frame to frame, and what they show is evened out, as in a watched source. */
@@ -162,7 +294,7 @@
       free.delete(track);
       const weight = 1 - Math.exp(-(now - track.at) / EVEN_S) || 1;
       const shares = Object.fromEntries(SHOWN.map((name) => [name, track.shares[name] + weight * (face.probabilities[name] - track.shares[name])]));
-      Object.assign(track, { box: face.box, shares, at: now, sure: face.emotion !== null });
+      Object.assign(track, { box: face.box, shares, at: now, emotion: moving && face.emotion ? strongest(shares) : face.emotion });
       return track;
     });
     tracks = [...found, ...[...free].filter((track) => now - track.at < KEPT_S)];
@@ -180,40 +312,33 @@
   const percent = (share) => `${Math.round(100 * share)}\u202f%`;
   const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
-  function draw(seen, moving) {
+  function draw(seen, faces) {
     const mirrored = byId("drop").classList.contains("mirror");
-    const faces = match(seen.faces, moving);
     mien.functions.stage(
       {
         ratio: (seen.width / seen.height).toFixed(4),
-        faces: faces.map(({ id, box: [x, y, w, h], shares, sure }) => {
-          const left = (100 * (mirrored ? seen.width - x - w : x)) / seen.width;
-          const top = strongest(shares);
-          return {
-            key: String(id),
-            number: String(id),
-            box: [left, (100 * y) / seen.height, (100 * w) / seen.width, (100 * h) / seen.height],
-            emotion: sure ? top : "unclear",
-            label: sure ? `${capital(top)} ${percent(shares[top])}` : "Unclear",
-          };
-        }),
+        faces: byId("drop").classList.contains("drawn") ? [] : faces.map(({ id, box: [x, y, w, h], shares, emotion }) => ({
+          key: String(id),
+          number: String(id),
+          box: [(100 * (mirrored ? seen.width - x - w : x)) / seen.width, (100 * y) / seen.height, (100 * w) / seen.width, (100 * h) / seen.height],
+          emotion: emotion ?? "unclear",
+          label: emotion ? `${capital(emotion)} ${percent(shares[emotion])}` : "Unclear",
+        })),
       },
       "try",
     );
     list(faces);
-    facts(seen, faces.length, moving);
-    if (moving) count(faces);
   }
 
   function list(faces) {
     const place = byId("try-faces");
-    const rows = faces.slice(0, 8).map(({ id, shares, sure }) => {
+    const rows = faces.slice(0, 8).map(({ id, shares, emotion }) => {
       const row = document.createElement("div");
       row.className = "bars";
       row.dataset.face = String(id);
       row.tabIndex = -1;
       const title = document.createElement("h3");
-      title.textContent = `Face ${id}: ${sure ? strongest(shares) : "unclear"}`;
+      title.textContent = `Face ${id}: ${emotion ?? "unclear"}`;
       row.append(title);
       for (const name of SHOWN) {
         const bar = document.createElement("p");
@@ -232,11 +357,13 @@
     if (faces.length > rows.length) place.append(`and ${faces.length - rows.length} more`);
   }
 
-  function facts(seen, faces, moving) {
+  const many = (faces) => (faces === 1 ? "1 face" : `${faces || "No"} faces`).replace("No faces", "No face");
+
+  function facts(seen, moving) {
     const now = performance.now();
     times = [...times, now].filter((time) => now - time < 3000);
     const rate = times.length > 1 ? ((times.length - 1) * 1000) / (now - times[0]) : 0;
-    const words = [faces === 1 ? "1 face" : `${faces || "No"} face${faces ? "s" : ""}`, `${Math.round(seen.took)} ms a picture`];
+    const words = [many(seen.faces.length), `${Math.round(seen.took)} ms a picture`];
     if (moving && rate) words.push(`${rate.toFixed(1)} pictures/s`);
     byId("try-facts").textContent = [...words, seen.model].join(" · ");
     if (byId("try-said").textContent.startsWith("No answer")) say("");
@@ -260,7 +387,9 @@
 
   document.addEventListener("click", (event) => {
     const action = event.target.closest("[data-try]")?.dataset.try;
-    if (action === "camera") useCamera();
+    const sample = event.target.closest("[data-sample]")?.dataset.sample;
+    if (sample) useSample(sample);
+    else if (action === "camera") useCamera();
     else if (action === "stop") stop();
   });
   document.addEventListener("change", (event) => {
