@@ -14,6 +14,7 @@ from pathlib import Path
 import mien
 
 SRC = Path(mien.__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 FLOORS = [
     {"version", "errors", "masking", "silence", "words"},
     {"observation", "system"},
@@ -135,6 +136,17 @@ def test_reports_and_dashboard_see_stores_by_their_base() -> None:
         if room_of(module) in SEES_STORES_BY:
             seen = {name for name in names if room_of(name) == "stores"}
             assert seen <= {SEES_STORES_BY[room_of(module)]}, module
+
+
+def test_the_drawing_and_the_table_show_the_floors() -> None:
+    drawn = [
+        set(re.findall(r'font-weight="600">(\w+)<', floor))
+        for floor in (DOCS / "img/floors.svg").read_text(encoding="utf-8").split('class="number"')[1:]
+    ]
+    page = (DOCS / "explanation/architecture.md").read_text(encoding="utf-8")
+    written = [set(re.findall(r"`(\w+)`", rooms)) for rooms in re.findall(r"^\| \d+ \| (.*?) \|", page, re.MULTILINE)]
+    floors = [floor for floor in reversed(FLOORS) if not any(room.startswith("__") for room in floor)]
+    assert drawn == written == floors
 
 
 def test_only_training_imports_torch() -> None:
