@@ -24,6 +24,7 @@ run: .venv/run
 	@if [ -t 0 ]; then bash -mc '"$$0" "$$@"' $(BIN)/mien up $(SOURCE); else $(BIN)/mien up $(SOURCE); fi
 
 test: .venv/dev .venv/bqemulator/complete
+	$(BIN)/python -m compileall -q src
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: .venv/dev
