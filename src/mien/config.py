@@ -233,6 +233,12 @@ class WatchSettings(SettingsSection):
         description="The most that a preview may show which somebody asks for from afar, for an hour at a time: off, "
         "blurred or plain.",
     )
+    lsl: bool = Field(
+        False, description="Also send what each source shows to the Lab Streaming Layer (extra lsl), on this machine."
+    )
+    lsl_network: bool = Field(
+        False, description="Let the network see these streams, as liblsl's own lsl_api.cfg says; nothing guards them."
+    )
     home_assistant: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
