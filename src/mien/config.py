@@ -1,7 +1,7 @@
 """Settings: defaults < mien.toml < MIEN_* environment < flags.
 
 The fields below are the one place where a setting has its name, default, range and description; `mien config`, the
-error messages and the reference page in the docs all come from them.
+error messages and the reference page in the docs all come from them. It is long, for all settings stand in one list.
 """
 
 from __future__ import annotations
