@@ -7,7 +7,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("", "analyze", "pandas", "dashboard", "postgres", "bigquery", "rawpy", "s3", "screen")
+EXTRAS = ("", "analyze", "pandas", "dashboard", "postgres", "bigquery", "lsl", "rawpy", "s3", "screen")
 EXTRAS += ("tensorboard", "train", "wandb", "all")
 
 CONSIDERED = re.compile(

@@ -1,7 +1,7 @@
 """Settings: defaults < mien.toml < MIEN_* environment < flags.
 
 The fields below are the one place where a setting has its name, default, range and description; `mien config`, the
-error messages and the reference page in the docs all come from them.
+error messages and the reference page in the docs all come from them. It is long, for all settings stand in one list.
 """
 
 from __future__ import annotations
@@ -232,6 +232,12 @@ class WatchSettings(SettingsSection):
         "off",
         description="The most that a preview may show which somebody asks for from afar, for an hour at a time: off, "
         "blurred or plain.",
+    )
+    lsl: bool = Field(
+        False, description="Also send what each source shows to the Lab Streaming Layer (extra lsl), on this machine."
+    )
+    lsl_network: bool = Field(
+        False, description="Let the network see these streams, as liblsl's own lsl_api.cfg says; nothing guards them."
     )
     home_assistant: str | None = Field(
         None,

@@ -84,12 +84,15 @@ def watch(
     broker: Broker = None,
     device: Device = None,
     preview: Preview = None,
+    lsl: Annotated[
+        bool, typer.Option("--lsl", help="Also send to the Lab Streaming Layer on this machine (extra lsl).")
+    ] = False,
 ) -> None:
     """Watch cameras, streams and videos, and publish what faces show."""
     from mien.edge.watch import run_watch
 
     vision = {"model": model, "device": device}
-    watched = {"fps": fps, "preview": preview}
+    watched = {"fps": fps, "preview": preview, "lsl": lsl or None}
     settings = settings_of("watch", {"watch": watched, "vision": vision, "broker": address_of(broker)})
     run_watch(
         settings,

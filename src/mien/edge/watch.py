@@ -17,6 +17,7 @@ from msgspec.structs import astuple
 
 from mien.config import Settings, SourceSettings
 from mien.edge.live_model import LiveModel
+from mien.edge.lsl import LslOutlet
 from mien.edge.outbox import open_outbox, waiting_sources
 from mien.edge.preview import PreviewSwitch
 from mien.edge.publisher import Publisher
@@ -169,6 +170,12 @@ class _Watcher:
         except MienError:
             source.close()
             raise
+        try:
+            self._lsl = LslOutlet(settings, self.name, model.classifier.model_id) if settings.watch.lsl else None
+        except MienError:
+            source.close()
+            self._outbox.close()
+            raise
         self._preview = PreviewSwitch(settings, demo=listed.url == "demo")
         self._remote = Remote(settings, self.name, self._preview)
         self._publisher = Publisher(self._outbox, self.name, settings, self._stats, self._remote, self._preview)
@@ -199,6 +206,8 @@ class _Watcher:
         """Bring what was analysed to disk, and to the broker if that is done by `end` on the monotonic clock."""
         if self._thread.ident is not None:
             self._thread.join()
+        if self._lsl:
+            self._lsl.close()
         self._hold_back()
         try:
             if not self._publisher.drain(max(0.0, end - time.monotonic())):
@@ -250,6 +259,8 @@ class _Watcher:
                 pipeline.use(self._model.classifier)
                 pipeline.abstain_below = self._remote.threshold
                 observation = pipeline.observe(frame)
+                if self._lsl:
+                    self._lsl.push(observation)
                 self._outbox.append(observation)
                 self._frames += 1
                 self.newest = frame, observation
