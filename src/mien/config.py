@@ -1,7 +1,7 @@
 """Settings: defaults < mien.toml < MIEN_* environment < flags.
 
 The fields below are the one place where a setting has its name, default, range and description; `mien config`, the
-error messages and the reference page in the docs all come from them.
+error messages and the reference page in the docs all come from them. The module is long since they all stand in it.
 """
 
 from __future__ import annotations
@@ -343,6 +343,14 @@ class DashboardSettings(SettingsSection):
         return path
 
 
+class MeetingSettings(SettingsSection):
+    """`[meeting]`: how what is said in meetings is judged."""
+
+    lexicon: Path | None = Field(
+        None, description="A CSV (word, weight, if wanted language) of how pleasant words are; default: VADER's."
+    )
+
+
 class Settings(SettingsSection):
     """Every setting of Mien."""
 
@@ -358,6 +366,7 @@ class Settings(SettingsSection):
     forward: ForwardSettings = ForwardSettings()
     store: StoreSettings = StoreSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    meeting: MeetingSettings = MeetingSettings()
     alert: tuple[AlertSettings, ...] = ()
 
     @field_validator("source", "alert")
