@@ -64,6 +64,8 @@ TABLES = {
     "time,label": ("jokes.csv", "show.csv", "spots.csv"),
     "recording,group": ("seats.csv",),
     "speaker,track": ("who.csv",),
+    "actor,track": ("cast.csv",),
+    "word,weight": ("german.csv",),
 }
 """The files that a page shows, by how they begin, and their names in the commands."""
 

@@ -349,6 +349,14 @@ class DashboardSettings(SettingsSection):
         return path
 
 
+class MeetingSettings(SettingsSection):
+    """`[meeting]`: how what is said in meetings is judged."""
+
+    lexicon: Path | None = Field(
+        None, description="A CSV (word, weight, if wanted language) of how pleasant words are; default: VADER's."
+    )
+
+
 class Settings(SettingsSection):
     """Every setting of Mien."""
 
@@ -364,6 +372,7 @@ class Settings(SettingsSection):
     forward: ForwardSettings = ForwardSettings()
     store: StoreSettings = StoreSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    meeting: MeetingSettings = MeetingSettings()
     alert: tuple[AlertSettings, ...] = ()
 
     @field_validator("source", "alert")

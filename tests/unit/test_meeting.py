@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +19,11 @@ from mien.observation import EMOTIONS
 from mien.reports.base.places import Place, read_places
 from mien.reports.base.recordings import Inputs, Recording
 from mien.reports.base.transcripts import Utterance, read_transcript
+from mien.reports.check import check_report
 from mien.reports.meeting.figures import heard, moods
 from mien.reports.meeting.offset import find_offset
 from mien.reports.meeting.report import MeetingRequest, report_meeting
+from mien.reports.meeting.words import judge, read_lexicon
 
 FORMS = {
     "zoom.vtt": "WEBVTT\n\n1\n00:00:03.000 --> 00:00:05.500\nAnn Lee: Hello: all\n\n"
@@ -235,6 +238,93 @@ def test_the_page_tells_of_consent_and_the_ban(tmp_path: Path) -> None:
     unknown = report_meeting(request, settings)
     assert any("names 1 speaker, whom the transcript does not" in note for note in unknown.notes)
     assert "Carla" not in unknown.html()
+
+
+GERMAN = (
+    "Guten Morgen, ich freue mich, dass ihr alle da seid. Die Zahlen sind gut, aber die Kosten waren zu hoch.",
+    "Das war eine schlechte Entscheidung, und ich habe Angst, dass wir das Ziel nicht erreichen.",
+    "Die Idee ist toll, wirklich toll. Die Frage ist nur, wer die Arbeit macht.",
+)
+ENGLISH = (
+    "Good morning, I am glad that you are all here. The numbers are good, but costs were too high.",
+    "That was a bad decision, and I am afraid that we will not reach the goal.",
+    "The idea is great, really great. The question is just who does the work.",
+)
+
+
+def test_words_of_other_languages_than_english_are_not_judged_by_english_ones() -> None:
+    english = judge(ENGLISH)
+    assert english.by == "VADER"
+    assert [(score or 0) > 0 for score in english.scores] == [True, False, True]
+    german = judge(GERMAN)  # whose article `die` is among VADER's unpleasant words
+    assert german.scores == (None, None, None)
+    assert "not English" in german.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("word,weight\ngut,0.5\nnicht erreichen,-0.6\nAngst,-0.8\ntoll,1\n", [True, False, True]),
+        ("language;word;weight\nde;gut;0,5\nde;Angst;-0,8\nde;toll;1\nfr;peur;-1\nen;war;-1\n", [True, False, True]),
+    ],
+)
+def test_a_lexicon_of_ones_own_judges_words(tmp_path: Path, content: str, expected: list[bool]) -> None:
+    (tmp_path / "words.csv").write_text(content)
+    judged = judge(GERMAN, read_lexicon(tmp_path / "words.csv"))
+    assert [(score or 0) > 0 for score in judged.scores] == expected
+    assert all(-1 <= (score or 0) <= 1 for score in judged.scores)
+    assert "words.csv" in judged.by
+    assert ("(de)" in judged.by) == ("language" in content)
+
+
+def test_phrases_go_before_their_words_and_scripts_without_spaces_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "words.csv"
+    file.write_text("word,weight\ngut,0.8\nnicht gut,-0.8\n高兴,0.9\n不高兴,-0.9\nhöchste,0.5\n", encoding="utf-8")
+    scores = judge(
+        ("Gut!", "Das ist NICHT gut.", "我很高兴", "他不高兴", "HÖCHSTE", "nur das"), read_lexicon(file)
+    ).scores
+    assert [score and score > 0 for score in scores] == [True, False, True, False, True, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("wort,gewicht\ngut,1\n", "columns word and weight"),
+        ("word,weight\ngut,4\n", "line 2: the weight 4 is not from -1 to 1"),
+        ("word,weight\ngut,viel\n", "line 2"),
+        ("word,weight\n,1\n", "line 2"),
+        ("word,weight,stem\ngut,1,x\n", "column 'stem'"),
+        ("word,weight\n", "holds no word"),
+    ],
+)
+def test_a_lexicon_that_is_none_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "words.csv").write_text(content)
+    with pytest.raises(InputError, match=said):
+        read_lexicon(tmp_path / "words.csv")
+
+
+def test_the_lead_says_where_words_are_not_known_and_the_settings_may_name_a_lexicon(tmp_path: Path) -> None:
+    table, transcript, words = tmp_path / "call.parquet", tmp_path / "call.vtt", tmp_path / "words.csv"
+    meeting().faces.with_columns(pl.col("at").alias("offset_s"), pl.lit("call").alias("source")).write_parquet(table)
+    cues = [f"00:00:{20 * n + 1:02d}.000 --> 00:00:{20 * n + 9:02d}.000\nAnn: {GERMAN[n]}\n" for n in range(3)]
+    transcript.write_text("WEBVTT\n\n" + "\n".join(cues))
+    words.write_text("word,weight\ngut,0.5\nschlechte,-0.6\ntoll,1\n")
+    request = MeetingRequest(Inputs((str(table),)), transcript)
+    without: Settings = checked({"home": tmp_path / "home"}, "the test")
+    made = report_meeting(request, without)
+    assert "How pleasant the words are is not known" in made.lead
+    assert made["Words and faces disagree"].value is None
+    made.write(tmp_path / "out.html")
+    assert all(figure.agrees for figure in check_report(tmp_path / "out.html"))
+    for asked, settings in (
+        (dataclasses.replace(request, lexicon=words), without),
+        (request, checked({"home": tmp_path / "home", "meeting": {"lexicon": str(words)}}, "the test")),
+    ):
+        made = report_meeting(asked, settings)
+        assert "not known" not in made.lead
+        assert made["Words and faces disagree"].value is not None
+        assert any("words.csv" in note for note in made.notes)
+        assert made.tables["utterances"]["words"].null_count() == 0
 
 
 def test_what_it_was_made_of_is_never_written_over(tmp_path: Path) -> None:

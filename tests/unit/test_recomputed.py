@@ -14,7 +14,7 @@ import pytest
 from seeing import recording, shares
 
 from mien.config import Settings, checked
-from mien.errors import InputError
+from mien.errors import InputError, UsageError
 from mien.observation import EMOTIONS
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.audience.report import AudienceRequest, report_audience
@@ -73,6 +73,49 @@ def test_the_films(tmp_path: Path, settings: Settings) -> None:
     report_film(FilmRequest(Inputs((films[0],)), anonymous=2), settings).write(tmp_path / "hidden.html")
     with pytest.raises(InputError, match="none of its tables"):
         check_report(tmp_path / "hidden.json")
+
+
+def test_the_cast_of_a_film(tmp_path: Path, settings: Settings) -> None:
+    def faces(at: float) -> list[Any]:
+        """Two people who swap places after 60 s; the second is away for the last 50 s."""
+        left, right = (60, 60, 90, 90), (400, 60, 90, 90)
+        ann, bob = (left, right) if at < 60 else (right, left)
+        both = [(1, ann, shares(happy=0.5 + 0.3 * np.sin(3 * at))), (2, bob, shares(happy=0.1 + 0.05 * np.cos(at)))]
+        return both if at < 100 else both[:1]
+
+    film = write(tmp_path / "film.parquet", faces)
+    cast = tmp_path / "cast.csv"
+    cast.write_text("actor;track;x;y;width;height;from;to\nAnn;1;;;;;;\nBob;;0,5;0;0,5;1;0;60\nBob;;0;0;0,5;1;60;\n")
+    made = report_film(FilmRequest(Inputs((film,)), cast=cast), settings)
+    made.write(tmp_path / "film.html")
+    found = agreed(tmp_path / "film.html")
+    assert {"time on screen of Ann", "happiness of Bob", "happiness of Ann, lower end", "faces of Bob"} <= set(found)
+    actors = {row["actor"]: row for row in made.tables["actors"].to_dicts()}
+    assert (actors["Ann"]["seconds"], actors["Bob"]["seconds"]) == (pytest.approx(150), pytest.approx(100))
+    assert actors["Bob"]["share"] == pytest.approx(100 / 150)
+    assert actors["Ann"]["happiness"] == pytest.approx(50, abs=2)
+    assert actors["Bob"]["happiness"] == pytest.approx(10, abs=1)
+    assert made["Bob: happiness"].value == actors["Bob"]["happiness"]
+    course = made.tables["actor_curves"].filter(pl.col("actor") == "Bob")
+    assert course.filter(pl.col("start") >= 100)["happy"].null_count() == len(course.filter(pl.col("start") >= 100))
+    assert "Nobody is recognised" in made.html()
+    page = tmp_path / "film.actors.parquet"
+    pl.read_parquet(page).with_columns(pl.col("happiness") + 1).write_parquet(page)
+    assert differing(tmp_path / "film.html") >= {"happiness of Ann", "happiness of Bob"}
+
+
+def test_a_cast_that_fits_nothing_is_said_so(tmp_path: Path, settings: Settings) -> None:
+    films = [write(tmp_path / f"film-{seed}.parquet", smiling(seed), 20) for seed in (1, 2)]
+    cast = tmp_path / "cast.csv"
+    cast.write_text("actor,track\nAnn,77\n")
+    made = report_film(FilmRequest(Inputs((films[0],)), cast=cast), settings)
+    assert any("no face was seen where the cast list has Ann" in note for note in made.notes)
+    made.write(tmp_path / "film.html")
+    agreed(tmp_path / "film.html")
+    with pytest.raises(UsageError, match="of one film, but here are 2"):
+        report_film(FilmRequest(Inputs(tuple(films)), cast=cast), settings)
+    with pytest.raises(UsageError, match="leave out one"):
+        report_film(FilmRequest(Inputs((films[0],)), anonymous=2, cast=cast), settings)
 
 
 def test_the_meeting(tmp_path: Path, settings: Settings) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,7 @@ import typer
 
 from mien.cli.common import Zone, settings_of, time_of, zone_of
 from mien.cli.help_text import Commands
+from mien.cli.options import taking
 from mien.errors import MienError, PartialError, UsageError
 from mien.words import counted
 
@@ -38,38 +40,98 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(help="Videos, folders, or tables of mien analyze (.parquet, .csv, .jsonl)."),
 ]
-Data = Annotated[DataKind, typer.Option(help="What the tables beside the page are written as: parquet or csv.")]
-Exports = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--export",
-        metavar="elan|praat|bids|boris",
-        help="Also write its time line for this tool; may be given again.",
-    ),
-]
-Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
-Anonymous = Annotated[
-    bool, typer.Option("--anonymous", help="No pictures, no single people, only aggregates over at least K of them.")
-]
-AtLeast = Annotated[
-    int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
-]
 Fps = Annotated[float, typer.Option(min=0.2, max=60, help="How many frames of each second of a video are looked at.")]
-Stream = Annotated[
-    int | None, typer.Option(metavar="N", help="Take this stream of videos, as ffprobe counts [default: the film]")
-]
-FpsIn = Annotated[
-    float | None, typer.Option(metavar="RATE", help="Frames a second of videos without times, such as raw .h264.")
-]
-Store = Annotated[
-    str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
-]
-Sources = Annotated[list[str] | None, typer.Option("--source", help="A source of the store; may be given again.")]
-Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of the store: from when on; see --zone.")]
-Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of the store: until when; see --zone.")]
-Model = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the shipped one]")
-]
+Blur = Annotated[bool, typer.Option("--blur", help="Hide the faces in pictures.")]
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What all reports take."""
+
+    anonymous: Annotated[
+        bool,
+        typer.Option("--anonymous", help="No pictures, no single people, only aggregates over at least K of them."),
+    ] = False
+    k: Annotated[
+        int, typer.Option("--k", metavar="K", min=2, help="The fewest people behind a figure, with --anonymous.")
+    ] = 3
+    data: Annotated[DataKind, typer.Option(help="What the tables beside the page are written as.")] = "parquet"
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An ONNX model with Mien's contract [default: the shipped one]")
+    ] = None
+
+    @property
+    def hidden(self) -> int | None:
+        """The fewest people behind a figure; None: people are shown."""
+        return self.k if self.anonymous else None
+
+    def settings(self) -> Settings:
+        """Return the effective settings."""
+        return settings_of("report", {"vision": {"model": self.model}})
+
+
+@dataclass(frozen=True)
+class RecordingOptions(PageOptions):
+    """What reports on recordings take: how videos are looked at, or which part of a store."""
+
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="elan|praat|bids|boris", help="Also write its time line for this tool; may be given again."
+        ),
+    ] = None
+    fps: Fps = 5.0
+    stream: Annotated[
+        int | None, typer.Option(metavar="N", help="Take this stream of videos, as ffprobe counts [default: the film]")
+    ] = None
+    fps_in: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Frames a second of videos without times, such as raw .h264.")
+    ] = None
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Report on a store, not on files [default: the settings' own]")
+    ] = None
+    source: Annotated[list[str] | None, typer.Option(help="A source of the store; may be given again.")] = None
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Of the store: from when on; see --zone.")
+    ] = None
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of the store: until when; see --zone.")] = (
+        None
+    )
+    zone: Zone = None
+
+    def inputs(self, settings: Settings, paths: list[str] | None) -> Inputs:
+        """Return what the report is to be made of.
+
+        Raises:
+            UsageError: It is nothing, or both files and a store.
+        """
+        from mien.reports.base.recordings import Inputs
+
+        of_store, where = bool(self.store or self.source or self.since or self.until), zone_of(self.zone)
+        if of_store and paths:
+            raise UsageError(
+                "a report is made of files or of a store: leave out the paths, or --store, --source, --from, --to"
+            )
+        if not of_store and not paths:
+            raise UsageError("nothing to report on: name files, or a store's part with --source, --from and --to")
+        return Inputs(
+            tuple(paths or ()),
+            (self.store or settings.store_url) if of_store else None,
+            tuple(self.source or ()),
+            time_of(self.since, "--from", where) if self.since else None,
+            time_of(self.until, "--to", where) if self.until else None,
+            self.fps,
+            stream=self.stream,
+            fps_in=self.fps_in,
+            zone=where,
+        )
+
+
+@dataclass(frozen=True)
+class AudienceOptions(RecordingOptions):
+    """The same for audiences, whose reactions are quick."""
+
+    fps: Fps = 10.0
 
 
 @app.callback()
@@ -78,35 +140,29 @@ def report() -> None:
 
 
 @app.command(epilog="Example: mien report film film.mp4 -o film.html")
+@taking(RecordingOptions)
 def film(
     paths: Paths = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("film.html"),
     moments: Annotated[int, typer.Option(help="How many key moments of each kind are shown.")] = 3,
+    cast: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A CSV that says which track or place is which actor's.")
+    ] = None,
     blur: Blur = False,
-    anonymous: Anonymous = False,
-    k: AtLeast = 3,
-    data: Data = "parquet",
-    export: Exports = None,
-    fps: Fps = 5.0,
-    stream: Stream = None,
-    fps_in: FpsIn = None,
-    store: Store = None,
-    source: Sources = None,
-    since: Since = None,
-    until: Until = None,
-    zone: Zone = None,
-    model: Model = None,
+    *,
+    options: RecordingOptions,
 ) -> None:
     """How happy is this film? Several are compared."""
     from mien.reports.film.report import FilmRequest, report_film
 
-    settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
-    request = FilmRequest(inputs, moments, blur, k if anonymous else None)
-    _run(lambda job: report_film(request, settings, job), output, data, export)
+    settings = options.settings()
+    inputs = options.inputs(settings, paths)
+    request = FilmRequest(inputs, moments, blur, options.hidden, cast)
+    _run(lambda job: report_film(request, settings, job), output, options.data, options.export)
 
 
 @app.command(epilog="Example: mien report meeting call.mp4 --transcript call.vtt -o call.html")
+@taking(RecordingOptions)
 def meeting(
     transcript: Annotated[
         Path, typer.Option(metavar="FILE", help="WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.")
@@ -122,36 +178,31 @@ def meeting(
     ocr_model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A PP-OCR recogniser (.onnx) for names in other scripts.")
     ] = None,
+    lexicon: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A CSV of words and weights: how pleasant words are [default: English]"),
+    ] = None,
     offset: Annotated[
         float | None, typer.Option(help="Seconds to add to the transcript's times [default: found from the sound]")
     ] = None,
     consent: Annotated[str | None, typer.Option(metavar="TEXT", help="Who agreed, and when; the page says so.")] = None,
     blur: Blur = False,
-    anonymous: Anonymous = False,
-    k: AtLeast = 3,
-    data: Data = "parquet",
-    export: Exports = None,
-    fps: Fps = 5.0,
-    stream: Stream = None,
-    fps_in: FpsIn = None,
-    store: Store = None,
-    source: Sources = None,
-    since: Since = None,
-    until: Until = None,
-    zone: Zone = None,
-    model: Model = None,
+    *,
+    options: RecordingOptions,
 ) -> None:
     """How was what was said taken? A recording and its transcript."""
     from mien.reports.meeting.report import MeetingRequest, report_meeting
 
-    settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
-    hidden = k if anonymous else None
-    request = MeetingRequest(inputs, transcript, speakers, offset, consent, blur, hidden, names, ocr_model)
-    _run(lambda job: report_meeting(request, settings, job), output, data, export)
+    settings = options.settings()
+    inputs = options.inputs(settings, paths)
+    request = MeetingRequest(
+        inputs, transcript, speakers, offset, consent, blur, options.hidden, names, ocr_model, lexicon
+    )
+    _run(lambda job: report_meeting(request, settings, job), output, options.data, options.export)
 
 
 @app.command(epilog="Example: mien report audience seat-*.mp4 --events jokes.csv -o audience.html")
+@taking(AudienceOptions)
 def audience(
     events: Annotated[
         Path,
@@ -168,31 +219,21 @@ def audience(
     ] = None,
     baseline: Annotated[float, typer.Option(help="Seconds before an event that a rise is measured from.")] = 5.0,
     window: Annotated[float, typer.Option(help="Seconds after it in which a reaction is looked for.")] = 10.0,
-    anonymous: Anonymous = False,
-    k: AtLeast = 3,
-    data: Data = "parquet",
-    export: Exports = None,
-    fps: Fps = 10.0,
-    stream: Stream = None,
-    fps_in: FpsIn = None,
-    store: Store = None,
-    source: Sources = None,
-    since: Since = None,
-    until: Until = None,
-    zone: Zone = None,
-    model: Model = None,
+    *,
+    options: AudienceOptions,
 ) -> None:
     """What did they react to? Viewers recorded, and what they watched."""
     from mien.reports.audience.report import AudienceRequest, report_audience
 
-    settings = settings_of("report", {"vision": {"model": model}})
-    inputs = _inputs(settings, paths, fps, store, source, since, until, stream, fps_in, zone)
+    settings = options.settings()
+    inputs = options.inputs(settings, paths)
     marked = str(events) == "markers"
-    request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, k if anonymous else None)
-    _run(lambda job: report_audience(request, settings, job), output, data, export)
+    request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, options.hidden)
+    _run(lambda job: report_audience(request, settings, job), output, options.data, options.export)
 
 
 @app.command(epilog="Example: mien report album holiday/ --best 30 --copy-to best/ -o album.html")
+@taking(PageOptions)
 def album(
     paths: Annotated[
         list[Path], typer.Argument(help="Photos, folders of photos, or tables of mien analyze that name photos.")
@@ -204,17 +245,15 @@ def album(
         Path | None, typer.Option(metavar="DIR", help="Copy the chosen there; the originals stay as they are.")
     ] = None,
     blur: Blur = False,
-    anonymous: Anonymous = False,
-    k: AtLeast = 3,
-    data: Data = "parquet",
-    model: Model = None,
+    *,
+    options: PageOptions,
 ) -> None:
     """Which are the best photos? Happy, sharp, well lit; no doubles."""
     from mien.reports.album.report import AlbumRequest, report_album
 
-    settings = settings_of("report", {"vision": {"model": model}})
-    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur, k if anonymous else None)
-    _run(lambda job: report_album(request, settings, job), output, data)
+    settings = options.settings()
+    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur, options.hidden)
+    _run(lambda job: report_album(request, settings, job), output, options.data)
 
 
 @app.command(epilog="Example: mien report check call.json")
@@ -262,40 +301,6 @@ def _plain(value: Value) -> str:
         return "none"
     text = f"{value:.6g}" if isinstance(value, int | float) else value[:100]
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _inputs(
-    settings: Settings,
-    paths: list[str] | None,
-    fps: float,
-    store: str | None,
-    sources: list[str] | None,
-    since: str | None,
-    until: str | None,
-    stream: int | None,
-    fps_in: float | None,
-    zone: str | None,
-) -> Inputs:
-    from mien.reports.base.recordings import Inputs
-
-    of_store, where = bool(store or sources or since or until), zone_of(zone)
-    if of_store and paths:
-        raise UsageError(
-            "a report is made of files or of a store: leave out the paths, or --store, --source, --from, --to"
-        )
-    if not of_store and not paths:
-        raise UsageError("nothing to report on: name files, or a store's part with --source, --from and --to")
-    return Inputs(
-        tuple(paths or ()),
-        (store or settings.store_url) if of_store else None,
-        tuple(sources or ()),
-        time_of(since, "--from", where) if since else None,
-        time_of(until, "--to", where) if until else None,
-        fps,
-        stream=stream,
-        fps_in=fps_in,
-        zone=where,
-    )
 
 
 def _run(make: Callable[[Job], Report], output: Path, data: DataKind, exports: Sequence[str] | None = None) -> None:

@@ -258,6 +258,8 @@ def _film(report: _Report) -> Iterator[Figure]:
         yield Figure("frames with a face", report.figures.fact("Frames with a face").value, shown, 1e-9)
         read = int(faces["readable"].fill_null(value=False).sum())
         yield Figure("faces read", report.figures.fact("Faces read").value, read)
+    if report.has("actors"):
+        yield from _cast(report)
     moments = report.table("moments", {"film": pl.String, "emotion": pl.String, "at": number, "value": number})
     means = (
         faces.filter(pl.col("readable"))
@@ -273,37 +275,85 @@ def _film(report: _Report) -> Iterator[Figure]:
 def _score(name: str, fact: _Fact, rows: pl.DataFrame, cut: pl.DataFrame) -> Iterator[Figure]:
     import polars as pl
 
-    looks = rows.select("frame", "at").unique("frame").sort("at", "frame")
-    since = looks["at"].diff()
-    usual = since.median()
-    weight = since.fill_null(usual if isinstance(usual, float) else 0.2).clip(0.001, 2.0).alias("weight")
-    read = rows.join(looks.select("frame", weight), on="frame").filter(pl.col("readable"))
+    weighed, end = _weighed(rows)
+    read = weighed.filter(pl.col("readable"))
     if len(read) < 20:
         yield Figure(f"happiness of {name}", fact.value, None)
         return
-    times = rows["at"].unique().sort()
-    step = times.diff().median() if len(times) > 1 else 0.2
-    if not (isinstance(step, float) and len(cut) and cut["seconds"][0] > 0):
+    if not (len(cut) and cut["seconds"][0] > 0):
         raise ValueError(f"{name} has no stretches")
-    length, widened = cut["seconds"][0], cut["widened"][0]
-    last = max(0, int((times[-1] + step) / length + 1e-9) - 1)
-    sums = (
-        read.group_by((pl.col("at") / length).floor().clip(0, last).alias("stretch"))
-        .agg((100 * pl.col("happy") * pl.col("weight")).sum().alias("happy"), pl.col("weight").sum())
-        .sort("stretch")
-    )
-    units = list(zip(sums["happy"].to_list(), sums["weight"].to_list(), strict=True))
+    widened = cut["widened"][0]
+    units = _stretches(read, cut["seconds"][0], end)
     yield Figure(f"stretches of {name}", len(cut), len(units))
     for number, (unit, row) in enumerate(zip(units, cut.iter_rows(named=True), strict=False), 1):
         yield Figure(f"stretch {number} of {name}, sum of happy", 100 * row["happy"], unit[0], 1e-6 * (1 + unit[1]))
         yield Figure(f"stretch {number} of {name}, face-seconds", row["face_seconds"], unit[1], 1e-6 * (1 + unit[1]))
     total, count = sum(happy for happy, _ in units), sum(faces for _, faces in units)
-    if widened is None or widened > 2:
-        units = [(total, count)]
-    else:
-        units = [(faces * total / count + widened * (happy - faces * total / count), faces) for happy, faces in units]
     yield Figure(f"happiness of {name}, in words", fact.shown, f"{total / count:.0f} of 100")
-    yield from _estimated(f"happiness of {name}", units, fact.value, fact.low, fact.high)
+    yield from _estimated(f"happiness of {name}", _widened(units, widened), fact.value, fact.low, fact.high)
+
+
+def _weighed(rows: pl.DataFrame) -> tuple[pl.DataFrame, float]:
+    """Return the rows of a film with the column `weight`, the seconds that a frame stands for, and the film's end."""
+    looks = rows.select("frame", "at").unique("frame").sort("at", "frame")
+    since = looks["at"].diff()
+    usual = since.median()
+    weight = since.fill_null(usual if isinstance(usual, float) else 0.2).clip(0.001, 2.0).alias("weight")
+    times = rows["at"].unique().sort()
+    step = times.diff().median() if len(times) > 1 else 0.2
+    if not isinstance(step, float):
+        raise ValueError("a film has no times")  # noqa: TRY004 - of a table
+    return rows.join(looks.select("frame", weight), on="frame", maintain_order="left"), float(times[-1]) + step
+
+
+def _stretches(read: pl.DataFrame, length: float, end: float) -> list[tuple[float, float]]:
+    """Return 100 x happy x seconds, and the seconds, of each stretch of this length with a face."""
+    import polars as pl
+
+    last = max(0, int(end / length + 1e-9) - 1)
+    sums = (
+        read.group_by((pl.col("at") / length).floor().clip(0, last).alias("stretch"))
+        .agg((100 * pl.col("happy") * pl.col("weight")).sum().alias("happy"), pl.col("weight").sum())
+        .sort("stretch")
+    )
+    return list(zip(sums["happy"].to_list(), sums["weight"].to_list(), strict=True))
+
+
+def _widened(units: list[tuple[float, float]], widened: float | None) -> list[tuple[float, float]]:
+    """Return stretches whose distances from their common mean are widened; one alone where nothing can be said."""
+    total, count = sum(happy for happy, _ in units), sum(faces for _, faces in units)
+    if widened is None or widened > 2:
+        return [(total, count)]
+    return [(faces * total / count + widened * (happy - faces * total / count), faces) for happy, faces in units]
+
+
+def _cast(report: _Report) -> Iterator[Figure]:
+    """Of each actor the score and the time on screen, over the rows that bear the name."""
+    import polars as pl
+
+    number = pl.Float64
+    columns = {"film": pl.String, "frame": pl.Int64, "at": number, "x": number, "actor": pl.String}
+    faces = report.table("faces", columns | {"readable": pl.Boolean, "happy": number})
+    rows, end = _weighed(faces)
+    measured = ("seconds", "share", "faces", "happiness", "low", "high", "stretch_s", "widened")
+    for actor in report.table("actors", {"actor": pl.String} | dict.fromkeys(measured, number)).to_dicts():
+        name = actor["actor"]
+        own = rows.filter(pl.col("actor") == name)
+        read = own.filter(pl.col("readable"))
+        shown = float(own["weight"].sum())
+        yield Figure(f"time on screen of {name}", actor["seconds"], shown, 1e-6 * (1 + shown))
+        yield Figure(f"share of the film of {name}", actor["share"], shown / end, 1e-6)
+        yield Figure(f"faces of {name}", actor["faces"], len(read))
+        fact = report.figures.fact(f"{name}: happiness")
+        if fact.shown:
+            yield Figure(f"happiness of {name}, on top", fact.value, actor["happiness"], 1e-9)
+        if len(read) < 20:
+            yield Figure(f"happiness of {name}", actor["happiness"], None)
+        elif actor["stretch_s"] is None or actor["stretch_s"] <= 0:
+            raise ValueError(f"{name} has no stretches")
+        else:
+            units = _widened(_stretches(read, actor["stretch_s"], end), actor["widened"])
+            yield from _estimated(f"happiness of {name}", units, actor["happiness"], actor["low"], actor["high"])
 
 
 def _film_by_its_curve(report: _Report) -> Iterator[Figure]:
@@ -329,7 +379,9 @@ def _meeting(report: _Report) -> Iterator[Figure]:
     utterances = report.table(
         "utterances",
         {"speaker": pl.String, "disagrees": pl.Boolean}
-        | dict.fromkeys(("start", "end", "face_seconds", "happy", "speaker_face_seconds", "speaker_happy"), number),
+        | dict.fromkeys(
+            ("start", "end", "face_seconds", "happy", "speaker_face_seconds", "speaker_happy", "words"), number
+        ),
     ).to_dicts()
     speakers = report.table(
         "speakers",
@@ -363,7 +415,8 @@ def _meeting(report: _Report) -> Iterator[Figure]:
     if fact.value is not None and everybody["room_happiness"] is not None:
         yield Figure("happiness of the room, in words", fact.shown, f"{everybody['room_happiness']:.0f} of 100")
     yield Figure("utterances", report.figures.fact("Utterances").value, len(utterances))
-    odd = sum(bool(row["disagrees"]) for row in utterances)
+    judged = not utterances or any(row["words"] is not None for row in utterances)
+    odd = sum(bool(row["disagrees"]) for row in utterances) if judged else None
     yield Figure("words and faces disagree", report.figures.fact("Words and faces disagree").value, odd)
     if report.has("courses"):
         yield from _speakers(report, speakers, utterances)

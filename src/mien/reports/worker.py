@@ -53,7 +53,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         kind: Which report.
-        settings: The settings that it needs, nested: `home` and `vision`.
+        settings: The settings that it needs, nested: `home`, `vision` and `meeting`.
         folder: The folder that file names are relative to; nothing outside it is read.
         output: The folder for the page and its data.
         paths: Videos, tables or photos.

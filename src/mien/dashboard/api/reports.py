@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 from starlette.requests import ClientDisconnect
 
+from mien.config import Settings
 from mien.dashboard.api.parameters import in_utc, period
 from mien.dashboard.api.schemas import NewReport, ReportBody, UploadBody, refusals
 from mien.dashboard.base_path import base_of
@@ -149,7 +150,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
     paths = [names[upload.key] for upload in files] + [_linked(path, folder) for path in media]
     order = Order(
         asked.kind,
-        {"home": str(making.settings.home.resolve()), "vision": making.settings.vision.model_dump(mode="json")},
+        _handed(making.settings),
         str(folder.resolve()),
         str((making.folder / key).resolve()),
         tuple(paths),
@@ -173,6 +174,16 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
     )
     of = _listed(paths or asked.source or ["all sources"])
     return making.add(MadeReport(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
+
+
+def _handed(settings: Settings) -> dict[str, Any]:
+    """Return the settings that a report needs, for a process that runs in another folder."""
+    lexicon = settings.meeting.lexicon
+    return {
+        "home": str(settings.home.resolve()),
+        "vision": settings.vision.model_dump(mode="json"),
+        "meeting": {"lexicon": str(lexicon.resolve()) if lexicon else None},
+    }
 
 
 EXTRA: dict[str, dict[str, str]] = {

@@ -1,8 +1,9 @@
 """Who of the faces is who: a mapping file goes in, the rows of a recording that are a speaker's come out.
 
-The file is a CSV with a row per place: `speaker`, and either `track` or the tile `x`, `y`, `width`, `height` from 0 to
-1 of the frame; where someone moves, `from` and `to` say when, in seconds of the recording. A report writes it with
-`found_by` and `certainty` as well, which are for whoever corrects it: what stands in the file holds.
+The file is a CSV with a row per place: `speaker` (of films also `actor`), and either `track` or the tile `x`, `y`,
+`width`, `height` from 0 to 1 of the frame; where someone moves, `from` and `to` say when, in seconds of the recording.
+A report writes it with `found_by` and `certainty` as well, which are for whoever corrects it: what stands in the file
+holds.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def read_places(path: Path) -> list[Place]:
         InputError: It cannot be read, or says something else.
     """
     names, lines = read_list(path, [])
+    if "actor" in names and "speaker" not in names:
+        names = ["speaker" if name == "actor" else name for name in names]
+        lines = [Line(line.number, {**line.cells, "speaker": line.get("actor")}) for line in lines]
     if "speaker" not in names or not ({"track"} & set(names) or {"x", "y", "width", "height"} <= set(names)):
         raise InputError(
             f"cannot read '{path}': a CSV with the columns speaker and track, or speaker, x, y, width, height was "
@@ -72,7 +76,7 @@ def read_places(path: Path) -> list[Place]:
 def _place(line: Line) -> Place:
     speaker = line.get("speaker")
     if not speaker:
-        raise ValueError("it names no speaker")
+        raise ValueError("it names nobody")
     since = seconds(line.get("from", "0"))
     until = seconds(line.get("to")) if line.get("to") else math.inf
     if line.get("track"):

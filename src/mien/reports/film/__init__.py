@@ -23,6 +23,7 @@ class Film(ModuleType):
         paths: Paths = (),
         *,
         moments: int = 3,
+        cast: str | Path | None = None,
         fps: float = 5.0,
         store: str | None = None,
         sources: Sequence[str] = (),
@@ -41,6 +42,7 @@ class Film(ModuleType):
         Args:
             paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
             moments: So many key moments of each kind.
+            cast: A CSV that says which track or place is which actor's: of each the own curve, score and screen time.
             fps: Videos are looked at so many times a second.
             store: The URL of a store, in place of paths.
             sources: Which of the store's sources; none named: all.
@@ -58,7 +60,8 @@ class Film(ModuleType):
         from mien.reports.asking import answered, inputs_of
         from mien.reports.film.report import FilmRequest, report_film
 
-        request = FilmRequest(inputs_of(paths, store, sources, since, until, fps), moments, blur, anonymous)
+        inputs = inputs_of(paths, store, sources, since, until, fps)
+        request = FilmRequest(inputs, moments, blur, anonymous, None if cast is None else Path(cast))
         return answered(lambda settings, job: report_film(request, settings, job), model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from mien.reports.base.blocks import block_length, persistence
 from mien.reports.base.bootstrap import Estimates, estimate
 from mien.reports.base.curve import curve
 from mien.reports.base.people import people
+from mien.reports.base.places import Place
 from mien.reports.base.recordings import Recording
+from mien.reports.film.cast import Actor, Stretches, look_at_actor, with_actors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,6 +86,7 @@ class Film:
         on_screen: The share of the frames with a face.
         readable: How many faces were large enough to be read.
         small: How many were not.
+        cast: Its actors, in the order of the cast list; empty without one.
     """
 
     recording: Recording
@@ -99,42 +103,53 @@ class Film:
     on_screen: float
     readable: int
     small: int
+    cast: list[Actor]
 
 
-def look_at(recording: Recording, count: int = 3, anonymous: int | None = None) -> Film:
+def cut(read: pl.DataFrame, seconds: float) -> Stretches:
+    """Return the stretches of the readable faces of a film of so many seconds."""
+    length, widened = _stretch(read, seconds)
+    sums = sums_by(read, length, seconds)
+    return Stretches(sums, _units(sums, widened), length, widened)
+
+
+def look_at(recording: Recording, count: int = 3, anonymous: int | None = None, places: Sequence[Place] = ()) -> Film:
     """Return what a film showed.
 
     Args:
         recording: The film.
         count: So many key moments of each kind.
         anonymous: Blank what fewer than so many people stand behind.
+        places: Where actors are to be seen.
     """
     import polars as pl
 
-    faces = people(recording.faces, np.array([]) if recording.cuts is None else recording.cuts)
+    placed = with_actors(recording.faces, places)
+    faces = people(placed, np.array([]) if recording.cuts is None else recording.cuts)
     read = faces.filter(pl.col("readable"))
-    length, widened = _stretch(read, recording.seconds)
-    stretches = sums_by(read, length, recording.seconds)
+    stretches = cut(read, recording.seconds)
     # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
     behind = max(read.group_by("scene").agg(pl.col("person").n_unique())["person"].to_list(), default=0)
     enough = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
-    units = _units(stretches, widened)
+    units = stretches.units
+    names = dict.fromkeys(place.speaker for place in places)
     with_face = faces.filter(pl.col("x").is_not_null())
     return Film(
         recording,
         faces,
         recording.cuts,
         estimate(100 * units[:, :1], units[:, 1:]) if enough else None,
-        stretches,
+        stretches.sums,
         units,
-        length,
-        widened,
+        stretches.length,
+        stretches.widened,
         curve(faces, recording.seconds, anonymous),
         _people(read),
         _moments(faces, count),
         with_face["frame"].n_unique() / max(1, recording.frames),
         len(read),
         len(with_face) - len(read),
+        [look_at_actor(name, faces, recording.seconds, ENOUGH_FACES, cut) for name in names],
     )
 
 
@@ -195,6 +210,7 @@ def _people(read: pl.DataFrame) -> pl.DataFrame:
             pl.col("at").max().alias("last"),
             pl.col("span").sum().round(3).alias("seconds"),
             pl.len().alias("faces"),
+            pl.col("track").drop_nulls().unique(maintain_order=True).cast(pl.String).str.join(" ").alias("tracks"),
             *((pl.col(emotion) * pl.col("span")).sum() / pl.col("span").sum() for emotion in EMOTIONS),
         )
         .sort(["seconds", "scene", "person"], descending=[True, False, False])

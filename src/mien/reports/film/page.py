@@ -16,12 +16,16 @@ from mien.reports.base.curve import bin_length
 from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
+from mien.reports.film.cast import Actor
 from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
-from mien.words import counted
+from mien.words import counted, listed
 
 __all__ = ["COLUMNS", "film_report"]
 
 SHOWN_PEOPLE = 12
+FACTS_OF = 6
+"""So many actors have a figure on top of the page."""
+
 SIGNS = {"happy": "H", "sad": "S", "surprise": "!"}
 
 SHARES: dict[str, str] = {emotion: f"probability of {emotion}, 0 to 1" for emotion in EMOTIONS}
@@ -32,6 +36,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "at": "when it is shown, in seconds",
         "scene": "the scene, from 1; all of it is 1 where no cuts are known",
         "person": "the person, from 1 within the scene; empty where the frame shows no face",
+        "track": "the track, as a cast list may name it",
+        "actor": "who of the cast it is; empty where the cast list does not say, or there is none",
         "x": "left edge of the face's box, in pixels of the frame",
         "y": "top edge",
         "width": "width of the box",
@@ -60,6 +66,27 @@ COLUMNS: dict[str, dict[str, str]] = {
         "last": "when last seen",
         "seconds": "time on screen: the time that the frames with this readable face stand for",
         "faces": "readable faces",
+        "tracks": "the tracks that these are, as a cast list may name them",
+        **{emotion: f"mean probability of {emotion} over these and time" for emotion in EMOTIONS},
+    },
+    "actors": {
+        "film": "the film",
+        "actor": "who, as the cast list has it",
+        "seconds": "time on screen: the time that the frames with this face stand for",
+        "share": "the share of the film that this is, 0 to 1",
+        "faces": f"readable faces (longer side at least {READABLE} pixels) among these",
+        "happiness": f"100 x the mean probability of happy over these and time; empty under {ENOUGH_FACES} of them",
+        "low": "the lower end of its 95 % interval",
+        "high": "the upper end",
+        "stretch_s": "how long the stretches are that the interval is made of",
+        "widened": "by how much their distances from the score are widened",
+        **{emotion: f"mean probability of {emotion} over the readable faces and time" for emotion in EMOTIONS},
+    },
+    "actor_curves": {
+        "film": "the film",
+        "actor": "who",
+        "start": "where the bin begins, in seconds; it ends where the next begins",
+        "face_seconds": "the time that the frames with this face, readable, stand for",
         **{emotion: f"mean probability of {emotion} over these and time" for emotion in EMOTIONS},
     },
     "moments": {
@@ -154,9 +181,11 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
     score = Fact(name, f"{_number(film)} of 100", detail, _value(film), low if sure else None, high if sure else None)
     if several:
         return [score]
+    parts = [_actor_fact(actor) for actor in film.cast[:FACTS_OF]]
     scenes = "unknown" if film.cuts is None else f"{len(film.cuts) + 1:,}"
     return [
         score,
+        *parts,
         Fact(
             "Frames with a face",
             f"{100 * film.on_screen:.0f} %",
@@ -223,11 +252,60 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
     sections = [Section(f"{before}The curve", [Chart(drawn, about + ticks, legend())])]
     if anonymous:
         return sections
+    if film.cast:
+        sections.append(Section(f"{before}The cast", _cast(film)))
     if film.moments:
         sections.append(Section(f"{before}Key moments", [_moments(film, shots)]))
     if len(film.people):
         sections.append(Section(f"{before}Who is on screen", [_people(film)]))
     return sections
+
+
+def _actor_fact(actor: Actor) -> Fact:
+    name, shown = f"{actor.name}: happiness", f"on screen {clock(actor.seconds)}, {100 * actor.share:.0f} %"
+    if actor.score is None:
+        return Fact(name, "cannot be told", f"{shown}; {counted(actor.readable, 'face was', 'faces were')} readable")
+    value, low, high = _ends(actor)
+    sure = f"; 95 %: {max(0, low):.0f} to {min(100, high):.0f}" if low is not None and high is not None else ""
+    return Fact(name, f"{value:.0f} of 100", shown + sure, value, low, high)
+
+
+def _ends(actor: Actor) -> tuple[float | None, float | None, float | None]:
+    """Return an actor's score and its interval; None where there is none."""
+    if actor.score is None:
+        return None, None, None
+    value, low, high = (float(end[0]) for end in (actor.score.value, actor.score.low, actor.score.high))
+    return value, low if math.isfinite(low) else None, high if math.isfinite(high) else None
+
+
+def _cast(film: Film) -> list[Part]:
+    ranked = sorted(film.cast, key=lambda actor: -actor.seconds)
+    rows: list[tuple[str | Shares, ...]] = []
+    for actor in ranked:
+        value, low, high = _ends(actor)
+        rows.append(
+            (
+                actor.name,
+                clock(actor.seconds),
+                f"{100 * actor.share:.0f} %",
+                "–"
+                if actor.means is None
+                else Shares(tuple((name, COLOURS[name], actor.means[EMOTIONS.index(name)]) for name in SHOWN)),
+                "–" if value is None else f"{value:.0f}",
+                "–" if low is None or high is None else f"{max(0, low):.0f} to {min(100, high):.0f}",
+            )
+        )
+    head = ("who", "#on screen", "#of the film", "emotions", "#happiness", "#95 % interval")
+    parts: list[Part] = [
+        Table(head, rows, "Whose face is whose, the cast list says. Nobody is recognised."),
+    ]
+    width = bin_length(film.recording.seconds)
+    for actor in ranked[:SHOWN_PEOPLE]:
+        shares = actor.curve.select(EMOTIONS).to_numpy().astype(np.float64)
+        times = actor.curve["start"].to_numpy() + width / 2
+        drawn = stacked(times, shares / shares.sum(1, keepdims=True), film.recording.seconds, height=130)
+        parts.append(Chart(drawn, f"{actor.name}: mean probability of each emotion, blank where the face is not seen."))
+    return parts
 
 
 def _sign(moment: Moment) -> str:
@@ -266,6 +344,7 @@ def _people(film: Film) -> Table:
         rows.append(
             (
                 f"scene {row['scene']}, person {row['person']}",
+                row["tracks"].replace(" ", ", ") if len(row["tracks"]) < 30 else "several",
                 film.recording.when(row["first"]),
                 f"{row['seconds']:.1f} s",
                 Shares(parts),
@@ -275,9 +354,10 @@ def _people(film: Film) -> Table:
     hidden = len(film.people) - len(rows)
     more = f" {hidden:,} more are in the table beside this page." if hidden > 0 else ""
     return Table(
-        ("who", "#from", "#on screen", "emotions", "#happiness"),
+        ("who", "track", "#from", "#on screen", "emotions", "#happiness"),
         rows,
-        "A person is known within one scene only: who comes back after a cut is someone new." + more,
+        "A person is known within one scene only: who comes back after a cut is someone new. A cast list ties names "
+        "to tracks." + more,
     )
 
 
@@ -288,6 +368,8 @@ def _notes(film: Film) -> list[str]:
         notes.append(f"{name}: a table or a store does not tell scene cuts; all of it is taken for one scene.")
     if film.recording.medium is None:
         notes.append(f"{name}: the video itself is not at hand, so there are no pictures of its key moments.")
+    if missed := [actor.name for actor in film.cast if not actor.seconds]:
+        notes.append(f"{name}: no face was seen where the cast list has {listed(missed)}.")
     if film.small > film.readable:
         notes.append(
             f"{name}: {film.small:,} of {film.small + film.readable:,} faces had less than {READABLE} pixels; the "
@@ -326,6 +408,20 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
                 "have in common widens the interval. It says nothing of the model's own errors."
             ),
         ),
+        *(
+            [
+                (
+                    "Happiness of an actor",
+                    (
+                        "The same over the rows of `faces` whose `actor` is this one; its interval is made in the "
+                        "same way, of stretches of its own length. Of several faces in an actor's place the largest "
+                        "counts."
+                    ),
+                )
+            ]
+            if any(film.cast for film in films)
+            else []
+        ),
         ("Frames with a face", "Share of the frames looked at that show at least one face, readable or not."),
         ("Readable", f"A face whose box's longer side has at least {READABLE} pixels."),
         ("Scene cut", "Where another shot begins: at a cut, after a fade or at the end of a dissolve."),
@@ -354,13 +450,45 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
         )
         for film in films
     ]
+    acting = [film for film in films if film.cast]
     return [
+        *([_actors(acting), _actor_curves(acting)] if acting else []),
         together("faces", [film.faces for film in films]),
         curve,
         together("people", [film.people for film in films]),
         together("moments", moments),
         together("stretches", stretches),
     ]
+
+
+def _actors(films: Sequence[Film]) -> Data:
+    import polars as pl
+
+    def plain(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
+
+    rows = [
+        (
+            *(film.recording.name, actor.name, actor.seconds, actor.share, actor.readable, *_ends(actor)),
+            *(actor.stretch_s, plain(actor.widened), *(actor.means or (None,) * len(EMOTIONS))),
+        )
+        for film in films
+        for actor in film.cast
+    ]
+    kinds = [pl.String, pl.String, pl.Float64, pl.Float64, pl.Int64, *[pl.Float64] * (5 + len(EMOTIONS))]
+    columns = COLUMNS["actors"]
+    return Data("actors", pl.DataFrame(rows, dict(zip(columns, kinds, strict=True)), orient="row"), columns)
+
+
+def _actor_curves(films: Sequence[Film]) -> Data:
+    import polars as pl
+
+    curves = [
+        actor.curve.with_columns(pl.lit(film.recording.name).alias("film"), pl.lit(actor.name).alias("actor"))
+        for film in films
+        for actor in film.cast
+    ]
+    return Data("actor_curves", pl.concat(curves).select(*COLUMNS["actor_curves"]), COLUMNS["actor_curves"])
 
 
 def _value(film: Film) -> float:

@@ -14,6 +14,7 @@ from mien.errors import UsageError
 from mien.reports.base.bootstrap import compare
 from mien.reports.base.job import Job
 from mien.reports.base.pictures import moments as pictures_of
+from mien.reports.base.places import read_places
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.film.figures import Film, look_at
@@ -31,12 +32,14 @@ class FilmRequest:
         moments: So many key moments of each kind.
         blur: Hide the faces in pictures.
         anonymous: Show no person and no picture, and nothing that fewer than so many people stand behind; None: all.
+        cast: A CSV that says which track or place is which actor's; of one film.
     """
 
     inputs: Inputs
     moments: int = 3
     blur: bool = False
     anonymous: int | None = None
+    cast: Path | None = None
 
 
 def report_film(request: FilmRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
@@ -48,8 +51,8 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         job: Hears how far the work is, and can end it.
 
     Raises:
-        InputError: Nothing can be read.
-        UsageError: A number is out of range.
+        InputError: Nothing can be read, or the cast list is none.
+        UsageError: A number is out of range, or a cast is given where none can be used.
         PartialError: The job was stopped.
         MissingExtraError: It needs the extra `analyze`.
     """
@@ -58,10 +61,14 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         raise UsageError(f"cannot show {request.moments} moments of each kind: expected 0 to 20")
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous {request.anonymous} hides nobody: expected 2 or more")
-    films = [
-        look_at(recording, request.moments, request.anonymous)
-        for recording in read_recordings(request.inputs, settings, job)
-    ]
+    if request.cast and request.anonymous is not None:
+        raise UsageError("--cast names people and --anonymous none: leave out one of them")
+    places = read_places(request.cast) if request.cast else []
+    recordings = read_recordings(request.inputs, settings, job)
+    if places and len(recordings) > 1:
+        names = ", ".join(recording.name for recording in recordings)
+        raise UsageError(f"--cast is of one film, but here are {len(recordings)} ({names}): name one")
+    films = [look_at(recording, request.moments, request.anonymous, places) for recording in recordings]
     shots = [
         {}
         if request.anonymous
@@ -74,8 +81,9 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         if leader.score is not None and follower.score is not None
     ]
     job.tell("writing the page", 1, 1)
-    report = film_report(films, shots, pairs, request.inputs.asked(), request.anonymous)
-    report.read = [Path(path) for path in request.inputs.paths]
+    asked = request.inputs.asked() | ({"cast": str(request.cast)} if request.cast else {})
+    report = film_report(films, shots, pairs, asked, request.anonymous)
+    report.read = [Path(path) for path in (*request.inputs.paths, request.cast) if path]
     return report
 
 

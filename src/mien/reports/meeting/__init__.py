@@ -24,6 +24,9 @@ class Meeting(ModuleType):
         *,
         transcript: str | Path,
         speakers: str | Path | None = None,
+        names: bool = True,
+        ocr_model: str | Path | None = None,
+        lexicon: str | Path | None = None,
         offset: float | None = None,
         consent: str | None = None,
         fps: float = 5.0,
@@ -45,6 +48,9 @@ class Meeting(ModuleType):
             paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
             transcript: What was said: WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.
             speakers: A CSV that says which tile or track is whose.
+            names: Read off the picture which face is whose, where `speakers` doesn't say.
+            ocr_model: A PP-OCR recogniser (.onnx) for names in other scripts.
+            lexicon: A CSV of words and weights, which says how pleasant words of other languages than English are.
             offset: Seconds to add to the transcript's times; None: found from the sound.
             consent: Who agreed, and when; the page says so.
             fps: Videos are looked at so many times a second.
@@ -72,6 +78,9 @@ class Meeting(ModuleType):
             consent,
             blur,
             anonymous,
+            names,
+            None if ocr_model is None else Path(ocr_model),
+            None if lexicon is None else Path(lexicon),
         )
         return answered(lambda settings, job: report_meeting(request, settings, job), model)
 

@@ -15,6 +15,7 @@ from mien.reports.base.bootstrap import Estimates, estimate
 from mien.reports.base.places import Place, named_faces
 from mien.reports.base.recordings import Recording
 from mien.reports.base.transcripts import Utterance
+from mien.reports.meeting.words import judge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,7 +39,7 @@ AT_LEAST_S = 0.5
 """A shorter utterance is widened to this, in seconds."""
 
 CLEAR_WORDS = 0.5
-"""Words are clearly pleasant or unpleasant from this score on, of -1 to 1 (VADER's compound)."""
+"""Words are clearly pleasant or unpleasant from this score on, of -1 to 1."""
 
 CLEAR_FACES = 0.2
 """Faces from this valence on, of -1 to 1, if that is more than is usual in the meeting."""
@@ -120,6 +121,7 @@ def heard(
     offset: float,
     places: Sequence[Place],
     anonymous: int | None = None,
+    scores: Sequence[float | None] | None = None,
 ) -> list[UtteranceFigures]:
     """Return each utterance with what the faces showed during it.
 
@@ -129,6 +131,7 @@ def heard(
         offset: What is to be added to their times, in seconds.
         places: Where speakers are to be seen.
         anonymous: Say nothing of fewer than so many people.
+        scores: How pleasant the words of each are; None: as `judge` has it without a lexicon.
     """
     import polars as pl
 
@@ -142,7 +145,8 @@ def heard(
     moved = [
         Utterance(spoken.start + offset, spoken.end + offset, spoken.speaker, spoken.text) for spoken in utterances
     ]
-    scores = _judge([utterance.text for utterance in utterances])
+    if scores is None:
+        scores = judge([utterance.text for utterance in utterances]).scores
     looks = [room.during(utterance, anonymous or 1) for utterance in moved]
     speakers = [
         own[utterance.speaker].during(utterance, 1) if utterance.speaker in own else None for utterance in moved
@@ -189,20 +193,6 @@ class _ReadableFaces:
         spans = self.spans[first:last]
         means = np.average(self.shares[first:last], axis=0, weights=spans).tolist() if enough else None
         return MeanExpression(count, tracks, None if means is None else tuple(means), float(spans.sum()))
-
-
-def _judge(texts: Sequence[str]) -> list[float | None]:
-    """Return how pleasant each text's words are, -1 to 1; None for all where hardly any word is known, as in another
-    language than English.
-    """
-    try:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-    except ImportError:
-        return [None] * len(texts)
-    judge: Any = SentimentIntensityAnalyzer()
-    scores = [float(judge.polarity_scores(text)["compound"]) for text in texts]
-    known = sum(score != 0 for score in scores)
-    return list(scores) if 20 * known >= len(scores) else [None] * len(texts)
 
 
 def moods(utterances: Sequence[UtteranceFigures]) -> list[Mood]:

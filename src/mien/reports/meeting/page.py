@@ -33,6 +33,7 @@ from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.speaker_page import COLUMNS as SPEAKER_COLUMNS
 from mien.reports.meeting.speaker_page import NAMES_NOTICE, definitions, layout_time, speaker_sections
 from mien.reports.meeting.speakers import SpeakerFigures
+from mien.reports.meeting.words import Judgement
 from mien.words import counted
 
 __all__ = ["COLUMNS", "MeetingPage", "meeting_report"]
@@ -69,7 +70,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "speaker_faces": "of the speaker's own face; empty where it is not known which that is",
         "speaker_face_seconds": "the same of the speaker's own face",
         **{f"speaker_{emotion}": f"mean probability of {emotion} over these" for emotion in EMOTIONS},
-        "words": "how pleasant the words are, -1 to 1: the compound score of VADER, which knows English",
+        "words": "how pleasant the words are, -1 to 1: VADER's compound score of English, or by the lexicon that was "
+        "given; empty where they cannot be judged",
         "disagrees": "whether words and faces are clearly of opposite kinds",
     },
     "speakers": {
@@ -108,6 +110,7 @@ class MeetingPage:
         shots: Pictures by their times.
         speakers: What single speakers showed; None: it is not known which face is whose, or nobody is to be named.
         reading: What is known of who is where.
+        judged: How pleasant the words are, and what judged them.
     """
 
     recording: Recording
@@ -118,6 +121,7 @@ class MeetingPage:
     shots: dict[float, bytes]
     speakers: SpeakerFigures | None
     reading: ScreenReading
+    judged: Judgement
 
 
 def meeting_report(page: MeetingPage) -> Report:
@@ -138,10 +142,8 @@ def meeting_report(page: MeetingPage) -> Report:
             "mapping file "
             "(--speakers) ties names to tiles or tracks."
         )
-    if utterances and all(figures.words is None for figures in utterances):
-        notes.append(
-            "The words could not be judged: too few of them are English, or the extra `analyze` is incomplete."
-        )
+    if page.judged.by not in ("", "VADER"):
+        notes.append(f"How pleasant words are was judged by {page.judged.by}.")
     quiet = sum(figures.room.shares is None for figures in utterances)
     if quiet:
         few = f"fewer than {anonymous} people, as --anonymous asks for, or " if anonymous else ""
@@ -164,17 +166,17 @@ def meeting_report(page: MeetingPage) -> Report:
         sections += speaker_sections(recording, page.speakers, page.reading.places, frame)
         data = [Data(name, getattr(page.speakers, name), columns) for name, columns in SPEAKER_COLUMNS.items()]
     if not anonymous:
-        sections.append(_disagreements(odd, shots))
+        sections.append(_disagreements(odd, shots, page.judged))
         sections.append(_utterances(utterances, names, mapped=mapped))
     return Report(
         kind="meeting",
         title=recording.name,
-        lead=_lead(by_speaker[0], odd),
+        lead=_lead(by_speaker[0], odd, page.judged),
         facts=_facts(by_speaker, recording, page, odd),
         sections=sections,
         notes=notes,
         notices=list(first),
-        definitions=[*_definitions(), *(definitions() if page.speakers else [])],
+        definitions=[*_definitions(page.judged), *(definitions() if page.speakers else [])],
         data=[
             Data("utterances", utterance_table(utterances, names, words=not anonymous), COLUMNS["utterances"]),
             Data("speakers", _speaker_table(by_speaker, names, page.speakers), COLUMNS["speakers"]),
@@ -186,12 +188,14 @@ def meeting_report(page: MeetingPage) -> Report:
     )
 
 
-def _lead(room: Mood, odd: Sequence[UtteranceFigures]) -> str:
+def _lead(room: Mood, odd: Sequence[UtteranceFigures], judged: Judgement) -> str:
     if not room.utterances:
         return "Nothing can be said of what was said: the transcript holds no words."
     if room.room is None:
         return "Nobody can say how the room looked: too few faces were readable while somebody spoke."
     first = f"While somebody spoke, faces looked happy to {room.room.value[0]:.0f} out of 100."
+    if judged.reason:
+        return f"{first} How pleasant the words are is not known: {judged.reason}."
     if not odd:
         return f"{first} Nowhere did words and faces clearly disagree."
     return f"{first} During {counted(len(odd), 'utterance', 'utterances')} words and faces clearly disagreed."
@@ -216,7 +220,11 @@ def _facts(
             f"by {counted(len(by_speaker) - 1, 'speaker', 'speakers')}; {page.transcript.kind}",
             len(utterances),
         ),
-        Fact("Words and faces disagree", f"{len(odd):,}", "utterance" if len(odd) == 1 else "utterances", len(odd)),
+        Fact("Words and faces disagree", "cannot be told", "the words could not be judged")
+        if page.judged.reason and utterances
+        else Fact(
+            "Words and faces disagree", f"{len(odd):,}", "utterance" if len(odd) == 1 else "utterances", len(odd)
+        ),
         *(
             [Fact("Speaker's face in view", f"{100 * seen:.0f} %", "of the time in which they speak", seen)]
             if seen is not None
@@ -299,7 +307,9 @@ def _called(mood: Mood, names: dict[str, str]) -> str:
     return "everybody" if mood.speaker is None else names.get(mood.speaker, mood.speaker)
 
 
-def _disagreements(odd: Sequence[UtteranceFigures], shots: dict[float, bytes]) -> Section:
+def _disagreements(odd: Sequence[UtteranceFigures], shots: dict[float, bytes], judged: Judgement) -> Section:
+    if judged.reason:
+        return Section("Where words and faces disagree", [f"How pleasant the words are is not known: {judged.reason}."])
     if not odd:
         return Section(
             "Where words and faces disagree",
@@ -380,7 +390,7 @@ def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str], speakers: 
     return pl.DataFrame(rows, schema=dict(zip(COLUMNS["speakers"], kinds, strict=True)), orient="row")
 
 
-def _definitions() -> list[tuple[str, str]]:
+def _definitions(judged: Judgement) -> list[tuple[str, str]]:
     room = (
         "100 x the mean probability of `happy` over all readable faces during the utterances: in the table "
         "`utterances` "
@@ -400,6 +410,14 @@ def _definitions() -> list[tuple[str, str]]:
     return [
         ("Happiness of the room", room),
         ("95 % interval", interval),
-        ("Pleasant words", f"VADER's compound score of at least {CLEAR_WORDS}; unpleasant: at most -{CLEAR_WORDS}."),
+        (
+            "Pleasant words",
+            (
+                "VADER's compound score"
+                if judged.by in ("", "VADER")
+                else f"The sum s of 4 x the weights in {judged.by}, as s / sqrt(s² + 15),"
+            )
+            + f" of at least {CLEAR_WORDS}; unpleasant: at most -{CLEAR_WORDS}.",
+        ),
         ("Disagreement", disagreement),
     ]

@@ -24,6 +24,7 @@ from mien.reports.meeting.offset import REACH_S, find_offset
 from mien.reports.meeting.page import MeetingPage, meeting_report
 from mien.reports.meeting.speaker_page import layout_time
 from mien.reports.meeting.speakers import look_at_speakers
+from mien.reports.meeting.words import judge, read_lexicon
 from mien.words import counted
 
 __all__ = ["MeetingRequest", "report_meeting"]
@@ -46,6 +47,7 @@ class MeetingRequest:
         anonymous: Name nobody, show no picture and no words, and nothing of fewer than so many people; None: all.
         names: Read off the picture which face is whose, where `speakers` doesn't say, nothing is anonymous or blurred.
         ocr_model: Another PP-OCR recogniser (ONNX) than the built-in one, for names in other scripts.
+        lexicon: A CSV of words and their weights, for other languages than English; None: the settings' own.
     """
 
     inputs: Inputs
@@ -57,6 +59,7 @@ class MeetingRequest:
     anonymous: int | None = None
     names: bool = True
     ocr_model: Path | None = None
+    lexicon: Path | None = None
 
     @property
     def reads_names(self) -> bool:
@@ -83,6 +86,8 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
     transcript = read_transcript(request.transcript)
+    lexicon = request.lexicon or settings.meeting.lexicon
+    words = read_lexicon(lexicon) if lexicon else None
     given = read_places(request.speakers) if request.speakers else []
     search = NameSearch(request.inputs, settings, request.ocr_model) if request.reads_names else None
     recordings = read_recordings(request.inputs, settings, job, search.watch if search else None)
@@ -98,7 +103,8 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         reading = replace(reading, places=tuple(by_hand(given)))
     places = [*as_places(reading), *(place for place in given if place.track is not None)]
     transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
-    utterances = heard(recording, transcript.utterances, offset, places, request.anonymous)
+    judged = judge([utterance.text for utterance in transcript.utterances], words)
+    utterances = heard(recording, transcript.utterances, offset, places, request.anonymous, judged.scores)
     speakers = (
         None
         if request.anonymous
@@ -117,17 +123,19 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     asked = request.inputs.asked() | {
         "transcript": str(request.transcript),
         "speakers": str(request.speakers) if request.speakers else None,
+        "lexicon": str(lexicon) if lexicon else None,
         "names": request.reads_names,
         "offset": offset,
         "consent": request.consent,
         "anonymous": request.anonymous,
     }
-    page = MeetingPage(recording, transcript, utterances, [*transcript.notes, *notes], asked, shots, speakers, reading)
+    notes = [*transcript.notes, *notes]
+    page = MeetingPage(recording, transcript, utterances, notes, asked, shots, speakers, reading, judged)
     report = meeting_report(page)
     if reading.places and not request.anonymous:
         report.files[".names.csv"] = as_csv(reading.places)
         report.corrected = frozenset({".names.csv"})
-    read = (*request.inputs.paths, request.transcript, request.speakers)
+    read = (*request.inputs.paths, request.transcript, request.speakers, lexicon)
     report.read = [Path(path) for path in read if path]
     return report
 
