@@ -69,6 +69,36 @@ def test_a_report_is_made_opened_and_downloaded(place: tuple[str, Path], visit: 
     with page.expect_download() as data:
         done.get_by_role("link", name="Data").click()
     assert data.value.suggested_filename == "film.zip"
+    expect(done.locator("img.thumb")).to_have_js_property("complete", value=True)
+    done.get_by_role("link", name="Watch").click()
+    page.locator("#file").set_input_files(folder / "clip.mp4")
+    page.locator("#moments button").first.click()
+    expect(page.locator("#now-bars p")).to_have_count(7)
+    expect(page.locator("#film")).to_be_visible()
+    page.locator("[data-curve]").press("End")
+    page.wait_for_function("document.getElementById('film').currentTime > 9")
+    expect(page.locator("[data-clock]")).to_have_text("0:10 / 0:10")
+
+
+def test_an_example_is_made_at_a_click_and_files_are_dropped_into_the_form(
+    place: tuple[str, Path], visit: Open
+) -> None:
+    page = visit(f"{place[0]}/reports").page
+    page.get_by_role("button", name="Meeting").click()
+    drop = "names => { const data = new DataTransfer(); names.forEach(n => data.items.add(new File(['x'], n)));"
+    drop += " document.dispatchEvent(new DragEvent('drop', { dataTransfer: data })); }"
+    page.evaluate(drop, ["call.vtt", "call.mp4"])
+    names = "name => [...document.getElementById('report').elements[name].files].map(file => file.name)"
+    assert page.evaluate(names, "transcript") == ["call.vtt"]
+    assert page.evaluate(names, "files") == ["call.mp4"]
+    page.get_by_role("button", name="Album").click()
+    page.get_by_role("button", name="See an example").click()
+    done = page.locator("#ended li", has_text="The best photos")
+    with page.expect_download() as best:
+        done.get_by_role("link", name="Download the best").click()
+    assert best.value.suggested_filename == "best.zip"
+    done.get_by_role("button", name="Delete").click()
+    expect(done).to_have_count(0)
 
 
 def test_a_long_one_tells_how_far_it_is_and_is_cancelled_and_the_other_deleted(

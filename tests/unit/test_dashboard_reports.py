@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 import cv2
 import httpx
+import numpy as np
 import polars as pl
 import pytest
 from fastapi import FastAPI
@@ -40,6 +42,7 @@ from mien.media.demo import PORTRAIT
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.base.job import Job
 from mien.reports.base.recordings import Inputs, read_recordings
+from mien.reports.examples import sample_picture
 from mien.stores.base import Marker, open_store
 
 
@@ -134,6 +137,41 @@ def test_a_film_is_made_of_an_upload_that_is_gone_afterwards(house: House, film:
     with zipfile.ZipFile(BytesIO(packed.content)) as archive:
         assert {"film.html", "film.json", "film.faces.parquet"} <= set(archive.namelist())
         assert json.loads(archive.read("film.json"))["asked"]["of"] == ["my film.mp4"]
+
+
+def test_a_film_has_its_course_for_the_page_beside_it(house: House, film: dict[str, Any]) -> None:
+    assert film["of"] == "my film.mp4"
+    (course,) = house.ask("GET", f"{film['files'][0].rpartition('/')[0]}/course.json", "viewer").json()["films"]
+    assert set(course["bands"]) == set(EMOTIONS)
+    assert course["seconds"] == pytest.approx(2, abs=0.6)
+
+
+def test_the_example_of_an_album_is_made_once_with_the_best_to_download(house: House) -> None:
+    answer = house.ask("POST", "/api/v1/examples/album")
+    assert answer.status_code == 202
+    told = house.wait(answer.json()["id"])
+    assert (told["state"], told["example"]) == ("done", True), told["message"]
+    with zipfile.ZipFile(BytesIO(house.ask("GET", told["files"][-2], "viewer").content)) as archive:
+        names = archive.namelist()
+        assert names[0] == "001 smiling.jpg"
+        assert archive.read(names[0]) == sample_picture("smiling")
+    assert not [name for name in names if name.endswith("-2.jpg")], "no copy made worse is among the best"
+    assert re.fullmatch(r"Best score: \d+ of 100", told["score"])
+    thumb = house.ask("GET", f"{told['files'][0].rpartition('/')[0]}/thumb.jpg", "viewer")
+    assert cv2.imdecode(np.frombuffer(thumb.content, np.uint8), cv2.IMREAD_COLOR).shape == (180, 320, 3)
+    assert house.ask("POST", "/api/v1/examples/album").json()["state"] == "done"
+    assert house.ask("POST", "/api/v1/examples/album", "viewer").status_code == 403
+    assert list((house.home / "reports" / "uploads").glob("of-*")) == []
+
+
+def test_a_report_asked_for_by_form_names_fields_not_options(house: House, clip: bytes) -> None:
+    words = house.upload("words.vtt", b"WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ada>Say --offset aloud\n")
+    key = house.make(kind="meeting", files=[house.upload("talk.mp4", clip)], transcript=words)
+    page = house.ask("GET", house.wait(key)["files"][0], "viewer").text
+    assert "“Seconds to add to the transcript” gives another" in page
+    assert "“Consent: who agreed, and when”" in page
+    assert re.findall(r"--(?:offset|consent|speakers|seats|anonymous)(?! aloud)\b", page.partition("</style>")[2]) == []
+    assert "Say --offset aloud" in page
 
 
 def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House, film: dict[str, Any]) -> None:

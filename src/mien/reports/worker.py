@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import shutil
 import sys
 import threading
 import time as clock
@@ -18,17 +19,21 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import msgspec
+from PIL import Image
 
 from mien.config import checked
 from mien.errors import MienError, PartialError, StoreError
 from mien.exports.files import Format
-from mien.observation import Emotion
+from mien.observation import EMOTIONS, Emotion
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.job import Job
+from mien.reports.base.parts import Pictures
 from mien.reports.base.recordings import Inputs
 from mien.reports.base.report import Report
+from mien.reports.examples import example
 from mien.reports.film.report import FilmRequest, report_film
+from mien.reports.form_words import as_asked_by_form, in_form_words
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.system.machine import peak_bytes
 from mien.system.processes import limit_memory
@@ -43,6 +48,10 @@ KINDS: tuple[Kind, ...] = ("film", "meeting", "audience", "album")
 
 TELL_S = 0.25
 """So often it says how far it is."""
+
+THUMB = (320, 180)
+BEST_BYTES = 2 << 30
+"""So many bytes of chosen photos are kept to be downloaded."""
 
 PATIENCE_S = 10.0
 """So long the work may take to end once nobody waits for it."""
@@ -61,6 +70,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         events: What an audience watched; empty: the store's markers.
         exports: For which other tools its time line is written.
         memory_mb: So many MiB of memory the process may have.
+        example: Make what it is to be made of from the demo.
     """
 
     kind: Kind
@@ -88,6 +98,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     emotion: Emotion = "happy"
     exports: tuple[Format, ...] = ()
     memory_mb: int = 4096
+    example: bool = False
 
 
 class WorkerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,6 +112,10 @@ class WorkerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
         title: Of the report that was made.
         message: What the report found, or one line on why there is none.
         files: The names of the files that were written, the page first.
+        score: The first of the report's figures.
+        thumb: The name of a small picture of it; empty: there is none.
+        curve: The name of the course of a film, for the page beside the video; empty: there is none.
+        video: The name of the video, where it is kept.
     """
 
     step: str = ""
@@ -110,6 +125,10 @@ class WorkerEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str = ""
     message: str = ""
     files: list[str] = []
+    score: str = ""
+    thumb: str = ""
+    curve: str = ""
+    video: str = ""
 
 
 def out_of_memory(mib: int) -> str:
@@ -140,7 +159,7 @@ def main() -> None:
         log.warning("a report failed: %s", error)  # whoever asked for it may not be told where the store is
         ended = WorkerEvent(ended="failed", message=error.public)
     except MienError as error:
-        ended = WorkerEvent(ended="failed", message=str(error))
+        ended = WorkerEvent(ended="failed", message=in_form_words(str(error)))
     except MemoryError:
         log.exception("a report failed")
         ended = WorkerEvent(ended="failed", message=out_of_memory(order.memory_mb))
@@ -153,17 +172,85 @@ def main() -> None:
 
 
 def _made(order: Order, job: Job) -> WorkerEvent:
-    report = _report(order, job)
+    if order.example:
+        job.tell("drawing the example", 0)
+        of = example(order.kind, Path(order.folder))
+        order = msgspec.structs.replace(order, paths=of.paths, **of.asked)
+    report = as_asked_by_form(_report(order, job))
     if order.store:
         report.asked["store"] = "the dashboard's"  # where it is, is no business of everybody who may look
-    page = Path(order.output) / f"{order.kind}.html"
+    folder = Path(order.output)
+    page = folder / f"{order.kind}.html"
     files = report.write(page, exports=order.exports)
     packed = page.with_suffix(".zip")
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
             archive.write(file, file.name)
-    names = [file.name for file in (*files, packed)]
-    return WorkerEvent(ended="done", title=report.title, message=report.lead, files=names)
+    best = _best(report, folder) if order.kind == "album" and not (order.blur or order.anonymous) else []
+    names = [file.name for file in (*files, *best, packed)]
+    video = ""
+    if order.example and order.kind == "film":
+        video = Path(order.paths[0]).name
+        shutil.copyfile(order.paths[0], folder / video)
+    return WorkerEvent(
+        ended="done", title=report.title, message=report.lead, files=names, score=_score(report),
+        thumb=_thumb(report, folder), curve=_curve(report, folder), video=video,
+    )  # fmt: skip
+
+
+def _score(report: Report) -> str:
+    """Return the report's first figure with its name, where there is one."""
+    named = {fact.name: fact for fact in report.facts}
+    fact = named.get("Best score") or next(iter(named.values()), None)
+    return f"{fact.name}: {fact.shown}" if fact and fact.value is not None else ""
+
+
+def _thumb(report: Report, folder: Path) -> str:
+    """Write the first of the report's pictures as a small one; return its name."""
+    parts = (part for section in report.sections for part in section.parts)
+    picture = next((part.pictures[0] for part in parts if isinstance(part, Pictures) and part.pictures), None)
+    if picture is None:
+        return ""
+    with Image.open(io.BytesIO(picture.jpeg)) as image:
+        image.thumbnail(THUMB)
+        image.convert("RGB").save(folder / "thumb.jpg", "jpeg", quality=85)
+    return "thumb.jpg"
+
+
+def _curve(report: Report, folder: Path) -> str:
+    """Write a film's course and its moments as the page beside the video reads them; return the file's name."""
+    tables = report.tables
+    if report.kind != "film" or not {"curve", "moments"} <= set(tables):
+        return ""
+    films = []
+    for name in dict.fromkeys(tables["curve"]["film"]):
+        rows = [row for row in tables["curve"].rows(named=True) if row["film"] == name]
+        times = [row["start"] for row in rows]
+        step = times[1] - times[0] if len(times) > 1 else 1.0
+        moments = [row for row in tables["moments"].rows(named=True) if row["film"] == name]
+        films.append({
+            "name": name, "seconds": times[-1] + step,
+            "bands": {emotion: [row[emotion] for row in rows] for emotion in EMOTIONS},
+            "moments": [{key: row[key] for key in ("emotion", "at", "value")} for row in moments],
+        })  # fmt: skip
+    (folder / "course.json").write_bytes(msgspec.json.encode({"title": report.title, "films": films}))
+    return "course.json"
+
+
+def _best(report: Report, folder: Path) -> list[Path]:
+    """Pack the chosen photos as they are, the best first; of very many as many as BEST_BYTES holds."""
+    chosen = sorted((row["rank"], row["file"]) for row in report.tables["photos"].rows(named=True) if row["rank"])
+    there = [(rank, Path(file)) for rank, file in chosen if Path(file).is_file()]
+    packed, total = folder / "best.zip", 0
+    if not there:
+        return []
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for rank, file in there:
+            total += file.stat().st_size
+            if total > BEST_BYTES:
+                break
+            archive.write(file, f"{rank:03d} {file.name}")
+    return [packed]
 
 
 def _report(order: Order, job: Job) -> Report:

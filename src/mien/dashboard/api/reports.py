@@ -31,7 +31,7 @@ from mien.dashboard.jobs.reports import MAX_WAITING, MadeReport, ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
 from mien.dashboard.security.guard import report_policy
 from mien.dashboard.security.roles import Caller, Editor, may, needs
-from mien.reports.worker import Order
+from mien.reports.worker import Kind, Order
 
 __all__ = ["finished", "reporting"]
 
@@ -53,6 +53,7 @@ TYPES = {
     ".parquet": "application/vnd.apache.parquet", ".vtt": "text/vtt; charset=utf-8", ".csv": "text/csv; charset=utf-8",
     ".md": "text/markdown; charset=utf-8", ".jpg": "image/jpeg", ".tsv": "text/tab-separated-values; charset=utf-8",
     ".eaf": "application/xml", ".TextGrid": "text/plain; charset=utf-8",
+    ".mp4": "video/mp4",
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }  # fmt: skip
 
@@ -82,6 +83,14 @@ def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
         if making.full:
             raise ApiError(429, f"{MAX_WAITING} reports wait already: try again later", {"retry-after": "60"})
         return _body(await _add(making, queries, asked, who), request)
+
+    @router.post("/examples/{kind}", status_code=202)
+    async def make_example(kind: Kind, request: Request, who: Editor) -> ReportBody:
+        """Make the example of a report from the demo, once; where it is made already, tell of that."""
+        making.settings.ensure_home()
+        if making.full:
+            raise ApiError(429, f"{MAX_WAITING} reports wait already: try again later", {"retry-after": "60"})
+        return _body(_add_example(making, kind, who), request)
 
     @router.get("/reports/{key}", dependencies=[Depends(needs("viewer"))])
     async def get_report(key: Key, request: Request) -> ReportBody:
@@ -170,10 +179,27 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         emotion=asked.emotion,
         exports=tuple(asked.exports),
         memory_mb=making.settings.dashboard.report_mb,
-        **{name: names[upload.key] for name, upload in extra.items()},
+        **{name: names[upload.key] for name, upload in extra.items()},  # type: ignore[arg-type]
     )
     of = _listed(paths or asked.source or ["all sources"])
-    return making.add(MadeReport(key, asked.kind, who.name, datetime.now(timezone.utc), of), order)
+    return making.add(MadeReport(key, asked.kind, who.name, datetime.now(timezone.utc), of, of=of), order)
+
+
+def _add_example(making: ReportQueue, kind: Kind, who: Caller) -> MadeReport:
+    """Make the example of a report, unless it is made already."""
+    key = sha256(f"example {kind}".encode()).hexdigest()[:32]
+    made = making.find(key)
+    if made is not None and made.state not in ("failed", "stopped"):
+        return made
+    settings = {"home": str(making.settings.home.resolve()), "vision": making.settings.vision.model_dump(mode="json")}
+    folder = making.uploads.folder / f"of-{key}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    order = Order(
+        kind, settings, str(folder.resolve()), str((making.folder / key).resolve()),
+        memory_mb=making.settings.dashboard.report_mb, example=True,
+    )  # fmt: skip
+    new = MadeReport(key, kind, who.name, datetime.now(timezone.utc), "the demo", of="the demo", example=True)
+    return making.add(new, order)
 
 
 def _handed(settings: Settings) -> dict[str, Any]:
@@ -245,7 +271,8 @@ def _body(made: MadeReport, request: Request) -> ReportBody:
     return ReportBody(
         id=made.key, kind=made.kind, by=made.by, asked=made.asked, title=made.title, state=made.state,
         message=made.message, step=made.step, share=made.share, left_s=made.left_s,
-        files=[f"{base_of(request.scope)}/reports/{made.key}/{name}" for name in made.files],
+        files=[f"{base_of(request.scope)}/reports/{made.key}/{name}" for name in made.files], of=made.of,
+        example=made.example, score=made.score,
     )  # fmt: skip
 
 

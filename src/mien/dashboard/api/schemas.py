@@ -289,6 +289,9 @@ class ReportBody(BaseModel):
     share: float | None = Field(description="How much of the step is done, 0 to 1.")
     left_s: float | None = Field(description="How long the step will take, in seconds.")
     files: list[str] = Field(description="Addresses of what was written: the page first, the archive of all last.")
+    of: str = Field(description="What it is made of: names of files, or sources.")
+    example: bool = Field(description="Whether it is made of the demo.")
+    score: str = Field(description="The first of its figures with its name; empty: there is none.")
 
 
 class DemoBody(BaseModel):

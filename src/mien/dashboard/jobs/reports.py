@@ -60,6 +60,12 @@ class MadeReport:
         step: What is under way.
         share: How much of the step is done, 0 to 1, where that is known.
         left_s: How long the step will take, in seconds, where that is known.
+        of: What it is made of: names of files, or sources.
+        example: Whether it is made of the demo, to show what such a report is.
+        score: The first of its figures.
+        thumb: A small picture of it, among its files.
+        curve: The course of a film, among its files, for the page beside the video.
+        video: The video, among its files, where it is kept.
     """
 
     key: str
@@ -73,6 +79,12 @@ class MadeReport:
     step: str = ""
     share: float | None = None
     left_s: float | None = None
+    of: str = ""
+    example: bool = False
+    score: str = ""
+    thumb: str = ""
+    curve: str = ""
+    video: str = ""
 
 
 @dataclass
@@ -158,7 +170,8 @@ class ReportQueue:
 
     def path(self, made: MadeReport, name: str) -> Path | None:
         """Return one of a report's files; None: it has none of that name."""
-        return self.folder / made.key / name if name in made.files else None
+        known = {*made.files, made.thumb, made.curve, made.video} - {""}
+        return self.folder / made.key / name if name in known else None
 
     def close(self) -> None:
         """End what is being made, and delete what was uploaded."""
@@ -269,7 +282,8 @@ class ReportQueue:
             made = self._all()[key]
             made = replace(
                 made, state=event.ended or "failed", title=event.title or made.title, message=event.message,
-                files=tuple(event.files), step="", share=None, left_s=None,
+                files=tuple(event.files), step="", share=None, left_s=None, score=event.score, thumb=event.thumb,
+                curve=event.curve, video=event.video,
             )  # fmt: skip
             self._all()[key] = made
             if made.state == "done":

@@ -100,6 +100,15 @@ def showing(
             add(name, path)
     router.include_router(reading(manual, partial(_page, of="docs"), describe))
 
+    @router.get("/watch/{key}", dependencies=[Depends(needs("viewer"))])
+    async def watch(key: str, request: Request) -> Response:
+        """Return the page with a film beside the curve of its report."""
+        made = making.find(key)
+        if made is None or not made.curve:
+            raise ApiError(404, "there is no such film: its report was deleted, or never made")
+        title = f"{made.title} · Mien"
+        return HTMLResponse(_page("watch", request, of="reports", title=title, heading=made.title, made=made))
+
     @router.get("/events/{name}")
     async def events(name: str, request: Request, who: Viewer) -> Response:
         """Fill a page, and keep it up to date with what its address chooses, in its viewer's time zone."""

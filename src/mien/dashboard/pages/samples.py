@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from mien.dashboard.errors import ApiError
 from mien.dashboard.security.roles import needs
-from mien.run.examples import LISTS, SAMPLES, sample_picture, write_clip
+from mien.reports.examples import LISTS, SAMPLES, sample_picture, write_clip
 
 __all__ = ["CLIP", "WORDS", "samples"]
 

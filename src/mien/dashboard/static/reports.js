@@ -9,6 +9,7 @@
     audience: "Recordings of people watching, or tables of mien analyze",
     album: "Photos",
   };
+  const DROPPED = { film: "Drop films here", meeting: "Drop the recording and its transcript here", audience: "Drop recordings and a list of events here", album: "Drop photos here" };
   const PHOTOS = ".jpg,.jpeg,.png,.webp,.tif,.tiff,.bmp,.avif,.heic,.heif,.ppm,.pgm";
   const VIDEOS = ".mp4,.mkv,.mov,.avi,.webm,.m4v,.mpg,.mpeg,.ts,.wmv,.mxf,.flv,.3gp,.parquet,.csv,.jsonl";
   let kind = "film";
@@ -31,6 +32,8 @@
     all("[data-for]").forEach((one) => (one.hidden = !one.dataset.for.split(" ").includes(kind)));
     all("[data-made]").forEach((one) => (one.hidden = one.dataset.made !== of));
     byId("files-are").textContent = ASKED[kind];
+    byId("drop-asks").textContent = DROPPED[kind];
+    byId("example").dataset.example = kind;
     byId("report-files").accept = kind === "album" ? PHOTOS : VIDEOS;
     const form = byId("report");
     form.elements.transcript.required = kind === "meeting";
@@ -121,6 +124,34 @@
     }
   }
 
+  /* What is dropped goes where its ending belongs: transcripts and lists to their fields, all else to the files. */
+  const TEXTS = { meeting: ["transcript", ".vtt .srt .sbv .ass .ssa .json .txt .docx"], audience: ["events", ".csv .srt .vtt .sbv .ass .ssa .json"] };
+  function take(dropped) {
+    const form = byId("report");
+    const [field, endings] = TEXTS[kind] ?? ["", ""];
+    const isText = (file) => endings.split(" ").includes(`.${file.name.split(".").pop().toLowerCase()}`);
+    const put = (input, files) => {
+      const list = new DataTransfer();
+      files.forEach((file) => list.items.add(file));
+      input.files = list.files;
+    };
+    const texts = dropped.filter(isText).slice(0, 1);
+    const rest = dropped.filter((file) => !texts.includes(file));
+    if (texts.length) put(form.elements[field], texts);
+    if (rest.length) put(form.elements.files, kind === "meeting" ? rest.slice(0, 1) : [...form.elements.files.files, ...rest]);
+    say(`${dropped.length === 1 ? dropped[0].name : `${dropped.length} files`}: taken into the form.`);
+  }
+
+  async function example(kind) {
+    try {
+      const made = await told(await fetch(`${base}/api/v1/examples/${kind}`, { method: "POST" }));
+      if (made.state === "done") open(made.files[0], "_blank", "noopener");
+      else say("The example is drawn and analysed; it comes under Finished in some seconds.");
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
   async function remove(key) {
     try {
       await told(await fetch(`${base}/api/v1/reports/${key}`, { method: "DELETE" }));
@@ -139,6 +170,19 @@
     }
     if (data.stop || data.delete) remove(data.stop ?? data.delete);
   });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-example]");
+    if (!link) return;
+    example(link.dataset.example);
+  });
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      if (!byId("report")) return;
+      event.preventDefault();
+      byId("drop").classList.toggle("over", name === "dragover");
+      if (name === "drop" && event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    });
+  }
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "report") return;
     event.preventDefault();
