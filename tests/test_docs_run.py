@@ -74,7 +74,13 @@ def runnable(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.language in ("bash", "python", "sql")]
 
 
-RUN = [page for page in PAGES if runnable(page) and page.name not in ("tutorial.md", "maker.md")]  # test_tutorial.py
+TRIED_ELSEWHERE = {
+    "tutorial.md": "test_tutorial.py follows it",
+    "maker.md": "test_tutorial.py listens as it does",
+    "notebook.md": "test_first_look.py runs the notebook that it is",
+}
+
+RUN = [page for page in PAGES if runnable(page) and page.name not in TRIED_ELSEWHERE]
 
 
 @pytest.fixture(scope="session")

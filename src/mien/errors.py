@@ -13,6 +13,13 @@
 
 A message is one line that names the thing, what was expected, what came and what to do. Only `mien.cli.app` turns an
 error into an exit code.
+
+    >>> import mien
+    >>> try:
+    ...     mien.analyze("no-such-photo.jpg")
+    ... except mien.errors.MienError as error:
+    ...     print(type(error).__name__, error.exit_code)
+    InputError 2
 """
 
 from __future__ import annotations

@@ -153,9 +153,9 @@ class TableWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.kind = path.suffix.lower()
-        self.count = 0
+        self.path: Path = path
+        self.kind: str = path.suffix.lower()
+        self.count: int = 0
         if self.kind not in KINDS:
             raise InputError(f"cannot write '{path}': its name must end in {', '.join(KINDS)}")
         if self.kind == ".parquet":

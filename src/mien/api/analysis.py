@@ -108,7 +108,12 @@ class Analysis(Sequence[Observation]):
         return f"<Analysis of {self.path}: {counted(self._count, 'frame', 'frames')}>"
 
     def summary(self) -> Summary:
-        """Return what it comes to: faces, emotions, the happiest second."""
+        """Return what it comes to: faces, emotions, the happiest second.
+
+        >>> summary = analyze_video("demo", fps=2, end=3).summary()
+        >>> summary.frames, summary.faces, summary.empty
+        (6, 6, 0)
+        """
         summing = Summing()
         for observation in self:
             summing.add(observation, self.path)
@@ -116,6 +121,9 @@ class Analysis(Sequence[Observation]):
 
     def plot(self) -> go.Figure:
         """Return the emotion curve, a Plotly figure: mean probabilities over the faces in view, over time.
+
+            >>> len(analyze_video("demo", fps=2, end=3).plot().data)
+            7
 
         Raises:
             MissingExtraError: It needs the extra `dashboard`.
@@ -125,6 +133,9 @@ class Analysis(Sequence[Observation]):
 
     def to_polars(self) -> pl.DataFrame:
         """Return a polars DataFrame: a row per face, one with nulls for a frame without; columns as in files.
+
+            >>> analyze_video("demo", fps=2, end=3).to_polars()["offset_s"].to_list()
+            [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
 
         Raises:
             MissingExtraError: It needs the extra `analyze`.

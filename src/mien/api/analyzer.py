@@ -60,7 +60,7 @@ class Analyzer:
     def __init__(self, model: str | Path | None = None, **settings: float | str | None) -> None:
         self._settings = model_store.in_use(checked({"vision": {"model": model, **settings}}, "the arguments"))
         self._detector, self._classifier = shared_models(self._settings)
-        self.model_id = self._classifier.model_id
+        self.model_id: str = self._classifier.model_id
 
     def analyze(self, picture: Picture, *, colour: Colour = "bgr", sets: float | None = None) -> Faces:
         """Return the faces in a picture, the surest first.

@@ -70,6 +70,9 @@ class Faces(list[Face]):
     def picture(self) -> Pillow.Image:
         """Return the picture with what was found drawn in, as Pillow has it: `.save("out.jpg")` keeps it.
 
+            >>> analyze("demo").picture().size
+            (640, 360)
+
         Raises:
             InputError: The photo is not there any more.
             UsageError: The picture was one of a batch of arrays, which are not kept.
@@ -106,6 +109,9 @@ class Faces(list[Face]):
 
     def to_polars(self) -> pl.DataFrame:
         """Return a polars DataFrame, a row per face; columns as in files.
+
+            >>> analyze("demo").to_polars()["frame_width"].to_list()
+            [640]
 
         Raises:
             MissingExtraError: It needs the extra `analyze`.

@@ -125,7 +125,7 @@ class Video:
         first_face_only: bool = True,
         tempfile: str | None = None,  # noqa: ARG002
     ) -> None:
-        self.filepath = str(video_file)
+        self.filepath: str = str(video_file)
         self.first_face_only = first_face_only
         open_source(self.filepath).close()
 

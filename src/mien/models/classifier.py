@@ -145,11 +145,12 @@ class Classifier:
     """
 
     def __init__(self, session: Any, contract: Contract, digest: str, file: Path) -> None:
-        self.contract, self.file = contract, file
-        self.model_id = f"{contract.name}@{digest[:8]}"
-        self.threshold = contract.abstain_below
-        self.runs_on = "runs on cpu"
-        self.sees_geometry = GEOMETRY in [given.name for given in session.get_outputs()]
+        self.contract: Contract = contract
+        self.file: Path = file
+        self.model_id: str = f"{contract.name}@{digest[:8]}"
+        self.threshold: float = contract.abstain_below
+        self.runs_on: str = "runs on cpu"
+        self.sees_geometry: bool = GEOMETRY in [given.name for given in session.get_outputs()]
         self._session = session
 
     @classmethod

@@ -3,6 +3,11 @@ which are the best photos. Each report is a request in, a `Report` out, which is
 
 In Python each is called by its name: `mien.reports.film("film.mp4").write("film.html")`. They are packages, too, whose
 modules are imported as any others; each package says how it is called.
+
+    >>> import mien
+    >>> report = mien.reports.film("demo")
+    >>> report.kind, report["Length"].shown
+    ('film', '0:20')
 """
 
 from __future__ import annotations
