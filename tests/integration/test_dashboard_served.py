@@ -21,8 +21,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from mien.config import Settings
 from mien.dashboard.security.accounts import make_token, revoke, set_password
 from mien.observation import Face, Observation, Probabilities, new_id
+from mien.run.doctor import LOOKS
 from mien.stores.base import open_store
 from ports import unused_port
 
@@ -108,6 +110,16 @@ def test_the_stream_tells_of_what_arrives(address: str, home: Path) -> None:
                 assert body["source"] != "elsewhere"  # type: ignore[index]
             if new.id in seen:
                 break
+
+
+def test_the_doctor_warns_of_strangers_at_our_ports_alone(address: str, home: Path) -> None:
+    port = int(address.rpartition(":")[2])
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        for taken, state in ((port, "ok"), (stranger.getsockname()[1], "note")):
+            settings = Settings(home=home, dashboard={"port": taken}, broker={"port": unused_port()})  # type: ignore[arg-type]
+            assert LOOKS["ports"](settings)[0] == state
 
 
 def test_metrics_are_prometheus_text(address: str) -> None:

@@ -202,6 +202,32 @@ def test_markers_are_lines_whose_labels_keep_apart_and_are_escaped() -> None:
     assert [note["text"] for note in layout["annotations"][1:]] == ["&lt;b&gt;1", "", "&lt;b&gt;50"]
 
 
+def test_as_lines_a_period_and_what_it_is_compared_with_stand_in_one_chart() -> None:
+    start = NOW.replace(microsecond=0)
+    rows = blank(3)
+    for second in (0, 2):
+        rows[second] = row_of(sums(1, 1, 0, {}, {"happy": 0.4 + 0.1 * second}))
+    window = Window(start, start + timedelta(seconds=3), 1)
+    before = Window(start - timedelta(days=1), start - timedelta(days=1) + timedelta(seconds=3), 1)
+    figure = timeline_figure(
+        Timeline(window, rows), KOLKATA, form="lines", emotions=("happy",), other=Timeline(before, rows[::-1])
+    )
+    line, dashed, _ = figure["data"]
+    assert line["y"] == [40, None, 60], "a gap where there is no face"
+    assert dashed["y"] == [60, None, 40]
+    assert dashed["x"] == line["x"] == [f"2026-11-22 19:33:{at}.500" for at in (21, 22, 23)], "at the same time"
+    assert (dashed["line"]["dash"], dashed["line"]["color"]) == ("dash", line["line"]["color"])
+
+
+def test_labels_of_markers_at_the_edges_are_not_cut() -> None:
+    window = Window(NOW.replace(microsecond=0), NOW.replace(microsecond=0) + timedelta(seconds=100), 1)
+    long = "A label that is longer than what stands in the chart"
+    marked = [Marker(new_id(), window.start + timedelta(seconds=at), long, None, "me") for at in (1, 50, 99)]
+    notes = timeline_figure(nothing(window), KOLKATA, markers=marked)["layout"]["annotations"][1:]
+    assert [note["xanchor"] for note in notes] == ["left", "center", "right"]
+    assert {note["hovertext"] for note in notes} == {long}
+
+
 def test_a_stream_shows_faces_in_a_frame_and_bridges_short_gaps_alone() -> None:
     rows = blank(20)
     rows["frames"][[0, 1, 2, 6, 19]] = 10
@@ -388,7 +414,8 @@ def test_lost_observations_are_told_of() -> None:
     state = SourceState("lobby", True, NOW, NOW, NOW, 7, Stats(outbox=OutboxCounts(7, 3)), None)
     assert checks.outboxes([state])[1:] == ("fail", "7 waiting", "3 were dropped from a full outbox of lobby")
     assert checks.outboxes([state._replace(stats=Stats(outbox=OutboxCounts(0, 0)))]).state == "ok"
-    assert checks.outboxes([]).state == "note"
+    assert checks.outboxes([state._replace(stats=None)]).state == "note"
+    assert checks.outboxes([]).state == "ok", "nothing has come, and nothing is wrong"
 
 
 def test_a_store_shows_its_size_and_never_its_password() -> None:

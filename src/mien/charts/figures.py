@@ -38,7 +38,7 @@ def emotion_curve(
     except ImportError as error:
         raise MissingExtraError("a Plotly figure", "dashboard") from error
     figure = go.Figure()
-    for emotion in reversed(SHOWN):
+    for emotion in SHOWN:
         column = 100 * shares[:, EMOTIONS.index(emotion)]
         figure.add_scatter(
             x=list(times), y=[None if np.isnan(value) else float(value) for value in column], name=emotion,
@@ -47,7 +47,7 @@ def emotion_curve(
         )  # fmt: skip
     figure.update_layout(
         title=title or None, hovermode="x unified", template="plotly_white", height=360,
-        margin={"l": 50, "r": 10, "t": 50 if title else 20, "b": 40}, legend={"traceorder": "reversed"},
+        margin={"l": 50, "r": 10, "t": 50 if title else 20, "b": 40},
     )  # fmt: skip
     figure.update_xaxes(title_text=axis)
     figure.update_yaxes(title_text="mean probability, %", range=[0, 100])

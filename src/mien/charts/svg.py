@@ -105,7 +105,7 @@ def stacked(
         at = np.concatenate([[times[first] - half], times[first:last], [times[last - 1] + half]])
         rows = np.vstack([shares[first], shares[first:last], shares[last - 1]])
         below = np.zeros(len(rows))
-        for emotion in reversed(SHOWN):
+        for emotion in SHOWN:  # happy stands on the axis, as in every chart of Mien
             above = below + 100 * rows[:, EMOTIONS.index(emotion)]
             outline = [*zip(at, above, strict=True), *zip(at[::-1], below[::-1], strict=True)]
             path = "M" + "L".join(frame.point(x, min(y, 100)) for x, y in outline) + "Z"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -10,6 +12,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Literal, NamedTuple
 
 from mien import silence
@@ -62,7 +65,8 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
         if missing:
-            yield Finding(f"[{extra}]", "note", f"not installed: pip install 'mien[{extra}]' if you need it")
+            needed: Literal["ok", "note"] = "ok" if extra == "train" else "note"  # only who trains needs it
+            yield Finding(f"[{extra}]", needed, f"not installed: pip install 'mien[{extra}]' if you need it")
         else:
             yield Finding(f"[{extra}]", "ok", "installed")
 
@@ -127,7 +131,9 @@ def _broker(settings: Settings) -> Result:
 
 
 def _ports(settings: Settings) -> Result:
-    taken, free = [], []
+    taken: list[str] = []
+    ours: list[str] = []
+    free: list[str] = []
     for name, port in (("MQTT", settings.broker.port or 1883), ("dashboard", settings.dashboard.port or 8080)):
         with socket.socket() as probe:
             if os.name == "posix":  # Windows would let a port in use be bound again
@@ -135,12 +141,32 @@ def _ports(settings: Settings) -> Result:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                taken.append(f"{port} ({name})")
+                own = _is_ours(settings, name, port)
+                (ours if own else taken).append(f"{port} ({name})")
             else:
                 free.append(f"{port} ({name})")
     if taken:
-        return "note", f"taken: {', '.join(taken)}; unless that is Mien itself, the next free one is used"
-    return "ok", f"{' and '.join(free)} are free"
+        return "note", f"taken by another program: {', '.join(taken)}; the next free one is used"
+    return "ok", "; ".join([*(f"Mien is at {port}" for port in ours), *(f"{port} is free" for port in free)])
+
+
+def _is_ours(settings: Settings, name: str, port: int) -> bool:
+    """Say whether what listens at a port of this machine is a broker or dashboard of Mien."""
+    if name == "MQTT":
+        from mien.mqtt.broker import find_broker
+
+        try:
+            broker = find_broker(settings)
+        except MienError:
+            return False
+        return broker.port == port and broker.host in ("127.0.0.1", "localhost", "0.0.0.0", "::1")  # noqa: S104
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=2)) as connection:
+            connection.request("GET", "/api/v1/health")
+            body = json.loads(connection.getresponse().read(10_000))
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return isinstance(body, dict) and {"broker", "store", "version"} <= set(body)
 
 
 def _store(settings: Settings) -> Result:
@@ -158,7 +184,7 @@ def _camera(_: Settings) -> Result:
     from mien.run.up import default_source
 
     if default_source() == "demo":
-        return "note", "none found: `mien up` plays the demo clip; plug one in, or name a video or stream"
+        return "ok", "none found: `mien up` plays the demo clip; plug one in, or name a video or stream"
     return "ok", "camera 0 opens"
 
 
@@ -197,7 +223,7 @@ def _window(_: Settings) -> Result:
     if importlib.util.find_spec("tkinter") is None:
         return "note", "tkinter is missing, so `--window` cannot open: on Debian, apt install python3-tk"
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "note", "no screen, so `--window` cannot open; everything else works"
+        return "ok", "no screen, so `--window` cannot open; everything else works"
     return "ok", "can open"
 
 

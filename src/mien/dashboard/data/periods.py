@@ -35,8 +35,9 @@ LENGTHS = {
     "1y": timedelta(days=365),
 }  # fmt: skip
 
-FORMS = {"share": "Share", "count": "Faces"}
-"""What the chart stacks, by its name in the URL: percent of the faces, or how many were named so."""
+FORMS = {"share": "Share", "count": "Faces", "lines": "Lines"}
+"""What the chart shows, by its name in the URL: shares in percent or faces named, stacked; or shares as lines, which
+those of a period compared with can stand among."""
 
 VERSUS = {"before": "The period before", "day": "A day earlier", "week": "A week earlier", "year": "A year earlier"}
 """What a period can be compared with, by its name in the URL; a year is 52 weeks, so that weekdays agree."""

@@ -86,6 +86,7 @@ def timeline_figure(
     emotions: Sequence[Emotion] = (),
     form: str = "share",
     markers: Sequence[Marker] = (),
+    other: Timeline | None = None,
 ) -> dict[str, Any]:
     """Return the emotions over time above the faces in view.
 
@@ -93,13 +94,16 @@ def timeline_figure(
         timeline: What to draw.
         zone: The viewer's: Plotly draws the times as they are written.
         emotions: Those to draw; empty: all.
-        form: `share` stacks mean probabilities in percent, `count` the faces named.
+        form: `share` stacks mean probabilities in percent, `count` the faces named; `lines` draws the shares as lines.
         markers: Moments to draw as lines.
+        other: As lines, also what it is compared with: dashed, moved to the same time.
     """
     window, rows = timeline
     starts = window.starts
     drawn = [emotion for emotion in SHOWN if not emotions or emotion in emotions]
-    bands, top = (_shares if form == "share" else _counts)(timeline, starts, drawn, zone)
+    bands, top = {"count": _counts, "lines": _lines}.get(form, _shares)(timeline, starts, drawn, zone)
+    if form == "lines" and other is not None:
+        bands += _dashed(other, window.start, drawn, zone)
     mean_faces = np.divide(rows["faces"], rows["frames"], out=np.zeros(len(rows)), where=rows["frames"] > 0)
     count = {
         "type": "scatter", "mode": "lines", "fill": "tozeroy", "name": "Faces a frame", "yaxis": "y2",
@@ -108,13 +112,15 @@ def timeline_figure(
         "hovertemplate": "%{y:.2~f}",
     }  # fmt: skip
     layout = _layout(window, zone, max(1.0, float(mean_faces.max(initial=0)) * 1.25))
-    layout["yaxis"] |= {"range": [0, top]} | ({"ticksuffix": " %"} if form == "share" else {"tickformat": ",~s"})
+    layout["yaxis"] |= {"range": [0, top]} | ({"tickformat": ",~s"} if form == "count" else {"ticksuffix": " %"})
     named = window.start - APART * (window.end - window.start)
     for marker in markers:
         # Labels that would cover each other are left out; the list of markers has them all.
         room = marker.time - named >= APART * (window.end - window.start)
         named = marker.time if room else named
-        _mark(layout, marker, zone, marker.label if room else "")
+        at = (marker.time - window.start) / (window.end - window.start)
+        anchor = "left" if at < APART else "right" if at > 1 - APART else "center"  # so that none is cut at the edge
+        _mark(layout, marker, zone, marker.label if room else "", anchor)
     return {"data": [*bands, count], "layout": layout, "config": CONFIG}
 
 
@@ -143,6 +149,34 @@ def _shares(
     return bands, 100.0
 
 
+def _lines(
+    timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
+) -> tuple[list[dict[str, Any]], float]:
+    """Return a line per emotion with a gap where there is no face, and the top of the axis."""
+    middle = timedelta(seconds=timeline.window.width / 2)
+    stamps = [_local(start + middle, zone) for start in starts]
+    values = shares(timeline.rows)
+    bands = [
+        {
+            "type": "scatter", "mode": "lines", "name": emotion.capitalize(), "x": stamps,
+            "y": [None if np.isnan(value) else round(float(value), 2) for value in values[:, EMOTIONS.index(emotion)]],
+            "line": {"width": 2, "color": COLOURS[emotion]}, "hovertemplate": "%{y:.0f} %",
+        }
+        for emotion in drawn
+    ]  # fmt: skip
+    return bands, 100.0
+
+
+def _dashed(other: Timeline, start: datetime, drawn: Sequence[Emotion], zone: tzinfo) -> list[dict[str, Any]]:
+    """Return the lines of what is compared with, moved so that they begin at a time."""
+    moved = [time + (start - other.window.start) for time in other.window.starts]
+    bands, _ = _lines(other, moved, drawn, zone)
+    for band in bands:
+        band["name"] += ", compared"
+        band["line"] = band["line"] | {"dash": "dash", "width": 1.5}
+    return bands
+
+
 def _counts(
     timeline: Timeline, starts: list[datetime], drawn: Sequence[Emotion], zone: tzinfo
 ) -> tuple[list[dict[str, Any]], float]:
@@ -164,7 +198,7 @@ def _counts(
     return bands, max(1.0, 1.06 * float(total.max(initial=0)))
 
 
-def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> None:
+def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str, anchor: str) -> None:
     time = _local(marker.time, zone)
     layout["shapes"].append(
         {
@@ -176,7 +210,7 @@ def _mark(layout: dict[str, Any], marker: Marker, zone: tzinfo, label: str) -> N
     layout["annotations"].append(
         {
             "text": escape(label), "x": time, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom",
-            "xanchor": "center", "showarrow": False,
+            "xanchor": anchor, "showarrow": False, "hovertext": escape(marker.label), "captureevents": bool(label),
         }
     )  # fmt: skip
     layout["margin"]["t"] = 26

@@ -111,6 +111,8 @@ def store(
 def outboxes(states: Sequence[SourceState]) -> Part:
     """Return what waits on the disks of the sources, and what was lost from there."""
     queues = {state.source: state.stats.outbox for state in states if state.stats and state.stats.outbox}
+    if not states:
+        return Part("Outboxes", "ok", "None yet", "no source has come so far")
     if not queues:
         return Part("Outboxes", "note", "Not known", "no source has said how its outbox stands")
     waiting = sum(queue.depth or 0 for queue in queues.values())

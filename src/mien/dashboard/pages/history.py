@@ -93,7 +93,7 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
     rest = other.total if other else None
     period = span(window, zone)
     chosen = [state for state in states if not choice.sources or state.source in choice.sources]
-    what = "Mean probability" if choice.form == "share" else "Faces named"
+    what = "Faces named" if choice.form == "count" else "Mean probability"
     parts: Parts = {
         "text:notice": problem,
         "html:figures": cards.figures(total, rest),
@@ -107,7 +107,7 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
         "call:plot": {
             "id": "plot",
             "words": cards.in_words(total, period),
-            "figure": _figure(look, timeline, markers),
+            "figure": _figure(look, timeline, markers, other),
             "from": window.start.isoformat(),
             "to": window.end.isoformat(),
         },
@@ -117,6 +117,9 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
         names = _names(look, other, period)
         parts["text:other-about"] = names[1]
         parts["html:comparison"] = tables.comparison(total, rest, names)
+        if choice.form == "lines":
+            parts["text:chart-about"] = f"{what} · {period} · dashed: {names[1]} · {zone}"
+            return parts
         parts["call:plot.other"] = {
             "id": "other", "words": cards.in_words(rest, names[1]), "figure": _figure(look, other, []),
             "from": other.window.start.isoformat(), "to": other.window.end.isoformat(),
@@ -124,13 +127,18 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
     return parts
 
 
-def _figure(look: Look, timeline: Timeline, markers: list[Marker]) -> dict[str, Any]:
+def _figure(look: Look, timeline: Timeline, markers: list[Marker], other: Timeline | None = None) -> dict[str, Any]:
     """Return the chart, with what all bands have in common said once: it is most of what travels."""
     choice = look.choice
-    figure = timeline_figure(timeline, look.zone, emotions=choice.emotions, form=choice.form, markers=markers)
+    figure = timeline_figure(
+        timeline, look.zone, emotions=choice.emotions, form=choice.form, markers=markers, other=other
+    )
     *bands, count = figure["data"]
     common = {key: bands[0][key] for key in COMMON if key in bands[0]}
-    rest = [{key: value for key, value in band.items() if key not in common} for band in bands]
+    rest = [
+        {key: value for key, value in band.items() if key not in common} if band["x"] == common["x"] else band
+        for band in bands
+    ]
     return figure | {"data": [*rest, count], "common": common}
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mien.config import Settings
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.pages import checks
+from mien.dashboard.pages.cards import rate
 from mien.dashboard.pages.model import model_card
 from mien.dashboard.pages.refresh import Look, Parts, Refresh
 from mien.dashboard.pages.status import status
@@ -23,6 +24,7 @@ from mien.models import store as model_store
 from mien.models.classifier import Classifier
 from mien.models.evaluation import evaluation_of
 from mien.mqtt.messages import Delay, OutboxCounts, Stats
+from mien.observation import now as began
 from mien.stores.base import Arrivals, DeadLetter
 
 __all__ = ["Diagnose", "System"]
@@ -73,7 +75,7 @@ class System:
 
     def __init__(self, queries: Queries, settings: Settings, refresh: Refresh, diagnose: Diagnose) -> None:
         self._queries, self._settings, self._refresh, self._diagnose = queries, settings, refresh, diagnose
-        self._began: datetime | None = None
+        self._began = began()
         self._findings: list[tuple[str, str, str]] = []
         self._looking = self._looked = False
         self._model = ""
@@ -81,7 +83,6 @@ class System:
 
     async def parts(self, look: Look, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
-        self._began = self._began or now
         if not self._looked:
             await self.check(wait=False)
         queries, zone = self._queries, look.zone
@@ -172,7 +173,7 @@ def _row(state: SourceState, arrivals: Mapping[str, Arrivals], look: Look, now: 
     delay, outbox = stats.delay_ms or Delay(), stats.outbox or OutboxCounts()
     counts = arrivals.get(state.source, Arrivals(state.source, 0, 0))
     cells = [
-        _number(stats.fps, "{:.1f}"), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
+        rate(stats), _number(delay.p50, "{:,.0f}"), _number(delay.p99, "{:,.0f}"),
         _number(stats.dropped, "{:,}"), _number(outbox.depth, "{:,}"),
         stretch(stats.uptime_s) if stats.uptime_s else "–",
         moment(state.last, look.zone, now) if state.last else "never", amount(state.frames),

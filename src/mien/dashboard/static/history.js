@@ -75,6 +75,7 @@
     const place = byId(id);
     const fresh = !place.classList.contains("js-plotly-plot");
     const began = performance.now();
+    place.classList.toggle("lines", query().get("as") === "lines");
     await Plotly.react(place, given.figure.data, given.figure.layout, given.figure.config);
     place.setAttribute("aria-label", given.words);
     if (fresh) {
@@ -98,7 +99,8 @@
   }
 
   functions.compared = (compared) => {
-    byId("against").hidden = byId("compared").hidden = !compared;
+    byId("compared").hidden = !compared;
+    byId("against").hidden = !compared || query().get("as") === "lines"; // there both stand in one chart
   };
 
   /* Each update of the chart hides its tooltip: show it again where the pointer still is. */
@@ -230,6 +232,13 @@
   }
   listeners.push(show);
 
+  /* The address says all that is shown, also what nobody has chosen yet: who opens a link sees the same period. */
+  if (!query().has("period")) {
+    const whole = query();
+    whole.set("period", "5m");
+    history.replaceState(null, "", `?${whole}`);
+  }
+
   /* Markers: added and deleted through the API. */
   async function ask(method, path, body) {
     const headers = body ? { "content-type": "application/json" } : {};
@@ -271,18 +280,31 @@
     });
   }
 
+  async function copyLink(button) {
+    const words = button.querySelector("span");
+    try {
+      await navigator.clipboard.writeText(location.href);
+      words.textContent = "Copied";
+    } catch {
+      words.textContent = "Copy it from the address bar";
+    }
+    setTimeout(() => (words.textContent = "Copy link"), 2000);
+  }
+
   async function picture() {
     const given = shown.get("plot");
     if (!given) return;
     const Plotly = await load();
     const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
     const axis = (one) => ({ ...one, color: colour("soft"), gridcolor: colour("line"), linecolor: colour("line") });
+    const named = (one, text) => ({ ...axis(one), title: { text, font: { size: 13 } } });
     const { layout, data } = given.figure;
     const { xaxis, yaxis, yaxis2 } = layout;
     const font = { ...layout.font, family: "Roboto, system-ui, sans-serif", size: 14, color: colour("ink") };
-    const title = { text: byId("chart-about").textContent, x: 0.02, font: { size: 16 } };
+    const sources = query().getAll("source");
+    const title = { text: `${sources.length ? sources.join(", ") : "All sources"}: ${byId("chart-about").textContent}`, x: 0.02, font: { size: 16 } };
     const look = { paper_bgcolor: colour("surface"), plot_bgcolor: colour("surface"), font, title, showlegend: true, legend: { orientation: "h", y: -0.1 } };
-    const drawn = { ...layout, ...look, xaxis: axis(xaxis), yaxis: axis(yaxis), yaxis2: axis(yaxis2), margin: { l: 60, r: 30, t: 70, b: 70 } };
+    const drawn = { ...layout, ...look, xaxis: axis(xaxis), yaxis: named(yaxis, query().get("as") === "count" ? "faces named so" : "mean probability, %"), yaxis2: named(yaxis2, "faces a frame"), margin: { l: 80, r: 30, t: 70, b: 70 } };
     const url = await Plotly.toImage({ data, layout: drawn }, { format: "png", width: 1280, height: 720, scale: 2 });
     const link = Object.assign(document.createElement("a"), { href: url, download: `mien-${given.from.slice(0, 19).replace(/[-:]/g, "")}.png` });
     link.click();
@@ -298,6 +320,7 @@
     else if (way) move(way);
     else if (marker) drop(target);
     else if (action === "png") picture();
+    else if (action === "link") copyLink(target);
     else if (target.parentElement.id === "marking") byId("mark").time.value = local(new Date());
   });
   document.addEventListener("change", (event) => {

@@ -124,9 +124,11 @@ window.mien = (() => {
   }
 
   function write(element, text) {
+    const ends = element.getAttribute("role") === "log" && element.scrollTop + element.clientHeight >= element.scrollHeight - 8;
     if (!text) element.replaceChildren();
     else if (element.firstChild) element.firstChild.nodeValue = text;
     else element.textContent = text;
+    if (ends) element.scrollTop = element.scrollHeight; // a log is read from its end
   }
 
   /* What the server sends: contents of elements, and arguments of functions. */
@@ -212,8 +214,10 @@ window.mien = (() => {
     playing: "The demo plays on the machine that runs Mien, as the source demo.",
     ending: "The demo is ending.",
   };
+  let played = false; // on this page, so that it can be said that it has stopped
   functions.demo = ({ state, message }) => {
-    const words = message ? `The demo ended by itself: ${message}` : PLAYS[state];
+    played ||= state !== "off";
+    const words = message ? `The demo ended by itself: ${message}` : state === "off" && played ? "The demo has stopped. What it showed stays." : PLAYS[state];
     for (const place of [byId("demo-said"), byId("demo-plays")]) {
       if (!place) continue;
       place.textContent = words;
@@ -221,7 +225,8 @@ window.mien = (() => {
     }
     all("[data-demo=start]").forEach((button) => {
       button.disabled = state !== "off";
-      button.textContent = BEGIN[state];
+      if (!("again" in button.dataset)) button.textContent = BEGIN[state];
+      else button.hidden = state !== "off" || !played;
     });
     all("[data-demo=stop]").forEach((button) => {
       button.hidden = state === "off";
@@ -235,7 +240,7 @@ window.mien = (() => {
     const told = await answer?.json().catch(() => null);
     if (answer?.ok) return functions.demo(told);
     button.disabled = false;
-    const place = byId(button.dataset.demo === "start" ? "demo-said" : "demo-plays");
+    const place = byId(button.closest(".welcome") ? "demo-said" : "demo-plays");
     place.textContent = told?.error?.message ?? "The dashboard does not answer.";
     place.classList.add("bad");
   }
