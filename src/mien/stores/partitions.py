@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-__all__ = ["drop_old", "make", "moving", "prepare", "weeks_of"]
+__all__ = ["drop_old", "make", "missing", "moving", "prepare", "weeks_of"]
 
 WEEK_MS = 7 * 86_400_000
 BEHIND, AHEAD = 53, 1
@@ -33,6 +33,15 @@ def weeks_of(ids: Iterable[bytes]) -> set[int]:
     present = int(time.time() * 1000) // WEEK_MS
     weeks = {int.from_bytes(key[:6], "big") // WEEK_MS for key in ids}
     return {week for week in weeks if present - BEHIND <= week <= present + AHEAD}
+
+
+def missing(connection: sa.Connection, weeks: Iterable[int]) -> set[int]:
+    """Return those of these weeks that have no partitions of their own."""
+    names = {_name("frames", week): week for week in weeks}
+    query = sa.text(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'frames'::regclass"
+    )
+    return set(names.values()) - {names.get(name, -1) for name in connection.scalars(query)}
 
 
 def make(connection: sa.Connection, weeks: Iterable[int]) -> None:

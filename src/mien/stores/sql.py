@@ -9,7 +9,7 @@ SQLite file all writers do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timezone
 from typing import Any
 
@@ -89,7 +89,8 @@ class SqlStore:
             coming.keep(connection, [(row["session"], row["seq"], row["seq"]) for row in out])
             coming.count(connection, late, [row["source"] for row in out])
             if new:
-                sums.grow(connection, [(row["time"], observation) for row, observation in new], came["arrived"])
+                with staging.at_once(connection) if self._is_postgresql else nullcontext():
+                    sums.grow(connection, [(row["time"], observation) for row, observation in new], came["arrived"])
         return len(new)
 
     def arrivals(self) -> list[Arrivals]:
@@ -335,10 +336,15 @@ class SqlStore:
 
     def _make_partitions(self, ids: Sequence[bytes]) -> None:
         """Make the weeks' partitions that are missing, on their own: nobody else may be at the tables meanwhile."""
-        if missing := partitions.weeks_of(ids) - self._weeks:
+        weeks = partitions.weeks_of(ids) - self._weeks
+        if not weeks:
+            return
+        with self._read() as connection:
+            missing = partitions.missing(connection, weeks)
+        if missing:
             with self._write() as connection:
                 partitions.make(connection, missing)
-            self._weeks |= missing
+        self._weeks |= weeks
 
     def _insert(
         self, connection: sa.Connection, frame_rows: list[dict[str, Any]], face_rows: list[dict[str, Any]]

@@ -12,7 +12,8 @@ of the transaction, and are taken in one order, so that nobody waits in a circle
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from sqlalchemy.dialects import postgresql
 
 from mien.stores.tables import faces, frames
 
-__all__ = ["Staged", "add", "lock"]
+__all__ = ["Staged", "add", "at_once", "lock"]
 
 STORE_LOCK = 0x6D69656E
 """The advisory lock of the store as a whole; earlier versions hold it alone whenever they write."""
@@ -76,6 +77,14 @@ def add(connection: sa.Connection, frame_rows: Sequence[dict[str, Any]], face_ro
     here, gone, refused, mark = results[-4:]
     known = {bytes(key) for (key,) in [*here, *gone]}
     return Staged(known, {bytes(key) for (key,) in refused}, int(mark[0][0]))
+
+
+@contextmanager
+def at_once(connection: sa.Connection) -> Iterator[None]:
+    """Send the statements of this block, which return nothing, without waiting for the answer to each."""
+    driver: Any = connection.connection.driver_connection
+    with driver.pipeline():
+        yield
 
 
 def _locking(names: Iterable[str]) -> str:
