@@ -121,7 +121,7 @@ SELECT coalesce(max(value), 0) FROM state WHERE name = 'prune_mark'
 """
 
 INSERTING = "; ".join(
-    f"INSERT INTO {table.name} ({_listed(table.c.keys())}) SELECT {_listed(table.c.keys())} "  # noqa: S608 - our own names
+    f"INSERT INTO {table.name} ({_listed(table.c.keys())}) SELECT {_listed(table.c.keys())} "
     f"FROM staged_{table.name} {which}"
     for table, which in (
         (frames, "ORDER BY id"),
