@@ -34,9 +34,10 @@ while True:
                     continue
                 row = json.loads(message.payload)
                 done.setdefault((source, str(row["session"])), []).append([int(row["seq"])] * 2)
-                sink.execute(
-                    "INSERT OR IGNORE INTO observations VALUES (?, ?, ?)", (str(row["id"]), source, message.payload)
-                )
+                if row["source"] != source:
+                    raise ValueError(row["source"])
+                values = str(row["id"]), source, message.payload
+                sink.execute("INSERT OR IGNORE INTO observations VALUES (?, ?, ?)", values)
             except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):  # no observation
                 sink.execute("INSERT INTO set_aside VALUES (?, ?)", (message.topic, message.payload))
     for (source, session), ranges in done.items():  # 2. the source may forget it

@@ -20,7 +20,7 @@ SCHEDULES = 8
 @pytest.mark.mosquitto
 def test_what_was_taken_is_stored_once_or_counted_as_dropped(tmp_path: Path) -> None:
     program("initdb")
-    assert _played(tmp_path, "--schedules", str(SCHEDULES), "--together", "5", "--longest", "7") > 1000
+    assert _played(tmp_path, "--schedules", str(SCHEDULES), "--together", "5", "--longest", "7") > 400
 
 
 @pytest.mark.timeout(300)
@@ -43,4 +43,4 @@ def _played(logs: Path, *options: str) -> int:
     assert found, last
     taken, stored, dropped = map(int, found.groups())
     assert taken == stored + dropped
-    assert taken > 400
+    return taken
