@@ -142,6 +142,11 @@ def test_every_option_in_the_text_is_one(page: Path) -> None:
         assert option in OF_OTHERS or option in KNOWN or f'"{option}"' in SCRIPTS, f"{page}: {option}"
 
 
+def test_the_sink_that_is_shown_is_the_one_that_is_tried() -> None:
+    shown = [block for block in blocks(ROOT / "docs" / "explanation" / "delivery.md") if block.language == "python"]
+    assert [block.text for block in shown] == [(ROOT / "deploy" / "sink.py").read_text(encoding="utf-8")]
+
+
 @pytest.mark.parametrize("block", ALL, ids=named)
 def test_every_block_says_what_it_is_and_can_be_read(block: Block, tmp_path: Path, bare: None) -> None:
     match block.language:

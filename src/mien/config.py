@@ -277,6 +277,9 @@ class ForwardSettings(SettingsSection):
         pattern=f"^$|^{SOURCE_NAME}(,{SOURCE_NAME})*$",
         description="Forward only these sources, separated by commas; default: all.",
     )
+    markers: bool = Field(
+        False, description="Keep the markers that come by MQTT (`<prefix>/<source>/marker`) from who may publish there."
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Serve /metrics (Prometheus) and /health on this port of 127.0.0.1."
     )

@@ -42,6 +42,7 @@ from postgres import Server
 from programs import program
 
 PATIENCE = {"MIEN_OUTBOX__RESEND_AFTER_S": "3", "MIEN_BROKER__KEEPALIVE_S": "6"}
+SINK = Path(__file__).parents[2] / "deploy" / "sink.py"
 START_S = 120.0
 BACK_AFTER_S = 0.5
 """A part that ends by itself is started again so much later, as a service manager does."""
@@ -280,6 +281,10 @@ class Arena:
             store = server.url(database).replace(f":{server.port}/", f":{self.links['database'].port}/")
             server.stop()
             self.roles["database"] = Role(server.launch, _with_children)
+        if self.schedule.store == "sink":
+            self.store_url = f"sqlite:///{self.homes['hub'] / 'sink.db'}"
+            self.roles["forward-0"] = Role(self._sink)
+            return
         for n in range(self.schedule.forwarders):
             home = self.homes["hub"] if n == 0 else self.disks["hub"].folder / "second"
             environment = self._environment | self._broker_by("hub") | {"MIEN_STORE__URL": store}
@@ -307,6 +312,14 @@ class Arena:
                 )
 
         return start
+
+    def _sink(self) -> Any:
+        address = {"MQTT_HOST": "127.0.0.1", "MQTT_PORT": str(self.links["hub"].port)}
+        if not self._is_outside:
+            address |= {"MQTT_USERNAME": self._broker.username or "", "MQTT_PASSWORD": self._broker.password or ""}
+        home = self.homes["hub"]
+        with (home / "sink.log").open("ab") as log:
+            return subprocess.Popen([sys.executable, SINK], env=os.environ | address, cwd=home, stdout=log, stderr=log)
 
     def _watch(self) -> Any:
         if self.schedule.watch != "mien watch":

@@ -66,25 +66,27 @@ def confirmed(folder: Path, source: str) -> int:
 def check(folder: Path, sources: Sequence[str], store_url: str) -> tuple[Sum, list[str]]:
     """Compare outboxes and store, and return the sum and what is wrong, a line each."""
     engine = sa.create_engine(store_url)
+    is_sink = store_url.endswith("/sink.db")
     wrong: list[str] = []
     totals = [0, 0, 0]
     with engine.connect() as store:
         if store_url.startswith("sqlite"):
             wrong += [f"store: {row[0]}" for row in store.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
         for source in sources:
-            found, problems = _check_source(folder / f"{source}.db", source, store)
+            found, problems = _check_source(folder / f"{source}.db", source, store, is_sink)
             wrong += [f"{source}: {problem}" for problem in problems]
             totals = [before + now for before, now in zip(totals, found, strict=True)]
-        letters = store.execute(sa.text("SELECT reason FROM dead_letters")).scalars().all()
-        wrong += [f"dead letter: {reason}" for reason in letters[:3]]
-        frames = store.execute(sa.text("SELECT count(*) FROM frames")).scalar_one()
+        aside = "SELECT topic FROM set_aside" if is_sink else "SELECT reason FROM dead_letters"
+        wrong += [f"dead letter: {reason}" for reason in store.execute(sa.text(aside)).scalars().all()[:3]]
+        counted = "SELECT count(*) FROM observations" if is_sink else "SELECT count(*) FROM frames"
+        frames = store.execute(sa.text(counted)).scalar_one()
         if frames != totals[1]:
             wrong.append(f"{frames} frames in the store, {totals[1]} of them of sources that took part")
     engine.dispose()
     return Sum(*totals), wrong
 
 
-def _check_source(path: Path, source: str, store: sa.Connection) -> tuple[Sum, list[str]]:
+def _check_source(path: Path, source: str, store: sa.Connection, is_sink: bool) -> tuple[Sum, list[str]]:
     outbox = sqlite3.connect(path, timeout=30)
     wrong = [f"outbox: {row[0]}" for row in outbox.execute("PRAGMA integrity_check") if row[0] != "ok"]
     taken_rows = outbox.execute("SELECT id, session, seq, faces FROM audit_taken").fetchall()
@@ -95,7 +97,10 @@ def _check_source(path: Path, source: str, store: sa.Connection) -> tuple[Sum, l
     def ask(query: str) -> list[Any]:
         return list(store.execute(sa.text(query), {"source": source}).all())
 
-    stored_rows = [_text(row[0]) for row in ask("SELECT id FROM frames WHERE source = :source")]
+    if is_sink:
+        stored_rows = [str(row[0]) for row in ask("SELECT id FROM observations WHERE source = :source")]
+    else:
+        stored_rows = [_text(row[0]) for row in ask("SELECT id FROM frames WHERE source = :source")]
     taken, dropped, stored = {row[0] for row in taken_rows}, set(dropped_rows), set(stored_rows)
     faces = sum(row[3] for row in taken_rows if row[0] in stored)
     sessions: dict[str, list[int]] = {}
@@ -112,14 +117,15 @@ def _check_source(path: Path, source: str, store: sa.Connection) -> tuple[Sum, l
         == (len(taken), len(taken) - len(dropped_rows), len(dropped_rows), 0),
         "a session has gaps": all(sorted(seqs) == list(range(len(seqs))) for seqs in sessions.values()),
     }
-    query = "SELECT seconds, sum(frames), sum(faces) FROM rollups WHERE source = :source GROUP BY seconds"
-    sums = {int(row[0]): (int(row[1]), int(row[2])) for row in ask(query)}
-    expected = dict.fromkeys((60, 3600, 86400), (len(stored), faces)) if stored else {}
-    checks[f"sums are {sums}, expected {expected}"] = sums == expected
-    query = "SELECT count(*) FROM faces JOIN frames ON frames.id = faces.frame WHERE source = :source"
-    checks[f"{ask(query)[0][0]} faces are stored, expected {faces}"] = ask(query)[0][0] == faces
-    total = [int(row[0]) for row in ask("SELECT frames FROM sources WHERE source = :source")]
-    checks[f"the source's total is {total}"] = total == ([len(stored)] if stored else [])
+    if not is_sink:
+        query = "SELECT seconds, sum(frames), sum(faces) FROM rollups WHERE source = :source GROUP BY seconds"
+        sums = {int(row[0]): (int(row[1]), int(row[2])) for row in ask(query)}
+        expected = dict.fromkeys((60, 3600, 86400), (len(stored), faces)) if stored else {}
+        checks[f"sums are {sums}, expected {expected}"] = sums == expected
+        query = "SELECT count(*) FROM faces JOIN frames ON frames.id = faces.frame WHERE source = :source"
+        checks[f"{ask(query)[0][0]} faces are stored, expected {faces}"] = ask(query)[0][0] == faces
+        total = [int(row[0]) for row in ask("SELECT frames FROM sources WHERE source = :source")]
+        checks[f"the source's total is {total}"] = total == ([len(stored)] if stored else [])
     return Sum(len(taken), len(stored), len(dropped)), wrong + [text for text, well in checks.items() if not well]
 
 

@@ -67,11 +67,17 @@ class Schedule(NamedTuple):
         )
 
 
-def from_seed(seed: int, longest_s: float = 10.0) -> Schedule:
-    """Return the schedule of a seed; a seed's broker, store and watch go through all combinations in turn."""
+def from_seed(seed: int, longest_s: float = 10.0, sink: bool = False) -> Schedule:
+    """Return the schedule of a seed; a seed's broker, store and watch go through all combinations in turn.
+
+    Args:
+        seed: Whatever is drawn is drawn from it.
+        longest_s: Seconds of disturbances at most.
+        sink: The documentation's sink stands in the forwarder's place.
+    """
     chance = random.Random(seed)
     broker = ("built-in", "mosquitto")[seed % 2]
-    store = ("sqlite", "postgresql")[seed // 2 % 2]
+    store = "sink" if sink else ("sqlite", "postgresql")[seed // 2 % 2]
     watch = "mien watch" if seed % 7 == 0 else "cameras"
     lasts = chance.uniform(longest_s / 2, longest_s)
     events = []
@@ -87,7 +93,7 @@ def from_seed(seed: int, longest_s: float = 10.0) -> Schedule:
         sources=1 if watch == "mien watch" else chance.randint(1, 3),
         rate=chance.choice((20, 50, 150)),
         max_rows=chance.choice((100, 400, 1_000_000, 1_000_000)),
-        forwarders=chance.choice((1, 1, 2)),
+        forwarders=1 if sink else chance.choice((1, 1, 2)),
         keeps=chance.random() < 0.5,
         lasts=lasts,
         events=tuple(sorted(events)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,11 +19,15 @@ import sqlalchemy as sa
 from test_store import NOON, observation
 
 from mien.errors import StoreError
-from mien.observation import Observation, now
+from mien.observation import Observation, new_id, now
 from mien.stores import engine
-from mien.stores.base import open_store
+from mien.stores.base import Store, open_store
 from mien.stores.tables import SCHEMA
 from postgres import PASSWORD, QUOTED, Server
+
+sys.path.append(str(Path(__file__).parents[1] / "chaos"))
+
+from link import Link
 
 
 @pytest.fixture
@@ -31,13 +37,14 @@ def database(postgresql: Server) -> Iterator[str]:
     postgresql.drop(name)
 
 
-def test_writers_take_turns(postgresql: Server, database: str) -> None:
+def test_writers_of_one_source_take_turns_and_hold_up_no_others(postgresql: Server, database: str) -> None:
     url = postgresql.url(database)
-    first, second = open_store(url), open_store(url)
-    given = [observation(seq=n) for n in range(10)]
+    first, second, third = open_store(url), open_store(url), open_store(url)
+    mine, others = ([observation(seq=n, source=name) for n in range(10)] for name in ("lobby", "yard"))
+    first.add([observation(seq=99, source="door")])  # which makes the week's partition
     added: list[int] = []
-    thread = threading.Thread(target=lambda: added.append(second.add(given)))
-    with first._write():  # type: ignore[attr-defined]
+    thread = threading.Thread(target=lambda: added.append(second.add(mine)))
+    with first._write("lobby"):  # type: ignore[attr-defined]
         thread.start()
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         end = time.monotonic() + engine.IDLE_S / 2
@@ -45,11 +52,93 @@ def test_writers_take_turns(postgresql: Server, database: str) -> None:
             assert time.monotonic() < end, "the second does not wait"
             time.sleep(0.05)
         assert added == []
+        assert third.add(others) == 10, "another source's need not wait"
     thread.join()
     assert added == [10]
-    assert first.add(given) == 0
-    first.close()
-    second.close()
+    assert first.add([*mine, *others]) == 0
+    for store in (first, second, third):
+        store.close()
+
+
+def test_who_prunes_waits_for_all_that_write(postgresql: Server, database: str) -> None:
+    with closing(open_store(postgresql.url(database))) as store:
+        store.add([observation(seq=n) for n in range(3)], arrived=NOON)
+        pruned: list[int] = []
+        thread = threading.Thread(target=lambda: pruned.append(store.prune(NOON + timedelta(days=1))))
+        with store._write("yard"):  # type: ignore[attr-defined]
+            thread.start()
+            thread.join(0.3)
+            assert thread.is_alive()
+        thread.join()
+        assert pruned == [3]
+
+
+def test_many_writers_with_the_same_observations_add_each_once(postgresql: Server, database: str) -> None:
+    names = [f"cam-{n}" for n in range(6)]
+    given = [
+        msgspec.structs.replace(observation(NOON + timedelta(seconds=n), n, name), session=session)
+        for name, session in ((name, new_id()) for name in names)
+        for n in range(40)
+    ]
+    gone = NOON + timedelta(seconds=10)
+    added: list[int] = []
+
+    def write(seed: int) -> None:
+        mixed = given[:]
+        random.Random(seed).shuffle(mixed)
+        with closing(open_store(postgresql.url(database))) as store:
+            for at in range(0, len(mixed), 48):
+                added.append(store.add(mixed[at : at + 48], arrived=NOON if seed % 2 else None))
+            if seed == 0:
+                store.prune(NOON + timedelta(hours=1))
+            elif seed == 1:
+                store.erase("cam-0", NOON, gone)
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with closing(open_store(postgresql.url(database))) as store:
+        assert sum(added) in range(len(given) - 10, len(given) + 1), "of what was erased some may have come before"
+        assert store.add(given) == 0
+        assert {info.source: info.frames for info in store.sources()} == dict.fromkeys(names, 40) | {"cam-0": 30}
+        for bucket in ("minute", "hour", "day"):
+            line = store.timeline(NOON - timedelta(days=1), NOON + timedelta(days=1), bucket)
+            assert [(sum(each.sums.frames for each in line), sum(each.sums.faces for each in line))] == [(230, 230)]
+
+
+def test_two_writers_of_different_sources_share_the_way_to_a_database_far_away(
+    postgresql: Server, database: str
+) -> None:
+    """The same with forwarders and figures: `benchmarks/forwarders.py`."""
+    link = Link(postgresql.port)
+    link.delay_s = 0.015
+    link.set("delay")
+    url = postgresql.url(database).replace(f":{postgresql.port}/", f":{link.port}/")
+
+    def write(store: Store, name: str) -> None:
+        for n in range(2):
+            assert store.add([observation(seq=n, source=name)]) == 1
+
+    def lasts(stores: list[Store], label: str) -> float:
+        threads = [threading.Thread(target=write, args=(store, f"{label}-{n}")) for n, store in enumerate(stores)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.monotonic() - began
+
+    stores = [open_store(url) for _ in range(2)]
+    try:
+        for n, store in enumerate(stores):
+            write(store, f"first-{n}")
+        alone, together = lasts(stores[:1], "alone"), lasts(stores, "together")
+        assert 2 * alone / together >= 1.5, f"one took {alone:.2f} s, two {together:.2f} s for twice as much"
+    finally:
+        for store in stores:
+            store.close()
 
 
 def test_a_writer_that_hangs_holds_up_nobody_for_long(

@@ -22,9 +22,10 @@ from mien.forward import forwarder as forwarder_module
 from mien.forward.forwarder import merge, run_forwarder
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
+from mien.mqtt.markers import publish_marker
 from mien.mqtt.messages import Stored, decode_message
 from mien.observation import Observation, encode, new_id, now
-from mien.stores.base import DeadLetter, open_store
+from mien.stores.base import DeadLetter, Marker, open_store
 from mien.stores.sql import SqlStore
 from ports import unused_port
 
@@ -397,3 +398,55 @@ def test_what_the_broker_retained_is_set_aside_once_however_often_it_starts(
         assert stored(home, "door") == 1
     finally:
         client.close()
+
+
+def markers_of(home: Settings) -> list[Marker]:
+    with closing(open_store(home.store_url)) as store:
+        return store.markers(now() - timedelta(days=2), now() + timedelta(days=2))
+
+
+def test_markers_are_not_listened_to_unasked(home: Settings, edge: Edge) -> None:
+    edge.publish(b'{"label": "the show begins"}', "mien/cam/marker")
+    session = new_id()
+    edge.publish(observation("cam", session, 0))
+    wait_for(lambda: edge.confirmed("cam", session) == [0])
+    assert markers_of(home) == []
+    assert letters(home) == []
+
+
+def test_markers_land_in_the_store_with_their_own_time_once(home: Settings) -> None:
+    allowed = home.model_copy(update={"forward": home.forward.model_copy(update={"markers": True})})
+    stopping = threading.Event()
+    forwarding = threading.Thread(target=run_forwarder, args=(allowed, stopping))
+    forwarding.start()
+    began = now().replace(microsecond=250_000) - timedelta(hours=1)
+    connection = Connection(find_broker(home), "player")
+    try:
+        wait_for((home.home / "mien.db").exists)
+        session = new_id()
+        edge = Edge(home)
+
+        def listens() -> bool:
+            edge.publish(observation("cam", session, 0))
+            return edge.confirmed("cam", session) == [0]
+
+        wait_for(listens)
+        key = publish_marker(connection, "mien", "cam", "the show begins", time=began)
+        shown = {"label": "slide 2", "time": began.isoformat(), "everywhere": True}
+        for payload in (json.dumps(shown).encode(), json.dumps(shown).encode(), b'{"label": ""}', b"\xff"):
+            connection.publish("mien/cam/marker", payload)
+        publish_marker(connection, "mien", "cam", "now")
+        wait_for(lambda: len(markers_of(home)) == 3)
+        *earlier, last = markers_of(home)
+        assert {(marker.label, marker.source, marker.time, marker.created_by) for marker in earlier} == {
+            ("the show begins", "cam", began, "mqtt"),
+            ("slide 2", None, began, "mqtt"),
+        }
+        assert key in {marker.id for marker in earlier}
+        assert abs((last.time - now()).total_seconds()) < 60
+        assert letters(home) == [], "what is no marker is counted, not kept"
+        edge.close()
+    finally:
+        connection.close()
+        stopping.set()
+        forwarding.join()

@@ -22,9 +22,11 @@ from mien.edge.publisher import Publisher
 from mien.forward import forwarder as forwarder_module
 from mien.forward.forwarder import run_forwarder
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import Connection
+from mien.mqtt.connection import BrokerAddress, Connection
+from mien.mqtt.markers import publish_marker
 from mien.observation import new_id
 from ports import unused_port
+from programs import program
 
 pytestmark = pytest.mark.mosquitto
 
@@ -128,3 +130,41 @@ def test_why_a_broker_ends_a_connection_is_told(broker: Callable[..., int], tmp_
     assert connection.lost.wait(10)
     assert ": it said 'packet too large': raise its limit" in connection.farewell
     connection.close()
+
+
+def test_the_deployed_rights_let_a_player_name_moments_and_no_source(
+    broker: Callable[..., int], tmp_path: Path
+) -> None:
+    passwords, rights = tmp_path / "passwords", tmp_path / "mosquitto.acl"
+    rights.write_text((Path(__file__).parents[2] / "deploy" / "mosquitto.acl").read_text("utf-8"))
+    rights.chmod(0o600)
+    passwords.touch(0o600)
+    users = ("forwarder", "player", "lobby")
+    for user in users:
+        subprocess.run([program("mosquitto_passwd"), "-b", str(passwords), user, "secret"], check=True)
+    port = broker(f"acl_file {rights}", f"password_file {passwords}")
+    heard: list[tuple[str, bytes]] = []
+    entered = [
+        Connection(
+            BrokerAddress("127.0.0.1", port, user, "secret"),
+            user,
+            on_message=lambda message: heard.append((message.topic, message.payload)),
+        )
+        for user in users
+    ]
+    forwarder, player, lobby = entered
+    try:
+        forwarder.subscribe("mien/+/marker")
+        forwarder.subscribe("mien/+/available")
+        publish_marker(lobby, "mien", "lobby", "by a source")
+        publish_marker(player, "mien", "lobby", "by the player")
+        player.publish("mien/lobby/available", b"online")
+        lobby.publish("mien/lobby/available", b"offline")
+        wait_for(lambda: len(heard) >= 2)
+        topics = [topic for topic, _ in heard]
+        assert sorted(topics) == ["mien/lobby/available", "mien/lobby/marker"]
+        assert b"by the player" in dict(heard)["mien/lobby/marker"]
+        assert dict(heard)["mien/lobby/available"] == b"offline"
+    finally:
+        for connection in entered:
+            connection.close()

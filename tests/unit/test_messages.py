@@ -14,6 +14,7 @@ from mien.edge.home_assistant import discovery
 from mien.mqtt.messages import (
     MAX_MESSAGE,
     Accepts,
+    NewMarker,
     RemoteState,
     SetRequest,
     Stats,
@@ -38,6 +39,8 @@ WRITTEN: dict[type, str] = {
     SetRequest: '{"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1"}',
     RemoteState: '{"remote":true,"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1","error":null,'
     '"preview":"off","remote_preview":"blurred","preview_until":null}',
+    NewMarker: '{"label":"the curtain rises","time":"2026-11-29T19:30:00Z","everywhere":true,'
+    '"id":"01971a3c-4a10-7d05-8f6e-2b9d10c3a7e4"}',
 }
 """What the first release writes: names that stay, for other versions read and write them too."""
 
@@ -91,6 +94,10 @@ HOSTILE: dict[type, list[dict[str, Any]]] = {
     Accepts: [{"record": -1}, {"record": "2"}, {"record": 0.5}],
     RemoteState: [{"threshold": 2}, {"fps": -1}, {"pause": 1}, {"id": "a b"}, {"error": "x" * 601}, {"remote": None}],
     SetRequest: [{"threshold": 1.1}, {"fps": 241}, {"pause": None}, {"id": ""}, {"\x1b[31m\n" + "k" * 900: 1}],
+    NewMarker: [
+        *({"label": ""}, {"label": "x" * 201}, {"label": "two\nlines"}, {"label": "\x1b[31m"}, {"label": None}),
+        *({"time": "today"}, {"time": "2026-11-29T19:30:00"}, {"everywhere": 1}, {"id": "show-1"}, {"source": "lobby"}),
+    ],
 }
 
 

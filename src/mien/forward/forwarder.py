@@ -26,6 +26,7 @@ from mien.config import Settings
 from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
 from mien.forward.alerts import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
+from mien.forward.markers import MarkerReader
 from mien.forward.metrics import State, serve
 from mien.forward.replay import read
 from mien.forward.retained import FILE, SetAside
@@ -35,7 +36,7 @@ from mien.mqtt.connection import MAX_PACKET, Connection
 from mien.mqtt.credentials import client_id
 from mien.mqtt.messages import ONLINE, Accepts, Stored, encode_message, split_topic, topic
 from mien.observation import RECORD, Count, Id, Observation, decode_json, encode, is_source_name, new_id
-from mien.stores.base import Store, open_store
+from mien.stores.base import Marker, Store, open_store
 from mien.system.clock import FORWARDERS_CLOCK, SteadyClock, is_synchronised
 from mien.system.locks import alone
 from mien.system.retry import Backoff
@@ -144,14 +145,27 @@ class _Forwarder:
         self._again: set[str] = set()
         self._reason = "looking for the broker"
         self._clock = SteadyClock(settings.home / FORWARDERS_CLOCK)
+        self._markers = MarkerReader(self._clock.now)
         self._prune_at = self._count_at = 0.0
         self.stored = self.known = self.dead = self._dropped = self._late = self._refused = 0
         self._connected, self._store_works, self._committed_at, self._counted = False, True, 0.0, False
 
     def state(self) -> State:
         return State(
-            *(self.stored, self.known, self._late, self._refused, self.dead, self._dropped, self._inbox.depth),
-            *(self._connected, self._store_works, self._committed_at, self._clock.is_wrong, self._reason),
+            stored=self.stored,
+            known=self.known,
+            late=self._late,
+            refused=self._refused,
+            dead=self.dead,
+            dropped=self._dropped,
+            markers=self._markers.taken,
+            markers_refused=self._markers.refused,
+            waiting=self._inbox.depth,
+            connected=self._connected,
+            store_works=self._store_works,
+            committed_at=self._committed_at,
+            clock_is_wrong=self._clock.is_wrong,
+            reason=self._reason,
         )
 
     def end(self) -> None:
@@ -230,6 +244,8 @@ class _Forwarder:
         for source in self._sources:
             connection.subscribe(shared + topic(self._prefix, source, "observations"))
             connection.subscribe(topic(self._prefix, source, "available"))
+            if self._settings.forward.markers:
+                connection.subscribe(shared + topic(self._prefix, source, "marker"))
 
     def _serve(self, connection: Connection, until_idle_s: float | None) -> bool:
         """Work until the connection is lost or stopping is asked for; say whether it ended for idleness."""
@@ -263,10 +279,15 @@ class _Forwarder:
         letters: list[tuple[str, str, bytes]] = []
         fresh: set[tuple[str, bytes]] = set()
         done: dict[tuple[str, str], list[int]] = defaultdict(list)
+        markers: list[Marker] = []
         for message in batch:
             source, kind = split_topic(self._prefix, message.topic)
             if kind == "available":
                 self._greet(message, source)
+                continue
+            if kind == "marker":  # a broker may bring them for a subscription of earlier settings
+                if self._settings.forward.markers and (marker := self._read_marker(message, source)):
+                    markers.append(marker)
                 continue
             try:
                 observation = read(message.payload, source)
@@ -283,7 +304,7 @@ class _Forwarder:
                 good[observation.id] = observation
                 done[source, observation.session].append(observation.seq)
 
-        if not self._commit(list(good.values()), letters):
+        if not self._commit(list(good.values()), letters, markers):
             return
         self._set_aside.add(letters)
         if any(message.retained for message in batch):
@@ -298,13 +319,17 @@ class _Forwarder:
                 connection.publish(topic(self._prefix, source, "stored"), encode_message(stored))
         self._inbox.acknowledge(batch, connection)
 
-    def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]]) -> bool:
+    def _read_marker(self, message: Message, source: str) -> Marker | None:
+        return self._markers.read(source, message.payload, retained=message.retained)
+
+    def _commit(self, good: list[Observation], letters: list[tuple[str, str, bytes]], markers: list[Marker]) -> bool:
         """Commit a batch, however long the store is out; say whether it was done before stopping."""
         new, backoff, failed_at = 0, Backoff(self._stop, *BACKOFF_S), 0.0
         while True:
             try:
                 new += self._add(good, letters)
                 self._store.add_dead_letters(letters)
+                self._add_markers(markers)
             except StoreError as error:
                 self._store_works = False
                 if not failed_at:
@@ -337,6 +362,14 @@ class _Forwarder:
                     (topic(self._prefix, observation.source, "observations"), str(error), encode(observation))
                 )
         return new
+
+    def _add_markers(self, markers: list[Marker]) -> None:
+        if not markers:
+            return
+        try:
+            self._store.add_markers(markers)
+        except ValueError as error:
+            log.warning("%d markers that came by MQTT are not kept: %s", len(markers), error)
 
     def _add_now(self, good: list[Observation]) -> int:
         now = self._clock.now()

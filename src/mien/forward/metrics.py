@@ -32,6 +32,8 @@ class State(NamedTuple):
         refused: Observations that this store did not take, since they are of a time that was erased, within a minute.
         dead: Messages set aside as dead letters.
         dropped: Dead letters that have made room for newer ones in this store, within a minute.
+        markers: Markers that came by MQTT and were kept.
+        markers_refused: Messages on that topic that were none, or too many.
         waiting: Messages that came and wait for their commit.
         connected: Whether there is a broker.
         store_works: Whether the newest commit was done.
@@ -46,6 +48,8 @@ class State(NamedTuple):
     refused: int
     dead: int
     dropped: int
+    markers: int
+    markers_refused: int
     waiting: int
     connected: bool
     store_works: bool
@@ -69,6 +73,11 @@ METRICS: dict[str, tuple[str, Kind, str]] = {
     "dropped": (
         *("mien_forwarder_dead_letters_dropped_total", "counter"),
         "Dead letters that made room for newer ones in the store, counted once a minute.",
+    ),
+    "markers": ("mien_forwarder_markers_total", "counter", "Markers that came by MQTT and were kept."),
+    "markers_refused": (
+        *("mien_forwarder_markers_refused_total", "counter"),
+        "Messages on the topics of markers that were none, or too many.",
     ),
     "waiting": ("mien_forwarder_waiting_messages", "gauge", "Messages that wait for their commit."),
     "connected": ("mien_forwarder_broker_connected", "gauge", "Whether there is a broker."),

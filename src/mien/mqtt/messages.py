@@ -22,6 +22,7 @@ __all__ = [
     "PREVIEW_SIZE",
     "Accepts",
     "Delay",
+    "NewMarker",
     "OutboxCounts",
     "PreviewKind",
     "RemoteState",
@@ -40,7 +41,7 @@ __all__ = [
     "topic",
 ]
 
-TopicKind = Literal["observations", "stored", "accepts", "available", "stats", "set", "state", "preview"]
+TopicKind = Literal["observations", "stored", "accepts", "available", "stats", "set", "state", "preview", "marker"]
 
 ONLINE, OFFLINE = b"online", b"offline"
 """What a source's `available` topic says; the last will says the second."""
@@ -72,6 +73,7 @@ Percentage = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Threshold = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Fps = Annotated[float, msgspec.Meta(gt=0, le=240)]
 PreviewKind = Literal["off", "blurred", "plain"]
+Label = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,200}\Z")]
 
 
 class Delay(msgspec.Struct, frozen=True):
@@ -174,6 +176,22 @@ class SetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     id: Key | None = None
 
 
+class NewMarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A moment that somebody names, for the store: a joke of the show, the beginning of a stimulus.
+
+    Attributes:
+        label: What it is called, 1 to 200 characters, in one line.
+        time: The moment, with its time zone; None: when the forwarder has it.
+        everywhere: It is about all sources, and not only about that of its topic.
+        id: An id like an observation's; one that comes twice is kept once. None: one is made of source, time and label.
+    """
+
+    label: Label
+    time: Utc | None = None
+    everywhere: bool = False
+    id: Id | None = None
+
+
 class RemoteState(msgspec.Struct, frozen=True):
     """What is set at a source, and how the newest request fared.
 
@@ -200,7 +218,7 @@ class RemoteState(msgspec.Struct, frozen=True):
     preview_until: Utc | None = None
 
 
-Message = TypeVar("Message", Stats, Stored, Accepts, SetRequest, RemoteState)
+Message = TypeVar("Message", Stats, Stored, Accepts, SetRequest, RemoteState, NewMarker)
 
 MAX_MESSAGE: dict[type, int] = {
     Stats: 16_384,
@@ -208,6 +226,7 @@ MAX_MESSAGE: dict[type, int] = {
     Accepts: 4096,
     SetRequest: 4096,
     RemoteState: 4096,
+    NewMarker: 4096,
 }
 """The largest message of each kind that is read, in bytes."""
 
@@ -215,7 +234,7 @@ _encoder = msgspec.json.Encoder()
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in MAX_MESSAGE}
 
 
-def encode_message(message: Stats | Stored | Accepts | SetRequest | RemoteState) -> bytes:
+def encode_message(message: Stats | Stored | Accepts | SetRequest | RemoteState | NewMarker) -> bytes:
     """Return the message as one line of JSON."""
     return _encoder.encode(message)
 

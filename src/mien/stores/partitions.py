@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-__all__ = ["drop_old", "make", "moving", "prepare"]
+__all__ = ["drop_old", "make", "missing", "moving", "prepare", "weeks_of"]
 
 WEEK_MS = 7 * 86_400_000
 BEHIND, AHEAD = 53, 1
@@ -28,17 +28,30 @@ def prepare(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {table}_rest PARTITION OF {table} DEFAULT")
 
 
-def make(connection: sa.Connection, ids: Iterable[bytes], known: set[int]) -> set[int]:
-    """Make the partitions of the weeks of these ids, where they are missing and can be made; return these weeks.
+def weeks_of(ids: Iterable[bytes]) -> set[int]:
+    """Return the weeks since 1970 that these ids are of and that get partitions."""
+    present = int(time.time() * 1000) // WEEK_MS
+    weeks = {int.from_bytes(key[:6], "big") // WEEK_MS for key in ids}
+    return {week for week in weeks if present - BEHIND <= week <= present + AHEAD}
+
+
+def missing(connection: sa.Connection, weeks: Iterable[int]) -> set[int]:
+    """Return those of these weeks that have no partitions of their own."""
+    names = {_name("frames", week): week for week in weeks}
+    query = sa.text(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'frames'::regclass"
+    )
+    return set(names.values()) - {names.get(name, -1) for name in connection.scalars(query)}
+
+
+def make(connection: sa.Connection, weeks: Iterable[int]) -> None:
+    """Make the partitions of these weeks, where they are missing and can be made.
 
     Args:
-        connection: In a transaction that writes.
-        ids: Of frames that are about to be added.
-        known: Weeks that need no looking at any more.
+        connection: In a transaction that keeps all other writers out.
+        weeks: As `weeks_of` returns them.
     """
-    present = int(time.time() * 1000) // WEEK_MS
-    weeks = {int.from_bytes(key[:6], "big") // WEEK_MS for key in ids} - known
-    for week in sorted(week for week in weeks if present - BEHIND <= week <= present + AHEAD):
+    for week in sorted(weeks):
         try:
             with connection.begin_nested():
                 for table in TABLES:
@@ -48,7 +61,6 @@ def make(connection: sa.Connection, ids: Iterable[bytes], known: set[int]) -> se
                     )
         except exc.DBAPIError:  # noqa: PERF203 - another partition has this week, or `rest` has rows of it: they are as well off there
             pass
-    return weeks
 
 
 def drop_old(connection: sa.Connection, mark: int, keep: Callable[[sa.TableClause], None]) -> int:

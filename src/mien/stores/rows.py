@@ -10,6 +10,8 @@ import msgspec
 from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities
 
 __all__ = [
+    "EPOCH",
+    "LATEST",
     "cut",
     "face",
     "face_row",

@@ -2,13 +2,14 @@
 
 SQLite is what Mien brings (WAL, synced at every commit; others read while it writes). The statements are SQLAlchemy's
 and the same in PostgreSQL. One transaction adds the raw rows, the rollups and the sources' totals of exactly those
-observations that were not there yet; writers take turns, so two of them cannot both add one.
+observations that were not there yet. Writers of one source take turns, so two of them cannot both add one; in a
+SQLite file all writers do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,7 +22,7 @@ from mien.observation import Face, Observation
 from mien.stores import arrivals as coming
 from mien.stores import dead_letters as dead
 from mien.stores import markers as marks
-from mien.stores import partitions, rows
+from mien.stores import partitions, rows, staging
 from mien.stores import rollups as sums
 from mien.stores.base import BUCKETS, Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Summary, Sums
 from mien.stores.engine import advice_for, bytes_of, cause_of, end_log, file_of, log_bytes, open_engine
@@ -72,29 +73,24 @@ class SqlStore:
             for observation in observations
             for row in [rows.frame_row(observation)]
         }
-        weeks: set[int] = set()
-        with self._write() as connection:
-            for key in self._known(connection, [row for row, _ in given.values()]):
-                del given[key]
-            refused = self._refused(connection, [row for row, _ in given.values()])
-            new = [(row, observation) for key, (row, observation) in given.items() if key not in refused]
-            mark = _mark(connection)
+        face_rows = [
+            rows.face_row(key, n, face)
+            for key, (_, observation) in given.items()
+            for n, face in enumerate(observation.faces)
+        ]
+        if self._is_postgresql:
+            self._make_partitions(list(given))
+        with self._transaction() as connection:
+            add = staging.add if self._is_postgresql else self._insert
+            known, refused, mark = add(connection, [row for row, _ in given.values()], face_rows)
+            out = [given[key][0] for key in refused]
+            new = [(row, observation) for key, (row, observation) in given.items() if key not in known | refused]
             late = [row["source"] for row, _ in new if row["time"] < mark]
-            out = [row for key, (row, _) in given.items() if key in refused]
             coming.keep(connection, [(row["session"], row["seq"], row["seq"]) for row in out])
             coming.count(connection, late, [row["source"] for row in out])
             if new:
-                if self._engine.dialect.name == "postgresql":
-                    weeks = partitions.make(connection, [row["id"] for row, _ in new], self._weeks)
-                self._insert_rows(connection, frames, [row for row, _ in new])
-                face_rows = [
-                    rows.face_row(row["id"], n, face)
-                    for row, observation in new
-                    for n, face in enumerate(observation.faces)
-                ]
-                self._insert_rows(connection, faces, face_rows)
-                sums.grow(connection, [(row["time"], observation) for row, observation in new], came["arrived"])
-        self._weeks |= weeks
+                with staging.at_once(connection) if self._is_postgresql else nullcontext():
+                    sums.grow(connection, [(row["time"], observation) for row, observation in new], came["arrived"])
         return len(new)
 
     def arrivals(self) -> list[Arrivals]:
@@ -204,14 +200,14 @@ class SqlStore:
 
     def add_minutes(self, source: str, minutes: Sequence[Bucket]) -> int:
         """Commit the sums of minutes of which there are none here, and return how many minutes that were."""
-        with self._write() as connection:
+        with self._write(source) as connection:
             return sums.add_minutes(connection, source, minutes)
 
     def erase(self, source: str, start: datetime, end: datetime) -> int:
         """Delete what was seen in [start, end) with its sums, refuse it from now on, and return how many rows went."""
         first, until = rows.to_microseconds(start), rows.to_microseconds(end)
         where = (frames.c.source == source, frames.c.time >= first, frames.c.time < until)
-        with self._write() as connection:
+        with self._write(source) as connection:
             coming.keep_rows(connection, where)
             ids = sa.select(frames.c.id).where(*where)
             connection.execute(sa.delete(faces).where(faces.c.frame.in_(ids)))
@@ -240,7 +236,7 @@ class SqlStore:
                 )
             )
         pruned = 0
-        if self._engine.dialect.name == "postgresql":
+        if self._is_postgresql:
             with self._write() as connection:
                 pruned += partitions.drop_old(
                     connection, until, lambda part: coming.keep_rows(connection, (sa.true(),), part)
@@ -338,6 +334,29 @@ class SqlStore:
                 "to be written goes to the one that is there next; `mien store restore` replaces a store in use"
             )
 
+    def _make_partitions(self, ids: Sequence[bytes]) -> None:
+        """Make the weeks' partitions that are missing, on their own: nobody else may be at the tables meanwhile."""
+        weeks = partitions.weeks_of(ids) - self._weeks
+        if not weeks:
+            return
+        with self._read() as connection:
+            missing = partitions.missing(connection, weeks)
+        if missing:
+            with self._write() as connection:
+                partitions.make(connection, missing)
+        self._weeks |= weeks
+
+    def _insert(
+        self, connection: sa.Connection, frame_rows: list[dict[str, Any]], face_rows: list[dict[str, Any]]
+    ) -> staging.Staged:
+        """Add what is not known nor refused to a SQLite file."""
+        known = self._known(connection, frame_rows)
+        refused = self._refused(connection, [row for row in frame_rows if row["id"] not in known])
+        left_out = known | refused
+        self._insert_rows(connection, frames, [row for row in frame_rows if row["id"] not in left_out])
+        self._insert_rows(connection, faces, [row for row in face_rows if row["frame"] not in left_out])
+        return staging.Staged(known, refused, _mark(connection))
+
     def _insert_rows(self, connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
         if values:  # the statement as text: SQLAlchemy's handling of each row would take twice the database's time
             connection.exec_driver_sql(str(sa.insert(table).compile(dialect=self._engine.dialect)), values)
@@ -377,7 +396,7 @@ class SqlStore:
             version = connection.scalar(sa.select(state.c.value).where(state.c.name == "schema"))
             if version is None:
                 metadata.create_all(connection)
-                if self._engine.dialect.name == "postgresql":
+                if self._is_postgresql:
                     partitions.prepare(connection)
                 connection.execute(sa.insert(state).values(name="schema", value=SCHEMA))
             elif version < SCHEMA:
@@ -399,16 +418,27 @@ class SqlStore:
                 f"the store '{self._name}' has {version_words} of the tables, this Mien reads {SCHEMA}: {todo}"
             )
 
+    @property
+    def _is_postgresql(self) -> bool:
+        return self._engine.dialect.name == "postgresql"
+
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self, source: str | None = None) -> Iterator[sa.Connection]:
+        """Begin to write what belongs to one source; without one, to keep all other writers out."""
+        with self._transaction() as connection:
+            if self._is_postgresql:
+                staging.lock(connection, source)
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """Begin to write: in a SQLite file as the only one, in PostgreSQL with no lock yet."""
         self._follow_file()
         with (
             self._explained("write"),
             self._engine.connect().execution_options(mien_write=True) as connection,
             connection.begin(),
         ):
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x6D69656E)))
             yield connection
             self._check_file()
         self._check_file()  # while it was committed
@@ -421,12 +451,13 @@ class SqlStore:
 
     @contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
+        driver: Any = self._engine.dialect.dbapi  # whose own errors come where its cursors are used
         try:
             yield
-        except (exc.IntegrityError, exc.DataError) as error:
+        except (exc.IntegrityError, exc.DataError, driver.IntegrityError, driver.DataError) as error:
             cause = without_secrets(cause_of(error), self._url)
             raise ValueError(f"the database refuses the row: {cause}") from error
-        except exc.SQLAlchemyError as error:
+        except (exc.SQLAlchemyError, driver.Error) as error:
             cause = without_secrets(cause_of(error), self._url)
             raise StoreError(f"cannot {verb} the store '{self._name}': {cause}{advice_for(cause)}") from error
 
