@@ -138,3 +138,25 @@ def test_a_damaged_upload_gives_one_line(place: tuple[str, Path], visit: Open) -
     expect(failed).to_have_count(0)
     page.get_by_role("button", name="Make the report").click()
     expect(page.locator("#report-said")).to_have_text("Choose at least one file.")
+
+
+def test_an_album_is_asked_for_open_eyes_and_by_taste(place: tuple[str, Path], visit: Open) -> None:
+    address, folder = place
+    for name in ("a.jpg", "liked.jpg"):
+        (folder / name).write_bytes(PORTRAIT.read_bytes())
+    page = visit(f"{address}/reports").page
+    page.get_by_role("button", name="Album").click()
+    page.get_by_label("All eyes open").check()
+    page.locator("details.more summary").click()
+    expect(page.get_by_label("Looks a second")).to_be_hidden()
+    page.get_by_label("Photos that you chose before").set_input_files(folder / "liked.jpg")
+    make(page, folder / "a.jpg")
+    done = page.locator("#ended li.done")
+    expect(done).to_contain_text("Album")
+    with page.expect_popup() as opened:
+        done.get_by_role("link", name="Open").click()
+    expect(opened.value.locator("body")).to_contain_text("Only those on which all eyes are open")
+    expect(opened.value.get_by_role("heading", name="Your taste")).to_be_visible()
+    opened.value.close()
+    done.get_by_role("button", name="Delete").click()
+    expect(done).to_have_count(0)

@@ -366,18 +366,31 @@ def test_a_table_cannot_name_pictures_elsewhere(house: House, clip: bytes, tmp_p
 def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
     photo = cv2.imencode(".jpg", cv2.imread(str(PORTRAIT)))[1].tobytes()
     (house.home.parent / "media" / "holiday" / "one.jpg").write_bytes(photo)
+    (house.home.parent / "media" / "clip.mp4").write_bytes(clip)
     vtt = b"WEBVTT\n\n00:00.000 --> 00:01.500\nAda: Good morning\n"
     video = house.upload("call.mp4", clip)
     orders = [
         {"kind": "meeting", "files": [video], "transcript": house.upload("call.vtt", vtt), "consent": "all", "fps": 2},
         {"kind": "audience", "media": ["clip.mp4"], "events": house.upload("e.csv", b"time,label\n1,Joke\n"), "fps": 2},
-        {"kind": "album", "media": ["holiday/"], "best": 1, "blur": True},
+        {
+            "kind": "album",
+            "media": ["holiday/"],
+            "best": 1,
+            "blur": True,
+            "all_eyes_open": True,
+            "everyone_smiles": True,
+        }
+        | {"everyone_looks": True, "like": [house.upload("liked.jpg", photo)]},
     ]
     made = [house.make(**order) for order in orders]
     for key, order in zip(made, orders, strict=True):
         told = house.wait(key)
         assert told["state"] == "done", told["message"]
         assert told["files"][0].endswith(f"/{order['kind']}.html")
+        if order["kind"] == "album":
+            asked = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()["asked"]
+            assert asked["only"] == ["everyone_smiles", "all_eyes_open", "everyone_looks"]
+            assert asked["like"] == ["liked.jpg"]
         assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
         assert house.ask("GET", told["files"][0]).status_code == 404
         assert not (house.making.folder / key).exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from seeing import recording, shares
 from mien.config import Settings, checked
 from mien.errors import InputError, UsageError
 from mien.observation import EMOTIONS
+from mien.reports.album.measure import Measured, PhotoFace
+from mien.reports.album.page import album_report
 from mien.reports.album.report import AlbumRequest, report_album
+from mien.reports.album.selection import FILTERS, WEIGHTS, choose, grouped, rated
+from mien.reports.album.taste import Taste
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.recordings import Inputs
 from mien.reports.check import Value, check_report
@@ -203,6 +208,49 @@ def test_the_album(tmp_path: Path, settings: Settings) -> None:
     found = agreed(tmp_path / "album.html")
     assert found["chosen"] == 6
     assert found["groups"] == 13
+
+
+def test_an_album_by_filters_and_by_taste(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    own = dict(zip(WEIGHTS, (0.1, 0.0, 0.2, 0.1, 0.1, 0.3, 0.2), strict=True))
+    photos = []
+    for number in range(30):
+        looks = [
+            PhotoFace(
+                (9, 9, int(rng.integers(18, 90)), 19),
+                [0.0, 0.0, 0.0, share, 0.0, 0.0, 1 - share],
+                *rng.uniform(0.2, 1, 3),
+                *(None if rng.random() < 0.1 else float(rng.uniform(low, high)) for low, high in ((0.2, 1), (-25, 25))),
+                9.0,
+            )
+            for share in rng.uniform(0.2, 1, rng.integers(1, 3))
+        ]
+        code = f"{int(rng.integers(0, 1 << 62)) if number % 3 else 7:016x}"
+        told = Measured(
+            f"{number}", 800, 600, None, code, looks, float(rng.uniform(0.5, 1)), float(rng.uniform(0.7, 1))
+        )
+        photos.append(rated(Path(f"{number}.jpg"), told, weights=own))
+    photos = [replace(photo, group=group) for photo, group in zip(photos, grouped(photos), strict=True)]
+    asked = {"best": 5, "emotion": "happy", "anonymous": None, "only": ["all_eyes_open", "everyone_looks"]}
+    chosen = choose(photos, 5, FILTERS[1:])
+    report = album_report(photos, chosen, {}, [], asked, (), Taste(own, 40, 60, 0.6, 0.8, used=True))
+    report.write(tmp_path / "album.html")
+    found = agreed(tmp_path / "album.html")
+    assert found["chosen"] == len(chosen) > 1
+    assert found["rejected"] > 1
+    assert any(name.startswith("eyes of") for name in found)
+    for table, column in (
+        ("faces", "eyes"),
+        ("faces", "yaw"),
+        ("photos", "clean"),
+        ("photos", "stars"),
+        ("weights", "used"),
+    ):
+        path = tmp_path / f"album.{table}.parquet"
+        whole = pl.read_parquet(path)
+        whole.with_columns((pl.col(column) * 0.4 + 1).cast(whole[column].dtype)).write_parquet(path)
+        assert not all(figure.agrees for figure in check_report(tmp_path / "album.json")), column
+        whole.write_parquet(path)
 
 
 @pytest.fixture

@@ -101,8 +101,7 @@ def test_every_column_is_documented(kind: str) -> None:
     from mien.observation import EMOTIONS
 
     page = (Path(__file__).parents[2] / "docs/guide/reports" / f"{kind}.md").read_text(encoding="utf-8")
-    columns = import_module(f"mien.reports.{kind}.page").COLUMNS
-    tables = {"photos": columns} if kind == "album" else columns
+    tables = import_module(f"mien.reports.{kind}.page").COLUMNS
     for table, meanings in tables.items():
         assert f"`{table}`" in page
         for name in meanings:

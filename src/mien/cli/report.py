@@ -71,6 +71,31 @@ class PageOptions:
 
 
 @dataclass(frozen=True)
+class AlbumOptions(PageOptions):
+    """What an album is asked for besides, and what is written beside its photos."""
+
+    everyone_smiles: Annotated[bool, typer.Option("--everyone-smiles", help="Only if each readable face smiles.")] = (
+        False
+    )
+    all_eyes_open: Annotated[bool, typer.Option("--all-eyes-open", help="Only if all eyes are known to be open.")] = (
+        False
+    )
+    everyone_looks: Annotated[
+        bool, typer.Option("--everyone-looks", help="Only if each face is known to face the camera.")
+    ] = False
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Photos chosen before: what they have in common weighs more."),
+    ] = None
+    xmp: Annotated[
+        bool, typer.Option("--xmp", help="Write stars, flags and keywords into XMP sidecars beside the photos.")
+    ] = False
+    xmp_replace: Annotated[
+        bool, typer.Option("--xmp-replace", help="Also in place of ratings and flags that somebody else gave.")
+    ] = False
+
+
+@dataclass(frozen=True)
 class RecordingOptions(PageOptions):
     """What reports on recordings take: how videos are looked at, or which part of a store."""
 
@@ -233,7 +258,7 @@ def audience(
 
 
 @app.command(epilog="Example: mien report album holiday/ --best 30 --copy-to best/ -o album.html")
-@taking(PageOptions)
+@taking(AlbumOptions)
 def album(
     paths: Annotated[
         list[Path], typer.Argument(help="Photos, folders of photos, or tables of mien analyze that name photos.")
@@ -246,13 +271,25 @@ def album(
     ] = None,
     blur: Blur = False,
     *,
-    options: PageOptions,
+    options: AlbumOptions,
 ) -> None:
     """Which are the best photos? Happy, sharp, well lit; no doubles."""
     from mien.reports.album.report import AlbumRequest, report_album
+    from mien.reports.album.selection import filters_of
 
     settings = options.settings()
-    request = AlbumRequest(tuple(paths), best, emotion, copy_to, blur, options.hidden)
+    request = AlbumRequest(
+        tuple(paths),
+        best,
+        emotion,
+        copy_to,
+        blur,
+        options.hidden,
+        filters_of(vars(options)),
+        tuple(options.like or ()),
+        options.xmp,
+        options.xmp_replace,
+    )
     _run(lambda job: report_album(request, settings, job), output, options.data)
 
 

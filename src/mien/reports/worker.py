@@ -26,6 +26,7 @@ from mien.errors import MienError, PartialError, StoreError
 from mien.exports.files import Format
 from mien.observation import EMOTIONS, Emotion
 from mien.reports.album.report import AlbumRequest, report_album
+from mien.reports.album.selection import Filter
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.job import Job
 from mien.reports.base.parts import Pictures
@@ -66,6 +67,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         folder: The folder that file names are relative to; nothing outside it is read.
         output: The folder for the page and its data.
         paths: Videos, tables or photos.
+        like: Photos that were chosen before.
         store: The URL of a store in place of paths, with `sources`, `since` and `until`.
         events: What an audience watched; empty: the store's markers.
         exports: For which other tools its time line is written.
@@ -97,6 +99,8 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     best: int = 20
     emotion: Emotion = "happy"
     exports: tuple[Format, ...] = ()
+    only: tuple[Filter, ...] = ()
+    like: tuple[str, ...] = ()
     memory_mb: int = 4096
     example: bool = False
 
@@ -272,9 +276,11 @@ def _report(order: Order, job: Job) -> Report:
         audience = AudienceRequest(inputs, events, seats, order.baseline_s, order.window_s, order.anonymous)
         return report_audience(audience, settings, job)
     photos = tuple(Path(path) for path in order.paths)
-    return report_album(
-        AlbumRequest(photos, order.best, order.emotion, None, order.blur, order.anonymous), settings, job
+    liked = tuple(Path(path) for path in order.like)
+    album = AlbumRequest(
+        photos, order.best, order.emotion, None, order.blur, order.anonymous, only=order.only, like=liked
     )
+    return report_album(album, settings, job)
 
 
 class _ProgressSender:

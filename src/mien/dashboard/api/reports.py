@@ -31,6 +31,7 @@ from mien.dashboard.jobs.reports import MAX_WAITING, MadeReport, ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
 from mien.dashboard.security.guard import report_policy
 from mien.dashboard.security.roles import Caller, Editor, may, needs
+from mien.reports.album.selection import FILTERS, filters_of
 from mien.reports.worker import Kind, Order
 
 __all__ = ["finished", "reporting"]
@@ -144,6 +145,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         if (key := getattr(asked, name))
     }
     of_store = bool(asked.source or asked.start or asked.end)
+    like = [_taken_for(uploads.find(key, who.name), PLACES["photo"]) for key in asked.like]
     optional = extra.keys() | ({"events"} if of_store else set())  # the store has markers
     for name in EXTRA[asked.kind].keys() & NEEDED.keys() - optional:
         raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
@@ -155,7 +157,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
 
     key = secrets.token_hex(16)
     folder = uploads.folder / f"of-{key}"
-    names = uploads.hand_over([*files, *extra.values()], folder)
+    names = uploads.hand_over([*files, *extra.values(), *like], folder)
     paths = [names[upload.key] for upload in files] + [_linked(path, folder) for path in media]
     order = Order(
         asked.kind,
@@ -178,6 +180,8 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         best=asked.best,
         emotion=asked.emotion,
         exports=tuple(asked.exports),
+        only=filters_of({name: getattr(asked, name) for name in FILTERS}),
+        like=tuple(names[upload.key] for upload in like),
         memory_mb=making.settings.dashboard.report_mb,
         **{name: names[upload.key] for name, upload in extra.items()},  # type: ignore[arg-type]
     )

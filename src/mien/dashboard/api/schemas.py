@@ -273,6 +273,10 @@ class NewReport(BaseModel):
     exports: list[Literal["elan", "praat", "bids", "boris"]] = Field(
         [], max_length=4, description="Not album: also write its time line for these tools."
     )
+    everyone_smiles: bool = Field(False, description="album: only photos on which each readable face smiles.")
+    all_eyes_open: bool = Field(False, description="album: only photos on which all eyes are known to be open.")
+    everyone_looks: bool = Field(False, description="album: only photos on which each face is known to look here.")
+    like: list[Key] = Field([], max_length=1000, description="album: uploaded photos that were chosen before.")
 
 
 class ReportBody(BaseModel):

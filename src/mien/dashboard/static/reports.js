@@ -30,12 +30,13 @@
     press("kind", kind);
     press("of", of);
     all("[data-for]").forEach((one) => (one.hidden = !one.dataset.for.split(" ").includes(kind)));
-    all("[data-made]").forEach((one) => (one.hidden = one.dataset.made !== of));
+    all("[data-made]").forEach((one) => (one.hidden = one.dataset.made !== of || !(one.dataset.for ?? kind).split(" ").includes(kind)));
     byId("files-are").textContent = ASKED[kind];
     byId("drop-asks").textContent = DROPPED[kind];
     byId("example").dataset.example = kind;
     byId("report-files").accept = kind === "album" ? PHOTOS : VIDEOS;
     const form = byId("report");
+    form.elements.like.accept = PHOTOS;
     form.elements.transcript.required = kind === "meeting";
     form.elements.events.required = kind === "audience" && of === "files";
     byId("events-are").textContent = of === "files" ? "What they watched: time, label, duration" : "What they watched; none: the store's markers";
@@ -89,6 +90,7 @@
     for (const name of ["consent", "emotion"]) if (shown(name)) body[name] = fields[name].value;
     if (shown("exports")) body.exports = [...fields.exports.selectedOptions].map((option) => option.value);
     if (shown("blur")) body.blur = fields.blur.checked;
+    for (const name of ["everyone_smiles", "all_eyes_open", "everyone_looks"]) if (shown(name) && fields[name].checked) body[name] = true;
     if (shown("anonymous") && fields.anonymous.checked) body.anonymous = Number(fields.k.value);
     const extra = ["transcript", "events", "speakers", "seats"].filter(shown);
     const files = of === "files" ? [...fields.files.files] : [];
@@ -99,12 +101,15 @@
     }
     if (of === "files" && !files.length && !body.media.length) throw new Error("Choose at least one file.");
     if (of === "store" && !body.source.length && !body.from && !body.to) throw new Error("Choose a source, or a period.");
-    const count = files.length + extra.length;
+    const like = shown("like") ? [...fields.like.files] : [];
+    const count = files.length + extra.length + like.length;
     let number = 0;
     const place = () => ((number += 1), count > 1 ? ` (${number} of ${count})` : "");
     for (const name of extra) body[name] = await send(fields[name].files[0], place());
     body.files = [];
     for (const file of files) body.files.push(await send(file, place()));
+    if (like.length) body.like = [];
+    for (const file of like) body.like.push(await send(file, place()));
     return body;
   }
 

@@ -8,54 +8,65 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.masking import as_text
 from mien.reports.album.contact_sheet import contact_sheet
 from mien.reports.album.selection import (
     ALIKE,
+    ASIDE,
     BURST_BITS,
     BURST_S,
+    CLEAR,
     FAINT,
+    LEVELS,
+    OPEN,
     SAME_BITS,
     SHARP,
     SOUND,
+    UPRIGHT,
     WEIGHTS,
+    Filter,
     Photo,
     best_of_groups,
+    passes,
 )
+from mien.reports.album.tables import COLUMNS, faces_table, photos_table, weights_table
+from mien.reports.album.taste import FEWEST, FOLDS, Taste
 from mien.reports.base.parts import Data, Fact, Part, Picture, Pictures, Section, Table
-from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
 from mien.words import counted
 
-__all__ = ["COLUMNS", "album_report"]
+__all__ = ["COLUMNS", "album_report", "bursts_of"]
 
-COLUMNS: dict[str, str] = {
-    "file": "the photo",
-    "rank": "1 for the best of the chosen; empty where it was not chosen",
-    "score": "0 to 100; empty with too few readable faces",
-    "group": "the number of its group of near-duplicates",
-    "faces": "faces found",
-    "readable": f"faces whose longer side has at least {READABLE} pixels",
-    **{name: f"the part of the score, 0 to 1; weight {weight:g}; empty: unknown" for name, weight in WEIGHTS.items()},
-    "width": "of the upright photo, in pixels",
-    "height": "of the upright photo, in pixels",
-    "time": "when it was taken, UTC, as its EXIF data tell",
-    "fingerprint": "64 bits, in hex, that photos of the same scene share for the most part; empty: unknown",
+PHRASES: dict[Filter, str] = {
+    "everyone_smiles": "everyone smiles",
+    "all_eyes_open": "all eyes are open",
+    "everyone_looks": "everyone looks here",
 }
+
+BURSTS, IN_BURST = 12, 8
+"""So many bursts are shown, the largest, and so many pictures of each."""
 
 
 def album_report(
-    photos: Sequence[Photo], chosen: Sequence[Photo], shown: dict[Path, bytes], notes: list[str], asked: dict[str, Any]
+    photos: Sequence[Photo],
+    chosen: Sequence[Photo],
+    shown: dict[Path, bytes],
+    notes: list[str],
+    asked: dict[str, Any],
+    bursts: Sequence[Sequence[Photo]] = (),
+    taste: Taste | None = None,
 ) -> Report:
     """Return the report on an album.
 
     Args:
         photos: All photos.
         chosen: The best, the best first.
-        shown: Their pictures.
+        shown: Their pictures, and those of bursts.
         notes: What was wrong with the input.
         asked: The request.
+        bursts: Those to be shown, each by time.
+        taste: What was learned of photos chosen before; None: nothing was asked.
     """
+    only: list[Filter] = asked["only"]
     least: int = asked["anonymous"] or 1
     unrated = sum(photo.score is None for photo in photos)
     sizes = Counter(photo.group for photo in photos)
@@ -67,9 +78,17 @@ def album_report(
     lead = (
         f"The best {len(chosen)} of {counted(len(photos), 'photo', 'photos')}, for faces that look {asked['emotion']}."
     )
+    if only:
+        words = " and ".join(PHRASES[name] for name in only)
+        passing = sum(passes(photo, only) for photo in photos)
+        unsure = sum(_may_pass(photo, only) for photo in photos)
+        lead += f" Only those on which {words}."
+        notes = [*notes, _filtered(words, passing, unsure)]
     if not chosen:
         why = "no photo shows a face" if least == 1 else f"every photo shows {few}"
         lead = f"None can be chosen: {why} large enough to be read."
+        if only and unrated < len(photos):
+            lead = f"None can be chosen: of no photo it is known that {words}."
     pictures = [
         Picture(shown[photo.file], f"{rank}. {photo.file.name}", _why(photo, sizes[photo.group]))
         for rank, photo in enumerate(chosen, 1)
@@ -81,8 +100,10 @@ def album_report(
         rows = [(str(rank), photo.file.name, _why(photo, sizes[photo.group])) for rank, photo in unseen]
         best_parts.append(Table(("#", "photo", "score"), rows))
     sections = [Section("The best", best_parts)] if chosen else []
+    if taste:
+        sections.append(_taste(taste))
     if repeated:
-        sections.append(_repeats(photos, chosen, sizes))
+        sections += _repeats(photos, chosen, sizes, only, bursts, shown)
     best = chosen[0].score if chosen else None
     return Report(
         kind="album",
@@ -96,8 +117,12 @@ def album_report(
         ],
         sections=sections,
         notes=notes,
-        definitions=_definitions(str(asked["emotion"])),
-        data=[Data("photos", _table(photos, chosen), COLUMNS)],
+        definitions=_definitions(str(asked["emotion"]), taste),
+        data=[
+            Data("photos", photos_table(photos, chosen, only), COLUMNS["photos"]),
+            Data("weights", weights_table(taste), COLUMNS["weights"]),
+            *([] if asked["anonymous"] else [Data("faces", faces_table(photos), COLUMNS["faces"])]),
+        ],
         files={".sheet.jpg": contact_sheet(pictures)} if pictures else {},
         asked=asked,
     )
@@ -124,24 +149,109 @@ def _why(photo: Photo, size: int) -> str:
     return f"{photo.score or 0:.0f} · {parts}; {counted(photo.readable, 'face', 'faces')}{of}"
 
 
-def _repeats(photos: Sequence[Photo], chosen: Sequence[Photo], sizes: Counter[int]) -> Section:
+def _may_pass(photo: Photo, only: Sequence[Filter]) -> bool:
+    """Return whether a photo fails only for what is not known of it."""
+    answers = [photo.flags.get(name) for name in only]
+    return photo.score is not None and None in answers and False not in answers
+
+
+def _filtered(words: str, passing: int, unsure: int) -> str:
+    line = f"{counted(passing, 'rated photo passes', 'rated photos pass')} \u201c{words}\u201d"
+    if unsure:
+        line += f"; of {unsure:,} more it cannot be told, as a face does not show it"
+    return line + "."
+
+
+def bursts_of(photos: Sequence[Photo]) -> list[list[Photo]]:
+    """Return the largest groups of near-duplicates, each by time, and they too; those without a time last, by name."""
+    groups: dict[int, list[Photo]] = {}
+    for photo in photos:
+        groups.setdefault(photo.group, []).append(photo)
+    largest = sorted((group for group in groups.values() if len(group) > 1), key=len, reverse=True)[:BURSTS]
+    return sorted((_by_time(group) for group in largest), key=lambda group: _when(group[0]))
+
+
+def _by_time(photos: Sequence[Photo]) -> list[Photo]:
+    return sorted(photos, key=_when)
+
+
+def _when(photo: Photo) -> tuple[bool, float, str]:
+    time = photo.measured.time
+    return time is None, 0.0 if time is None else time.timestamp(), str(photo.file)
+
+
+def _taste(taste: Taste) -> Section:
+    rated_photos = (
+        f"{counted(taste.chosen, 'photo', 'photos')} chosen before and {taste.others:,} others that are rated"
+    )
+    if taste.own is None or taste.standing is None:
+        line = (
+            f"Nothing was learned: of {rated_photos}, at least {FEWEST} of both are needed. The standing weights are "
+            "used."
+        )
+        return Section("Your taste", [line])
+    line = (
+        f"Of {rated_photos}: of all pairs of both, the standing weights put the chosen first in "
+        f"{100 * taste.standing:.0f} %, weights of your own in {100 * taste.own:.0f} % of the pairs that they were not "
+        "fitted on. "
+    )
+    if not taste.used:
+        return Section("Your taste", [line + "That is no better, or may be chance: the standing weights are used."])
+    rows = [(name, f"{before:g}", f"{taste.weights[name]:.3f}") for name, before in WEIGHTS.items()]
+    return Section("Your taste", [line + "They are used:", Table(("part", "#standing weight", "#your weight"), rows)])
+
+
+def _repeats(
+    photos: Sequence[Photo],
+    chosen: Sequence[Photo],
+    sizes: Counter[int],
+    only: Sequence[Filter],
+    bursts: Sequence[Sequence[Photo]],
+    shown: dict[Path, bytes],
+) -> list[Section]:
     taken = {photo.file for photo in chosen}
-    best = best_of_groups(photos)
+    best = best_of_groups(photos, only)
+    members: dict[int, list[Photo]] = {}
+    for photo in photos:
+        members.setdefault(photo.group, []).append(photo)
     rows = []
     for group, size in sizes.most_common(40):
         if size < 2:
             break
-        members = sorted(
-            (p for p in photos if p.group == group), key=lambda p: (p is not best.get(group), -(p.score or -1))
-        )
-        names = ", ".join(photo.file.name for photo in members[1:8])
+        first = best.get(group)
+        others = [photo for photo in _by_time(members[group]) if photo is not first]
+        if first is None:
+            first, others = others[0], others[1:]
+        names = ", ".join(photo.file.name for photo in others[:7])
         more = f" and {size - 8} more" if size > 8 else ""
-        rows.append((members[0].file.name, "yes" if members[0].file in taken else "", f"{size}", names + more))
-    return Section("Near-duplicates", [Table(("best of the group", "chosen", "#photos", "the others"), rows)])
+        rows.append((first.file.name, "yes" if first.file in taken else "", f"{size}", names + more))
+    sections = []
+    for number, burst in enumerate(bursts, 1):
+        there = [photo for photo in burst if photo.file in shown]
+        pictures = [
+            Picture(shown[photo.file], photo.file.name, _place(photo, best.get(photo.group)))
+            for photo in there[:IN_BURST]
+        ]
+        if pictures:
+            more = f", the first {IN_BURST} shown" if len(there) > IN_BURST else ""
+            caption = f"Burst {number} of {len(bursts)}: {counted(len(burst), 'photo', 'photos')} by time{more}."
+            sections.append(Pictures(pictures, caption))
+    table = Table(("best of the group", "chosen", "#photos", "the others, by time"), rows)
+    return [*([Section("Bursts", sections)] if sections else []), Section("Near-duplicates", [table])]
 
 
-def _definitions(emotion: str) -> list[tuple[str, str]]:
-    weights = ", ".join(f"`{name}` {weight:g}" for name, weight in WEIGHTS.items())
+def _place(photo: Photo, best: Photo | None) -> str:
+    """Return when a photo of a burst was taken, its score, and whether it is the best."""
+    time = photo.measured.time
+    texts = [
+        "no time" if time is None else f"{time:%H:%M:%S}",
+        "not rated" if photo.score is None else f"{photo.score:.0f}",
+    ]
+    return " · ".join([*texts, *(["the best"] if photo is best else [])])
+
+
+def _definitions(emotion: str, taste: Taste | None) -> list[tuple[str, str]]:
+    weights = ", ".join(f"`{name}` {weight:g}" for name, weight in (taste.weights if taste else WEIGHTS).items())
     return [
         (
             "Score",
@@ -159,10 +269,32 @@ def _definitions(emotion: str) -> list[tuple[str, str]]:
         ),
         (
             "Sharpness",
-            f"s / (s + {SHARP:g}), s: the median over the faces of the Laplacian's variance over the face's own.",
+            (
+                f"s / (s + {SHARP:g}), s: the median over the faces of the Laplacian's variance over the face's own; "
+                "times what noise and the blocks of strong compression leave of the photo."
+            ),
         ),
         ("Pose", "Mean over the faces; 1: nose in the middle between level eyes."),
         ("Exposure", "Mean over the faces; 1: middling brightness, enough contrast, nothing burnt out or black."),
+        (
+            "Eyes",
+            "The geometric mean over the faces whose eyes the model sees; 1: open. Sunglasses are not told from eyes.",
+        ),
+        (
+            "Looks",
+            (
+                "The geometric mean over the faces whose direction the model sees; 1: towards the camera. The head's "
+                "direction, not the eyes'."
+            ),
+        ),
+        (
+            "Filters",
+            (
+                f"Everyone smiles: each readable face is happy with at least {CLEAR:g}. All eyes open: at least "
+                f"{OPEN:g} open, where closed is near 0.1 and usual 0.6. Everyone looks: yaw, and pitch from "
+                f"{UPRIGHT:g}°, at most {ASIDE:g}°. A face that does not tell fails."
+            ),
+        ),
         ("Size", "The median of the faces' longer sides over a quarter of the photo's shorter side, at most 1."),
         (
             "Near-duplicates",
@@ -174,34 +306,16 @@ def _definitions(emotion: str) -> list[tuple[str, str]]:
         (
             "Chosen",
             (
-                f"The best of each group, of those whose sharpness x exposure is at least {100 * SOUND:.0f} % of the "
-                "group's highest: none that is clearly darker, more burnt or blurred than another. A photo like one "
-                f"chosen before loses up to {100 * ALIKE:.0f} % of its score."
+                f"The best of each group, of those whose sharpness x exposure x levels to the power of {LEVELS} is at "
+                f"least {100 * SOUND:.0f} % of the group's highest: none that is clearly darker, more burnt or blurred "
+                f"than another. A photo like one chosen before loses up to {100 * ALIKE:.0f} % of its score."
+            ),
+        ),
+        (
+            "Your taste",
+            (
+                "A logistic regression of photos chosen before against the others, on the logarithms of the parts; no "
+                f"weight below 0, a ridge around the standing weights; judged by {FOLDS} folds."
             ),
         ),
     ]
-
-
-def _table(photos: Sequence[Photo], chosen: Sequence[Photo]) -> Any:
-    import polars as pl
-
-    ranks = {photo.file: rank for rank, photo in enumerate(chosen, 1)}
-    rows = [
-        (
-            *(
-                as_text(photo.file),
-                ranks.get(photo.file),
-                photo.score,
-                photo.group,
-                len(photo.measured.looks),
-                photo.readable,
-            ),
-            *(photo.parts.get(name) for name in WEIGHTS),
-            *(photo.measured.width, photo.measured.height, photo.measured.time, photo.measured.fingerprint),
-        )
-        for photo in photos
-    ]
-    kinds: dict[str, Any] = dict.fromkeys(COLUMNS, pl.Float64)
-    kinds |= dict.fromkeys(("rank", "group", "faces", "readable", "width", "height"), pl.Int64)
-    kinds |= {"file": pl.String, "fingerprint": pl.String, "time": pl.Datetime("us", "UTC")}
-    return pl.DataFrame(rows, schema=kinds, orient="row")
