@@ -1,9 +1,10 @@
-"""Do so many viewers find it? Plans of `mien plan audience`, held against simulated audiences and the report's own test.
+"""Do so many viewers find it? `mien plan audience`, held against simulated audiences and the report's own test.
 
     python benchmarks/plan.py [--runs 100] [--effects 0.05 0.1 0.2] [--seed 0]
 
-Of eight events one moves the audience by the planned height; seven and six emotions are noise. Viewers are those of
-benchmarks/audience.py: slow noise, a latency and strength of their own, a fifth that does not react, faces lost now and then.
+Of eight events one moves the audience by the planned height; the others and six emotions are noise. Viewers are those of
+benchmarks/audience.py: slow noise, a latency and strength of their own, a fifth that does not react, faces lost now and
+then.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from audience import EVERY_S, HAPPY, STEP_S, smoothed
 from numpy.typing import NDArray
 
+from audience import EVERY_S, HAPPY, STEP_S, smoothed
 from mien.observation import EMOTIONS
 from mien.reports.audience.events import Event
 from mien.reports.audience.plan import plan_audience

@@ -1,10 +1,10 @@
 """How many viewers a study takes: the effect that is to be found goes in, the number of viewers comes out.
 
-A formula, not a simulation; `benchmarks/plan.py` holds it against simulated audiences and the report's own test. A viewer's
-rise at the peak has the mean `effect` and varies by the viewer's own fluctuation and by how strongly each reacts. The
-report's test looks at the highest of all events, emotions and moments, so the mean has to exceed what the largest of
-so many fluctuations reaches in 5 % of the cases (Bonferroni over independent moments, normal); with few viewers both are
-taken from Student's t, by Cornish and Fisher's expansion.
+A formula, not a simulation; `benchmarks/plan.py` holds it against simulated audiences and the report's own test. A
+viewer's rise at the peak has the mean `effect` and varies by the viewer's own fluctuation and by how strongly each
+reacts. The report's test looks at the highest of all events, emotions and moments, so the mean has to exceed what the
+largest of so many fluctuations reaches in 5 % of the cases (Bonferroni over independent moments); with few viewers that
+is taken from Student's t, by Cornish and Fisher's expansion.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MOST = 10_000
 """A plan that takes more viewers is none."""
 
 APART_S = 2.0
-"""So far apart, in seconds, are moments of a curve that vary independently: it is a mean over a second of slow noise."""
+"""Moments of a curve so far apart, in seconds, vary independently: it is a mean over a second of slow noise."""
 
 RISE = 1.25
-"""A rise is measured from the mean of five seconds, which fluctuates, too: the standard deviation of the difference is so
-many times that of the curve, for noise that forgets itself in 1.5 seconds."""
+"""A rise is measured from the mean of five seconds, which fluctuates, too: the standard deviation of the difference is
+so many times that of the curve, for noise that forgets itself in 1.5 seconds."""
 
 STANDARD = NormalDist()
 
@@ -85,31 +85,31 @@ def plan_audience(
         UsageError: A number is out of range, or more than 10,000 viewers would be needed.
     """
     _check(effect, power, events, window_s, noise, spread, cold, lost)
-    asked = (power, events, window_s, noise, spread, cold)
-    viewers = next((n for n in range(FEWEST, 201) if _power(effect, n, *asked[1:]) >= power), None)
+    asked = events, window_s, noise, spread, cold
+    viewers = next((n for n in range(FEWEST, 201) if _power(effect, n, *asked) >= power), None)
     if viewers is None:
         low, high = 200, MOST
-        if _power(effect, high, *asked[1:]) < power:
+        if _power(effect, high, *asked) < power:
             raise UsageError(f"an effect of {effect:g} takes more than {MOST:,} viewers: plan for a larger one")
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if _power(effect, middle, *asked[1:]) >= power else (middle, high)
+            low, high = (low, middle) if _power(effect, middle, *asked) >= power else (middle, high)
         viewers = high
     small, large = 0.0, effect
     for _ in range(40):
         middle = (small + large) / 2
-        small, large = (small, middle) if _power(middle, viewers, *asked[1:]) >= power else (middle, large)
+        small, large = (small, middle) if _power(middle, viewers, *asked) >= power else (middle, large)
     return Plan(effect, power, viewers, math.ceil(viewers / (1 - lost) - 1e-9), large)
 
 
 def _power(effect: float, n: int, events: int, window_s: float, noise: float, spread: float, cold: float) -> float:
     """Return the chance to find an effect with n viewers."""
     chances = ALPHA / (events * len(EMOTIONS) * max(1.0, window_s / APART_S))
-    noise *= RISE
+    rises = RISE * noise
     square = (1 + spread**2) / (1 - cold)  # the mean of the squared strengths, in the effect's square
-    between = math.sqrt(noise**2 + effect**2 * (square - 1))
-    bar = _student(1 - chances, n - 1) * noise
-    own = _student(1 - ALPHA, n - 1) * math.sqrt(noise**2 + effect**2 * square)  # its own signs are exchanged, too
+    between = math.sqrt(rises**2 + effect**2 * (square - 1))
+    bar = _student(1 - chances, n - 1) * rises
+    own = _student(1 - ALPHA, n - 1) * math.sqrt(rises**2 + effect**2 * square)  # its own signs are exchanged, too
     return STANDARD.cdf((effect * math.sqrt(n) - max(bar, own)) / between)
 
 
