@@ -2,9 +2,9 @@
 
     python benchmarks/plan.py [--runs 100] [--effects 0.05 0.1 0.2] [--seed 0]
 
-Of eight events one moves the audience by the planned height; the others and six emotions are noise. Viewers are those of
-benchmarks/audience.py: slow noise, a latency and strength of their own, a fifth that does not react, faces lost now and
-then.
+Of eight events one moves the audience by the planned height; the others and six emotions are noise. Viewers are those
+of benchmarks/audience.py: slow noise, a latency and strength of their own, a fifth that does not react, faces lost now
+and then.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def audience(
     typer.echo(f"{made.viewers} viewers find a reaction of {effect:g} with a chance of {100 * power:.0f} %.")
     typer.echo(f"Invite {made.invited}, if {100 * lost:.0f} % of the recordings are lost.")
     typer.echo(
-        f"Assumed: {events} events with windows of {window:g} s; curves that fluctuate by {noise:g}; {100 * cold:.0f} % "
-        f"of the viewers do not react, the others by a strength that varies by {100 * spread:.0f} % of its mean; p under "
-        "0.05, corrected for all events, emotions and moments."
+        f"Assumed: {events} events with windows of {window:g} s; curves that fluctuate by {noise:g}; "
+        f"{100 * cold:.0f} % of the viewers do not react, the others by a strength that varies by {100 * spread:.0f} % "
+        "of its mean; p under 0.05, corrected for all events, emotions and moments."
     )

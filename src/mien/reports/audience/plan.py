@@ -85,7 +85,7 @@ def plan_audience(
         UsageError: A number is out of range, or more than 10,000 viewers would be needed.
     """
     _check(effect, power, events, window_s, noise, spread, cold, lost)
-    asked = events, window_s, noise, spread, cold
+    asked: tuple[int, float, float, float, float] = (events, window_s, noise, spread, cold)
     viewers = next((n for n in range(FEWEST, 201) if _power(effect, n, *asked) >= power), None)
     if viewers is None:
         low, high = 200, MOST
@@ -97,8 +97,8 @@ def plan_audience(
         viewers = high
     small, large = 0.0, effect
     for _ in range(40):
-        middle = (small + large) / 2
-        small, large = (small, middle) if _power(middle, viewers, *asked) >= power else (middle, large)
+        half = (small + large) / 2
+        small, large = (small, half) if _power(half, viewers, *asked) >= power else (half, large)
     return Plan(effect, power, viewers, math.ceil(viewers / (1 - lost) - 1e-9), large)
 
 
