@@ -80,7 +80,7 @@ def methods_of(kind: str, models: Iterable[str], detector: str, recordings: int,
     named = sorted({model for model in models if model})
     what = "photos" if kind == "album" else "recordings"
     looked = "" if fps is None else f", looked at {fps:g} times a second,"
-    by = " and ".join(named) or "a model that the tables do not name"
+    by = f"the model {' and '.join(named)}" if named else "a model that the tables do not name"
     finder = "YuNet [Wu 2023]" if detector == "yunet" else f"the detector {detector}"
     finder += "" if fps or kind == "album" else ", unless another detector was set then,"
     followed = "" if kind == "album" else " and followed from frame to frame"
