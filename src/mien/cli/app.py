@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
-from mien.cli import access, analyze, bench, doctor, fleet, model, report, services, store, training
+from mien.cli import access, analyze, bench, doctor, fleet, model, plan, report, services, store, training
 from mien.cli.common import session, settings_of
 from mien.cli.help_text import Commands, HelpGroup
 from mien.errors import MienError
@@ -31,7 +31,7 @@ class Sections(HelpGroup):
 
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "Begin here": ("up", "doctor", "config"),
-        "Ask files": ("analyze", "report"),
+        "Ask files": ("analyze", "report", "plan"),
         "Watch, keep and show": ("watch", "broker", "secrets", "forward", "store", "dashboard", "access", "fleet"),
         "Models": ("model", "bench", "train", "evaluate", "export"),
     }
@@ -52,6 +52,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(access.app, name="access")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(report.app, name="report")
+app.add_typer(plan.app, name="plan")
 
 
 def _print_version(wanted: bool) -> None:

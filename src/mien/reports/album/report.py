@@ -11,6 +11,7 @@ from mien.config import Settings, checked
 from mien.errors import InputError, MienError, MissingExtraError, UsageError
 from mien.media.folder import contents_of
 from mien.media.photos import read_photo
+from mien.models import store as model_store
 from mien.observation import EMOTIONS, Emotion
 from mien.reports.album.from_table import photos_named
 from mien.reports.album.measure import Measured, measured
@@ -19,9 +20,11 @@ from mien.reports.album.selection import FILTERS, Filter, Photo, choose, grouped
 from mien.reports.album.sidecars import judgements, write_sidecars
 from mien.reports.album.taste import Taste, learned
 from mien.reports.base.job import Job
+from mien.reports.base.methods import methods_of
 from mien.reports.base.pictures import hidden, to_jpeg
 from mien.reports.base.recordings import TABLES
 from mien.reports.base.report import Report
+from mien.vision.pipeline import shared_models
 from mien.words import counted
 
 __all__ = ["AlbumRequest", "report_album"]
@@ -123,6 +126,8 @@ def report_album(request: AlbumRequest, settings: Settings | None = None, job: J
         "xmp": request.xmp,
     }
     report = album_report(photos, chosen, shown, notes, asked, bursts, taste)
+    models = [shared_models(model_store.in_use(settings))[1].model_id] if files else []
+    report.methods = methods_of("album", models, settings.vision.detector, len(photos), None)
     report.read = files
     return report
 

@@ -13,6 +13,7 @@ from mien.reports.audience.page import Shown, audience_report
 from mien.reports.audience.reactions import TAKES_S, joined, react
 from mien.reports.audience.seats import read_seats, watching
 from mien.reports.base.job import Job
+from mien.reports.base.methods import methods_for
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.base.report import Report
 from mien.words import counted
@@ -120,5 +121,6 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     if request.anonymous:
         del asked["of"]
     report = audience_report(shown, notes, asked)
+    report.methods = methods_for("audience", request.inputs, settings.vision.detector, recordings)
     report.read = [Path(path) for path in (*request.inputs.paths, request.events, request.seats) if path]
     return report

@@ -17,6 +17,7 @@ __all__ = [
     "Content",
     "Data",
     "Fact",
+    "Methods",
     "Part",
     "Picture",
     "Pictures",
@@ -142,6 +143,19 @@ class Data:
     columns: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Methods:
+    """What a methods section may say.
+
+    Attributes:
+        text: Sentences.
+        references: What they cite, in the order of their being cited.
+    """
+
+    text: str
+    references: list[str]
+
+
 @dataclass
 class Content:
     """What a page shows.
@@ -156,6 +170,7 @@ class Content:
         notices: What must be read first.
         definitions: Term and meaning.
         data: Tables that are written beside the page.
+        methods: What a methods section may say of it.
         made: When, UTC.
     """
 
@@ -168,4 +183,5 @@ class Content:
     notices: list[str] = field(default_factory=list)
     definitions: list[tuple[str, str]] = field(default_factory=list)
     data: list[Data] = field(default_factory=list)
+    methods: Methods | None = None
     made: datetime = field(default_factory=now)

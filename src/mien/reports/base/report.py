@@ -100,6 +100,7 @@ class Report(Content):
             "notes": self.notes,
             "notices": self.notices,
             "definitions": dict(self.definitions),
+            "methods": vars(self.methods) if self.methods else None,
             "corrected": {ending: _digest(self.files[ending]) for ending in sorted(self.corrected & set(self.files))},
             "tables": {part.name: {"rows": len(part.table), "columns": part.columns} for part in self.data},
         }

@@ -13,6 +13,7 @@ from mien.config import Settings, checked
 from mien.errors import UsageError
 from mien.reports.base.bootstrap import compare
 from mien.reports.base.job import Job
+from mien.reports.base.methods import methods_for
 from mien.reports.base.pictures import moments as pictures_of
 from mien.reports.base.places import read_places
 from mien.reports.base.recordings import Inputs, read_recordings
@@ -83,6 +84,7 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | ({"cast": str(request.cast)} if request.cast else {})
     report = film_report(films, shots, pairs, asked, request.anonymous)
+    report.methods = methods_for("film", request.inputs, settings.vision.detector, recordings)
     report.read = [Path(path) for path in (*request.inputs.paths, request.cast) if path]
     return report
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from mien.config import Settings, checked
 from mien.errors import InputError, UsageError
 from mien.reports.base.job import Job
+from mien.reports.base.methods import methods_for
 from mien.reports.base.pictures import moments as pictures_of
 from mien.reports.base.places import Place, read_places
 from mien.reports.base.recordings import Inputs, Recording, read_recordings
@@ -136,6 +137,7 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         report.files[".names.csv"] = as_csv(reading.places)
         report.corrected = frozenset({".names.csv"})
     read = (*request.inputs.paths, request.transcript, request.speakers, lexicon)
+    report.methods = methods_for("meeting", request.inputs, settings.vision.detector, [recording])
     report.read = [Path(path) for path in read if path]
     return report
 
