@@ -90,7 +90,7 @@
     if (shown("exports")) body.exports = [...fields.exports.selectedOptions].map((option) => option.value);
     if (shown("blur")) body.blur = fields.blur.checked;
     if (shown("anonymous") && fields.anonymous.checked) body.anonymous = Number(fields.k.value);
-    const extra = ["transcript", "events", "speakers", "seats"].filter(shown);
+    const extra = ["cast", "transcript", "events", "speakers", "lexicon", "seats"].filter(shown);
     const files = of === "files" ? [...fields.files.files] : [];
     if (of === "files") body.media = [...fields.media.selectedOptions].map((option) => option.value);
     else {
