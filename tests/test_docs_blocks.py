@@ -24,7 +24,7 @@ from mien.training.config import read
 
 OTHERS = {
     ".", "aws", "cd", "createdb", "createuser", "curl", "docker", "gcloud", "git", "jq", "kubectl", "mosquitto_pub",
-    "mosquitto_sub", "openssl", "psql", "systemd-sysusers", "torchrun", "uv",
+    "mosquitto_sub", "openssl", "pipx", "psql", "systemd-sysusers", "torchrun", "uv",
 }  # fmt: skip
 """Programs of others that the documentation may name; a new one is added here on purpose."""
 

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -35,7 +36,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_the_tutorial_from_its_first_line_to_its_last(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = TUTORIAL.read_text(encoding="utf-8").split("\n")
-    up, done = None, 0
+    up, done, printed = None, 0, ""
+    answer: dict[str, Any] = {}
     for block in blocks(TUTORIAL):
         if up is not None and any("Press Ctrl-C" in line for line in text[done : block.line]):
             assert up.stop() == 0, up.log.read_text()
@@ -45,6 +47,10 @@ def test_the_tutorial_from_its_first_line_to_its_last(home: Path, capsys: pytest
             assert "mien up $(SOURCE)" in (ROOT / "Makefile").read_text()
             up = Up(home, "demo")
             up.wait_for_rows(150)
+        elif block.language == "json":  # the answer to what was asked before
+            assert json.loads(block.text).keys() == answer.keys()
+        elif block.text.startswith("shape"):  # what was printed before, of another day
+            assert block.text.partition("╞")[0].split() == printed.partition("╞")[0].split()
         elif block.language == "text":
             told = re.sub(r"\d", r"\\d", re.escape(block.text.strip())).replace(r"\d" * 4, r"\d+")
             told = re.sub("─+", "─+", told)  # the frame is as wide as the address needs
@@ -52,10 +58,13 @@ def test_the_tutorial_from_its_first_line_to_its_last(home: Path, capsys: pytest
             up.wait_for(told)
         elif "curl" in block.text:
             assert up is not None
-            check_summary(block, up)
+            answer = summary(block, up)
+            assert answer["faces"] > 100
+            assert answer["happiness"] > 0
         elif block.language == "python":
             exec(compile(block.text, str(block), "exec"), {})  # noqa: S102
-            assert "shape: (5, 3)" in capsys.readouterr().out
+            printed = capsys.readouterr().out
+            assert "shape: (5, 3)" in printed
         else:
             for command in block.commands():
                 run(block, command)
@@ -64,14 +73,13 @@ def test_the_tutorial_from_its_first_line_to_its_last(home: Path, capsys: pytest
     assert (home.parent / "me.html").stat().st_size > 10_000
 
 
-def check_summary(block: Block, up: Up) -> None:
-    """Ask what the block asks, at the address that this dashboard has."""
+def summary(block: Block, up: Up) -> dict[str, Any]:
+    """Return the answer to what the block asks, at the address that this dashboard has."""
     address = re.findall(r"curl (http://\S+)", block.text)[0]
     here = up.wait_for(r"dashboard is at (http://127\.0\.0\.1:\d+)")[1]
     with urllib.request.urlopen(address.replace("http://127.0.0.1:8080", here), timeout=60) as answer:  # noqa: S310
-        summary = json.load(answer)
-    assert summary["faces"] > 100
-    assert summary["happiness"] > 0
+        told: dict[str, Any] = json.load(answer)
+    return told
 
 
 def run(block: Block, command: str) -> None:

@@ -174,6 +174,23 @@ def test_a_report_asked_for_by_form_names_fields_not_options(house: House, clip:
     assert "Say --offset aloud" in page
 
 
+def test_a_form_takes_a_cast_and_a_lexicon(house: House, clip: bytes) -> None:
+    cast = house.upload("cast.csv", b"actor,x,y,width,height\nAda,0,0,1,1\n")
+    key = house.make(kind="film", files=[house.upload("talk.mp4", clip)], cast=cast)
+    page = house.ask("GET", house.wait(key)["files"][0], "viewer").text
+    assert "Nobody is recognised" in page
+    lexicon = house.upload("german.csv", b"word,weight,language\ngut,0.5,de\n")
+    words = house.upload("words.vtt", "WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ada>Das ist gut für uns\n".encode())
+    key = house.make(kind="meeting", files=[house.upload("talk.mp4", clip)], transcript=words, lexicon=lexicon)
+    assert "german.csv" in house.ask("GET", house.wait(key)["files"][0], "viewer").text
+    german = "Die Zahlen sind gut, aber die Kosten waren hoch, und wer die Arbeit macht, ist noch nicht klar. " * 2
+    words = house.upload("words.vtt", f"WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ada>{german}\n".encode())
+    key = house.make(kind="meeting", files=[house.upload("talk.mp4", clip)], transcript=words)
+    page = house.ask("GET", house.wait(key)["files"][0], "viewer").text
+    assert "“Words and how pleasant they are (CSV)”" in page
+    assert "--lexicon" not in page.partition("</style>")[2]
+
+
 def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House, film: dict[str, Any]) -> None:
     folder = house.making.folder / film["id"]
     assert stat.S_IMODE(house.home.stat().st_mode) == 0o700

@@ -15,6 +15,8 @@ FIELDS = {
     "--k": "“People at least”",
     "--consent": "“Consent: who agreed, and when”",
     "--speakers": "“Which face is whose (CSV)”",
+    "--cast": "“Cast (CSV)”",
+    "--lexicon": "“Words and how pleasant they are (CSV)”",
     "--offset": "“Seconds to add to the transcript”",
     "--seats": "“Seats and groups (CSV)”",
     "--events": "“What they watched”",

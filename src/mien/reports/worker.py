@@ -88,8 +88,10 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     moments: int = 3
     blur: bool = False
     anonymous: int | None = None
+    cast: str | None = None
     transcript: str = ""
     speakers: str | None = None
+    lexicon: str | None = None
     offset: float | None = None
     consent: str | None = None
     events: str = ""
@@ -263,12 +265,14 @@ def _report(order: Order, job: Job) -> Report:
     folder, zone = Path(order.folder), timezone.utc
     inputs = Inputs(order.paths, order.store, order.sources, since, until, order.fps, folder, zone=zone)
     if order.kind == "film":
-        return report_film(FilmRequest(inputs, order.moments, order.blur, order.anonymous), settings, job)
+        cast = Path(order.cast) if order.cast else None
+        return report_film(FilmRequest(inputs, order.moments, order.blur, order.anonymous, cast), settings, job)
     if order.kind == "meeting":
         speakers = Path(order.speakers) if order.speakers else None
         meeting = MeetingRequest(
-            inputs, Path(order.transcript), speakers, order.offset, order.consent, order.blur, order.anonymous
-        )
+            inputs, Path(order.transcript), speakers, order.offset, order.consent, order.blur, order.anonymous,
+            lexicon=Path(order.lexicon) if order.lexicon else None,
+        )  # fmt: skip
         return report_meeting(meeting, settings, job)
     if order.kind == "audience":
         seats = Path(order.seats) if order.seats else None

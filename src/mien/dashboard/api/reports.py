@@ -217,8 +217,8 @@ def _handed(settings: Settings) -> dict[str, Any]:
 
 
 EXTRA: dict[str, dict[str, str]] = {
-    "film": {},
-    "meeting": {"transcript": "transcript", "speakers": "list"},
+    "film": {"cast": "list"},
+    "meeting": {"transcript": "transcript", "speakers": "list", "lexicon": "list"},
     "audience": {"events": "events", "seats": "list"},
     "album": {},
 }

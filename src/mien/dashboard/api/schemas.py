@@ -260,8 +260,12 @@ class NewReport(BaseModel):
     blur: bool = Field(False, description="Hide the faces in pictures.")
     anonymous: int | None = Field(None, ge=2, le=10_000, description="Only aggregates over at least so many people.")
     moments: int = Field(3, ge=0, le=20, description="film: so many key moments of each kind.")
+    cast: Key | None = Field(
+        None, description="film: the uploaded CSV that says which track or place is which actor's."
+    )
     transcript: Key | None = Field(None, description="meeting: the uploaded transcript.")
     speakers: Key | None = Field(None, description="meeting: the uploaded CSV that says which face is whose.")
+    lexicon: Key | None = Field(None, description="meeting: the uploaded CSV of words and how pleasant they are.")
     offset: float | None = Field(None, ge=-86_400, le=86_400, description="meeting: seconds to add to its times.")
     consent: str | None = Field(None, max_length=500, description="meeting: who agreed, and when.")
     events: Key | None = Field(None, description="audience: the uploaded events; none, of a store: its markers.")

@@ -92,7 +92,7 @@
     if (shown("blur")) body.blur = fields.blur.checked;
     for (const name of ["everyone_smiles", "all_eyes_open", "everyone_looks"]) if (shown(name) && fields[name].checked) body[name] = true;
     if (shown("anonymous") && fields.anonymous.checked) body.anonymous = Number(fields.k.value);
-    const extra = ["transcript", "events", "speakers", "seats"].filter(shown);
+    const extra = ["cast", "transcript", "events", "speakers", "lexicon", "seats"].filter(shown);
     const files = of === "files" ? [...fields.files.files] : [];
     if (of === "files") body.media = [...fields.media.selectedOptions].map((option) => option.value);
     else {
