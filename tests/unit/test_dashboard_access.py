@@ -138,6 +138,8 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("POST", "/api/v1/demo", {"viewer": 403, "editor": 202, "admin": 202}),
     ("DELETE", "/api/v1/demo", {"viewer": 403, "editor": 202, "admin": 202}),
     ("GET", REPORT, {"viewer": 404, "editor": 404, "admin": 404}),
+    ("GET", f"{REPORT}/names", {"viewer": 403, "editor": 404, "admin": 404}),
+    ("POST", f"{REPORT}/names", {"viewer": 403, "editor": 422, "admin": 422}),
     ("DELETE", REPORT, {"viewer": 403, "editor": 404, "admin": 404}),
 ]
 

@@ -217,6 +217,7 @@ def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
         "/v1/markers/{key}", "/v1/analyze", "/v1/export", "/v1/live", "/v1/metrics", "/v1/uploads", "/v1/reports",
         "/v1/reports/{key}", "/v1/demo", "/v1/sources/{source}/preview",
         "/v1/videos", "/v1/videos/{key}", "/v1/videos/{key}/{kind}", "/v1/examples/{kind}",
+        "/v1/reports/{key}/names",
     }  # fmt: skip
     assert "#/components/schemas/ErrorBody" in str(document["paths"]["/v1/summary"]["get"]["responses"]["422"])
 

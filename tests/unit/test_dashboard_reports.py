@@ -25,6 +25,7 @@ from fastapi import FastAPI
 from making import write_video
 
 from asking import Client
+from meetings import SIZES, Meeting, Person
 from mien.config import Settings
 from mien.dashboard.api.app import Api
 from mien.dashboard.api.reports import finished
@@ -189,6 +190,37 @@ def test_a_form_takes_a_cast_and_a_lexicon(house: House, clip: bytes) -> None:
     page = house.ask("GET", house.wait(key)["files"][0], "viewer").text
     assert "“Words and how pleasant they are (CSV)”" in page
     assert "--lexicon" not in page.partition("</style>")[2]
+
+
+def test_names_that_were_read_off_a_meeting_are_corrected_before_the_report_is_final(
+    house: House, tmp_path: Path
+) -> None:
+    meeting = Meeting(
+        [Person("Ann Lee"), Person("Bob Marsh")], SIZES["360p"], seconds=4, fps=5,
+        turns=[(0.2, 1.6, 0), (1.8, 3.4, 1)],
+    )  # fmt: skip
+    call = house.upload("call.mp4", meeting.write(tmp_path / "call.mp4").read_bytes())
+    words = house.upload("call.vtt", meeting.transcript(tmp_path / "call.vtt").read_bytes())
+    key = house.make(kind="meeting", files=[call], transcript=words)
+    assert house.wait(key)["state"] == "done"
+    place = f"/api/v1/reports/{key}/names"
+    found = house.ask("GET", place).json()
+    assert {row["speaker"] for row in found["rows"]} == {"Ann Lee", "Bob Marsh"} == set(found["speakers"])
+    assert house.ask("GET", place, "other").status_code == 403
+    assert house.ask("POST", place, json={"names": ["Ann Lee"] * 50}).status_code == 422
+    swapped = {"Ann Lee": "Bob Marsh", "Bob Marsh": "Ann Lee"}
+    names = [swapped[row["speaker"]] for row in found["rows"]]
+    answer = house.ask("POST", place, json={"names": names})
+    assert answer.status_code == 202, answer.text
+    told = house.wait(key)
+    assert told["state"] == "done", told["message"]
+    (file,) = (file for file in told["files"] if file.endswith(".names.csv"))
+    table = pl.read_csv(BytesIO(house.ask("GET", file).content))
+    assert table["speaker"].to_list() == names
+    assert set(table["found_by"]) == {"hand"}
+    assert house.ask("DELETE", f"/api/v1/reports/{key}").status_code == 204
+    assert list((house.home / "reports" / "uploads").glob("of-*")) == [], "the recording goes with its report"
+    assert house.ask("GET", place).status_code == 404
 
 
 def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House, film: dict[str, Any]) -> None:

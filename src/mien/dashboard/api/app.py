@@ -19,6 +19,7 @@ from mien.dashboard.api.export import Exports, exporting
 from mien.dashboard.api.figures import reading
 from mien.dashboard.api.markers import marking
 from mien.dashboard.api.metrics import measuring
+from mien.dashboard.api.names import naming
 from mien.dashboard.api.parameters import known_parameters
 from mien.dashboard.api.previews import showing_previews
 from mien.dashboard.api.reports import reporting
@@ -73,6 +74,7 @@ class Api:
         self.app.include_router(trying(self._trials, self.making.uploads))
         self.app.include_router(exporting(queries, self._records, self._exports))
         self.app.include_router(reporting(self.making, queries))
+        self.app.include_router(naming(self.making))
         self.app.include_router(demonstrating(self.demo))
         self.streams = Streams(queries)
         self.app.include_router(streaming(self.streams))

@@ -34,7 +34,7 @@ from mien.dashboard.security.roles import Caller, Editor, may, needs
 from mien.reports.album.selection import FILTERS, filters_of
 from mien.reports.worker import Kind, Order
 
-__all__ = ["finished", "reporting"]
+__all__ = ["body_of", "finished", "reporting"]
 
 MAX_ROWS = 5_000_000
 """So many faces of the store a report may be made of."""
@@ -76,14 +76,14 @@ def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
     @router.get("/reports", dependencies=[Depends(needs("viewer"))])
     async def list_reports(request: Request) -> list[ReportBody]:
         """List the reports: what waits, is being made, was made, and what became of the rest; the newest first."""
-        return [_body(made, request) for made in making.all()]
+        return [body_of(made, request) for made in making.all()]
 
     @router.post("/reports", status_code=202, responses=refusals(415))
     async def make_report(asked: NewReport, request: Request, who: Editor) -> ReportBody:
         """Make a report when those before it are done."""
         if making.full:
             raise ApiError(429, f"{MAX_WAITING} reports wait already: try again later", {"retry-after": "60"})
-        return _body(await _add(making, queries, asked, who), request)
+        return body_of(await _add(making, queries, asked, who), request)
 
     @router.post("/examples/{kind}", status_code=202)
     async def make_example(kind: Kind, request: Request, who: Editor) -> ReportBody:
@@ -91,12 +91,12 @@ def reporting(making: ReportQueue, queries: Queries) -> APIRouter:
         making.settings.ensure_home()
         if making.full:
             raise ApiError(429, f"{MAX_WAITING} reports wait already: try again later", {"retry-after": "60"})
-        return _body(_add_example(making, kind, who), request)
+        return body_of(_add_example(making, kind, who), request)
 
     @router.get("/reports/{key}", dependencies=[Depends(needs("viewer"))])
     async def get_report(key: Key, request: Request) -> ReportBody:
         """Tell how far a report is."""
-        return _body(_report_of(making, key), request)
+        return body_of(_report_of(making, key), request)
 
     @router.delete("/reports/{key}", status_code=204)
     async def delete_report(key: Key, who: Editor) -> None:
@@ -271,7 +271,8 @@ def _report_of(making: ReportQueue, key: str) -> MadeReport:
     return made
 
 
-def _body(made: MadeReport, request: Request) -> ReportBody:
+def body_of(made: MadeReport, request: Request) -> ReportBody:
+    """Return a report as the API tells of it."""
     return ReportBody(
         id=made.key, kind=made.kind, by=made.by, asked=made.asked, title=made.title, state=made.state,
         message=made.message, step=made.step, share=made.share, left_s=made.left_s,

@@ -12,12 +12,15 @@ from mien.observation import SOURCE_NAME
 
 __all__ = [
     "Analysed",
+    "CorrectedNames",
     "DemoBody",
     "ErrorBody",
     "Figures",
     "Health",
     "Identity",
     "MarkerBody",
+    "NamedTile",
+    "NamesBody",
     "NewMarker",
     "NewPreview",
     "NewReport",
@@ -300,6 +303,38 @@ class ReportBody(BaseModel):
     of: str = Field(description="What it is made of: names of files, or sources.")
     example: bool = Field(description="Whether it is made of the demo.")
     score: str = Field(description="The first of its figures with its name; empty: there is none.")
+
+
+class NamedTile(BaseModel):
+    """A tile and whose it is: its rectangle in shares of the picture, and when, in seconds; `end` null: to the end."""
+
+    speaker: str
+    x: float
+    y: float
+    width: float
+    height: float
+    start: float
+    end: float | None
+    found_by: str
+    certainty: float
+
+
+class NamesBody(BaseModel):
+    """Whose the tiles of a meeting are, as far as was found, and the speakers that there are."""
+
+    rows: list[NamedTile]
+    speakers: list[str]
+
+
+Speaker = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class CorrectedNames(BaseModel):
+    """A name for each row, in their order; an empty one leaves the row out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    names: list[Speaker] = Field(min_length=1, max_length=5000)
 
 
 class DemoBody(BaseModel):

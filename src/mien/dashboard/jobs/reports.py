@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace as replace_order
 
 from mien.config import Settings
-from mien.dashboard.jobs.uploads import Uploads
+from mien.dashboard.jobs.uploads import WAIT_S, Uploads
 from mien.errors import MienError
 from mien.reports.worker import Kind, Order, WorkerEvent, out_of_memory
 from mien.system.processes import APART, ran_out
@@ -40,6 +41,9 @@ PATIENCE_S = 10.0
 """So long a report may take to end after it was stopped."""
 
 RECORD = "record.json"
+
+NAMES, CORRECTED = ".names.csv", "corrected names.csv"
+"""The ending of a meeting's file of names, and the name of the one that people corrected."""
 
 State = Literal["waiting", "working", "done", "stopped", "failed"]
 
@@ -126,6 +130,7 @@ class ReportQueue:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._correctable: dict[str, Order] = {}
 
     def all(self) -> list[MadeReport]:
         """Return every report, the newest first."""
@@ -166,7 +171,43 @@ class ReportQueue:
                 if self._running.process:
                     _end(self._running.process)
             elif self._all().pop(key, None):
+                self._forget_recording(key)
                 shutil.rmtree(self.folder / key, ignore_errors=True)
+
+    def names(self, made: MadeReport) -> Path | None:
+        """Return the file of names of a meeting, as long as its recording is kept so that they can be corrected."""
+        order = self._correctable.get(made.key)
+        if order is None or made.state != "done" or not Path(order.folder).is_dir():
+            return None
+        return next((self.folder / made.key / name for name in made.files if name.endswith(NAMES)), None)
+
+    def correct(self, made: MadeReport, content: str) -> MadeReport:
+        """Make a meeting's report anew with a corrected file of names.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        order = self._correctable[made.key]
+        (Path(order.folder) / CORRECTED).write_text(content, encoding="utf-8")
+        return self.add(replace(made, state="waiting", message="", score=""), replace_order(order, speakers=CORRECTED))
+
+    def _keep_for_names(self, key: str, order: Order, ended: WorkerEvent) -> bool:
+        """Say whether a recording is kept, for an hour at most, as the names that were found may need correction."""
+        if order.kind != "meeting" or not order.paths or self._closed:
+            return False
+        if ended.ended != "done" or not any(name.endswith(NAMES) for name in ended.files):
+            return False
+        if key not in self._correctable:
+            timer = threading.Timer(WAIT_S, self._forget_recording, (key,))
+            timer.daemon = True
+            timer.start()
+        self._correctable[key] = order
+        self.uploads.spare(Path(order.folder))
+        return True
+
+    def _forget_recording(self, key: str) -> None:
+        if order := self._correctable.pop(key, None):
+            self.uploads.forget(Path(order.folder))
 
     def path(self, made: MadeReport, name: str) -> Path | None:
         """Return one of a report's files; None: it has none of that name."""
@@ -213,7 +254,9 @@ class ReportQueue:
             except Exception as error:  # the next report must be made all the same
                 log.exception("a report cannot be made")
                 ended = WorkerEvent(ended="failed", message=f"the report cannot be made: {error}")
-            self.uploads.forget(Path(order.folder))  # before anybody hears that it ended
+            if running.stopped or not self._keep_for_names(key, order, ended):
+                self._correctable.pop(key, None)
+                self.uploads.forget(Path(order.folder))  # before anybody hears that it ended
             try:
                 self._made(running, ended)
             except OSError as error:  # a full disk takes no record

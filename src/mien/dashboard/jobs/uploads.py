@@ -18,7 +18,7 @@ from mien.dashboard.errors import ApiError
 from mien.media.folder import PHOTOS as PICTURES
 from mien.media.folder import VIDEOS
 
-__all__ = ["PLACES", "Upload", "Uploads", "clean_name", "kind_of"]
+__all__ = ["PLACES", "WAIT_S", "Upload", "Uploads", "clean_name", "kind_of"]
 
 WAIT_S = 3600.0
 """So long a file waits for its report."""
@@ -86,6 +86,7 @@ class Uploads:
         self._waiting: dict[str, Upload] = {}
         self._taken: dict[Path, int] = {}
         self._coming = 0
+        self._spare: list[Path] = []
 
     @property
     def held(self) -> int:
@@ -110,6 +111,8 @@ class Uploads:
                 async for piece in _pieces(parts, name):
                     if not size:
                         _check(name, piece[:HEAD])
+                    while self.held + len(piece) > self._most and self._spare:
+                        self.forget(self._spare[0])
                     if self.held + len(piece) > self._most:
                         raise _too_large(self._most)
                     self._coming += len(piece)
@@ -156,7 +159,13 @@ class Uploads:
     def forget(self, folder: Path) -> None:
         """Delete a report's folder and what is in it."""
         self._taken.pop(folder.resolve(), None)  # whatever name it is called by
+        self._spare = [kept for kept in self._spare if kept.resolve() != folder.resolve()]
         shutil.rmtree(folder, ignore_errors=True)
+
+    def spare(self, folder: Path) -> None:
+        """Keep a report's folder for now, but no longer than its room is needed."""
+        if folder not in self._spare:
+            self._spare.append(folder)
 
     def drop(self, key: str) -> None:
         """Delete a file that no report has taken."""

@@ -46,7 +46,10 @@ class Reports:
             "html:under-way": part(
                 "reports.under_way", [(made, f"{KINDS[made.kind]} of {made.title}") for made in under_way]
             ),
-            "html:ended": part("reports.ended", [(made, _when(made, look, now)) for made in ended[:SHOWN]]),
+            "html:ended": part(
+                "reports.ended",
+                [(made, _when(made, look, now), self._making.names(made) is not None) for made in ended[:SHOWN]],
+            ),
             "call:progress": {report.key: _progress(report) for report in under_way},
         }
         if look.role == "viewer":

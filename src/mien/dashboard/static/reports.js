@@ -157,6 +157,54 @@
     }
   }
 
+  /* The names that were read off a meeting's picture: a row a tile, each with a field for its name. */
+  const seconds = (time) => `${Math.floor(time / 60)}:${String(Math.floor(time % 60)).padStart(2, "0")}`;
+  async function openNames(key) {
+    const dialog = byId("naming");
+    try {
+      const { rows, speakers } = await told(await fetch(`${base}/api/v1/reports/${key}/names`));
+      dialog.dataset.key = key;
+      byId("naming-said").textContent = "";
+      byId("speakers").replaceChildren(...speakers.map((name) => new Option(name, name)));
+      byId("tiles").replaceChildren(
+        ...rows.map((row, number) => {
+          const line = document.createElement("tr");
+          const place = Object.assign(document.createElement("span"), { className: "place", title: `${Math.round(100 * row.x)}\u202f% across, ${Math.round(100 * row.y)}\u202f% down` });
+          const spot = document.createElement("i");
+          Object.assign(spot.style, { left: `${100 * row.x}%`, top: `${100 * row.y}%`, width: `${100 * row.width}%`, height: `${100 * row.height}%` });
+          place.append(spot);
+          const name = Object.assign(document.createElement("input"), { value: row.speaker, maxLength: 200, name: `name-${number}` });
+          name.setAttribute("list", "speakers");
+          name.setAttribute("aria-label", `Name of tile ${number + 1}`);
+          const cells = [place, name, seconds(row.start), row.end === null ? "end" : seconds(row.end), row.found_by, `${Math.round(100 * row.certainty)}\u202f%`];
+          cells.forEach((content, index) => {
+            const cell = document.createElement("td");
+            if ([0, 1, 4].includes(index)) cell.className = "word";
+            cell.append(content);
+            line.append(cell);
+          });
+          return line;
+        }),
+      );
+      dialog.showModal();
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  async function correct(form) {
+    const dialog = byId("naming");
+    const names = all("input", form).map((field) => field.value.trim());
+    try {
+      const asked = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ names }) };
+      await told(await fetch(`${base}/api/v1/reports/${dialog.dataset.key}/names`, asked));
+      dialog.close();
+      say("The report is made anew with these names.");
+    } catch (error) {
+      byId("naming-said").textContent = `${error.message}.`;
+    }
+  }
+
   async function remove(key) {
     try {
       await told(await fetch(`${base}/api/v1/reports/${key}`, { method: "DELETE" }));
@@ -174,6 +222,8 @@
       show();
     }
     if (data.stop || data.delete) remove(data.stop ?? data.delete);
+    if (data.names) openNames(data.names);
+    if (data.naming) byId("naming").close();
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-example]");
@@ -189,9 +239,10 @@
     });
   }
   document.addEventListener("submit", (event) => {
-    if (event.target.id !== "report") return;
+    if (!["report", "names"].includes(event.target.id)) return;
     event.preventDefault();
-    make(event.target);
+    if (event.target.id === "names") correct(event.target);
+    else make(event.target);
   });
   addEventListener("beforeunload", (event) => mien.isSending() && event.preventDefault());
   mien.listeners.push(show);
