@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -290,3 +291,5 @@ def test_of_near_duplicates_the_happier_one_wins_unless_it_is_damaged() -> None:
     dark = replace(dark, parts=dark.parts | {"exposure": 0.3})
     assert choose([sound, happier, dark], 5) == [happier]
     assert choose([sound, dark], 5) == [sound]
+    pale = replace(happier, measured=msgspec.structs.replace(happier.measured, levels=0.6))  # of 0.7
+    assert choose([sound, pale], 5) == [sound]

@@ -27,6 +27,9 @@ ASIDE = frozenset({"@eadir", "#recycle", "#snapshot", "$recycle.bin", "system vo
 NOTHING = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 """Files that systems leave in folders; nobody misses them."""
 
+SIDECARS = frozenset({".xmp", ".pp3", ".aae", ".thm"})
+"""Files in which programs and cameras keep what belongs to the photo or video beside them."""
+
 NAMED = 3
 """So many names are given of what was left out."""
 
@@ -37,7 +40,7 @@ class Contents(NamedTuple):
     Attributes:
         photos: By their endings.
         videos: By their endings, and GIFs that move.
-        others: Files that are neither.
+        others: Files that are neither, nor sidecars.
         aside: Folders that were passed over: of thumbnails, of deleted files, and hidden ones.
         closed: Why folders in it cannot be read.
     """
@@ -87,6 +90,8 @@ def contents_of(folder: Path) -> Contents:
             if name.startswith(".") or name.lower() in NOTHING or not file.is_file():
                 continue
             ending = file.suffix.lower()
+            if ending in SIDECARS:
+                continue
             if ending == ".gif":
                 (contents.videos if moves(file) else contents.photos).append(file)
             elif ending in PHOTOS:
