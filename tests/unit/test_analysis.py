@@ -23,7 +23,8 @@ import pytest
 from making import add_beep, beep_in, grey_levels, truncated_video, write_video
 from PIL import Image as Pillow
 
-from mien.cli.terminal import Ending, progress
+from mien.cli.ending import Ending
+from mien.cli.terminal import progress
 from mien.config import Settings, VisionSettings
 from mien.errors import InputError, MienError, MissingExtraError, PartialError, UsageError
 from mien.media.demo import Demo

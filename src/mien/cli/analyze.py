@@ -59,7 +59,8 @@ def analyze(
     device: Device = None,
 ) -> None:
     """Read photos and videos: a summary, or a table of all faces."""
-    from mien.cli.terminal import Ending, progress
+    from mien.cli.ending import Ending
+    from mien.cli.terminal import progress
     from mien.exports.files import format_of
     from mien.media.selection import parse_seconds
     from mien.run.batch import analyze_paths
