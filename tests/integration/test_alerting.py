@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from parts import observation, settings, wait_for
 
-from mien.config import Settings
-from mien.forward import webhook
+from mien.config import AlertSettings, Settings
+from mien.forward import alerts, webhook
+from mien.forward.alert_rules import rules_file, write_rules
 from mien.forward.forwarder import run_forwarder
 from mien.forward.webhook import WAITING, Webhook
 from mien.mqtt.broker import find_broker, run_broker
@@ -56,6 +57,7 @@ class Hook:
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
     monkeypatch.setattr(webhook, "APART_S", 0.0)
+    monkeypatch.setattr(alerts, "LOOK_S", 0.2)
     monkeypatch.setattr(webhook, "TRIES", (0.0, 0.1, 0.1))
     hook = Hook()
     yield hook
@@ -85,7 +87,9 @@ def running(tmp_path: Path, free_port: int, hook: Hook) -> Iterator[Settings]:
         thread.join(60)
 
 
-def test_alerts_reach_subscribers_and_web_addresses(running: Settings, hook: Hook) -> None:
+def test_alerts_reach_subscribers_and_web_addresses(
+    running: Settings, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[tuple[str, dict[str, Any]]] = []
     connections: list[Connection] = []
 
@@ -122,6 +126,11 @@ def test_alerts_reach_subscribers_and_web_addresses(running: Settings, hook: Hoo
     wait_for(lambda: [got["state"] for got in hook.got if got["alert"] == "gone"] == ["raised", "resolved"])
     wait_for(lambda: ("mien/alerts/full/hall", "resolved") in [(topic, got["state"]) for topic, got in heard])
     assert {got["alert"] for got in hook.got} == {"sad", "gone"}, "drops had no web address"
+
+    write_rules(running, [AlertSettings(name="made-here", on="offline", source="stage", after_s=0)])
+    wait_for(lambda: ("mien/alerts/made-here/stage", "raised") in [(topic, got["state"]) for topic, got in heard])
+    rules_file(running).write_text("no rules")
+    wait_for(lambda: "are not heeded" in caplog.text, what="word of a file that says something else")
     listener.close()
 
 

@@ -134,6 +134,10 @@ MATRIX: list[tuple[str, str, dict[str, int]]] = [
     ("GET", "/api/v1/reports", {"viewer": 200, "editor": 200, "admin": 200}),
     ("POST", "/api/v1/reports", {"viewer": 403, "editor": 422, "admin": 422}),
     ("POST", "/api/v1/examples/x", {"viewer": 403, "editor": 422, "admin": 422}),
+    ("GET", "/api/v1/alerts", {"viewer": 403, "editor": 403, "admin": 200}),
+    ("POST", "/api/v1/alerts", {"viewer": 403, "editor": 403, "admin": 422}),
+    ("POST", "/api/v1/alert-test", {"viewer": 403, "editor": 403, "admin": 422}),
+    ("DELETE", "/api/v1/alerts/x", {"viewer": 403, "editor": 403, "admin": 404}),
     ("GET", "/api/v1/demo", {"viewer": 200, "editor": 200, "admin": 200}),
     ("POST", "/api/v1/demo", {"viewer": 403, "editor": 202, "admin": 202}),
     ("DELETE", "/api/v1/demo", {"viewer": 403, "editor": 202, "admin": 202}),
@@ -162,7 +166,13 @@ def test_the_matrix_has_every_route(door: Door) -> None:
     routes = {(method.upper(), f"/api{path}") for path, methods in document["paths"].items() for method in methods}
     tried = {(method, re.sub(r"/[0-9a-f-]{32,}", "/{key}", path)) for method, path, _ in MATRIX}
     tried = {
-        (method, path.replace("/csv", "/{kind}").replace("examples/x", "examples/{kind}")) for method, path in tried
+        (
+            method,
+            path.replace("/csv", "/{kind}")
+            .replace("examples/x", "examples/{kind}")
+            .replace("alerts/x", "alerts/{name}"),
+        )
+        for method, path in tried
     }
     tried = {(method, path.replace("/lobby/", "/{source}/")) for method, path in tried}
     assert routes == tried - {("GET", "/api/v1/openapi.json")}

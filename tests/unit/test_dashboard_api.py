@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 
 from asking import Client, serving
+from mien.config import Settings
 from mien.dashboard.data.periods import Window
 from mien.dashboard.data.timelines import Hours, hours_of, read_timeline
 from mien.dashboard.security.guard import Guard
+from mien.forward.alert_rules import read_rules, rules_file
 from mien.observation import Face, Observation, Probabilities, decode, encode, new_id
 from mien.stores.base import open_store
 
@@ -217,7 +220,7 @@ def test_openapi_describes_every_path_and_the_error(client: Client) -> None:
         "/v1/markers/{key}", "/v1/analyze", "/v1/export", "/v1/live", "/v1/metrics", "/v1/uploads", "/v1/reports",
         "/v1/reports/{key}", "/v1/demo", "/v1/sources/{source}/preview",
         "/v1/videos", "/v1/videos/{key}", "/v1/videos/{key}/{kind}", "/v1/examples/{kind}",
-        "/v1/reports/{key}/names",
+        "/v1/reports/{key}/names", "/v1/alerts", "/v1/alert-test", "/v1/alerts/{name}",
     }  # fmt: skip
     assert "#/components/schemas/ErrorBody" in str(document["paths"]["/v1/summary"]["get"]["responses"]["422"])
 
@@ -275,3 +278,27 @@ def test_a_preview_that_no_source_can_be_asked_for_is_a_conflict_and_no_failure(
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "unreachable"
     assert "mien broker" in answer.json()["error"]["message"]
+
+
+def test_alert_rules_are_made_tried_and_deleted_and_their_addresses_told_to_nobody(filled: Client, home: Path) -> None:
+    share = {"name": "sad-hall", "on": "share", "emotion": "happy", "above": 0.1, "min_faces": 1, "window_s": 60}
+    tried = filled.post("/v1/alert-test", json=share).json()
+    told = {reading["source"]: reading["raised"] for reading in tried["readings"]}
+    assert told == {"door": True, "lobby": False}, "one has a happy face just now, the other none"
+    secret = {**share, "webhook": "http://127.0.0.1:9/hook?key=\u7f8e\U0001f600\x7fsecret"}
+    assert filled.post("/v1/alerts", json=secret).json()["webhook"] is True
+    assert filled.post("/v1/alerts", json=share).status_code == 422, "the name is taken"
+    assert filled.post("/v1/alerts", json={"name": "x", "on": "share"}).status_code == 422
+    listed = filled.get("/v1/alerts")
+    assert [rule["name"] for rule in listed.json()] == ["sad-hall"]
+    assert "secret" not in listed.text
+    settings = Settings(home=home)
+    (rule,) = read_rules(settings)
+    assert rule.webhook is not None
+    assert rule.webhook.get_secret_value() == secret["webhook"]
+    assert (rule.emotion, rule.above, rule.min_faces, rule.cooldown_s) == ("happy", 0.1, 1, 300)
+    assert stat.S_IMODE(rules_file(settings).stat().st_mode) == 0o600
+    assert "it does not answer" in filled.post("/v1/alert-test", json=secret).json()["webhook"]
+    assert filled.request("DELETE", "/v1/alerts/sad-hall").status_code == 204
+    assert filled.request("DELETE", "/v1/alerts/sad-hall").status_code == 404
+    assert read_rules(settings) == ()

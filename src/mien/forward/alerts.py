@@ -18,6 +18,7 @@ import msgspec
 
 from mien.config import AlertSettings, Settings
 from mien.errors import BrokerError, MienError
+from mien.forward.alert_rules import all_rules, stamp_of
 from mien.forward.webhook import Webhook
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
@@ -26,12 +27,15 @@ from mien.observation import Emotion, Observation, decode, is_source_name, new_i
 from mien.stores.base import Sums
 from mien.system.retry import Backoff
 
-__all__ = ["AlertMonitor", "Notice", "alerting"]
+__all__ = ["AlertMonitor", "Notice", "alerting", "describe"]
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 BACKOFF_S = (0.2, 10.0)
+
+LOOK_S = 2.0
+"""So often it is looked whether the rules made on the page have changed."""
 
 SOURCES = 1000
 """So many sources are heeded; of more, those heard of longest ago are forgotten."""
@@ -39,10 +43,7 @@ SOURCES = 1000
 
 @contextmanager
 def alerting(settings: Settings, store_works: Callable[[], bool]) -> Iterator[None]:
-    """Heed the alerts of the settings as long as the block runs; without any, do nothing."""
-    if not settings.alert:
-        yield
-        return
+    """Heed the alerts of the settings, and those made on the page as they come and go, as long as the block runs."""
     stop = threading.Event()
     thread = threading.Thread(target=_run, args=(settings, store_works, stop), name="alerts", daemon=True)
     thread.start()
@@ -58,7 +59,7 @@ class Notice(msgspec.Struct):
 
     Attributes:
         alert: Its name.
-        state: What has happened.
+        state: What has happened; `test`: nothing, somebody tries the alert out.
         on: What it is about.
         source: The source that it is about; None: the store.
         value: The share, the seconds, or the observations dropped.
@@ -67,7 +68,7 @@ class Notice(msgspec.Struct):
     """
 
     alert: str
-    state: Literal["raised", "resolved"]
+    state: Literal["raised", "resolved", "test"]
     on: str
     source: str | None
     value: float
@@ -227,7 +228,59 @@ def _notice(alert: AlertSettings, state: Literal["raised", "resolved"], source: 
     return Notice(alert.name, state, alert.on, source, value, now().isoformat(), text)
 
 
+def describe(alert: AlertSettings) -> str:
+    """Return what an alert is about, in a few words."""
+    if alert.on == "share":
+        side = f"above {alert.above:.0%}" if alert.above is not None else f"below {alert.below:.0%}"
+        return f"{alert.emotion} {side}"
+    return {"offline": f"offline for {alert.after_s:g} s", "drops": "a full outbox"}.get(
+        alert.on, f"no store for {alert.after_s:g} s"
+    )
+
+
 def _run(settings: Settings, store_works: Callable[[], bool], stop: threading.Event) -> None:
+    """Heed the alerts; where those made on the page change, forget how all stood and begin anew."""
+    while not stop.is_set():
+        stamp = stamp_of(settings)
+        try:
+            alerts = all_rules(settings)
+        except MienError as error:
+            log.warning("the alert rules made on the page are not heeded: %s", error)
+            alerts = settings.alert
+        changed = _Until(stop, lambda stamp=stamp: stamp_of(settings) != stamp)  # type: ignore[misc]
+        if alerts:
+            _heed(settings.model_copy(update={"alert": alerts}), store_works, changed)
+        while not changed.is_set():
+            changed.wait(LOOK_S)
+
+
+class _Until(threading.Event):
+    """An event that is also set once something has changed, which is looked at every LOOK_S.
+
+    Args:
+        stop: The other event.
+        changed: Says whether something has.
+    """
+
+    def __init__(self, stop: threading.Event, changed: Callable[[], bool]) -> None:
+        super().__init__()
+        self._stop, self._changed, self._looked = stop, changed, time.monotonic()
+
+    def is_set(self) -> bool:
+        """Return whether to end."""
+        at = time.monotonic()
+        if at - self._looked >= LOOK_S and not super().is_set():
+            self._looked = at
+            if self._changed():
+                self.set()
+        return super().is_set() or self._stop.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, and not longer than so many seconds."""
+        return self.is_set() or self._stop.wait(timeout) or self.is_set()
+
+
+def _heed(settings: Settings, store_works: Callable[[], bool], stop: threading.Event) -> None:
     watcher, lock = AlertMonitor(settings.alert, time.monotonic()), threading.Lock()
     hooks = {alert.name: Webhook(alert.webhook.get_secret_value()) for alert in settings.alert if alert.webhook}
     backoff = Backoff(stop, *BACKOFF_S)

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-__all__ = ["Webhook"]
+__all__ = ["Webhook", "deliver_once"]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,30 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         return None
+
+
+def deliver_once(url: str, payload: bytes) -> str:
+    """Send a web address a message, once; return how it answers, in words that hold nothing of the address.
+
+    Args:
+        url: http:// or https://.
+        payload: JSON.
+    """
+    opener = urllib.request.build_opener(_NoRedirects)
+    try:
+        with opener.open(_request(url, payload), timeout=ANSWER_S / 2) as answer:
+            return f"it answers {answer.status}"
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"it answers {error.code}"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"it does not answer: {getattr(error, 'reason', None) or error}"
+
+
+def _request(url: str, payload: bytes) -> urllib.request.Request:
+    return urllib.request.Request(  # noqa: S310 - http and https alone, checked with the settings
+        url, payload, {"Content-Type": "application/json", "User-Agent": "mien"}
+    )
 
 
 class Webhook:
@@ -72,11 +96,8 @@ class Webhook:
         for wait_s in TRIES:
             if self._stop.wait(wait_s):
                 return
-            request = urllib.request.Request(  # noqa: S310 - http and https alone, checked with the settings
-                self._url, payload, {"Content-Type": "application/json", "User-Agent": "mien"}
-            )
             try:
-                with self._opener.open(request, timeout=ANSWER_S):
+                with self._opener.open(_request(self._url, payload), timeout=ANSWER_S):
                     return
             except urllib.error.HTTPError as error:
                 error.close()

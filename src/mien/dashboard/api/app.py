@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from mien.config import Settings
+from mien.dashboard.api.alerts import alerting_rules
 from mien.dashboard.api.analyze import PhotoReader, analysing
 from mien.dashboard.api.demo import demonstrating
 from mien.dashboard.api.events import Streams, streaming
@@ -75,6 +76,7 @@ class Api:
         self.app.include_router(exporting(queries, self._records, self._exports))
         self.app.include_router(reporting(self.making, queries))
         self.app.include_router(naming(self.making))
+        self.app.include_router(alerting_rules(queries, settings))
         self.app.include_router(demonstrating(self.demo))
         self.streams = Streams(queries)
         self.app.include_router(streaming(self.streams))

@@ -11,6 +11,9 @@ from mien.config import Preview
 from mien.observation import SOURCE_NAME
 
 __all__ = [
+    "AlertBody",
+    "AlertReadingBody",
+    "AlertTrial",
     "Analysed",
     "CorrectedNames",
     "DemoBody",
@@ -303,6 +306,39 @@ class ReportBody(BaseModel):
     of: str = Field(description="What it is made of: names of files, or sources.")
     example: bool = Field(description="Whether it is made of the demo.")
     score: str = Field(description="The first of its figures with its name; empty: there is none.")
+
+
+class AlertBody(BaseModel):
+    """An alert rule; its address is told to nobody, only whether it has one."""
+
+    name: str
+    on: Literal["share", "offline", "drops", "store"]
+    source: str | None
+    emotion: str | None
+    above: float | None
+    below: float | None
+    window_s: int
+    min_faces: int
+    after_s: float
+    cooldown_s: float
+    webhook: bool
+    origin: str = Field(description="`settings`: it stands in mien.toml; `page`: it was made here.")
+
+
+class AlertReadingBody(BaseModel):
+    """How a rule stands for a source, null: for the store."""
+
+    source: str | None
+    raised: bool
+    value: float
+    text: str
+
+
+class AlertTrial(BaseModel):
+    """How a rule stands right now, and how its web address answers; empty: it has none."""
+
+    readings: list[AlertReadingBody]
+    webhook: str
 
 
 class NamedTile(BaseModel):
