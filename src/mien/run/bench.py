@@ -129,7 +129,7 @@ class _Timed:
 
 def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchReport:
     models = load_models(settings)
-    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near", "with_offsets")
+    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near", "with_offsets", "detect_in_tile")
     classifier: Any = _Timed(models[1], "classify", "read")
     report = BenchReport()
     with open_source(video) as source:

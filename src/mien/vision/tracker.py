@@ -54,12 +54,14 @@ class Tracker:
         """Forget all tracks, as another shot begins; their numbers are not given again."""
         self._tracks = []
 
-    def update(self, boxes: NDArray[np.float32], time_s: float) -> list[int]:
+    def update(self, boxes: NDArray[np.float32], time_s: float, looked: NDArray[np.bool_] | None = None) -> list[int]:
         """Return the track of each face.
 
         Args:
             boxes: x, y, width, height in pixels, shape (n, 4).
             time_s: The frame's time in seconds; never less than that of the frame before.
+            looked: Of each face whether it was looked for in this frame, shape (n,): where not, its box is that of an
+                earlier frame, and its track moves on as before; None: all were.
 
         Returns:
             n numbers, each once, from 1 up.
@@ -69,7 +71,8 @@ class Tracker:
         centred[:, :2] += centred[:, 2:] / 2
         numbers = [0] * len(centred)
         for face, track in self._match(centred, time_s):
-            self._follow(track, centred[face], time_s)
+            if looked is None or looked[face]:
+                self._follow(track, centred[face], time_s)
             numbers[face] = track.number
         for face, number in enumerate(numbers):
             if not number:
@@ -77,6 +80,12 @@ class Tracker:
                 self._tracks.append(_Track(self._next, centred[face], time_s))
                 self._next += 1
         return numbers
+
+    def expected(self, number: int, time_s: float) -> NDArray[np.float32]:
+        """Return where the face of a track that is alive is expected: x, y, width, height in pixels, shape (4,)."""
+        (track,) = (track for track in self._tracks if track.number == number)
+        box = track.at(time_s)
+        return np.concatenate([box[:2] - box[2:] / 2, box[2:]]).astype(np.float32)
 
     def _match(self, boxes: NDArray[np.float64], time_s: float) -> list[tuple[int, _Track]]:
         """Return pairs of face and track, the nearest first, each face and track at most once."""
