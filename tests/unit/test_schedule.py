@@ -72,7 +72,7 @@ def test_stretches_and_keyframes_are_as_long_at_every_frame_rate(fps: int) -> No
     begun = [n / fps for n, look in enumerate(looks) if look.begins]
     keyframes = [n / fps for n, look in enumerate(looks) if look.is_keyframe]
     assert looks[0].begins
-    assert begun == pytest.approx([n * STRETCH_S for n in range(5)])
+    assert all(STRETCH_S - 1e-6 <= b - a <= STRETCH_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(begun))
     assert set(begun) <= set(keyframes)
     assert all(b - a <= KEYFRAME_EVERY_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(keyframes))
     assert {look.tiles for look in looks if not look.begins} <= {1: set(), 4: {1}, 10: {1}, 25: {3}, 60: {4}}[fps]
@@ -128,11 +128,10 @@ def test_a_crowd_is_looked_for_in_tiles_by_turns(noting: Noting, crowd: Image) -
 def test_in_tiles_a_face_that_crosses_their_border_stays_one_and_newcomers_are_seen(
     noting: Noting, crowd: Image
 ) -> None:
-    wider = cv2.copyMakeBorder(crowd, 0, 0, 0, 0, cv2.BORDER_REPLICATE)
+    wider = crowd.copy()
     wider[:180, :320] = 128
-    moving = [wider, *[np.roll(wider, 15 * n, 1) for n in range(1, 13)]]
-    found = follow(noting, moving)
-    assert {len(faces) for faces in found[:-1]} == {15}
+    moving = follow(noting, [np.roll(wider, 12 * n, 1).astype(np.uint8) for n in range(8)])
+    assert {len(faces) for faces in moving} == {15}
     back = follow(noting, [wider, crowd, crowd, crowd])
     assert [len(faces) for faces in back][-1] == 16
     gone = follow(noting, [crowd, wider, wider, wider])

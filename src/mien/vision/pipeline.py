@@ -268,7 +268,8 @@ class Pipeline:
         held = self._labels.hold(read, smoothed, at_s)
         for n, track in enumerate(read):
             before = self._shown[track].smoothed if track in self._shown else raw[n]
-            self.schedule.note(track, at_s, float(np.abs(raw[n] - before).sum() / 2))
+            difference = float(np.abs(raw[n] - before).sum() / 2)
+            self.schedule.note(track, at_s, difference, is_contested=raw[n].argmax() != held[n])
             self._shown[track] = _Shown(readings[n], smoothed[n], int(held[n]))
         return [self._shown[track] for track in tracks if track is not None]
 

@@ -23,9 +23,9 @@ EVERY_S = 0.1
 OF_SMOOTHING = 0.4
 """Or after this share of the smoothing's time constant, where that is less."""
 
-CHANGED = 0.35
-"""A reading that differs by so much from what was smoothed before it, 0 to 1, has changed: the face is read again on
-the next frame."""
+CHANGED, CONTESTED = 0.35, 0.15
+"""A reading that differs by so much from what was smoothed before it, 0 to 1, or by so much where another emotion leads
+in it than is named, has changed: the face is read again on the next frame."""
 
 EARLY = 0.1
 """A face is due this share of its interval earlier, as cameras' frames don't come evenly."""
@@ -92,15 +92,16 @@ class ReadingSchedule:
         due += [row for _, row in sorted(waiting)[:most]]
         return sorted(due)
 
-    def note(self, track: int, at_s: float, difference: float) -> None:
+    def note(self, track: int, at_s: float, difference: float, *, is_contested: bool = False) -> None:
         """Take note of a reading.
 
         Args:
             track: Of which face.
             at_s: The frame's time in seconds.
             difference: From what was smoothed before it: half the sum of all differences, 0 to 1.
+            is_contested: Whether another emotion leads in it than is named.
         """
-        self._turns[track] = _Turn(at_s, difference >= CHANGED)
+        self._turns[track] = _Turn(at_s, difference >= (CONTESTED if is_contested else CHANGED))
 
     def slow_down(self, factor: float) -> None:
         """Make the interval so many times as long, between what the smoothing needs and LONGEST_S."""
@@ -128,8 +129,8 @@ class LoadGauge:
         self._began_s: float | None = None
         self._busy_s = self._reading_s = 0.0
 
-    def note(self, ended_s: float, busy_s: float, reading_s: float) -> None:
-        """Take note of a frame.
+    def note(self, ended_s: float, busy_s: float, reading_s: float) -> bool:
+        """Take note of a frame; return whether faces are read at another interval from now on.
 
         Args:
             ended_s: When its work ended, on the monotonic clock.
@@ -138,15 +139,17 @@ class LoadGauge:
         """
         if self._began_s is None:
             self._began_s = ended_s
-            return
+            return False
         self._busy_s += busy_s
         self._reading_s += reading_s
         passed = ended_s - self._began_s
         if passed < MEASURED_S:
-            return
+            return False
         busy, worthwhile = self._busy_s / passed, self._reading_s >= WORTHWHILE * self._busy_s
         self._began_s, self._busy_s, self._reading_s = ended_s, 0.0, 0.0
+        before = self._schedule.every_s
         if busy > BUSY and worthwhile:
             self._schedule.slow_down(STEP)
         elif busy < IDLE:
             self._schedule.slow_down(1 / STEP)
+        return self._schedule.every_s != before

@@ -31,7 +31,7 @@ __all__ = [
 KEYFRAME_EVERY_S = 0.25
 """Who comes into view is seen this much later at most, in seconds; who is small where all others are large,"""
 
-STRETCH_S = 1.0
+STRETCH_S = 0.5
 """this much later."""
 
 TURN_S, MOST_TILES = 0.13, 4
