@@ -23,7 +23,7 @@ EVERY_S = 0.1
 OF_SMOOTHING = 0.4
 """Or after this share of the smoothing's time constant, where that is less."""
 
-CHANGED, CONTESTED = 0.35, 0.15
+CHANGED, CONTESTED = 0.5, 0.2
 """A reading that differs by so much from what was smoothed before it, 0 to 1, or by so much where another emotion leads
 in it than is named, has changed: the face is read again on the next frame."""
 

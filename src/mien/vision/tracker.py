@@ -116,10 +116,15 @@ class Tracker:
         track.box, track.seen_s = box, time_s
 
 
+LEAP_FROM, LEAP = 0.5, 0.7
+"""From this difference between two readings on, half the sum of all, 0 to 1, what is new is taken to have begun ever
+sooner after the one before, from LEAP on at once; below it, what lies between is on the line between the two."""
+
+
 class Smoother:
     """Smooths the probabilities of each track over time, exponentially.
 
-    A step is passed on by half after 0.7 time constants, whatever the frame rate.
+    A step is passed on by half after 0.7 time constants, whatever the frame rate, and however often a face is read.
 
     Args:
         constant_s: The time constant in seconds; 0 leaves everything as it is.
@@ -127,7 +132,7 @@ class Smoother:
 
     def __init__(self, constant_s: float = 0.25) -> None:
         self.constant_s = constant_s
-        self._state: dict[int, tuple[NDArray[np.float32], float]] = {}
+        self._state: dict[int, tuple[NDArray[np.float32], NDArray[np.float32], float]] = {}
 
     def smooth(self, tracks: list[int], raw: NDArray[np.float32], time_s: float) -> NDArray[np.float32]:
         """Return the smoothed probabilities, shape (n, 7), float32; the first of a track are passed on as they are.
@@ -135,15 +140,19 @@ class Smoother:
         Args:
             tracks: n numbers, each once.
             raw: What the model says, shape (n, 7), float32.
-            time_s: The frame's time in seconds.
+            time_s: The time in seconds.
         """
         smoothed = np.array(raw, np.float32)
         for row, track in enumerate(tracks):
             if track in self._state and self.constant_s > 0:
-                before, seen_s = self._state[track]
-                keep = math.exp(-max(0.0, time_s - seen_s) / self.constant_s)
-                smoothed[row] = keep * before + (1 - keep) * raw[row]
-            self._state[track] = smoothed[row], time_s
+                before, last, seen_s = self._state[track]
+                constants = max(0.0, time_s - seen_s) / self.constant_s
+                keep = math.exp(-constants)
+                difference = float(np.abs(raw[row] - last).sum()) / 2
+                on_line = min(1.0, max(0.0, (LEAP - difference) / (LEAP - LEAP_FROM)))
+                of_last = on_line * ((1 - keep) / constants - keep) if constants else 0.0
+                smoothed[row] = keep * before + of_last * last + (1 - keep - of_last) * raw[row]
+            self._state[track] = smoothed[row], raw[row].copy(), time_s
         return smoothed
 
     def forget(self, alive: frozenset[int]) -> None:
