@@ -144,6 +144,10 @@ class Recording:
     how: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if "read" not in self.faces.columns:
+            import polars as pl
+
+            object.__setattr__(self, "faces", self.faces.with_columns(pl.lit(value=True).alias("read")))
         if "span" not in self.faces.columns:
             object.__setattr__(self, "faces", with_spans(self.faces))
 
