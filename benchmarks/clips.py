@@ -70,7 +70,10 @@ def people(photos: Sequence[Path]) -> list[Person]:
 
 
 def scene(
-    cast: Sequence[Person], where: Callable[[int, float], Place | None], seconds: float
+    cast: Sequence[Person],
+    where: Callable[[int, float], Place | None],
+    seconds: float,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> Iterator[tuple[Frame, Truth]]:
     """Yield frames and who is in them.
 
@@ -78,9 +81,10 @@ def scene(
         cast: Who may be in view; later ones stand in front of earlier ones.
         where: Says of a person's number and a time where they are; None: out of view.
         seconds: How long.
+        size: Width and height of the frames, in pixels.
     """
     noise = np.random.default_rng(7)
-    backdrop = np.repeat(np.linspace(90, 150, WIDTH, dtype=np.float32)[None, :, None], HEIGHT, 0).repeat(3, 2)
+    backdrop = np.repeat(np.linspace(90, 150, size[0], dtype=np.float32)[None, :, None], size[1], 0).repeat(3, 2)
     for number in range(round(seconds * FPS)):
         at = number / FPS
         canvas, truth = backdrop.copy(), Truth()
@@ -88,7 +92,7 @@ def scene(
             place = where(who, at)
             if place is None:
                 continue
-            box = _paste(canvas, person, place)
+            box = _paste(canvas, person, place, size)
             if box is None:
                 continue
             for other in list(truth):
@@ -99,18 +103,19 @@ def scene(
         yield Frame(image, number, at, None), truth
 
 
-def _paste(canvas: NDArray[np.float32], person: Person, place: Place) -> NDArray[np.float64] | None:
+def _paste(
+    canvas: NDArray[np.float32], person: Person, place: Place, size: tuple[int, int]
+) -> NDArray[np.float64] | None:
     """Draw a person and return the face's box where at least two thirds of it are in view."""
     scale = place.side / float(person.face[2:].max())
     middle = (person.face[:2] + person.face[2:] / 2) * scale
     shift = np.array([place.x, place.y]) - middle
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    size = (WIDTH, HEIGHT)
     picture = cv2.warpAffine(person.picture, matrix, size, flags=cv2.INTER_AREA).astype(np.float32)
     opaque = cv2.warpAffine(person.opaque, matrix, size)[..., None]
     canvas += opaque * (picture - canvas)
     box = np.concatenate([person.face[:2] * scale + shift, person.face[2:] * scale])
-    return box if _covered(box, np.array([0, 0, WIDTH, HEIGHT])) > 0.66 else None
+    return box if _covered(box, np.array([0, 0, *size])) > 0.66 else None
 
 
 def _covered(box: NDArray[np.float64], by: NDArray[np.float64]) -> float:
@@ -178,3 +183,16 @@ def crowd(cast: Sequence[Person]) -> Iterator[tuple[Frame, Truth]]:
         return Place(60 + 125 * (who % 5) + 12 * at, 70 + 110 * (who // 5) + 4 * math.sin(3 * at + who), 46)
 
     return scene([cast[n % len(cast)] for n in range(15)], where, 5)
+
+
+def hall(cast: Sequence[Person], seconds: float = 6) -> Iterator[tuple[Frame, Truth]]:
+    """Twenty-nine people in four rows at 1280x720, as in a comedy club: they sway, and one walks past in front."""
+
+    def where(who: int, at: float) -> Place | None:
+        if who == 28:
+            return Place(200 * at, 560, 90) if at > 1 else None
+        row, seat = divmod(who, 7)
+        x, y = 100 + 175 * seat + 20 * (row % 2), 110 + 155 * row
+        return Place(x + 6 * math.sin(1.1 * at + who), y + 4 * math.sin(1.7 * at + 2 * who), 58 + 6 * row)
+
+    return scene([cast[n % len(cast)] for n in range(29)], where, seconds, (1280, 720))

@@ -28,7 +28,7 @@ from mien.observation import EMOTIONS
 from mien.training import data
 from mien.vision import schedule as looks
 from mien.vision.detector import Detector, Faces, crop
-from mien.vision.schedule import KeyframeSchedule, detect_after
+from mien.vision.schedule import DetectionSchedule, Look, detect_after
 from mien.vision.tracker import Smoother, Tracker
 
 Clip = list[tuple[Frame, clips.Truth]]
@@ -59,10 +59,12 @@ def pairs(boxes: NDArray[np.floating], truth: NDArray[np.floating], least: float
 def search(clip: Clip, interval_s: float) -> tuple[list[Faces], float]:
     """Return the faces of each frame and the milliseconds a frame took."""
     looks.KEYFRAME_EVERY_S, before = interval_s, None
-    detector, keyframes, found = Detector(), KeyframeSchedule(), []
+    detector, schedule, found = Detector(), DetectionSchedule(), []
+    always = Look(begins=True, is_keyframe=True, tiles=1)
     began = time.thread_time()
     for frame, _ in clip:
-        found.append(detect_after(detector, frame.image, None if keyframes.is_due(frame.offset_s) else before))
+        look = schedule.look(frame.offset_s) if interval_s else always
+        found.append(detect_after(detector, frame.image, before, look))
         before = found[-1]
     return found, (time.thread_time() - began) * 1000 / len(clip)
 

@@ -210,6 +210,7 @@ class VisionSettings(SettingsSection):
         None, ge=0, le=1, description="No emotion is named below this probability; default: the model's own threshold."
     )
     smoothing_s: float = Field(0.25, ge=0, le=10, description="Time constant of the smoothing per track, in seconds.")
+    read_every_s: float = Field(0.1, ge=0, le=2, description="Seconds until a face is read again; 0: on each frame.")
     device: str = Field(
         "auto",
         pattern="^(auto|cpu|cuda|tensorrt|openvino|coreml)$",

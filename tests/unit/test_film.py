@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -174,6 +175,20 @@ def test_too_few_or_too_small_faces_give_no_number() -> None:
     small = look_at(recording(np.arange(0, 90, 0.2), lambda _: [(1, (9, 9, 12, 15), shares(happy=1.0))]))
     assert few.score is None
     assert small.score is None
+
+
+def test_what_was_carried_on_weighs_its_time_and_is_no_evidence() -> None:
+    whole = recording(np.arange(0, 12, 0.1), lambda at: [(1, (9, 9, 90, 90), shares(happy=float(at % 1 > 0.45)))])
+    read = pl.col("at") % 0.5 < 0.05
+    some = replace(whole, faces=whole.faces.with_columns(read.alias("read")))
+    figures, every = look_at(some), look_at(whole)
+    assert figures.score is not None
+    assert every.score is not None
+    assert figures.score.value == every.score.value
+    assert (figures.readable, figures.read, every.read) == (120, 24, 120)
+    assert figures.moments[0].value == pytest.approx(0.5, abs=0.01), "of the second's two readings, one is happy"
+    few = replace(whole, faces=whole.faces.with_columns((pl.col("at") % 1 < 0.05).alias("read")))
+    assert look_at(few).score is None, "twelve readings, of however many faces"
 
 
 def test_a_clip_becomes_a_page_and_data_that_agree(clip: str, tmp_path: Path, settings: Settings) -> None:

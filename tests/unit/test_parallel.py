@@ -18,7 +18,7 @@ from mien.models.classifier import Classifier
 from mien.observation import Observation
 from mien.vision.detector import Detector
 from mien.vision.parallel import WINDOW, cores, observe_all
-from mien.vision.pipeline import Pipeline
+from mien.vision.pipeline import Found, Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_what_came_before_an_error_comes_out_before_it(
 
 def test_an_error_of_the_model_ends_it(detector: Detector, classifier: Classifier, frames: list[Frame]) -> None:
     class Failing(Pipeline):
-        def read(self, *_: object) -> list[object]:  # type: ignore[override]
+        def find(self, *_: object) -> Found:
             raise InputError("no")
 
     with pytest.raises(InputError, match="no"):

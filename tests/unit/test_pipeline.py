@@ -73,7 +73,7 @@ def test_the_raw_probabilities_are_there_and_the_reported_ones_smoothed(
     happy, sad = always("happy", 0.9), always("sad", 0.9)
     pipeline = Pipeline(detector, happy, "stage", smoothing_s=0.5)
     pipeline.observe(frames[0])
-    pipeline._classifier = sad
+    pipeline.use(sad)
     face = pipeline.observe(frames[1]).faces[0]
     assert pipeline.raw[0, EMOTIONS.index("sad")] == pytest.approx(0.9, abs=1e-4)
     assert face.emotion == "happy"

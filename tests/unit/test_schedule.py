@@ -11,7 +11,7 @@ import pytest
 from mien.media.base import Image
 from mien.media.demo import Demo
 from mien.vision.detector import Detector, Faces
-from mien.vision.schedule import KEYFRAME_EVERY_S, KeyframeSchedule, PhotoDetector, detect_after
+from mien.vision.schedule import KEYFRAME_EVERY_S, STRETCH_S, DetectionSchedule, Look, PhotoDetector, detect_after
 
 
 class Noting(Detector):
@@ -29,6 +29,16 @@ class Noting(Detector):
         self.looks.append("near")
         return super().detect_near(frame, boxes, offsets)
 
+    def detect_in_tile(self, frame: Image, before: Faces, tiles: int) -> Faces:
+        faces = super().detect_in_tile(frame, before, tiles)
+        self.looks[-1] = "tile"
+        return faces
+
+
+BEGIN = Look(begins=True, is_keyframe=True, tiles=1)
+NEAR = Look(begins=False, is_keyframe=False, tiles=3)
+KEYFRAME = Look(begins=False, is_keyframe=True, tiles=3)
+
 
 @pytest.fixture
 def noting() -> Noting:
@@ -41,10 +51,11 @@ def images() -> list[Image]:
     return [demo.image(n / 25) for n in range(12)]
 
 
-def follow(detector: Noting, images: list[Image]) -> list[Faces]:
+def follow(detector: Noting, images: list[Image], keyframes: tuple[int, ...] = ()) -> list[Faces]:
     found: list[Faces] = []
-    for image in images:
-        found.append(detect_after(detector, image, found[-1] if found else None))
+    for n, image in enumerate(images):
+        before = found[-1] if found else None
+        found.append(detect_after(detector, image, before, KEYFRAME if n in keyframes else NEAR if found else BEGIN))
     return found
 
 
@@ -55,16 +66,20 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("fps", [1, 4, 10, 25, 60])
-def test_a_stretch_is_as_long_as_the_beat_at_every_frame_rate(fps: int) -> None:
-    keyframes = KeyframeSchedule()
-    begun = [n / fps for n in range(5 * fps) if keyframes.is_due(n / fps)]
-    assert begun[0] == 0
-    assert all(
-        KEYFRAME_EVERY_S - 1e-6 <= b - a <= KEYFRAME_EVERY_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(begun)
-    )
-    assert keyframes.is_due(0.0), "a clip that starts anew"
-    assert keyframes.is_due(None)
-    assert keyframes.is_due(None), "each photo stands alone"
+def test_stretches_and_keyframes_are_as_long_at_every_frame_rate(fps: int) -> None:
+    schedule = DetectionSchedule()
+    looks = [schedule.look(n / fps) for n in range(5 * fps)]
+    begun = [n / fps for n, look in enumerate(looks) if look.begins]
+    keyframes = [n / fps for n, look in enumerate(looks) if look.is_keyframe]
+    assert looks[0].begins
+    assert all(STRETCH_S - 1e-6 <= b - a <= STRETCH_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(begun))
+    assert set(begun) <= set(keyframes)
+    assert all(b - a <= KEYFRAME_EVERY_S + 1 / fps + 1e-6 for a, b in itertools.pairwise(keyframes))
+    assert {look.tiles for look in looks if not look.begins} <= {1: set(), 4: {1}, 10: {1}, 25: {3}, 60: {4}}[fps]
+    assert schedule.look(0.0).begins, "a clip that starts anew"
+    assert schedule.look(0.05, shot=1).begins
+    assert schedule.look(None).begins
+    assert schedule.look(None).begins, "each photo stands alone"
 
 
 def test_a_face_is_followed_near_where_it_was(noting: Noting, images: list[Image]) -> None:
@@ -91,11 +106,52 @@ def test_who_comes_into_an_empty_view_is_seen_at_once(noting: Noting, images: li
     assert noting.looks == ["whole", "coarse", "coarse", "whole", "near"]
 
 
-def test_a_crowd_is_always_looked_for_in_the_whole_frame(noting: Noting, images: list[Image]) -> None:
-    tile = cv2.resize(images[0], (320, 180), interpolation=cv2.INTER_AREA)
-    crowd = np.tile(tile, (4, 4, 1))
-    assert [len(faces) for faces in follow(noting, [crowd, crowd])] == [16, 16]
-    assert noting.looks == ["whole", "whole"]
+@pytest.fixture(scope="module")
+def crowd(images: list[Image]) -> Image:
+    """Sixteen faces in four rows, 1280x720."""
+    return np.tile(cv2.resize(images[0], (320, 180), interpolation=cv2.INTER_AREA), (4, 4, 1))
+
+
+def test_a_crowd_is_looked_for_in_tiles_by_turns(noting: Noting, crowd: Image) -> None:
+    found = follow(noting, [crowd] * 7)
+    assert [len(faces) for faces in found] == [16] * 7
+    assert noting.looks == ["whole", *["tile"] * 6]
+    (whole,) = {len(faces) for faces in found[:1]}
+    for begin in (1, 4):
+        looked = [faces.looked for faces in found[begin : begin + 3]]
+        assert all(some is not None and 0 < some.sum() < whole for some in looked)
+        assert sum(int(some.sum()) for some in looked if some is not None) == whole, "each face once in a turn"
+    for box in found[-1].boxes:
+        assert max(overlap(box, other) for other in found[0].boxes) > 0.85
+
+
+def test_in_tiles_a_face_that_crosses_their_border_stays_one_and_newcomers_are_seen(
+    noting: Noting, crowd: Image
+) -> None:
+    wider = crowd.copy()
+    wider[:180, :320] = 128
+    moving = follow(noting, [np.roll(wider, 12 * n, 1).astype(np.uint8) for n in range(8)])
+    assert {len(faces) for faces in moving} == {15}
+    back = follow(noting, [wider, crowd, crowd, crowd])
+    assert [len(faces) for faces in back][-1] == 16
+    gone = follow(noting, [crowd, wider, wider, wider])
+    assert [len(faces) for faces in gone][-1] == 15
+
+
+def test_where_all_faces_are_large_others_are_looked_for_at_half_the_size(noting: Noting, images: list[Image]) -> None:
+    follow(noting, images[:5], keyframes=(2, 4))
+    assert noting.looks == ["whole", "near", "near", "coarse", "near", "near", "coarse"]
+    noting.looks.clear()
+    two = images[0].copy()
+    two[:180, :160] = cv2.resize(images[0], (320, 180), interpolation=cv2.INTER_AREA)[:, 80:240]
+    assert [len(faces) for faces in follow(noting, [images[0], two, two], keyframes=(2,))] == [1, 1, 2]
+    assert noting.looks == ["whole", "near", "near", "coarse", "whole"], "who is new is then found at the whole size"
+    noting.looks.clear()
+    small = cv2.resize(images[0], (160, 90), interpolation=cv2.INTER_AREA)
+    little = np.full_like(images[0], 90)
+    little[100:190, 200:360] = small
+    follow(noting, [little, little, little], keyframes=(2,))
+    assert noting.looks == ["whole", "near", "whole"]
 
 
 def test_two_faces_side_by_side_are_not_taken_for_one(noting: Noting, images: list[Image]) -> None:
@@ -149,9 +205,9 @@ def test_how_near_looks_differ_is_measured_at_the_first_of_them_alone(monkeypatc
     monkeypatch.setattr(
         detector, "with_offsets", lambda image, faces: measured.append(image) or real(image, faces), raising=True
     )
-    keyframes = [detect_after(detector, image, None) for image in images]
+    keyframes = [detect_after(detector, image, None, BEGIN) for image in images]
     assert measured == [], "a keyframe that another follows needs none"
-    near = detect_after(detector, images[1], keyframes[0])
-    detect_after(detector, images[2], near)
+    near = detect_after(detector, images[1], keyframes[0], NEAR)
+    detect_after(detector, images[2], near, NEAR)
     assert [image is images[0] for image in measured] == [True], "in the keyframe, once"
     assert near.offsets is not None

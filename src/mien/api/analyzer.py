@@ -47,7 +47,7 @@ class Analyzer:
         model: An ONNX file with Mien's contract, or "ferplus" for the second model of this machine; None: the first.
             They are those that `mien model pull` brought, or else those that come with Mien.
         settings: The others of `[vision]`, by name: `detector`, `confidence`, `max_side`, `abstain_below`,
-            `smoothing_s`.
+            `smoothing_s`, `read_every_s`.
 
     Attributes:
         model_id: What observations call the model.
@@ -183,6 +183,7 @@ class Analyzer:
             source.name,
             abstain_below=of.abstain_below,
             smoothing_s=of.smoothing_s,
+            read_every_s=of.read_every_s,
             sets=sets,
         )
 

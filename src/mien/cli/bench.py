@@ -44,6 +44,7 @@ def bench(
     console.print(
         f"{counted(frames, 'frame', 'frames')} of {report.size[0]}x{report.size[1]}, "
         f"{counted(report.faces, 'face', 'faces')}, {report.peak_mb:,.0f} MiB at most",
+        f"{report.faces_per_second:,.0f} faces/s, each read on {report.read / max(1, report.faces):.0%} of its frames",
         f"all at once, as mien analyze does it: {report.together:,.0f} frames/s",
         f"{report.model_id} {report.runs_on}",
         machine(),

@@ -97,12 +97,16 @@ def _row(member: Member) -> tuple[str, ...]:
         stats.model or "?",
         "?" if stats.uptime_s is None else _lasting(stats.uptime_s),
         "" if stats.temperature_c is None else f"{stats.temperature_c:.0f}",
-        "" if stats.fps is None else f"{stats.fps:.1f}",
+        ("" if stats.fps is None else f"{stats.fps:.1f}") + _less_often(stats.read_every_s),
         "?" if stats.time is None else _moment(stats.time),
         _set_to(member.state)
         if member.state and (member.state.remote or member.state.preview_until)
         else "not from afar",
     )
+
+
+def _less_often(read_every_s: float | None) -> str:
+    return "" if read_every_s is None else f", faces each {read_every_s:.2g} s"
 
 
 def _set_to(state: RemoteState) -> str:

@@ -35,6 +35,7 @@ from mien.system.machine import temperature_c
 from mien.version import __version__
 from mien.vision.detector import FaceDetector, open_detector
 from mien.vision.pipeline import Pipeline
+from mien.vision.readings import LoadGauge, ReadingSchedule
 
 __all__ = ["FrameCallback", "run_watch"]
 
@@ -164,6 +165,7 @@ class _Watcher:
         self._frames = self._dropped_before = self._frames_before = 0
         self._counted_at = self._began
         self._fps: float | None = None
+        self._read_every_s: float | None = None  # None: as often as it should be
         self._clock = ClockWatch()
         try:
             self._outbox = open_outbox(settings, self.name)
@@ -241,7 +243,9 @@ class _Watcher:
             self._model.classifier,
             self.name,
             smoothing_s=self._settings.vision.smoothing_s,
+            read_every_s=self._settings.vision.read_every_s,
         )
+        gauge = LoadGauge(pipeline.schedule)
         with self._source as source:
             noted = len(notes_of(source))
             chosen = masked(limited(source, lambda: self._remote.fps), self._mask)
@@ -258,10 +262,14 @@ class _Watcher:
                     continue
                 pipeline.use(self._model.classifier)
                 pipeline.abstain_below = self._remote.threshold
+                began = time.monotonic()
                 observation = pipeline.observe(frame)
                 if self._lsl:
                     self._lsl.push(observation)
                 self._outbox.append(observation)
+                if source.live or self._loops:
+                    ended = time.monotonic()
+                    self._note_pace(gauge.note(ended, ended - began, pipeline.reading_s), pipeline.schedule)
                 self._frames += 1
                 self.newest = frame, observation
                 self._preview.note(frame, observation)
@@ -273,6 +281,17 @@ class _Watcher:
                 log.info("%s", line)
             if not self._stopping.is_set():
                 raise_problem(source, f"the {self._frames} frames before were analysed")
+
+    def _note_pace(self, changed: bool, schedule: ReadingSchedule) -> None:
+        """Say so when faces are read less often than they should be, and when they are read as often again."""
+        slowed = schedule.every_s > schedule.shortest_s
+        if changed and slowed and self._read_every_s is None:
+            log.warning(
+                "'%s' gives frames faster than they are worked through: each face is read less often", self.name
+            )
+        elif changed and not slowed:
+            log.info("each face of '%s' is read as often as before", self.name)
+        self._read_every_s = schedule.every_s if slowed else None
 
     def _hold_back(self) -> None:
         self.newest = None
@@ -299,6 +318,7 @@ class _Watcher:
             temperature_c=temperature_c(),
             time=utc().replace(microsecond=0),
             clock=self._clock.state(),
+            read_every_s=None if self._read_every_s is None else round(self._read_every_s, 3),
         )
 
 

@@ -117,6 +117,8 @@ class Stats(msgspec.Struct, frozen=True):
         time: When all this was measured, UTC.
         clock: `ok`, `unsynchronised` where nothing keeps the machine's clock right, or `stepped back` where it was set
             back within the last hour.
+        read_every_s: After how many seconds a face is read again, where that is longer than it should be, as frames
+            come faster than they are worked through.
     """
 
     fps: Rate | None = None
@@ -134,6 +136,7 @@ class Stats(msgspec.Struct, frozen=True):
     temperature_c: Celsius | None = None
     time: Utc | None = None
     clock: Annotated[str, msgspec.Meta(pattern=r"^[a-z ]{1,20}\Z")] | None = None
+    read_every_s: Duration | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -243,7 +243,7 @@ def _film(report: _Report) -> Iterator[Figure]:
     number, kinds = pl.Float64, ("happy", "sad", "surprise")
     faces = report.table(
         "faces",
-        {"film": pl.String, "frame": pl.Int64, "at": number, "x": number, "readable": pl.Boolean}
+        {"film": pl.String, "frame": pl.Int64, "at": number, "x": number, "readable": pl.Boolean, "read": pl.Boolean}
         | dict.fromkeys(kinds, number),
     )
     stretches = report.table(
@@ -257,13 +257,13 @@ def _film(report: _Report) -> Iterator[Figure]:
     if len(films) == 1 and any(fact.name == "Faces read" for fact in report.figures.facts):
         shown = faces.filter(pl.col("x").is_not_null())["frame"].n_unique() / max(1, faces["frame"].n_unique())
         yield Figure("frames with a face", report.figures.fact("Frames with a face").value, shown, 1e-9)
-        read = int(faces["readable"].fill_null(value=False).sum())
+        read = len(faces.filter(pl.col("readable") & pl.col("read")))
         yield Figure("faces read", report.figures.fact("Faces read").value, read)
     if report.has("actors"):
         yield from _cast(report)
     moments = report.table("moments", {"film": pl.String, "emotion": pl.String, "at": number, "value": number})
     means = (
-        faces.filter(pl.col("readable"))
+        faces.filter(pl.col("readable") & pl.col("read"))
         .group_by("film", pl.col("at").floor().alias("second"))
         .agg(pl.col(kind).mean() for kind in kinds)
     )
@@ -278,7 +278,7 @@ def _score(name: str, fact: _Fact, rows: pl.DataFrame, cut: pl.DataFrame) -> Ite
 
     weighed, end = _weighed(rows)
     read = weighed.filter(pl.col("readable"))
-    if len(read) < 20:
+    if read["read"].sum() < 20:
         yield Figure(f"happiness of {name}", fact.value, None)
         return
     if not (len(cut) and cut["seconds"][0] > 0):
@@ -334,7 +334,7 @@ def _cast(report: _Report) -> Iterator[Figure]:
 
     number = pl.Float64
     columns = {"film": pl.String, "frame": pl.Int64, "at": number, "x": number, "actor": pl.String}
-    faces = report.table("faces", columns | {"readable": pl.Boolean, "happy": number})
+    faces = report.table("faces", columns | {"readable": pl.Boolean, "read": pl.Boolean, "happy": number})
     rows, end = _weighed(faces)
     measured = ("seconds", "share", "faces", "happiness", "low", "high", "stretch_s", "widened")
     for actor in report.table("actors", {"actor": pl.String} | dict.fromkeys(measured, number)).to_dicts():
@@ -348,7 +348,7 @@ def _cast(report: _Report) -> Iterator[Figure]:
         fact = report.figures.fact(f"{name}: happiness")
         if fact.shown:
             yield Figure(f"happiness of {name}, on top", fact.value, actor["happiness"], 1e-9)
-        if len(read) < 20:
+        if read["read"].sum() < 20:
             yield Figure(f"happiness of {name}", actor["happiness"], None)
         elif actor["stretch_s"] is None or actor["stretch_s"] <= 0:
             raise ValueError(f"{name} has no stretches")

@@ -159,6 +159,7 @@ def analyze_paths(
                         source.name,
                         abstain_below=vision.abstain_below,
                         smoothing_s=vision.smoothing_s,
+                        read_every_s=vision.read_every_s,
                         sets=sets,
                     )
                     for frame, observation in observe_all(pipeline, chosen):

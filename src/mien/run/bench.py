@@ -43,7 +43,8 @@ class BenchReport:
 
     Attributes:
         milliseconds: Of each part, one number per frame.
-        faces: How many faces were read.
+        faces: How many faces there were.
+        read: How many of them were read; the others were carried on, see `mien.vision.readings`.
         size: Width and height of the frames, in pixels.
         together: Frames a second where all cores work at once, as in `mien analyze`.
         model_id: The emotion model.
@@ -53,11 +54,17 @@ class BenchReport:
 
     milliseconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
     faces: int = 0
+    read: int = 0
     size: tuple[int, int] = (0, 0)
     together: float = 0.0
     model_id: str = ""
     runs_on: str = ""
     peak_mb: float = 0.0
+
+    @property
+    def faces_per_second(self) -> float:
+        """How many faces a second pass through, one frame after the other."""
+        return 1000 * self.faces / max(1e-6, sum(self.milliseconds["total"]))
 
     def rows(self) -> list[tuple[str, float, float, float]]:
         """Return of each part its name, frames a second, and milliseconds a frame: median and 99th percentile."""
@@ -129,13 +136,13 @@ class _Timed:
 
 def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchReport:
     models = load_models(settings)
-    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near", "with_offsets")
+    detector: Any = _Timed(models[0], "detect", "detect_coarsely", "detect_near", "with_offsets", "detect_in_tile")
     classifier: Any = _Timed(models[1], "classify", "read")
     report = BenchReport()
     with open_source(video) as source:
         if source.live:
             raise InputError(f"cannot measure with '{video}': it is live, and its own pace would be measured")
-        pipeline = Pipeline(detector, classifier, source.name, smoothing_s=settings.smoothing_s)
+        pipeline = _pipeline(detector, classifier, settings)
         end, began = time.perf_counter() + seconds, time.perf_counter()
         for count, frame in enumerate(source):
             decoded = time.perf_counter()
@@ -149,16 +156,21 @@ def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchRepor
                 for part, value in zip(PARTS, values, strict=True):
                     report.milliseconds[part].append(value)
                 report.faces += len(observation.faces)
+                report.read += sum(face.read for face in observation.faces)
                 report.size = observation.width, observation.height
             if now > end:
                 break
             began = time.perf_counter()
     if not report.milliseconds["total"]:
         raise InputError(f"cannot measure with '{video}': it has too few frames, expected more than {WARM_UP}")
-    report.together = _together(Pipeline(detector, classifier, "bench"), video, seconds)
+    report.together = _together(_pipeline(detector, classifier, settings), video, seconds)
     report.model_id, report.runs_on = classifier.model_id, classifier.runs_on
     report.peak_mb = (peak_bytes() or 0) / 2**20
     return report
+
+
+def _pipeline(detector: Any, classifier: Any, settings: VisionSettings) -> Pipeline:
+    return Pipeline(detector, classifier, "bench", smoothing_s=settings.smoothing_s, read_every_s=settings.read_every_s)
 
 
 def _together(pipeline: Pipeline, video: str, seconds: float) -> float:

@@ -1,8 +1,7 @@
 """Finding faces: a frame goes in, boxes, landmarks and confidences come out, and grey crops of them.
 
-A frame is searched as a whole, or only near where faces were a moment ago. The crop is framed as FER-2013's faces are,
-turned upright where a face leans, and
-lightened where it is in the dark.
+A frame is searched as a whole, in tiles by turns, or only near where faces were a moment ago. The crop is framed as
+FER-2013's faces are, turned upright where a face leans, and lightened where it is in the dark.
 """
 
 from __future__ import annotations
@@ -62,6 +61,13 @@ raised at most STEEPEST times: a dark face is else read as another emotion. Crop
 of FER-2013's are changed, and its accuracy is no less for it."""
 
 
+LARGE = 80
+"""Where all faces are larger in the picture that is searched, in pixels, new ones are looked for at half the size."""
+
+AROUND, SAME = 0.8, 0.3
+"""A tile is searched with so much around it, in sizes of the largest face; boxes that overlap by more than SAME, a
+share of what both cover, are those of one face."""
+
 SMALL, CLOSER = 40, 2
 """Where a face is smaller in the picture that was searched, in pixels, others may be too small to be found: a picture
 that stands alone is then searched at CLOSER times the size too."""
@@ -80,6 +86,9 @@ class Faces:
             sides the centre lies aside, x, y, and the logarithm of the factors of width and height, shape (n, 4),
             float32; None where that is not known.
         frame: The frame in which they were found, kept where offsets are still to be measured in it.
+        looked: Of each face whether it was looked for in this frame, shape (n,), bool; where not, it stands as it was
+            in an earlier one. None: all were.
+        turn: How many tiles of the frame were searched since the whole of it was.
     """
 
     boxes: NDArray[np.float32]
@@ -87,6 +96,8 @@ class Faces:
     confidences: NDArray[np.float32]
     offsets: NDArray[np.float32] | None = None
     frame: Image | None = None
+    looked: NDArray[np.bool_] | None = None
+    turn: int = 0
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -167,7 +178,7 @@ class Detector:
             max_side: In place of the detector's own, where the size of the faces is known.
         """
         width, height = size = _fitted(frame, max_side or self.max_side)
-        small = frame if size == frame.shape[1::-1] else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        small = _shrunk(frame, size)
         below, right = -height % GRID, -width % GRID
         padded = cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
         (rows,) = self._net(np.asarray(padded, np.uint8)[None])
@@ -193,6 +204,47 @@ class Detector:
     def detect_coarsely(self, frame: Image) -> Faces:
         """Return the faces in a frame at a quarter of the cost: all but the smallest."""
         return self.detect(frame, self.max_side // 2)
+
+    def are_large(self, frame: Image, boxes: NDArray[np.float32]) -> bool:
+        """Return whether all of some faces are so large that others will hardly be too small for half the size."""
+        scale = min(1.0, self.max_side / max(frame.shape[:2]))
+        return len(boxes) > 0 and bool(boxes[:, 2:].max(1).min() * scale >= LARGE)
+
+    def detect_in_tile(self, frame: Image, before: Faces, tiles: int) -> Faces:
+        """Return the faces in a frame of which only a tile is searched, the next in turn; the others stand as before.
+
+        Tiles lie side by side along the frame's longer side. Each is searched with so much around it that the faces
+        on its border are seen whole.
+
+        Args:
+            frame: BGR, shape (h, w, 3), uint8.
+            before: The faces of the frame before; some.
+            tiles: In how many tiles the frame is searched.
+        """
+        axis = 0 if frame.shape[1] >= frame.shape[0] else 1  # of x and y
+        length = frame.shape[1 - axis]
+        number = before.turn % tiles
+        low, high = length * number / tiles, length * (number + 1) / tiles
+        around = AROUND * float(before.boxes[:, 2:].max(1).max())
+        first, last = max(0, round(low - around)), min(length, round(high + around))
+        part = frame[:, first:last] if axis == 0 else frame[first:last]
+        scale = min(1.0, self.max_side / length)
+        seen = self.detect(part, max(GRID, round(scale * max(part.shape[:2]))))
+        shift = np.array([first, 0] if axis == 0 else [0, first], np.float32)
+        boxes, landmarks = seen.boxes + np.append(shift, [0, 0]).astype(np.float32), seen.landmarks + shift
+        middle = boxes[:, axis] + boxes[:, 2 + axis] / 2
+        known = before.boxes[:, axis] + before.boxes[:, 2 + axis] / 2
+        same = _overlaps(boxes, before.boxes) > SAME
+        in_tile = (low <= known) & (known < high)
+        own = ((low <= middle) & (middle < high)) | (same & in_tile).any(1)
+        kept = ~in_tile & ~same[own].any(0)
+        return Faces(
+            np.concatenate([boxes[own], before.boxes[kept]]),
+            np.concatenate([landmarks[own], before.landmarks[kept]]),
+            np.concatenate([seen.confidences[own], before.confidences[kept]]),
+            looked=np.arange(own.sum() + kept.sum()) < own.sum(),
+            turn=before.turn + 1,
+        )
 
     def with_offsets(self, frame: Image, faces: Faces) -> Faces:
         """Return the faces of a look at a whole frame with their offsets, so that looks near them frame them alike.
@@ -241,12 +293,13 @@ class Detector:
     def _near(self, frame: Image, boxes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the net's rows of each place, in pixels of the frame."""
         centres = boxes[:, :2] + boxes[:, 2:] / 2
-        sides = NEAR * boxes[:, 2:].max(1)
+        wide = np.maximum(NEAR * boxes[:, 2:].max(1).astype(np.float64), 1.0)
+        halved = 2 ** np.maximum(0, np.floor(np.log2(wide / NEAR_SIDE)))
+        sides = (np.maximum(np.round(wide / halved), 1) * halved).astype(int)  # so that they can be halved evenly
+        corners = np.floor(centres - sides[:, None] / 2).astype(int)
         scales = NEAR_SIDE / sides
-        shifts = NEAR_SIDE / 2 - centres * scales[:, None]
-        cells = np.empty((len(boxes), NEAR_SIDE, NEAR_SIDE, 3), np.uint8)
-        for cell, scale, shift in zip(cells, scales, shifts, strict=True):
-            cell[:] = _cell(frame, float(scale), shift)
+        shifts = -corners * scales[:, None]
+        cells = np.stack([_cell(frame, x, y, side) for (x, y), side in zip(corners, sides, strict=True)])
         found = []
         for rows, scale, shift in zip(self._net(cells), scales, shifts, strict=True):
             middle = rows[:, :2] + rows[:, 2:4] / 2
@@ -277,28 +330,41 @@ def _faces(rows: NDArray[np.float32], back: NDArray[np.float64]) -> Faces:
     return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), rows[:, 14])
 
 
+def _overlaps(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the intersection over union of each of n boxes with each of m, shape (n, m)."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum((some[:, :2] + some[:, 2:])[:, None], (others[:, :2] + others[:, 2:])[None])
+    shared = np.clip(high - low, 0, None).prod(2)
+    whole = some[:, 2:].prod(1)[:, None] + others[:, 2:].prod(1)[None] - shared
+    return np.asarray(shared / np.maximum(whole, 1e-6), np.float32)
+
+
 def _offset(whole: NDArray[np.float32], near: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how a near look's box differs from that of a look at the whole frame, see `Faces`."""
     aside = (near[:2] + near[2:] / 2 - whole[:2] - whole[2:] / 2) / max(1e-6, float(near[2:].max()))
     return np.concatenate([aside, np.log(np.maximum(near[2:], 1e-6) / np.maximum(whole[2:], 1e-6))]).astype(np.float32)
 
 
-def _cell(frame: Image, scale: float, shift: NDArray[np.float32]) -> Image:
-    """Return the part of a frame that, scaled and shifted, fills a square of NEAR_SIDE; black beyond the frame."""
-    x1, y1 = np.floor(-shift / scale).astype(int)
-    side = max(1, round(NEAR_SIDE / scale))
+def _cell(frame: Image, x1: int, y1: int, side: int) -> Image:
+    """Return a square part of a frame, scaled to NEAR_SIDE; black beyond the frame."""
     height, width = frame.shape[:2]
     left, top, right, bottom = max(x1, 0), max(y1, 0), min(x1 + side, width), min(y1 + side, height)
     if left >= right or top >= bottom:
         return np.zeros((NEAR_SIDE, NEAR_SIDE, 3), np.uint8)
-    part = cv2.copyMakeBorder(
-        frame[top:bottom, left:right],
-        *(top - y1, y1 + side - bottom, left - x1, x1 + side - right),
-        cv2.BORDER_CONSTANT,
-        value=(0, 0, 0),
-    )
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (NEAR_SIDE, NEAR_SIDE), interpolation=way), np.uint8)
+    part = frame[top:bottom, left:right]
+    if part.shape[:2] != (side, side):
+        around = top - y1, y1 + side - bottom, left - x1, x1 + side - right
+        part = np.asarray(cv2.copyMakeBorder(part, *around, cv2.BORDER_CONSTANT, value=(0, 0, 0)), np.uint8)
+    return _shrunk(part, (NEAR_SIDE, NEAR_SIDE), cv2.INTER_LINEAR)
+
+
+def _shrunk(image: Image, size: tuple[int, int], way: int = cv2.INTER_AREA) -> Image:
+    """Return an image in another size; what is much larger is halved first, which is several times as fast."""
+    width, height = size
+    while not (image.shape[0] % 2 or image.shape[1] % 2) and min(image.shape[1] / width, image.shape[0] / height) >= 2:
+        half = image.shape[1] // 2, image.shape[0] // 2
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return image if image.shape[1::-1] == size else np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
 
 
 def crop(frame: Image, boxes: NDArray[np.float32], landmarks: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:

@@ -1,9 +1,10 @@
 """A video's frames on all cores: frames go in, their observations come out in order, the same as one by one.
 
-    source -> stretches of frames -> as many workers as cores -> tracks and smoothing, in order -> observations
+    source -> stretches of frames -> as many workers as cores -> tracks, reading, smoothing, in order -> observations
 
-Finding and reading the faces of a stretch (see `mien.vision.schedule`) needs nothing of those before it; only tracks
-and smoothing go through all of them, and cost little. Threads are enough: decoding, nets and picture work run outside
+Finding the faces of a stretch (see `mien.vision.schedule`) needs nothing of those before it. Tracks go through all of
+them, and which faces are read rests on what was read before; where many are, they are read in parts at the same time.
+Threads are enough: decoding, nets and picture work run outside
 of Python's lock. Frames in memory are bounded by their bytes, so a long or large video needs no more than a short
 one.
 """
@@ -12,25 +13,29 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.media.base import Frame
 from mien.observation import Observation
 from mien.vision.detector import Faces
-from mien.vision.pipeline import Pipeline, Reading
-from mien.vision.schedule import KeyframeSchedule
+from mien.vision.pipeline import Found, Pipeline, Read
+from mien.vision.schedule import DetectionSchedule, Look
 
 __all__ = ["WINDOW", "cores", "observe_all"]
 
 WINDOW = 12 << 20
 """So many bytes of frames are in memory per worker, or one frame where that is larger."""
 
-TOGETHER = 8
-"""The faces of so many frames at most are read in one go."""
+FEWEST = 4
+"""Faces are read in parts of at least so many."""
 
-Read: TypeAlias = "tuple[Frame, Reading] | BaseException | None"
+Searched: TypeAlias = "tuple[Frame, Found] | BaseException | None"
 
 
 def cores() -> int:
@@ -56,20 +61,21 @@ def observe_all(
 
 
 class _Stretch:
-    """Frames on their way to a worker, and what it read on the way back; None ends either."""
+    """Frames on their way to a worker, and what it found on the way back; None ends either."""
 
     def __init__(self) -> None:
-        self.frames: SimpleQueue[Frame | None] = SimpleQueue()
-        self.read: SimpleQueue[Read] = SimpleQueue()
+        self.frames: SimpleQueue[tuple[Frame, Look] | None] = SimpleQueue()
+        self.searched: SimpleQueue[Searched] = SimpleQueue()
 
 
 class _Work:
     def __init__(self, pipeline: Pipeline, frames: Iterable[Frame], workers: int) -> None:
         self._pipeline, self._frames, self._workers = pipeline, frames, workers
         self._window = _ByteBudget(WINDOW * workers)
-        self._to_read: SimpleQueue[_Stretch | None] = SimpleQueue()
+        self._to_search: SimpleQueue[_Stretch | None] = SimpleQueue()
         self._in_order: SimpleQueue[_Stretch | None] = SimpleQueue()
         self._error: BaseException | None = None
+        self._readers = ThreadPoolExecutor(workers, "observe") if workers > 1 else None
         targets = [self._feed, *[self._work] * workers]
         self._threads = [threading.Thread(target=target, name="observe", daemon=True) for target in targets]
         for thread in self._threads:
@@ -77,11 +83,11 @@ class _Work:
 
     def results(self) -> Iterator[tuple[Frame, Observation]]:
         while (stretch := self._in_order.get()) is not None:
-            while (read := stretch.read.get()) is not None:
-                if isinstance(read, BaseException):
-                    raise read
-                frame, reading = read
-                yield frame, self._pipeline.record(frame, reading)
+            while (searched := stretch.searched.get()) is not None:
+                if isinstance(searched, BaseException):
+                    raise searched
+                frame, found = searched
+                yield frame, self._pipeline.record(frame, found, self._share)
                 self._window.give(frame.image.nbytes)
         if self._error is not None:
             raise self._error
@@ -91,64 +97,55 @@ class _Work:
         self._window.close()
         for thread in self._threads:
             thread.join()
+        if self._readers is not None:
+            self._readers.shutdown()
+
+    def _share(self, read: Callable[[NDArray[np.uint8]], Read], crops: NDArray[np.uint8]) -> list[Read]:
+        """Read crops in as many parts as there are workers, see `mien.vision.pipeline.Share`."""
+        parts = min(self._workers, len(crops) // FEWEST)
+        if self._readers is None or parts < 2:
+            return [read(crops)]
+        return list(self._readers.map(read, np.array_split(crops, parts)))
 
     def _feed(self) -> None:
         """Cut the frames into stretches, as many as the window holds."""
-        keyframes, stretch = KeyframeSchedule(), _Stretch()
+        schedule, stretch = DetectionSchedule(), _Stretch()
         try:
             for frame in self._frames:
                 if not self._window.take(frame.image.nbytes):
                     break
-                if keyframes.is_due(frame.offset_s, frame.shot):
+                look = schedule.look(frame.offset_s, frame.shot)
+                if look.begins:
                     stretch.frames.put(None)
                     stretch = _Stretch()
                     self._in_order.put(stretch)
-                    self._to_read.put(stretch)
-                stretch.frames.put(frame)
+                    self._to_search.put(stretch)
+                stretch.frames.put((frame, look))
         except BaseException as error:  # noqa: BLE001 - raised where the results are taken
             self._error = error
         stretch.frames.put(None)
         self._in_order.put(None)
         for _ in range(self._workers):
-            self._to_read.put(None)
+            self._to_search.put(None)
 
     def _work(self) -> None:
-        for stretch in iter(self._to_read.get, None):
-            stretch.read.put(self._attempt(stretch))
+        for stretch in iter(self._to_search.get, None):
+            stretch.searched.put(self._attempt(stretch))
 
     def _attempt(self, stretch: _Stretch) -> BaseException | None:
         try:
-            self._read(stretch)
+            self._search(stretch)
         except BaseException as error:  # noqa: BLE001 - raised where the results are taken
             return error
         return None
 
-    def _read(self, stretch: _Stretch) -> None:
-        """Read what frames are there, and never wait for more: the window may be full of just these."""
+    def _search(self, stretch: _Stretch) -> None:
         before: Faces | None = None
-        while (frame := stretch.frames.get()) is not None and not self._window.closed:
-            frames = [frame, *_waiting(stretch.frames, TOGETHER - 1)]
-            ends = frames[-1] is None
-            taken = [one for one in frames if one is not None]
-            readings = self._pipeline.read([one.image for one in taken], before)
-            before = readings[-1].found
-            for one, reading in zip(taken, readings, strict=True):
-                stretch.read.put((one, reading))
-            if ends:
-                return
-
-
-def _waiting(queue: SimpleQueue[Frame | None], most: int) -> list[Frame | None]:
-    """Return what a queue holds at the moment, up to its end."""
-    found: list[Frame | None] = []
-    try:
-        while len(found) < most:
-            found.append(queue.get_nowait())
-            if found[-1] is None:
-                break
-    except Empty:
-        pass
-    return found
+        while (searched := stretch.frames.get()) is not None and not self._window.closed:
+            frame, look = searched
+            found = self._pipeline.find(frame.image, before, look)
+            before = found.faces
+            stretch.searched.put((frame, found))
 
 
 class _ByteBudget:

@@ -1,23 +1,26 @@
 """One session over one source: frames go in, one observation for each comes out.
 
-    frame -> faces -> tracks -> crops -> probabilities -> smoothing -> abstention -> observation
+    frame -> faces -> tracks -> those that are due -> crops -> probabilities -> smoothing -> abstention -> observation
 
-Detector and classifier are shared between sessions; what a session remembers lies here.
+Detector and classifier are shared between sessions; what a session remembers lies here. Where faces are looked for says
+`mien.vision.schedule`, how often each is read `mien.vision.readings`.
 """
 
 from __future__ import annotations
 
 import functools
 import time as clock
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import VisionSettings
 from mien.media.base import Frame, Image
-from mien.models.classifier import Classifier
+from mien.models.classifier import Classifier, Geometry
 from mien.observation import (
     EMOTIONS,
     MAX_SPAN_S,
@@ -31,10 +34,21 @@ from mien.observation import (
     new_id,
 )
 from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness, turns
-from mien.vision.schedule import KeyframeSchedule, PhotoDetector, detect_after
+from mien.vision.readings import EVERY_S, ReadingSchedule
+from mien.vision.schedule import DetectionSchedule, Look, PhotoDetector, detect_after
 from mien.vision.tracker import LabelHold, Smoother, Tracker
 
-__all__ = ["MIN_SHARPNESS", "MIN_SIDE", "Pipeline", "Reading", "load_models", "read_pictures", "shared_models"]
+__all__ = [
+    "MIN_SHARPNESS",
+    "MIN_SIDE",
+    "Found",
+    "Pipeline",
+    "Share",
+    "load_models",
+    "read_faces",
+    "read_pictures",
+    "shared_models",
+]
 
 MIN_SIDE = 20
 """No emotion is named of a face that is smaller, in pixels."""
@@ -44,28 +58,52 @@ MIN_SHARPNESS = 0.02
 photos shrunk to 24 pixels above 0.023; of FER-2013's faces blurred by 2 pixels, 89 % lie below."""
 
 
-Looks = tuple[Pose | None, Openness | None]
-"""Where a head is turned, and how open its eyes and mouth are; None where the model does not say."""
+Read: TypeAlias = tuple[NDArray[np.float32], "Geometry | None"]
+"""What a model says of crops; see `Classifier.read`."""
+
+Share: TypeAlias = Callable[[Callable[[NDArray[np.uint8]], Read], NDArray[np.uint8]], "list[Read]"]
+"""Reads crops in parts at the same time and returns what is said of each part, in order."""
 
 
-class Reading(NamedTuple):
-    """What one frame says by itself.
+def nothing_shared(read: Callable[[NDArray[np.uint8]], Read], crops: NDArray[np.uint8]) -> list[Read]:
+    """Read all crops as one part."""
+    return [read(crops)]
+
+
+class Found(NamedTuple):
+    """The faces of a frame.
 
     Attributes:
-        found: Its faces.
-        crops: Of each face, shape (n, CROP_SIZE, CROP_SIZE), uint8.
-        raw: What the model says of each, shape (n, 7), float32.
-        looks: Where the heads are turned, and how open eyes and mouths are, of each face.
-        model: The model's id.
+        faces: As the detector gives them.
         elapsed_ms: How long that took, in milliseconds.
     """
 
-    found: Faces
-    crops: NDArray[np.uint8]
-    raw: NDArray[np.float32]
-    looks: list[Looks]
-    model: str
+    faces: Faces
     elapsed_ms: float
+
+
+class _Reading(NamedTuple):
+    """What the model says of a face in one frame by itself.
+
+    Attributes:
+        raw: The probabilities, shape (7,), float32.
+        sharp: Whether the face is sharp enough to be read.
+        pose: Where the head is turned; None where the model does not say.
+        openness: How open eyes and mouth are; None where the model does not say.
+    """
+
+    raw: NDArray[np.float32]
+    sharp: bool
+    pose: Pose | None
+    openness: Openness | None
+
+
+class _Shown(NamedTuple):
+    """What is said of a face: what was read last, smoothed, and the emotion that is held, in EMOTIONS order."""
+
+    reading: _Reading
+    smoothed: NDArray[np.float32]
+    best: int
 
 
 class Pipeline:
@@ -77,12 +115,17 @@ class Pipeline:
         source: The source's name.
         abstain_below: No emotion is named below this probability; None: the model's own threshold.
         smoothing_s: The time constant of the smoothing per track, in seconds.
+        read_every_s: A face that was read is read again after this time, or earlier where its reading changes or the
+            smoothing needs it, in seconds; 0: on each frame.
         session: Its id; default: a new one.
         sets: Also say which emotions are plausible at this level, such as 0.9; None: not.
 
     Attributes:
         abstain_below: As given; it may be changed between two frames.
-        raw: What the model said of each face of the newest frame, before smoothing, shape (n, 7), float32.
+        raw: What the model said of each face of the newest frame, before smoothing, or when it was last read, shape
+            (n, 7), float32.
+        schedule: How often each face is read.
+        reading_s: How long the newest frame's faces were read, in seconds.
     """
 
     def __init__(
@@ -93,28 +136,34 @@ class Pipeline:
         *,
         abstain_below: float | None = None,
         smoothing_s: float = 0.25,
+        read_every_s: float = EVERY_S,
         session: str | None = None,
         sets: float | None = None,
     ) -> None:
         self.source = source
         self.session = session or new_id()
         self.raw: NDArray[np.float32] = np.empty((0, len(EMOTIONS)), np.float32)
+        self.schedule = ReadingSchedule(smoothing_s, read_every_s)
+        self.reading_s = 0.0
         self._detector = detector
-        self._keyframes = KeyframeSchedule()
+        self._looks = DetectionSchedule()
         self._before: Faces | None = None
         self.abstain_below = abstain_below
         self._sets = sets
-        self.use(classifier)
+        self._classifier = classifier
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
         self._labels = LabelHold()
+        self._shown: dict[int, _Shown] = {}
         self._shot = 0
         self._seq = 0
         self._before_s: float | None = None
 
     def use(self, classifier: Classifier) -> None:
         """Read emotions with this model from the next frame on."""
-        self._classifier = classifier
+        if classifier is not self._classifier:
+            self._classifier = classifier
+            self.schedule.restart()
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Observation]:
         """Yield the observation of each frame."""
@@ -123,42 +172,39 @@ class Pipeline:
 
     def observe(self, frame: Frame) -> Observation:
         """Return what the next frame of the session shows."""
-        (reading,) = self.read(
-            [frame.image], None if self._keyframes.is_due(frame.offset_s, frame.shot) else self._before
-        )
-        self._before = reading.found
-        return self.record(frame, reading)
+        found = self.find(frame.image, self._before, self._looks.look(frame.offset_s, frame.shot))
+        self._before = found.faces
+        return self.record(frame, found)
 
-    def read(self, images: Sequence[Image], before: Faces | None) -> list[Reading]:
-        """Return what frames that follow each other say by themselves; may be called from several threads at a time.
+    def find(self, image: Image, before: Faces | None, look: Look) -> Found:
+        """Return the faces of a frame; may be called from several threads at a time.
 
         Args:
-            images: BGR, shape (h, w, 3), uint8; at least one.
-            before: The faces in the frame before the first; None where a stretch begins, see `mien.vision.schedule`.
+            image: BGR, shape (h, w, 3), uint8.
+            before: The faces in the frame before; None where a stretch begins, see `mien.vision.schedule`.
+            look: How the frame is searched.
         """
         began = clock.perf_counter()
-        classifier = self._classifier
-        found: list[Faces] = []
-        for image in images:
-            before = detect_after(self._detector, image, before)
-            found.append(before)
-        crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
-        raw, looks = _read(classifier, crops, found)
-        elapsed_ms = (clock.perf_counter() - began) * 1000 / len(images)
-        return [
-            Reading(faces, cut, shares, seen, classifier.model_id, elapsed_ms)
-            for faces, cut, shares, seen in zip(found, crops, raw, looks, strict=True)
-        ]
+        faces = detect_after(self._detector, image, before, look)
+        return Found(faces, (clock.perf_counter() - began) * 1000)
 
-    def record(self, frame: Frame, reading: Reading) -> Observation:
-        """Return the observation of the session's next frame: the reading, followed and smoothed over time."""
+    def record(self, frame: Frame, found: Found, share: Share = nothing_shared) -> Observation:
+        """Return the observation of the session's next frame: its faces followed, read where they are due, smoothed.
+
+        Args:
+            frame: The frame.
+            found: Its faces.
+            share: Reads a part of the faces on another thread, see `read_faces`.
+        """
         began = clock.perf_counter()
-        self.raw = reading.raw
-        tracks, probabilities, best = self._follow(reading.found, frame)
+        tracks, faces, due = self._follow(found.faces, frame)
+        readings = read_faces(self._classifier, [(frame.image, _part(faces, due))], share)[0]
+        self.reading_s = clock.perf_counter() - began
+        shown = self._show(tracks, due, readings, frame.offset_s)
+        self.raw = np.stack([each.reading.raw for each in shown]) if shown else np.empty((0, len(EMOTIONS)), np.float32)
         threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
-        sets = _sets(self._classifier, probabilities, self._sets)
-        faces = _faces(tracks, reading, probabilities, best, threshold, sets)
         height, width = frame.image.shape[:2]
+        record = _faces(self._classifier, tracks, faces, shown, threshold, self._sets, frozenset(due))
         observation = Observation(
             id=new_id(),
             source=self.source,
@@ -169,9 +215,9 @@ class Pipeline:
             frame=frame.index,
             width=width,
             height=height,
-            model=reading.model,
-            elapsed_ms=round(reading.elapsed_ms + (clock.perf_counter() - began) * 1000, 2),
-            faces=faces,
+            model=self._classifier.model_id,
+            elapsed_ms=round(found.elapsed_ms + (clock.perf_counter() - began) * 1000, 2),
+            faces=record,
             span_s=self._span_of(frame),
         )
         self._seq += 1
@@ -186,21 +232,46 @@ class Pipeline:
             return UNTOLD_SPAN_S
         return round(min(max(frame.offset_s - before, 0.0), MAX_SPAN_S), 4)
 
-    def _follow(
-        self, found: Faces, frame: Frame
-    ) -> tuple[list[int] | list[None], NDArray[np.float32], NDArray[np.intp]]:
-        """Return tracks, smoothed probabilities and held emotions; photos, which stand alone, have none of them."""
+    def _follow(self, faces: Faces, frame: Frame) -> tuple[list[int] | list[None], Faces, list[int]]:
+        """Return the tracks of the faces, the faces, and which of them are due; photos stand alone and are all read."""
         if frame.offset_s is None:
-            return [None] * len(found), self.raw, self.raw.argmax(1)
+            return [None] * len(faces), faces, list(range(len(faces)))
         if frame.shot != self._shot:
             self._shot = frame.shot
             self._tracker.restart()
-        tracks = self._tracker.update(found.boxes, frame.offset_s)
-        smoothed = self._smoother.smooth(tracks, self.raw, frame.offset_s)
-        held = self._labels.hold(tracks, smoothed, frame.offset_s)
-        self._smoother.forget(self._tracker.alive)
-        self._labels.forget(self._tracker.alive)
-        return tracks, smoothed, held
+        looked = np.ones(len(faces), bool) if faces.looked is None else faces.looked
+        tracks = self._tracker.update(faces.boxes, frame.offset_s, looked)
+        if not looked.all():
+            faces = self._moved_on(tracks, faces, looked, frame.offset_s)
+        for memory in (self._smoother, self._labels, self.schedule):
+            memory.forget(self._tracker.alive)
+        self._shown = {track: shown for track, shown in self._shown.items() if track in self._tracker.alive}
+        return tracks, faces, self.schedule.due(tracks, looked, frame.offset_s)
+
+    def _moved_on(self, tracks: list[int], faces: Faces, looked: NDArray[np.bool_], at_s: float) -> Faces:
+        """Return the faces, those that were not looked for where their tracks lead."""
+        boxes, landmarks = faces.boxes.copy(), faces.landmarks.copy()
+        for row in np.flatnonzero(~looked):
+            boxes[row] = self._tracker.expected(tracks[row], at_s)
+            landmarks[row] += boxes[row, :2] + boxes[row, 2:] / 2 - faces.boxes[row, :2] - faces.boxes[row, 2:] / 2
+        return replace(faces, boxes=boxes, landmarks=landmarks)
+
+    def _show(
+        self, tracks: Sequence[int | None], due: list[int], readings: list[_Reading], at_s: float | None
+    ) -> list[_Shown]:
+        """Return what is said of each face: of those that were read now it is smoothed, of the others carried on."""
+        if at_s is None:
+            return [_Shown(reading, reading.raw, int(reading.raw.argmax())) for reading in readings]
+        read = [track for track in (tracks[row] for row in due) if track is not None]
+        raw = np.stack([reading.raw for reading in readings]) if readings else np.empty((0, len(EMOTIONS)), np.float32)
+        smoothed = self._smoother.smooth(read, raw, at_s)
+        held = self._labels.hold(read, smoothed, at_s)
+        for n, track in enumerate(read):
+            before = self._shown[track].smoothed if track in self._shown else raw[n]
+            difference = float(np.abs(raw[n] - before).sum() / 2)
+            self.schedule.note(track, at_s, difference, is_contested=raw[n].argmax() != held[n])
+            self._shown[track] = _Shown(readings[n], smoothed[n], int(held[n]))
+        return [self._shown[track] for track in tracks if track is not None]
 
 
 def load_models(settings: VisionSettings) -> tuple[FaceDetector, Classifier]:
@@ -242,34 +313,45 @@ def read_pictures(
     threshold = classifier.threshold if abstain_below is None else abstain_below
     closely = PhotoDetector(detector)
     found = [closely.detect(image) for image in images]
-    crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
-    probabilities, looks = _read(classifier, crops, found)
-    return [
-        _faces(
-            [None] * len(faces),
-            Reading(faces, cut, shares, seen, classifier.model_id, 0.0),
-            shares,
-            shares.argmax(1),
-            threshold,
-            _sets(classifier, shares, sets),
-        )
-        for faces, cut, shares, seen in zip(found, crops, probabilities, looks, strict=True)
-    ]
+    records = []
+    for faces, readings in zip(found, read_faces(classifier, list(zip(images, found, strict=True))), strict=True):
+        shown = [_Shown(reading, reading.raw, int(reading.raw.argmax())) for reading in readings]
+        records.append(_faces(classifier, [None] * len(faces), faces, shown, threshold, sets, range(len(faces))))
+    return records
 
 
-def _read(
-    classifier: Classifier, crops: Sequence[NDArray[np.uint8]], found: Sequence[Faces]
-) -> tuple[list[NDArray[np.float32]], list[list[Looks]]]:
-    """Return what the model says of the faces of each frame, read in one go."""
-    probabilities, geometry = classifier.read(np.concatenate(crops))
-    if geometry is None:
-        return _split(probabilities, found), [[(None, None)] * len(faces) for faces in found]
-    turned = np.concatenate([turns(faces.landmarks) for faces in found])  # `crop` has taken that much of their roll
-    poses = geometry.pose + np.stack([np.zeros_like(turned), np.zeros_like(turned), turned], 1)
-    looks: list[list[Looks]] = []
-    for pose, openness in zip(_split(poses, found), _split(geometry.openness, found), strict=True):
-        looks.append([(_pose(*head), _openness(*parts)) for head, parts in zip(pose, openness, strict=True)])
-    return _split(probabilities, found), looks
+def read_faces(
+    classifier: Classifier, pictures: Sequence[tuple[Image, Faces]], share: Share = nothing_shared
+) -> list[list[_Reading]]:
+    """Return what the model says of the faces of each picture, read in one go.
+
+    Args:
+        classifier: Reads them.
+        pictures: BGR, shape (h, w, 3), uint8, and the faces in each.
+        share: Runs a function over parts of many faces at the same time, and returns their results in order.
+    """
+    if not any(len(faces) for _, faces in pictures):
+        return [[] for _ in pictures]
+    crops = np.concatenate([crop(image, faces.boxes, faces.landmarks) for image, faces in pictures])
+    parts = share(classifier.read, crops)
+    raw = np.concatenate([probabilities for probabilities, _ in parts])
+    sharp = sharpness(crops) >= MIN_SHARPNESS
+    looks: list[tuple[Pose | None, Openness | None]] = [(None, None)] * len(crops)
+    geometries = [geometry for _, geometry in parts if geometry is not None]
+    if geometries:
+        turned = np.concatenate(
+            [turns(faces.landmarks) for _, faces in pictures]
+        )  # `crop` has taken that of their roll
+        heads = np.concatenate([geometry.pose for geometry in geometries])
+        heads[:, 2] += turned
+        opened = np.concatenate([geometry.openness for geometry in geometries])
+        looks = [(_pose(*head), _openness(*shares)) for head, shares in zip(heads, opened, strict=True)]
+    readings = iter([_Reading(raw[n], bool(sharp[n]), *looks[n]) for n in range(len(crops))])
+    return [list(islice(readings, len(faces))) for _, faces in pictures]
+
+
+def _part(faces: Faces, rows: list[int]) -> Faces:
+    return Faces(faces.boxes[rows], faces.landmarks[rows], faces.confidences[rows])
 
 
 def _pose(yaw: float, pitch: float, roll: float) -> Pose | None:
@@ -283,63 +365,50 @@ def _openness(eyes: float, mouth: float) -> Openness | None:
     return None if shares == [None, None] else Openness(*shares)
 
 
-def _split(rows: NDArray[np.float32], found: Sequence[Faces]) -> list[NDArray[np.float32]]:
-    """Return the rows of each frame's faces, from those of all of them."""
-    return np.split(rows, np.cumsum([len(faces) for faces in found])[:-1])
-
-
 def _faces(
+    classifier: Classifier,
     tracks: Sequence[int | None],
-    reading: Reading,
-    probabilities: NDArray[np.float32],
-    best: NDArray[np.intp],
+    faces: Faces,
+    shown: Sequence[_Shown],
     threshold: float,
-    sets: Sequence[tuple[Emotion, ...] | None],
+    level: float | None,
+    read: Collection[int],
 ) -> list[Face]:
     """Return the record of each face, without an emotion where the model should not say."""
-    found = reading.found
-    clear = (
-        (probabilities.max(1, initial=0) >= threshold)
-        & (found.boxes[:, 2:].max(1, initial=0) >= MIN_SIDE)
-        & (sharpness(reading.crops) >= MIN_SHARPNESS)
-    )
+    sets: list[tuple[Emotion, ...] | None] = [None] * len(shown)
+    if level is not None and shown:
+        rows = classifier.plausible(np.stack([each.smoothed for each in shown]), level)
+        sets = [tuple(emotion for emotion, is_in in zip(EMOTIONS, row, strict=True) if is_in) for row in rows]
     return [
-        _face(track, reading, n, EMOTIONS[best[n]] if clear[n] else None, probabilities[n], sets[n])
-        for n, track in enumerate(tracks)
-    ]
-
-
-def _sets(
-    classifier: Classifier, probabilities: NDArray[np.float32], level: float | None
-) -> list[tuple[Emotion, ...] | None]:
-    """Return the emotions that are plausible of each face, or None for each where no level is given."""
-    if level is None:
-        return [None] * len(probabilities)
-    return [
-        tuple(emotion for emotion, is_in in zip(EMOTIONS, row, strict=True) if is_in)
-        for row in classifier.plausible(probabilities, level)
+        _face(track, faces, n, each, threshold, sets[n], is_read=n in read)
+        for n, (track, each) in enumerate(zip(tracks, shown, strict=True))
     ]
 
 
 def _face(
     track: int | None,
-    reading: Reading,
+    faces: Faces,
     n: int,
-    emotion: Emotion | None,
-    probabilities: Any,
+    shown: _Shown,
+    threshold: float,
     plausible: tuple[Emotion, ...] | None,
+    *,
+    is_read: bool,
 ) -> Face:
-    x, y, width, height = (round(float(value)) for value in reading.found.boxes[n])
+    x, y, width, height = (round(value) for value in faces.boxes[n].tolist())
+    large = max(faces.boxes[n, 2:].tolist()) >= MIN_SIDE
+    clear = large and shown.reading.sharp and shown.smoothed.max() >= threshold
     # Four decimals keep the record short; seven errors of 0.00005 leave the sum well within what is valid.
-    shares = np.round(probabilities.astype(np.float64), 4).clip(0, 1).tolist()
-    pose, openness = reading.looks[n] if max(width, height) >= MIN_SIDE else (None, None)
+    shares = np.round(shown.smoothed.astype(np.float64), 4).clip(0, 1).tolist()
+    told = max(width, height) >= MIN_SIDE
     return Face(
         track=track,
         box=(x, y, max(1, width), max(1, height)),
-        confidence=round(float(reading.found.confidences[n]), 4),
-        emotion=emotion,
+        confidence=round(float(faces.confidences[n]), 4),
+        emotion=EMOTIONS[shown.best] if clear else None,
         probabilities=Probabilities(*shares),
-        pose=pose,
-        openness=openness,
+        read=is_read,
+        pose=shown.reading.pose if told else None,
+        openness=shown.reading.openness if told else None,
         plausible=plausible,
     )

@@ -1,23 +1,44 @@
 """Where in a video's frames faces are looked for: a frame and the faces of the one before go in, its faces come out.
 
-The detection schedule: the whole frame is searched in keyframes, one each KEYFRAME_EVERY_S. From one keyframe to the
-next is a stretch. Within it, faces are looked for where they just were, which costs a few per cent, and the whole frame
-is searched again only where that finds fewer. A stretch rests on nothing before it, so stretches can be searched at the
-same time.
+The detection schedule: the whole frame is searched where a stretch begins, each STRETCH_S. Within it, faces are looked
+for where they just were, which costs a few per cent. Each KEYFRAME_EVERY_S others are looked for: in the whole frame,
+or, where all faces are large, at half its size, a quarter of the cost. Where there are so many faces that places cost
+more than the whole frame, it is searched in tiles by turns. The whole frame is searched also where fewer are found than
+before. A stretch rests on nothing before it, so stretches can be searched at the same time.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.media.base import Image
 from mien.vision.detector import CloseDetector, Detector, FaceDetector, Faces, NearDetector
 
-__all__ = ["KEYFRAME_EVERY_S", "KeyframeSchedule", "PhotoDetector", "WholeFrameDetector", "detect_after"]
+__all__ = [
+    "KEYFRAME_EVERY_S",
+    "STRETCH_S",
+    "DetectionSchedule",
+    "Look",
+    "PhotoDetector",
+    "WholeFrameDetector",
+    "detect_after",
+]
 
 KEYFRAME_EVERY_S = 0.25
-"""Who comes into view is seen this much later at most, in seconds."""
+"""Who comes into view is seen this much later at most, in seconds; who is small where all others are large,"""
+
+STRETCH_S = 0.5
+"""this much later."""
+
+TURN_S, MOST_TILES = 0.13, 4
+"""All tiles of a frame are searched within this time, in seconds; there are no more than so many."""
+
+MOVED = 0.3
+"""A face that is seen in half the size and whose centre lies within so much of its size of a known one is that one."""
 
 
 class WholeFrameDetector:
@@ -52,50 +73,94 @@ class PhotoDetector:
         return self._detector.detect(frame)
 
 
-class KeyframeSchedule:
-    """Says which frames are keyframes: the first of a shot, and each KEYFRAME_EVERY_S or more after the newest."""
+@dataclass(frozen=True)
+class Look:
+    """How a frame is searched.
+
+    Attributes:
+        begins: Whether a stretch begins with it: the whole frame is searched, and nothing rests on those before.
+        is_keyframe: Whether faces are looked for that were not there before.
+        tiles: In how many tiles it would be searched if there are many faces.
+    """
+
+    begins: bool
+    is_keyframe: bool
+    tiles: int
+
+
+class DetectionSchedule:
+    """Says how each frame is searched: with a shot's first frame a stretch begins, and each STRETCH_S after that."""
 
     def __init__(self) -> None:
-        self._newest_s: float | None = None
+        self._began_s: float | None = None
+        self._keyframe_s = self._before_s = 0.0
         self._shot = 0
+        self._tiles: int | None = None
 
-    def is_due(self, at_s: float | None, shot: int = 0) -> bool:
-        """Return whether the next frame is a keyframe.
+    def look(self, at_s: float | None, shot: int = 0) -> Look:
+        """Return how the next frame is searched.
 
         Args:
             at_s: Its position in the medium in seconds; None for photos, each of which stands alone.
             shot: The number of its shot.
         """
-        if shot != self._shot:
-            self._shot, self._newest_s = shot, None
-        if at_s is not None and self._newest_s is not None and 0 <= at_s - self._newest_s < KEYFRAME_EVERY_S - 1e-6:
-            return False
-        self._newest_s = at_s
-        return True
+        if at_s is None:
+            return Look(begins=True, is_keyframe=True, tiles=1)
+        passed, self._before_s = at_s - self._before_s, at_s
+        if shot != self._shot or self._began_s is None or not 0 <= at_s - self._began_s < STRETCH_S - 1e-6:
+            self._shot, self._began_s, self._keyframe_s, self._tiles = shot, at_s, at_s, None
+            return Look(begins=True, is_keyframe=True, tiles=1)
+        if self._tiles is None:
+            self._tiles = max(1, min(MOST_TILES, int(TURN_S / max(passed, 1e-6) + 1e-6)))
+        is_keyframe = at_s - self._keyframe_s >= KEYFRAME_EVERY_S - 1e-6
+        if is_keyframe:
+            self._keyframe_s = at_s
+        return Look(begins=False, is_keyframe=is_keyframe, tiles=self._tiles)
 
 
-def detect_after(detector: FaceDetector, image: Image, before: Faces | None) -> Faces:
+def detect_after(detector: FaceDetector, image: Image, before: Faces | None, look: Look) -> Faces:
     """Return the faces in a frame.
 
     Args:
         detector: Finds them; one that cannot look near or coarsely always searches the whole frame.
         image: BGR, shape (h, w, 3), uint8.
-        before: The faces in the frame before; None for a keyframe.
+        before: The faces in the frame before; None where a stretch begins.
+        look: How the frame is searched.
     """
-    if before is None or not _looks_near(detector):
+    if before is None or look.begins or not _looks_near(detector):
         return _whole(detector, image)
     if not len(before):
-        return before if not len(detector.detect_coarsely(image)) else _whole(detector, image)
-    if detector.is_near_cheaper(image, len(before)):
-        if _knows_offsets(detector):
-            if before.frame is not None:
-                before = detector.with_offsets(before.frame, before)
-            faces = detector.detect_near(image, before.boxes, before.offsets)
-        else:
-            faces = detector.detect_near(image, before.boxes)
-        if len(faces) >= len(before):
-            return faces
-    return _whole(detector, image)
+        return before if not look.is_keyframe and not len(detector.detect_coarsely(image)) else _whole(detector, image)
+    if not detector.is_near_cheaper(image, len(before)):
+        if look.tiles > 1 and _is_own(detector):
+            return detector.detect_in_tile(image, before, look.tiles)
+        return _whole(detector, image)
+    if look.is_keyframe and not (_is_own(detector) and detector.are_large(image, before.boxes)):
+        return _whole(detector, image)
+    faces = _near(detector, image, before)
+    if len(faces) < len(before) or (look.is_keyframe and _others(detector.detect_coarsely(image), faces)):
+        return _whole(detector, image)
+    return faces
+
+
+def _near(detector: NearDetector, image: Image, before: Faces) -> Faces:
+    if not _is_own(detector):
+        return detector.detect_near(image, before.boxes)
+    if before.frame is not None:
+        before = detector.with_offsets(before.frame, before)
+    return detector.detect_near(image, before.boxes, before.offsets)
+
+
+def _others(seen: Faces, known: Faces) -> bool:
+    """Return whether any of the faces seen is none of those known."""
+    if not len(seen):
+        return False
+    apart = np.linalg.norm(_centres(seen)[:, None] - _centres(known)[None], axis=2)
+    return bool((apart > MOVED * known.boxes[:, 2:].max(1)).all(1).any())
+
+
+def _centres(faces: Faces) -> NDArray[np.float32]:
+    return np.asarray(faces.boxes[:, :2] + faces.boxes[:, 2:] / 2, np.float32)
 
 
 def _whole(detector: FaceDetector, image: Image) -> Faces:
@@ -105,10 +170,10 @@ def _whole(detector: FaceDetector, image: Image) -> Faces:
     that follow one upon the other have none.
     """
     faces = detector.detect(image)
-    return replace(faces, frame=image) if _knows_offsets(detector) else faces
+    return replace(faces, frame=image) if _is_own(detector) else faces
 
 
-def _knows_offsets(detector: FaceDetector) -> TypeGuard[Detector]:
+def _is_own(detector: FaceDetector) -> TypeGuard[Detector]:
     return hasattr(detector, "with_offsets")
 
 

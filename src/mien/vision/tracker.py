@@ -54,12 +54,14 @@ class Tracker:
         """Forget all tracks, as another shot begins; their numbers are not given again."""
         self._tracks = []
 
-    def update(self, boxes: NDArray[np.float32], time_s: float) -> list[int]:
+    def update(self, boxes: NDArray[np.float32], time_s: float, looked: NDArray[np.bool_] | None = None) -> list[int]:
         """Return the track of each face.
 
         Args:
             boxes: x, y, width, height in pixels, shape (n, 4).
             time_s: The frame's time in seconds; never less than that of the frame before.
+            looked: Of each face whether it was looked for in this frame, shape (n,): where not, its box is that of an
+                earlier frame, and its track moves on as before; None: all were.
 
         Returns:
             n numbers, each once, from 1 up.
@@ -69,7 +71,8 @@ class Tracker:
         centred[:, :2] += centred[:, 2:] / 2
         numbers = [0] * len(centred)
         for face, track in self._match(centred, time_s):
-            self._follow(track, centred[face], time_s)
+            if looked is None or looked[face]:
+                self._follow(track, centred[face], time_s)
             numbers[face] = track.number
         for face, number in enumerate(numbers):
             if not number:
@@ -77,6 +80,12 @@ class Tracker:
                 self._tracks.append(_Track(self._next, centred[face], time_s))
                 self._next += 1
         return numbers
+
+    def expected(self, number: int, time_s: float) -> NDArray[np.float32]:
+        """Return where the face of a track that is alive is expected: x, y, width, height in pixels, shape (4,)."""
+        (track,) = (track for track in self._tracks if track.number == number)
+        box = track.at(time_s)
+        return np.concatenate([box[:2] - box[2:] / 2, box[2:]]).astype(np.float32)
 
     def _match(self, boxes: NDArray[np.float64], time_s: float) -> list[tuple[int, _Track]]:
         """Return pairs of face and track, the nearest first, each face and track at most once."""
@@ -107,10 +116,15 @@ class Tracker:
         track.box, track.seen_s = box, time_s
 
 
+LEAP_FROM, LEAP = 0.5, 0.7
+"""From this difference between two readings on, half the sum of all, 0 to 1, what is new is taken to have begun ever
+sooner after the one before, from LEAP on at once; below it, what lies between is on the line between the two."""
+
+
 class Smoother:
     """Smooths the probabilities of each track over time, exponentially.
 
-    A step is passed on by half after 0.7 time constants, whatever the frame rate.
+    A step is passed on by half after 0.7 time constants, whatever the frame rate, and however often a face is read.
 
     Args:
         constant_s: The time constant in seconds; 0 leaves everything as it is.
@@ -118,7 +132,7 @@ class Smoother:
 
     def __init__(self, constant_s: float = 0.25) -> None:
         self.constant_s = constant_s
-        self._state: dict[int, tuple[NDArray[np.float32], float]] = {}
+        self._state: dict[int, tuple[NDArray[np.float32], NDArray[np.float32], float]] = {}
 
     def smooth(self, tracks: list[int], raw: NDArray[np.float32], time_s: float) -> NDArray[np.float32]:
         """Return the smoothed probabilities, shape (n, 7), float32; the first of a track are passed on as they are.
@@ -126,15 +140,19 @@ class Smoother:
         Args:
             tracks: n numbers, each once.
             raw: What the model says, shape (n, 7), float32.
-            time_s: The frame's time in seconds.
+            time_s: The time in seconds.
         """
         smoothed = np.array(raw, np.float32)
         for row, track in enumerate(tracks):
             if track in self._state and self.constant_s > 0:
-                before, seen_s = self._state[track]
-                keep = math.exp(-max(0.0, time_s - seen_s) / self.constant_s)
-                smoothed[row] = keep * before + (1 - keep) * raw[row]
-            self._state[track] = smoothed[row], time_s
+                before, last, seen_s = self._state[track]
+                constants = max(0.0, time_s - seen_s) / self.constant_s
+                keep = math.exp(-constants)
+                difference = float(np.abs(raw[row] - last).sum()) / 2
+                on_line = min(1.0, max(0.0, (LEAP - difference) / (LEAP - LEAP_FROM)))
+                of_last = on_line * ((1 - keep) / constants - keep) if constants else 0.0
+                smoothed[row] = keep * before + of_last * last + (1 - keep - of_last) * raw[row]
+            self._state[track] = smoothed[row], raw[row].copy(), time_s
         return smoothed
 
     def forget(self, alive: frozenset[int]) -> None:

@@ -45,7 +45,10 @@ NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS
 """A table without these columns cannot be reported on."""
 
 READ = frozenset(
-    {*NEEDED, *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence")}
+    {
+        *NEEDED,
+        *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence", "read"),
+    }
 )
 
 LONGEST_LINE = 2 * MAX_PAYLOAD
@@ -124,7 +127,8 @@ class Recording:
         medium: The video, for pictures of it; None where it is not at hand.
         faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
-            `emotion`, one per emotion, `readable` (large enough to be read), `model`, and `span` (see `with_spans`).
+            `emotion`, one per emotion, `readable` (large enough to be read), `read` (in this frame; else it was carried
+            on, weighs its time and is no new evidence), `model`, and `span` (see `with_spans`).
         cuts: When shots begin, but for the first, in seconds; None: not known.
         began: When it began, where that is known; in the zone in which its times are told.
         notes: What is to be said of it.
@@ -140,6 +144,10 @@ class Recording:
     how: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if "read" not in self.faces.columns:
+            import polars as pl
+
+            object.__setattr__(self, "faces", self.faces.with_columns(pl.lit(value=True).alias("read")))
         if "span" not in self.faces.columns:
             object.__setattr__(self, "faces", with_spans(self.faces))
 
@@ -356,6 +364,7 @@ def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
         table = table if name in table.columns else table.with_columns(pl.lit(kind).alias(name))
     for name in ("frame_width", "frame_height", "confidence"):
         table = table if name in table.columns else table.with_columns(pl.lit(None, pl.Int64).alias(name))
+    table = table if "read" in table.columns else table.with_columns(pl.lit(value=True).alias("read"))
     recordings = []
     try:
         table = table.with_columns(pl.col("file", "source", "session", "model").cast(pl.String).fill_null(""))
@@ -392,6 +401,7 @@ def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.D
         pl.col("confidence").cast(pl.Float64),
         pl.col("emotion").cast(pl.String),
         *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in EMOTIONS),
+        pl.col("read").cast(pl.Int64).fill_null(1) != 0,
     )
     places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
     medium = next((there for there in places if file and there.is_file()), None)
@@ -428,9 +438,9 @@ class _FaceRows:
         size = (observation.width, observation.height)
         for face in observation.faces:
             shares = msgspec.structs.astuple(face.probabilities)
-            self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares))
+            self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares, face.read))
         if not observation.faces:
-            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS))))
+            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS)), True))
         self._frame += 1
         if len(self._rows) >= CHUNK:
             self._pack()
@@ -441,6 +451,7 @@ class _FaceRows:
         schema: dict[str, Any] = {"frame": pl.Int64, "at": pl.Float64, "session": pl.String, "model": pl.String}
         schema |= dict.fromkeys(WHOLE, pl.Int64)
         schema |= {"confidence": pl.Float64, "emotion": pl.String, **{str(emotion): pl.Float64 for emotion in EMOTIONS}}
+        schema |= {"read": pl.Boolean}
         self._parts.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
         self._rows = []
 

@@ -41,7 +41,7 @@ KEPT_BYTES = 2 << 30
 EDGE = 1 << 20
 """So many bytes at the beginning, in the middle and at the end of a file, with its size, tell it from others."""
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,13 @@ def _analyse(
     """Analyse what comes after a time, which lies in a shot, and keep it."""
     vision = model_store.in_use(settings)
     models = shared_models(vision)
-    pipeline = Pipeline(*models, source.name, abstain_below=vision.abstain_below, smoothing_s=vision.smoothing_s)
+    pipeline = Pipeline(
+        *models,
+        source.name,
+        abstain_below=vision.abstain_below,
+        smoothing_s=vision.smoothing_s,
+        read_every_s=vision.read_every_s,
+    )
     source.skip_to(max(0.0, last))
     chosen = selected(source, fps=fps)
     skipped = 0  # the source counts its shots from where it begins to read

@@ -93,7 +93,7 @@ def look_at_actor(name: str, faces: pl.DataFrame, seconds: float, enough: int, c
         name: Whose face.
         faces: All rows of the film, with `actor`.
         seconds: How long the film is.
-        enough: With fewer readable faces there is no score.
+        enough: With fewer readable faces that were read there is no score.
         cut: Cuts readable faces into stretches.
     """
     import polars as pl
@@ -101,7 +101,7 @@ def look_at_actor(name: str, faces: pl.DataFrame, seconds: float, enough: int, c
     own = faces.filter(pl.col("actor") == name)
     read = own.filter(pl.col("readable"))
     shown = float(own["span"].sum())
-    stretches = cut(read, seconds) if len(read) >= enough else None
+    stretches = cut(read, seconds) if read["read"].sum() >= enough else None
     means = read.select((pl.col(emotion) * pl.col("span")).sum() / pl.col("span").sum() for emotion in EMOTIONS)
     return Actor(
         name,

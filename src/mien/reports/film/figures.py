@@ -85,6 +85,7 @@ class Film:
         moments: The key moments.
         on_screen: The share of the frames with a face.
         readable: How many faces were large enough to be read.
+        read: How many of these were, in the frame in which they stand; what was only carried on is no new evidence.
         small: How many were not.
         cast: Its actors, in the order of the cast list; empty without one.
     """
@@ -102,6 +103,7 @@ class Film:
     moments: list[Moment]
     on_screen: float
     readable: int
+    read: int
     small: int
     cast: list[Actor]
 
@@ -130,7 +132,8 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None, 
     stretches = cut(read, recording.seconds)
     # Somebody of one scene may be somebody of another: only those of one scene are surely different people.
     behind = max(read.group_by("scene").agg(pl.col("person").n_unique())["person"].to_list(), default=0)
-    enough = len(read) >= ENOUGH_FACES and behind >= (anonymous or 0)
+    evidence = int(read["read"].sum())
+    enough = evidence >= ENOUGH_FACES and behind >= (anonymous or 0)
     units = stretches.units
     names = dict.fromkeys(place.speaker for place in places)
     with_face = faces.filter(pl.col("x").is_not_null())
@@ -148,6 +151,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None, 
         _moments(faces, count),
         with_face["frame"].n_unique() / max(1, recording.frames),
         len(read),
+        evidence,
         len(with_face) - len(read),
         [look_at_actor(name, faces, recording.seconds, ENOUGH_FACES, cut) for name in names],
     )
@@ -221,15 +225,17 @@ def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
     """Return the seconds of the highest mean probabilities, at least five seconds apart."""
     import polars as pl
 
-    read = pl.col("readable").fill_null(value=False)
+    readable = pl.col("readable").fill_null(value=False)
+    read = readable & pl.col("read")
     seconds = (
         faces.group_by(pl.col("at").floor().alias("second"))
         .agg(
             pl.col("frame").n_unique().alias("frames"),
-            pl.col("frame").filter(read).n_unique().alias("seen"),
+            pl.col("frame").filter(readable).n_unique().alias("seen"),
+            read.any().alias("read"),
             *(pl.col(kind).filter(read).mean() for kind in KINDS),
         )
-        .filter((pl.col("seen") > 0) & (2 * pl.col("seen") >= pl.col("frames")))
+        .filter(pl.col("read") & (2 * pl.col("seen") >= pl.col("frames")))
         .sort("second")
     )
     moments: list[Moment] = []

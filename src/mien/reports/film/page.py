@@ -46,6 +46,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "frame_height": "height of the frame",
         "readable": f"whether the box's longer side has at least {READABLE} pixels; only such faces count",
         "span": "the seconds that the frame stands for: since the one looked at before, at most 2",
+        "read": "whether the emotion was read in this frame; else it was carried on: it weighs its time, and is no new "
+        "evidence for moments or whether there is enough to tell",
         "emotion": "the emotion named; empty where the model should not say",
         **SHARES,
     },
@@ -94,7 +96,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "emotion": "by which emotion the moment stands out",
         "rank": "1 for the strongest",
         "at": "the frame of that second with the highest mean, in seconds",
-        "value": "mean probability of the emotion over the readable faces of that second",
+        "value": "mean probability of the emotion over the readable faces that were read in that second",
     },
     "stretches": {
         "film": "the film",
@@ -164,11 +166,9 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
 
 def _why_not(film: Film) -> str:
     """Return why a film has no score."""
-    if film.readable >= ENOUGH_FACES:
+    if film.read >= ENOUGH_FACES:
         return "fewer people are surely different ones than --anonymous asks for"
-    return (
-        f"{counted(film.readable, 'face is', 'faces are')} large enough to be read, at least {ENOUGH_FACES} are needed"
-    )
+    return f"{counted(film.read, 'face is', 'faces are')} large enough to be read, at least {ENOUGH_FACES} are needed"
 
 
 def _facts(film: Film, *, several: bool) -> list[Fact]:
@@ -192,7 +192,7 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
             f"of {film.recording.frames:,} looked at",
             film.on_screen,
         ),
-        Fact("Faces read", f"{film.readable:,}", f"{film.small:,} too small", film.readable),
+        Fact("Faces read", f"{film.read:,}", f"{film.small:,} too small", film.read),
         Fact("Length", clock(film.recording.seconds), f"scenes: {scenes}", film.recording.seconds),
     ]
 

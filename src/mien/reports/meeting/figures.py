@@ -52,7 +52,7 @@ class MeanExpression:
     """What faces showed over some time.
 
     Attributes:
-        faces: How many readable ones there were.
+        faces: How many readable ones were read.
         people: How many different tracks.
         shares: The mean probability of each emotion over faces and time, in EMOTIONS order; None: too few faces.
         seconds: The time that the faces' frames stand for, added up.
@@ -180,6 +180,7 @@ class _ReadableFaces:
         self.at = faces["at"].to_numpy()
         self.shares = faces.select(EMOTIONS).to_numpy()
         self.spans = faces["span"].to_numpy()
+        self.read = faces["read"].to_numpy()
         sessions = faces["session"].rank("dense").cast(int).fill_null(0).to_numpy() if len(faces) else np.empty(0)
         self.tracks = sessions * 1_000_003 + faces["track"].fill_null(-1).to_numpy()
 
@@ -188,7 +189,7 @@ class _ReadableFaces:
             return MeanExpression(0, 0, None)
         wider = max(0.0, AT_LEAST_S - (spoken.end - spoken.start)) / 2
         first, last = np.searchsorted(self.at, (spoken.start - wider, spoken.end + wider), side="left")
-        count, tracks = int(last - first), len(np.unique(self.tracks[first:last]))
+        count, tracks = int(self.read[first:last].sum()), len(np.unique(self.tracks[first:last]))
         enough = count >= ENOUGH_FACES and tracks >= people
         spans = self.spans[first:last]
         means = np.average(self.shares[first:last], axis=0, weights=spans).tolist() if enough else None
