@@ -45,7 +45,10 @@ NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS
 """A table without these columns cannot be reported on."""
 
 READ = frozenset(
-    {*NEEDED, *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence")}
+    {
+        *NEEDED,
+        *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence", "read"),
+    }
 )
 
 LONGEST_LINE = 2 * MAX_PAYLOAD
@@ -142,6 +145,8 @@ class Recording:
     def __post_init__(self) -> None:
         if "span" not in self.faces.columns:
             object.__setattr__(self, "faces", with_spans(self.faces))
+        if "read" not in self.faces.columns:
+            object.__setattr__(self, "faces", self.faces.with_columns(_was_read(self.faces)))
 
     @property
     def frames(self) -> int:
@@ -221,6 +226,14 @@ def with_spans(faces: pl.DataFrame) -> pl.DataFrame:
         .select("frame", gap.fill_null(gap.median()).fill_null(0.2).clip(SHORTEST_SPAN_S, MAX_SPAN_S).alias("span"))
     )
     return faces.join(spans, on="frame", how="left", maintain_order="left")
+
+
+def _was_read(faces: pl.DataFrame) -> pl.Expr:
+    """Return the column `read`: whether an emotion was read in its frame, and not carried on from the one before."""
+    import polars as pl
+
+    given = pl.col("read").cast(pl.Int64) != 0 if "read" in faces.columns else pl.lit(None, pl.Boolean)
+    return given.fill_null(value=True).alias("read")
 
 
 def _shapes(recording: Recording) -> list[str]:
@@ -392,6 +405,7 @@ def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.D
         pl.col("confidence").cast(pl.Float64),
         pl.col("emotion").cast(pl.String),
         *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in EMOTIONS),
+        _was_read(part),
     )
     places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
     medium = next((there for there in places if file and there.is_file()), None)
@@ -428,9 +442,9 @@ class _FaceRows:
         size = (observation.width, observation.height)
         for face in observation.faces:
             shares = msgspec.structs.astuple(face.probabilities)
-            self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares))
+            self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares, face.read))
         if not observation.faces:
-            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS))))
+            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS)), True))
         self._frame += 1
         if len(self._rows) >= CHUNK:
             self._pack()
@@ -441,6 +455,7 @@ class _FaceRows:
         schema: dict[str, Any] = {"frame": pl.Int64, "at": pl.Float64, "session": pl.String, "model": pl.String}
         schema |= dict.fromkeys(WHOLE, pl.Int64)
         schema |= {"confidence": pl.Float64, "emotion": pl.String, **{str(emotion): pl.Float64 for emotion in EMOTIONS}}
+        schema |= {"read": pl.Boolean}
         self._parts.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
         self._rows = []
 
