@@ -36,6 +36,7 @@ PROOFS = (
     Proof("backup, restore, replay, damage", "python tests/chaos/drill.py --rounds 10 --seed {seed}"),
     Proof("a cluster that loses a server", "python benchmarks/cluster.py"),
     Proof("intervals of audiences", "python benchmarks/audience.py --runs 200 --seed {seed}"),
+    Proof("what moves audiences together", "python benchmarks/synchrony.py --runs 400 --seed {seed}"),
     Proof("an album that is killed", "python benchmarks/album.py --photos 10000"),
 )
 

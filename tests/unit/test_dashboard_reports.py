@@ -317,7 +317,7 @@ def test_all_that_waits_counts_and_a_stall_leaves_nothing(house: House, monkeypa
         ({"kind": "film", "media": ["clip.mp4"], "source": ["lobby"]}, "either files or sources"),
         ({"kind": "album", "source": ["lobby"]}, "either files or sources"),
         ({"kind": "meeting", "media": ["clip.mp4"]}, "'transcript' is missing"),
-        ({"kind": "audience", "media": ["clip.mp4"]}, "'events' is missing"),
+        ({"kind": "audience", "media": ["clip.mp4"], "markers": True}, "those of a store"),
         ({"kind": "film", "media": ["clip.mp4"], "fps": 1000}, "'fps'"),
         ({"kind": "film", "copy_to": "/etc"}, "'copy_to'"),
     ],
@@ -421,6 +421,7 @@ def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
     orders = [
         {"kind": "meeting", "files": [video], "transcript": house.upload("call.vtt", vtt), "consent": "all", "fps": 2},
         {"kind": "audience", "media": ["clip.mp4"], "events": house.upload("e.csv", b"time,label\n1,Joke\n"), "fps": 2},
+        {"kind": "audience", "media": ["clip.mp4"], "treatment": house.upload("film.mp4", clip), "fps": 2},
         {
             "kind": "album",
             "media": ["holiday/"],
@@ -465,9 +466,11 @@ def test_a_part_of_the_store_is_reported_on(house: House) -> None:
     figures = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()
     assert figures["tables"]["faces"]["rows"] == 30
     assert figures["asked"]["store"] == "the dashboard's"
-    told = house.wait(house.make(kind="audience", source=["lobby"], **period))  # its events: the markers
+    told = house.wait(house.make(kind="audience", source=["lobby"], markers=True, **period))
     assert told["state"] == "done", told["message"]
     assert "The joke" in house.ask("GET", told["files"][0]).text
+    told = house.wait(house.make(kind="audience", source=["lobby"], **period))  # nothing is known of what was watched
+    assert told["title"] == "What moved them together?"
     answer = house.ask("POST", "/api/v1/reports", json={"kind": "film", "source": ["nobody"]})
     assert "no source 'nobody'" in house.wait(answer.json()["id"])["message"]
 

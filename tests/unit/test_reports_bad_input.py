@@ -259,14 +259,14 @@ def watched(tmp_path: Path) -> Callable[..., Inputs]:
 
 def test_a_stores_markers_are_events(watched: Callable[..., Inputs], tmp_path: Path, settings: Settings) -> None:
     inputs = watched((30, "The joke", None), (45, "applause", "hall"), (50, "elsewhere", "door"), (999, "later", None))
-    report = report_audience(AudienceRequest(inputs, None), settings)
+    report = report_audience(AudienceRequest(inputs, "markers"), settings)
     (found,) = [one.table for one in report.data if one.name == "reactions"]
     assert found["event"].to_list() == ["The joke", "applause"]
     assert found["at"].to_list() == [25.0, 40.0]
     assert found["height"][0] == pytest.approx(0.8, abs=0.02)
     seats = written(tmp_path / "seats.csv", "recording,offset\nhall,3\n")
     with pytest.raises(UsageError, match="leave the offsets out"):
-        report_audience(AudienceRequest(inputs, None, seats), settings)
+        report_audience(AudienceRequest(inputs, "markers", seats), settings)
 
 
 @pytest.mark.parametrize(
@@ -285,9 +285,9 @@ def test_without_markers_or_a_store_there_are_no_events(
     watched: Callable[..., Inputs], table: Path, settings: Settings
 ) -> None:
     with pytest.raises(InputError, match="no markers of that period"):
-        report_audience(AudienceRequest(watched(), None), settings)
+        report_audience(AudienceRequest(watched(), "markers"), settings)
     with pytest.raises(UsageError, match="those of a store"):
-        report_audience(AudienceRequest(Inputs((str(table),)), None), settings)
+        report_audience(AudienceRequest(Inputs((str(table),)), "markers"), settings)
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])

@@ -126,6 +126,7 @@ def lines(
     high: float = 100.0,
     cuts: Sequence[float] = (),
     marks: Sequence[Mark] = (),
+    bars: Sequence[tuple[float, float, str, str]] = (),
     height: int = 220,
 ) -> str:
     """Return curves over time, with bands where they have some.
@@ -139,10 +140,11 @@ def lines(
         high: Its upper end.
         cuts: Scene cuts, in seconds.
         marks: Moments to point out.
+        bars: Stretches to mark under the curves: when they begin and end, in seconds, their colour, and what they are.
         height: Of the drawing.
     """
     frame = _Frame(duration, low, high, height)
-    parts = [frame.grid(unit, _ticks(low, high)), frame.cuts(cuts), frame.marks(marks)]
+    parts = [frame.grid(unit, _ticks(low, high)), frame.cuts(cuts), frame.bars(bars), frame.marks(marks)]
     for curve in curves:
         if curve.low is not None and curve.high is not None:
             for first, last in _runs(np.isfinite(curve.low) & np.isfinite(curve.high)):
@@ -241,6 +243,13 @@ class _Frame:
     def cuts(self, cuts: Sequence[float]) -> str:
         ticks = "".join(f"M{self.x(cut):.1f} {self.bottom + 1}v7" for cut in cuts)
         return f'<path class="cuts" d="{ticks}"><title>scene cuts</title></path>' if ticks else ""
+
+    def bars(self, bars: Sequence[tuple[float, float, str, str]]) -> str:
+        return "".join(
+            f'<rect x="{self.x(start):.1f}" y="{self.bottom - 7}" width="{max(2.0, self.x(end) - self.x(start)):.1f}" '
+            f'height="7" fill="{colour}"><title>{html.escape(text)}</title></rect>'
+            for start, end, colour, text in bars
+        )
 
     def marks(self, marks: Sequence[Mark]) -> str:
         parts = []

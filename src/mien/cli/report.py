@@ -34,6 +34,7 @@ SHOWN = 40
 """So many figures of a report are shown by `check`, those that differ first."""
 
 DataKind = Literal["parquet", "csv"]
+Null = Literal["shift", "phase"]
 Emotion = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 Paths = Annotated[
@@ -226,34 +227,44 @@ def meeting(
     _run(lambda job: report_meeting(request, settings, job), output, options.data, options.export)
 
 
-@app.command(epilog="Example: mien report audience seat-*.mp4 --events jokes.csv -o audience.html")
+@app.command(epilog="Example: mien report audience seat-*.mp4 --treatment film.mp4 -o audience.html")
 @taking(AudienceOptions)
 def audience(
-    events: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="What they watched: a CSV (time, label, duration), SRT or WebVTT; or the word markers: a store's.",
-        ),
-    ],
     paths: Paths = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a .html.")] = Path("audience.html"),
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What they watched: a CSV (time, label, duration), SRT or WebVTT; or the word markers: a store's "
+            "[default: find what moved people together]",
+        ),
+    ] = None,
+    treatment: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The video they watched, for pictures of its moments.")
+    ] = None,
     seats: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A CSV: recording, and if wanted group, offset, seat, x, y, width, height."),
     ] = None,
     baseline: Annotated[float, typer.Option(help="Seconds before an event that a rise is measured from.")] = 5.0,
-    window: Annotated[float, typer.Option(help="Seconds after it in which a reaction is looked for.")] = 10.0,
+    window: Annotated[
+        float,
+        typer.Option(help="Seconds after it in which a reaction is looked for; so long is a window of synchrony."),
+    ] = 10.0,
+    null: Annotated[
+        Null, typer.Option(help="What chance is for synchrony: curves turned around (shift), or of random phases.")
+    ] = "shift",
     *,
     options: AudienceOptions,
 ) -> None:
-    """What did they react to? Viewers recorded, and what they watched."""
+    """What moved viewers together, and what did they react to? Events if you have them."""
     from mien.reports.audience.report import AudienceRequest, report_audience
 
     settings = options.settings()
     inputs = options.inputs(settings, paths)
-    marked = str(events) == "markers"
-    request = AudienceRequest(inputs, None if marked else events, seats, baseline, window, options.hidden)
+    known: Path | Literal["markers"] | None = "markers" if str(events) == "markers" else events
+    request = AudienceRequest(inputs, known, seats, baseline, window, options.hidden, treatment, null)
     _run(lambda job: report_audience(request, settings, job), output, options.data, options.export)
 
 

@@ -69,7 +69,10 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         paths: Videos, tables or photos.
         like: Photos that were chosen before.
         store: The URL of a store in place of paths, with `sources`, `since` and `until`.
-        events: What an audience watched; empty: the store's markers.
+        events: What an audience watched; empty: nothing is known of it.
+        markers: What it watched are the store's markers.
+        treatment: The video that an audience watched.
+        null: What chance is for an audience's synchrony.
         exports: For which other tools its time line is written.
         memory_mb: So many MiB of memory the process may have.
         example: Make what it is to be made of from the demo.
@@ -95,7 +98,10 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: float | None = None
     consent: str | None = None
     events: str = ""
+    markers: bool = False
     seats: str | None = None
+    treatment: str | None = None
+    null: Literal["shift", "phase"] = "shift"
     baseline_s: float = 5.0
     window_s: float = 10.0
     best: int = 20
@@ -277,7 +283,17 @@ def _report(order: Order, job: Job) -> Report:
     if order.kind == "audience":
         seats = Path(order.seats) if order.seats else None
         events = Path(order.events) if order.events else None
-        audience = AudienceRequest(inputs, events, seats, order.baseline_s, order.window_s, order.anonymous)
+        treatment = Path(order.treatment) if order.treatment else None
+        audience = AudienceRequest(
+            inputs,
+            "markers" if order.markers else events,
+            seats,
+            order.baseline_s,
+            order.window_s,
+            order.anonymous,
+            treatment,
+            order.null,
+        )
         return report_audience(audience, settings, job)
     photos = tuple(Path(path) for path in order.paths)
     liked = tuple(Path(path) for path in order.like)

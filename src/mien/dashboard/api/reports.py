@@ -146,13 +146,14 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
     }
     of_store = bool(asked.source or asked.start or asked.end)
     like = [_taken_for(uploads.find(key, who.name), PLACES["photo"]) for key in asked.like]
-    optional = extra.keys() | ({"events"} if of_store else set())  # the store has markers
-    for name in EXTRA[asked.kind].keys() & NEEDED.keys() - optional:
+    for name in EXTRA[asked.kind].keys() & NEEDED.keys() - extra.keys():
         raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
     if of_store == bool(files or media) or (of_store and asked.kind == "album"):
         raise ApiError(422, "name either files or sources of the store that the report is to be made of")
     if asked.exports and asked.kind == "album":
         raise ApiError(422, "'exports' are of what has a time line: photos have none")
+    if asked.markers and (asked.events or not of_store):
+        raise ApiError(422, "'markers' are those of a store: name its sources or period, and no events")
     since, until = await _part(queries, asked) if of_store else (None, None)
 
     key = secrets.token_hex(16)
@@ -177,6 +178,8 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         consent=asked.consent or None,
         baseline_s=asked.baseline_s,
         window_s=asked.window_s,
+        markers=asked.markers,
+        null=asked.null,
         best=asked.best,
         emotion=asked.emotion,
         exports=tuple(asked.exports),
@@ -219,14 +222,13 @@ def _handed(settings: Settings) -> dict[str, Any]:
 EXTRA: dict[str, dict[str, str]] = {
     "film": {"cast": "list"},
     "meeting": {"transcript": "transcript", "speakers": "list", "lexicon": "list"},
-    "audience": {"events": "events", "seats": "list"},
+    "audience": {"events": "events", "seats": "list", "treatment": "film"},
     "album": {},
 }
 """Which further files a report takes, and what for."""
 
 NEEDED = {
     "transcript": "a report on a meeting takes its transcript",
-    "events": "a report on an audience takes the events of what it watched",
 }
 
 

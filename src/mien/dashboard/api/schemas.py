@@ -274,10 +274,13 @@ class NewReport(BaseModel):
     lexicon: Key | None = Field(None, description="meeting: the uploaded CSV of words and how pleasant they are.")
     offset: float | None = Field(None, ge=-86_400, le=86_400, description="meeting: seconds to add to its times.")
     consent: str | None = Field(None, max_length=500, description="meeting: who agreed, and when.")
-    events: Key | None = Field(None, description="audience: the uploaded events; none, of a store: its markers.")
+    events: Key | None = Field(None, description="audience: the uploaded events of what was watched.")
+    markers: bool = Field(False, description="audience: the events are the store's markers.")
+    treatment: Key | None = Field(None, description="audience: the uploaded video that was watched, for its pictures.")
+    null: Literal["shift", "phase"] = Field("shift", description="audience: what chance is for the synchrony.")
     seats: Key | None = Field(None, description="audience: the uploaded CSV of seats.")
     baseline_s: float = Field(5.0, ge=1, le=300, description="audience: seconds before an event.")
-    window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it.")
+    window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it, or of a window.")
     best: int = Field(20, ge=1, le=500, description="album: choose so many.")
     emotion: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"] = "happy"
     exports: list[Literal["elan", "praat", "bids", "boris"]] = Field(

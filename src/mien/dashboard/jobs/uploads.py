@@ -40,6 +40,7 @@ PLACES: dict[str, frozenset[str]] = {
     "transcript": frozenset({".vtt", ".srt", ".sbv", ".ass", ".ssa", ".json", ".txt", ".docx"}),
     "events": frozenset({".csv", ".srt", ".vtt", ".sbv", ".ass", ".ssa", ".json"}),
     "list": frozenset({".csv"}),
+    "film": frozenset(VIDEOS),
 }
 """What a file may be taken for, by the ending of its name."""
 

@@ -38,8 +38,7 @@
     const form = byId("report");
     form.elements.like.accept = PHOTOS;
     form.elements.transcript.required = kind === "meeting";
-    form.elements.events.required = kind === "audience" && of === "files";
-    byId("events-are").textContent = of === "files" ? "What they watched: time, label, duration" : "What they watched; none: the store's markers";
+    form.elements.markers.closest("label").hidden = kind !== "audience" || of !== "store";
     offer();
   }
 
@@ -87,12 +86,13 @@
     const shown = (name) => !fields[name].closest("[hidden]") && fields[name].value !== "";
     const body = { kind };
     for (const name of ["moments", "offset", "baseline_s", "window_s", "best", "fps"]) if (shown(name)) body[name] = Number(fields[name].value);
-    for (const name of ["consent", "emotion"]) if (shown(name)) body[name] = fields[name].value;
+    for (const name of ["consent", "emotion", "null"]) if (shown(name)) body[name] = fields[name].value;
+    if (shown("markers") && fields.markers.checked) body.markers = true;
     if (shown("exports")) body.exports = [...fields.exports.selectedOptions].map((option) => option.value);
     if (shown("blur")) body.blur = fields.blur.checked;
     for (const name of ["everyone_smiles", "all_eyes_open", "everyone_looks"]) if (shown(name) && fields[name].checked) body[name] = true;
     if (shown("anonymous") && fields.anonymous.checked) body.anonymous = Number(fields.k.value);
-    const extra = ["cast", "transcript", "events", "speakers", "lexicon", "seats"].filter(shown);
+    const extra = ["cast", "transcript", "events", "speakers", "lexicon", "seats", "treatment"].filter(shown);
     const files = of === "files" ? [...fields.files.files] : [];
     if (of === "files") body.media = [...fields.media.selectedOptions].map((option) => option.value);
     else {

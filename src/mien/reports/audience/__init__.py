@@ -1,11 +1,11 @@
-"""What did an audience react to, and how? `mien.reports.audience(…)` answers."""
+"""What did an audience react to, what moved it together? `mien.reports.audience(…)` answers."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Audience(ModuleType):
         self,
         paths: Paths = (),
         *,
-        events: str | Path | None,
+        events: str | Path | None = None,
         seats: str | Path | None = None,
         baseline_s: float = 5.0,
         window_s: float = 10.0,
@@ -32,9 +32,11 @@ class Audience(ModuleType):
         since: datetime | None = None,
         until: datetime | None = None,
         anonymous: int | None = None,
+        treatment: str | Path | None = None,
+        null: Literal["shift", "phase"] = "shift",
         model: str | Path | None = None,
     ) -> Report:
-        """Return what an audience reacted to.
+        """Return what an audience reacted to, or what moved people together.
 
             >>> report = audience("film.mp4", events="events.csv")
             >>> report.kind, report.facts[0].name
@@ -42,16 +44,19 @@ class Audience(ModuleType):
 
         Args:
             paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
-            events: What they watched: a CSV (time, label, duration), SRT or WebVTT; None: the markers of the store.
+            events: What they watched: a CSV (time, label, duration), SRT or WebVTT; "markers": the store's; None:
+                nothing is known of it, and the moments that moved people together are looked for.
             seats: A CSV: recording, and if wanted group, offset, seat, x, y, width, height.
             baseline_s: Seconds before an event that a rise is measured from.
-            window_s: Seconds after it in which a reaction is looked for.
+            window_s: Seconds after it in which a reaction is looked for; so long is a window of the synchrony, too.
             fps: Videos are looked at so many times a second.
             store: The URL of a store, in place of paths.
             sources: Which of the store's sources; none named: all.
             since: From when on, in the store.
             until: Until when, in the store.
             anonymous: Show no person and nothing that fewer than so many people stand behind; None: all.
+            treatment: The video that they watched, for pictures of its moments.
+            null: What chance is for the synchrony: curves turned around, or of random phases.
             model: An ONNX file with Mien's contract, or `ferplus`; None: the one of this machine.
 
         Raises:
@@ -64,11 +69,13 @@ class Audience(ModuleType):
 
         request = AudienceRequest(
             inputs_of(paths, store, sources, since, until, fps),
-            None if events is None else Path(events),
+            "markers" if events == "markers" else None if events is None else Path(events),
             None if seats is None else Path(seats),
             baseline_s,
             window_s,
             anonymous,
+            None if treatment is None else Path(treatment),
+            null,
         )
         return answered(lambda settings, job: report_audience(request, settings, job), model)
 

@@ -14,7 +14,7 @@ from mien.reports.audience.reactions import Reactions
 from mien.reports.audience.seats import Watching
 from mien.reports.base.bootstrap import compare, estimate, hedges_g
 
-__all__ = ["Course", "Difference", "compared", "courses"]
+__all__ = ["Course", "Difference", "by_seconds", "compared", "courses"]
 
 HAPPY = EMOTIONS.index("happy")
 BLOCK = 300
@@ -77,6 +77,15 @@ def courses(watched: Watching, anonymous: int | None = None) -> list[Course]:
         watched: What the viewers showed.
         anonymous: Blank the seconds of fewer than so many viewers.
     """
+    means = by_seconds(watched)
+    groups = sorted({group for group in watched.groups if group})
+    chosen = [("", np.ones(len(means), bool))]
+    chosen += [(group, np.array([wanted == group for wanted in watched.groups])) for group in groups]
+    return [_course(group, means[members], anonymous) for group, members in chosen]
+
+
+def by_seconds(watched: Watching) -> Array:
+    """Return the mean of each emotion in each second, shape (viewers, seconds, 7); NaN where a viewer is not seen."""
     per_second = round(1 / watched.step_s)
     seconds = math.ceil(watched.shares.shape[1] / per_second)
     padded = np.full((len(watched.names), seconds * per_second, len(EMOTIONS)), np.nan)
@@ -84,11 +93,7 @@ def courses(watched: Watching, anonymous: int | None = None) -> list[Course]:
     parts = padded.reshape(len(watched.names), seconds, per_second, len(EMOTIONS))
     there = np.isfinite(parts)
     with np.errstate(invalid="ignore"):
-        means = np.where(there, parts, 0).sum(2) / there.sum(2)
-    groups = sorted({group for group in watched.groups if group})
-    chosen = [("", np.ones(len(means), bool))]
-    chosen += [(group, np.array([wanted == group for wanted in watched.groups])) for group in groups]
-    return [_course(group, means[members], anonymous) for group, members in chosen]
+        return np.asarray(np.where(there, parts, 0).sum(2) / there.sum(2))
 
 
 def _course(group: str, means: Array, anonymous: int | None) -> Course:
@@ -101,23 +106,24 @@ def _course(group: str, means: Array, anonymous: int | None) -> Course:
     return Course(group, viewers.astype(np.int64), shares, low, high)
 
 
-def compared(watched: Watching, reactions: Reactions, anonymous: int | None = None) -> list[Difference]:
+def compared(watched: Watching, reactions: Reactions | None, anonymous: int | None = None) -> list[Difference]:
     """Return how each two groups differ: in happiness over all, and in the reaction to each event.
 
     Args:
         watched: What the viewers showed.
-        reactions: How they reacted.
+        reactions: How they reacted; None: there were no events.
         anonymous: Say nothing of groups of fewer than so many viewers.
     """
     groups = sorted({group for group in watched.groups if group})
     there = np.isfinite(watched.shares[:, :, HAPPY])
     with np.errstate(invalid="ignore"):
         level = np.where(there, watched.shares[:, :, HAPPY], 0).sum(1) / there.sum(1)
-    rises = [reactions.heights[:, n, reaction.emotion] for n, reaction in enumerate(reactions.each)]
+    each = reactions.each if reactions else []
+    rises = [] if reactions is None else [reactions.heights[:, n, reaction.emotion] for n, reaction in enumerate(each)]
     figures = np.column_stack([level, *rises])
     named = [
         ("all of it, mean", "happy"),
-        *((reaction.event.label, EMOTIONS[reaction.emotion]) for reaction in reactions.each),
+        *((reaction.event.label, EMOTIONS[reaction.emotion]) for reaction in each),
     ]
     differences = []
     for first_group, second_group in itertools.combinations(groups, 2):

@@ -13,7 +13,20 @@ from mien.charts.svg import Curve, Mark, clock, intervals, lines
 from mien.observation import EMOTIONS
 from mien.reports.audience.groups import Difference
 from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
+from mien.reports.audience.synchrony import SIGNALS
 from mien.reports.audience.tables import COLUMNS, Shown, audience_tables
+from mien.reports.audience.together import (
+    GROUP_COLOURS,
+    POINTS,
+    course_sections,
+    definitions,
+    glance,
+    headline_facts,
+    lead,
+    moments_section,
+    statistics,
+    thinned,
+)
 from mien.reports.base.bootstrap import MIN_UNITS
 from mien.reports.base.parts import Chart, Fact, Part, Section, Table
 from mien.reports.base.recordings import READABLE
@@ -22,10 +35,7 @@ from mien.words import counted, listed
 
 __all__ = ["COLUMNS", "Shown", "audience_report"]
 
-GROUP_COLOURS = ("#0b7285", "#d55e00", "#6a3d9a", "#2b8a3e", "#c2255c", "#7f5539")
 HAPPY = EMOTIONS.index("happy")
-POINTS = 800
-"""So many points of a curve are drawn at most."""
 
 
 def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Report:
@@ -37,19 +47,22 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
         asked: The request.
     """
     reactions, viewers = shown.reactions, len(shown.watched.names)
-    ranked = sorted(reactions.each, key=lambda reaction: (not reaction.landed, -reaction.height.value))
+    each = reactions.each if reactions else []
+    ranked = sorted(each, key=lambda reaction: (not reaction.landed, -reaction.height.value))
     notes = [*notes, *_notes(reactions, viewers, asked["anonymous"])]
-    sections = [_curve(shown), _ranking(ranked)]
+    sections = [*glance(shown), *([_curve(shown), _ranking(ranked)] if reactions else []), moments_section(shown)]
+    sections += [*([] if reactions else [_curve(shown)]), *course_sections(shown)]
     if shown.differences:
-        sections.append(_groups(shown.differences))
+        sections.append(_groups(shown.differences, folded=not reactions))
+    sections += statistics(shown)
     return Report(
         kind="audience",
-        title="What did they react to?",
-        lead=_lead(ranked, viewers),
+        title="What did they react to?" if reactions else "What moved them together?",
+        lead=_lead(ranked, viewers) if reactions else lead(shown),
         facts=_facts(shown, ranked),
         sections=sections,
         notes=notes,
-        definitions=_definitions(asked),
+        definitions=[*_definitions(asked, shown), *definitions(asked, shown)],
         data=audience_tables(shown, anonymous=bool(asked["anonymous"])),
         asked=asked,
     )
@@ -84,14 +97,18 @@ def _reacted(reaction: Reaction) -> str:
 
 
 def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
-    landed = sum(reaction.landed for reaction in ranked)
     viewers = len(shown.watched.names)
     groups = {group for group in shown.watched.groups if group}
-    fact = Fact("Events with a reaction", f"{landed} of {len(ranked)}", "corrected for their number", landed)
-    if viewers < MIN_UNITS:
-        fact = Fact("Events with a reaction", "cannot be told", f"{MIN_UNITS} viewers are needed")
+    facts = []
+    if shown.reactions:
+        landed = sum(reaction.landed for reaction in ranked)
+        fact = Fact("Events with a reaction", f"{landed} of {len(ranked)}", "corrected for their number", landed)
+        if viewers < MIN_UNITS:
+            fact = Fact("Events with a reaction", "cannot be told", f"{MIN_UNITS} viewers are needed")
+        facts.append(fact)
     return [
-        fact,
+        *facts,
+        *headline_facts(shown),
         Fact("Viewers", f"{viewers:,}", f"{counted(len(groups), 'group', 'groups')}" if groups else "", viewers),
         Fact("Watched", clock(shown.watched.seconds), "", shown.watched.seconds),
     ]
@@ -105,20 +122,30 @@ def _curve(shown: Shown) -> Section:
             f"{clock(reaction.event.at)}: {reaction.event.label}",
             reaction.event.at + reaction.event.duration,
         )
-        for n, reaction in enumerate(shown.reactions.each[:60], 1)
+        for n, reaction in enumerate(shown.reactions.each[:60] if shown.reactions else [], 1)
     ]
+    what = "Numbers: the events, in order of time."
+    if not shown.reactions:
+        what = "Numbers: the moments that moved people together, as ranked."
+        beyond = [moment for moment in shown.moments if moment.beyond_chance]
+        marks = [
+            Mark(moment.at, str(n), f"{clock(moment.at)}: {SIGNALS[moment.signal]}")
+            for n, moment in enumerate(beyond[:60], 1)
+        ]
     everybody, *groups = shown.courses
     drawn = groups or [everybody]
     colours = GROUP_COLOURS if groups else (COLOURS["happy"],)
     parts: list[Part] = []
-    chosen = {HAPPY: None, **{reaction.emotion: None for reaction in shown.reactions.each if reaction.landed}}
-    for emotion in list(chosen)[:3]:
+    chosen = [HAPPY]
+    chosen += [reaction.emotion for reaction in shown.reactions.each if reaction.landed] if shown.reactions else []
+    chosen += [moment.signal for moment in shown.moments if moment.beyond_chance and moment.signal < len(EMOTIONS)]
+    for emotion in list(dict.fromkeys(chosen))[:3]:
         step = math.ceil(len(everybody.viewers) / POINTS)
         curves = [
             Curve(
                 course.group or "all viewers",
                 COLOURS[EMOTIONS[emotion]] if not groups else colours[n % len(colours)],
-                *(_thinned(100 * end[:, emotion], step) for end in (course.shares, course.low, course.high)),
+                *(thinned(100 * end[:, emotion], step) for end in (course.shares, course.low, course.high)),
             )
             for n, course in enumerate(drawn)
         ]
@@ -128,23 +155,13 @@ def _curve(shown: Shown) -> Section:
         )
         top = float(min(100, 10 * math.ceil(1.05 * np.nanmax(values, initial=10) / 10)))
         caption = f"{EMOTIONS[emotion].capitalize()}: mean of the viewers' probabilities, with 95 % intervals. "
-        caption += "Numbers: the events, in order of time." if emotion == HAPPY else ""
+        caption += what if emotion == HAPPY and marks else ""
         parts.append(Chart(lines(times, curves, shown.watched.seconds, high=top, marks=marks), caption))
     if groups:
         parts.insert(
             0, Chart("", legend=[(course.group or "", colours[n % len(colours)]) for n, course in enumerate(drawn)])
         )
     return Section("Second by second", parts)
-
-
-def _thinned(values: np.ndarray, step: int) -> np.ndarray:
-    """Return the means of so many values in a row each."""
-    padded = np.full(math.ceil(len(values) / step) * step, np.nan)
-    padded[: len(values)] = values
-    parts = padded.reshape(-1, step)
-    there = np.isfinite(parts)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(there, parts, 0).sum(1) / there.sum(1))
 
 
 def _ranking(ranked: Sequence[Reaction]) -> Section:
@@ -194,7 +211,7 @@ def _between(low: float, high: float, form: str) -> str:
     return f"{low:{form}} to {high:{form}}" if math.isfinite(low) and math.isfinite(high) else "–"
 
 
-def _groups(differences: Sequence[Difference]) -> Section:
+def _groups(differences: Sequence[Difference], *, folded: bool) -> Section:
     rows = [
         (
             f"{difference.first_group} – {difference.second_group}",
@@ -219,12 +236,13 @@ def _groups(differences: Sequence[Difference]) -> Section:
                 "thumb a g of 0.2 is small, 0.5 middling, 0.8 large.",
             )
         ],
+        folded,
     )
 
 
-def _notes(reactions: Reactions, viewers: int, anonymous: int | None) -> list[str]:
+def _notes(reactions: Reactions | None, viewers: int, anonymous: int | None) -> list[str]:
     notes = []
-    if reactions.unseen:
+    if reactions and reactions.unseen:
         names = listed([f"“{event.label}” at {clock(event.at)}" for event in reactions.unseen])
         few = f"Fewer than {anonymous} viewers, as --anonymous asks for," if anonymous else "Too few viewers"
         notes.append(f"{few} were to be seen before and after {names}; nothing is said of them.")
@@ -236,7 +254,13 @@ def _notes(reactions: Reactions, viewers: int, anonymous: int | None) -> list[st
     return notes
 
 
-def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
+def _definitions(asked: dict[str, Any], shown: Shown) -> list[tuple[str, str]]:
+    viewer = (
+        "Viewer",
+        f"A recording or a seat: the mean of its readable faces (at least {READABLE} pixels), over a second.",
+    )
+    if not shown.reactions:
+        return [viewer]
     baseline, window = asked["baseline_s"], asked["window_s"]
     height = (
         f"The highest point, within {window:g} s after the event (and its duration) or until the next event, of the "
@@ -263,10 +287,7 @@ def _definitions(asked: dict[str, Any]) -> list[tuple[str, str]]:
         "half of the viewers, or 20 in all."
     )
     return [
-        (
-            "Viewer",
-            f"A recording or a seat: the mean of its readable faces (at least {READABLE} pixels), over a second.",
-        ),
+        viewer,
         ("Height", height),
         ("95 % interval", interval),
         ("Landed", landed),

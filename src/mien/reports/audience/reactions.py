@@ -20,7 +20,7 @@ from mien.reports.audience.events import Event
 from mien.reports.audience.seats import Watching
 from mien.reports.base.bootstrap import MIN_UNITS, Estimates, expanded, peaks
 
-__all__ = ["LEAST_RISE", "TAKES_S", "Interval", "Reaction", "Reactions", "joined", "react"]
+__all__ = ["LEAST_RISE", "TAKES_S", "Interval", "Reaction", "Reactions", "joined", "react", "wilson"]
 
 LEAST_RISE = 0.1
 """A viewer who reacts rises at least so much, in probability, and more than in 95 % of stretches without an event."""
@@ -331,7 +331,7 @@ def _reaction(
     reacted = None
     if usual is not None and (known := np.isfinite(usual[seen, best])).sum() > len(own) / 2:
         hits = int((_highest(own[known, :, None])[:, 0] >= usual[seen, best][known]).sum())
-        reacted = Reacted(hits, _wilson(hits, int(known.sum())), int(known.sum()))
+        reacted = Reacted(hits, wilson(hits, int(known.sum())), int(known.sum()))
     shape = latency, duration, open_end
     return Reaction(event, len(own), best, height, float(p[best]), *shape, reacted, window.length, window.cut)
 
@@ -372,7 +372,7 @@ def _peaks(
     return peak.astype(np.float64), (right - left - 1).astype(np.float64), right == means.shape[1]
 
 
-def _wilson(hits: int, count: int) -> Interval:
+def wilson(hits: int, count: int) -> Interval:
     """Return a share with Wilson's 95 % interval (1927)."""
     if not count:
         return Interval(math.nan)

@@ -140,15 +140,31 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
     ends = [by_name[seat.recording].seconds - seat.offset for seat in viewers]
     points = max(1, int(np.ceil(max(ends) / STEP_S)))
     shares = np.full((len(viewers), points, len(EMOTIONS)), np.nan, np.float32)
-    empty = []
+    empty, unclear, carried = [], [], {}
     for row, seat in enumerate(viewers):
         here = _faces(by_name[seat.recording], seat)
         if not len(here):
             empty.append(seat.name)
             continue
+        if here["emotion"].null_count() == len(here):
+            unclear.append(seat.name)
+        if not here["read"].all():
+            carried[seat.name] = 1 - int(here["read"].sum()) / len(here)
+            here = here.filter("read")  # what was carried on is no new evidence
         shares[row] = _course(here, seat.offset, points)
     if empty:
         notes.append(f"No readable face was seen of {listed(empty)}.")
+    if unclear:
+        notes.append(
+            f"Of {listed(unclear)} no emotion could be named at any time (unclear throughout); their probabilities "
+            "count all the same."
+        )
+    if carried:
+        shares_of = listed([f"{name} ({100 * share:.0f} %)" for name, share in carried.items()])
+        notes.append(
+            f"Emotions that were carried on from the frame before are no new evidence; left out, of {shares_of}; "
+            "what is read more seldom than once a second leaves gaps."
+        )
     return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares)
 
 

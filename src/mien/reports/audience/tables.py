@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.observation import EMOTIONS
+from mien.reports.audience.clusters import Compared
 from mien.reports.audience.groups import Course, Difference
+from mien.reports.audience.headline import Contrast, Headline
+from mien.reports.audience.neighbours import Neighbours
 from mien.reports.audience.reactions import Reaction, Reactions
 from mien.reports.audience.seats import Watching
+from mien.reports.audience.synchrony import SIGNALS, Moment, Synchrony
 from mien.reports.base.parts import Data
 
 if TYPE_CHECKING:
@@ -97,6 +102,69 @@ COLUMNS: dict[str, dict[str, str]] = {
         "viewers_first": "viewers of the first group",
         "viewers_second": "viewers of the second group",
     },
+    "moments": {
+        "group": "the group; empty: all viewers",
+        "at": "when the viewers' mean changes fastest in the window, in seconds of the treatment",
+        "emotion": "what moved most clearly together: an emotion, or valence (happy less angry, disgust, fear, sad)",
+        "synchrony": "the viewers' mean correlation with the others in the window (leave-one-out)",
+        "low": "the lower end of the 95 % interval that holds for all moments of the group at once",
+        "high": "the upper end",
+        "p": "that so high a correlation is chance, corrected for all moments and emotions",
+        "start": "when the window begins, in seconds",
+        "end": "when it ends",
+        "change": "how far the viewers' mean moves in the window, in probability; negative where it falls then",
+        "viewers": "viewers it rests on",
+    },
+    "synchrony": {
+        "group": "the group; empty: all viewers",
+        "at": "the middle of the window, in seconds of the treatment; one begins each second",
+        "emotion": "an emotion, or the valence",
+        "viewers": "viewers it rests on",
+        "synchrony": "the viewers' mean correlation with the others in the window; empty: too few",
+        "p": "that so high a correlation is chance, corrected for all moments and emotions",
+    },
+    "headline": {
+        "group": "the treatment; empty: all viewers",
+        "viewers": "viewers who were seen",
+        "synchrony": "the mean synchrony of the valence over all windows",
+        "synchrony_low": "the lower end of its 95 % interval",
+        "synchrony_high": "the upper end",
+        "synchrony_p": "that it is chance",
+        "peak": "the highest share of viewers who showed happy (0.5 or more) in one second",
+        "peak_low": "the lower end of its 95 % interval (Wilson), for that second",
+        "peak_high": "the upper end",
+        "peak_at": "which second",
+        "peak_viewers": "viewers who were seen in it",
+        "laughs": "laughs of a viewer per minute",
+        "laughs_low": "the lower end of its 95 % interval",
+        "laughs_high": "the upper end",
+    },
+    "contrasts": {
+        "what": "synchrony, laughs or peak",
+        "first_group": "the first treatment",
+        "second_group": "the second treatment",
+        "difference": "the first less the second",
+        "low": "the lower end of the 95 % interval that holds for synchrony and laughs at once",
+        "high": "the upper end",
+        "p": "of no difference, corrected likewise",
+        "effect": "Hedges's g; of the peak Cohen's h",
+    },
+    "clusters": {
+        "first_group": "the first group",
+        "second_group": "the second group",
+        "emotion": "an emotion, or the valence",
+        "start": "when the stretch begins, in seconds of the treatment",
+        "end": "when it ends",
+        "difference": "the mean over it of the first group's mean less the second's, in probability",
+        "mass": "the sum of Student's t over its seconds",
+        "p": "that so large a mass is chance, corrected for all seconds and emotions",
+    },
+    "pairs": {
+        "first": "a seat: recording/seat",
+        "second": "another seat of the same picture",
+        "neighbours": "whether they are neighbours",
+        "synchrony": "how far their valence correlates over all that both were seen",
+    },
 }
 
 
@@ -106,57 +174,40 @@ class Shown:
 
     Attributes:
         watched: What the viewers showed.
-        reactions: How they reacted.
+        reactions: How they reacted to events; None: there were none.
         courses: The mean curves: all viewers, then each group.
         differences: How groups differ.
+        synchronies: How far each group moves together.
+        moments: The moments that moved people together, ranked.
+        headlines: What is said of each treatment first.
+        contrasts: How these figures differ.
+        compared: Where groups differ over the whole course.
+        neighbours: Whether neighbours move together more than others; None: there is no such plan.
+        pictures: Of the treatment, by the moments' times.
     """
 
     watched: Watching
-    reactions: Reactions
+    reactions: Reactions | None
     courses: list[Course]
     differences: list[Difference]
+    synchronies: list[Synchrony] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    headlines: list[Headline] = field(default_factory=list)
+    contrasts: list[Contrast] = field(default_factory=list)
+    compared: list[Compared] = field(default_factory=list)
+    neighbours: Neighbours | None = None
+    pictures: dict[float, bytes] = field(default_factory=dict)
+
+
+TEXT = {"event", "emotion", "viewer", "group", "what", "first_group", "second_group", "first"}
+WHOLE = {"viewers", "reacted", "second", "viewers_first", "viewers_second", "peak_viewers"}
+TRUTHS = {"cut", "judged", "neighbours"}
 
 
 def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     """Return the tables; anonymous: those of single viewers left out."""
-    import polars as pl
-
-    reactions, watched = shown.reactions, shown.watched
-    judged = [(reaction.event, True) for reaction in reactions.each] + [(event, False) for event in reactions.unseen]
-    events = [(event.label, event.at, event.duration, seen) for event, seen in sorted(judged, key=lambda e: e[0].at)]
-    reaction_rows = [
-        (
-            *(
-                reaction.event.label,
-                reaction.event.at,
-                reaction.event.duration,
-                EMOTIONS[reaction.emotion],
-                reaction.viewers,
-            ),
-            *(reaction.height.value, reaction.height.low, reaction.height.high, reaction.p),
-            *(reaction.latency.value, reaction.latency.low, reaction.latency.high),
-            *(reaction.duration.value, reaction.duration.low, reaction.duration.high),
-            *_reacted(reaction),
-            *(reaction.window, reaction.cut),
-        )
-        for reaction in reactions.each
-    ]
-    of = reactions.estimates
-    emotions = [
-        (
-            *(reaction.event.label, reaction.event.at, emotion, int(of.units[7 * n + m])),
-            *(float(end[7 * n + m]) for end in (of.value, of.low, of.high, of.all_low, of.all_high, of.p, of.all_p)),
-        )
-        for n, reaction in enumerate(reactions.each)
-        for m, emotion in enumerate(EMOTIONS)
-    ]
-    viewers = [
-        (name, group, reaction.event.label, reaction.event.at, *map(float, reactions.heights[v, n]))
-        for n, reaction in enumerate(reactions.each)
-        for v, (name, group) in enumerate(zip(watched.names, watched.groups, strict=True))
-        if np.isfinite(reactions.heights[v, n]).any()
-    ]
-    curve = [
+    rows = (_of_reactions(shown.reactions, shown.watched) if shown.reactions else {}) | _of_synchrony(shown)
+    rows["curve"] = [
         (
             *(second, course.group, int(course.viewers[second]), *map(float, course.shares[second])),
             *(float(course.low[second, HAPPY]), float(course.high[second, HAPPY])),
@@ -164,53 +215,129 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
         for course in shown.courses
         for second in range(len(course.viewers))
     ]
-    groups = [
-        (
-            *(
-                difference.what,
-                difference.emotion,
-                difference.first_group,
-                difference.second_group,
-                difference.value,
-                difference.low,
-                difference.high,
-                difference.p,
-                difference.g,
-            ),
-            *difference.viewers,
-        )
-        for difference in shown.differences
-    ]
-    rows: dict[str, list[Any]] = {
-        "events": events,
-        "reactions": reaction_rows,
-        "emotions": emotions,
-        "viewers": viewers,
-        "curve": curve,
-    }
-    rows |= {"groups": groups} if groups else {}
+    if shown.differences:
+        rows["groups"] = [
+            (
+                *(of.what, of.emotion, of.first_group, of.second_group, of.value, of.low, of.high, of.p, of.g),
+                *of.viewers,
+            )
+            for of in shown.differences
+        ]
     if anonymous:
-        rows.pop("viewers")
-    else:
-        rows["courses"] = []
-    text = {"event", "emotion", "viewer", "group", "what", "first_group", "second_group"}
-    whole = {"viewers", "reacted", "second", "viewers_first", "viewers_second"}
-    tables = []
-    for name, values in rows.items():
-        kinds = {
-            c: pl.String
-            if c in text
-            else pl.Int64
-            if c in whole
-            else pl.Boolean
-            if c in ("cut", "judged")
-            else pl.Float64
-            for c in COLUMNS[name]
+        rows.pop("viewers", None)
+        rows.pop("pairs", None)
+    tables = [_table(name, values) for name, values in rows.items()]
+    if shown.synchronies:
+        tables.append(Data("synchrony", _over_time(shown.synchronies), COLUMNS["synchrony"]))
+    return tables if anonymous else [*tables, Data("courses", _courses(shown.watched), COLUMNS["courses"])]
+
+
+def _table(name: str, rows: list[Any]) -> Data:
+    import polars as pl
+
+    kinds: dict[str, Any] = {}
+    for column in COLUMNS[name]:
+        text = column in TEXT or (name, column) == ("pairs", "second")
+        kind = pl.String if text else pl.Int64 if column in WHOLE else pl.Float64
+        kinds[column] = pl.Boolean if column in TRUTHS else kind
+    table = pl.DataFrame(rows, schema=kinds, orient="row")
+    return Data(name, table.with_columns(pl.col(pl.Float64).fill_nan(None)), COLUMNS[name])
+
+
+def _of_reactions(reactions: Reactions, watched: Watching) -> dict[str, list[Any]]:
+    judged = [(reaction.event, True) for reaction in reactions.each] + [(event, False) for event in reactions.unseen]
+    of = reactions.estimates
+    return {
+        "events": [
+            (event.label, event.at, event.duration, seen) for event, seen in sorted(judged, key=lambda row: row[0].at)
+        ],
+        "reactions": [
+            (
+                *(reaction.event.label, reaction.event.at, reaction.event.duration),
+                *(EMOTIONS[reaction.emotion], reaction.viewers),
+                *(reaction.height.value, reaction.height.low, reaction.height.high, reaction.p),
+                *(reaction.latency.value, reaction.latency.low, reaction.latency.high),
+                *(reaction.duration.value, reaction.duration.low, reaction.duration.high),
+                *_reacted(reaction),
+                *(reaction.window, reaction.cut),
+            )
+            for reaction in reactions.each
+        ],
+        "emotions": [
+            (
+                *(reaction.event.label, reaction.event.at, emotion, int(of.units[7 * n + m])),
+                *(
+                    float(end[7 * n + m])
+                    for end in (of.value, of.low, of.high, of.all_low, of.all_high, of.p, of.all_p)
+                ),
+            )
+            for n, reaction in enumerate(reactions.each)
+            for m, emotion in enumerate(EMOTIONS)
+        ],
+        "viewers": [
+            (name, group, reaction.event.label, reaction.event.at, *map(float, reactions.heights[v, n]))
+            for n, reaction in enumerate(reactions.each)
+            for v, (name, group) in enumerate(zip(watched.names, watched.groups, strict=True))
+            if np.isfinite(reactions.heights[v, n]).any()
+        ],
+    }
+
+
+def _of_synchrony(shown: Shown) -> dict[str, list[Any]]:
+    """Return the rows of what needs no events."""
+    rows: dict[str, list[Any]] = {
+        "moments": [
+            (
+                *(moment.group, moment.at, SIGNALS[moment.signal], *vars(moment.synchrony).values(), moment.p),
+                *(moment.start, moment.end, moment.change, moment.viewers),
+            )
+            for moment in shown.moments
+        ],
+        "headline": [
+            (
+                *(headline.group, headline.viewers, *vars(headline.synchrony).values(), headline.synchrony_p),
+                *(*vars(headline.peak).values(), headline.peak_at, headline.peak_viewers),
+                *vars(headline.laughs).values(),
+            )
+            for headline in shown.headlines
+        ],
+    }
+    if shown.contrasts:
+        rows["contrasts"] = [
+            (of.what, of.first_group, of.second_group, *vars(of.difference).values(), of.p, of.effect)
+            for of in shown.contrasts
+        ]
+    if shown.compared:
+        rows["clusters"] = [
+            (
+                *(of.first_group, of.second_group, SIGNALS[cluster.signal], cluster.start, cluster.end),
+                *(cluster.difference, cluster.mass, cluster.p),
+            )
+            for of in shown.compared
+            for cluster in of.clusters
+        ]
+    if shown.neighbours:
+        rows["pairs"] = [(pair.first, pair.second, pair.near, pair.synchrony) for pair in shown.neighbours.pairs]
+    return rows
+
+
+def _over_time(synchronies: Sequence[Synchrony]) -> pl.DataFrame:
+    """Return the synchrony of each group, window and signal."""
+    import polars as pl
+
+    parts = []
+    for synchrony in synchronies:
+        windows, k = synchrony.value.shape
+        columns: dict[str, Any] = {
+            "at": np.repeat(synchrony.at, k),
+            "emotion": list(SIGNALS[:k]) * windows,
+            "viewers": synchrony.viewers.reshape(-1).astype(np.int64),
+            "synchrony": synchrony.value.reshape(-1),
+            "p": synchrony.p.reshape(-1),
         }
-        made = _courses(watched) if name == "courses" else pl.DataFrame(values, schema=kinds, orient="row")
-        table = made.with_columns(pl.col(pl.Float64).fill_nan(None))
-        tables.append(Data(name, table, COLUMNS[name]))
-    return tables
+        part = pl.DataFrame(columns).with_columns(pl.col("synchrony", "p").fill_nan(None))
+        parts.append(part.select(pl.lit(synchrony.group).alias("group"), pl.all()))
+    return pl.concat(parts)
 
 
 def _reacted(reaction: Reaction) -> tuple[float | None, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from mien.reports.base.sign_flips import rising
 
-__all__ = ["MIN_UNITS", "Estimates", "compare", "estimate", "expanded", "hedges_g", "peaks"]
+__all__ = ["MIN_UNITS", "Estimates", "compare", "estimate", "expanded", "hedges_g", "peaks", "student"]
 
 MIN_UNITS = 5
 """Of fewer units nothing is said but the estimate."""
@@ -170,6 +171,13 @@ def expanded(units: int) -> tuple[float, float]:
     return below, 1 - below
 
 
+def student(share: float, freedom: int) -> float:
+    """Return what Student's t stays under in so large a share of all cases."""
+    t, z = _student(freedom)
+    return float(np.interp(NormalDist().inv_cdf(share), z, t))
+
+
+@lru_cache(256)
 def _student(freedom: int) -> tuple[Array, Array]:
     """Return quantiles of Student's t and the normal quantiles of the same probability, both growing."""
     angle: Array = np.linspace(0, np.pi / 2, 40_001)  # t = sqrt(freedom) tan(angle)

@@ -30,6 +30,12 @@ REFERENCES: dict[str, str] = {
     "Wilson 1927": "Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. "
     "Journal of the American Statistical Association, 22, 209–212. doi:10.1080/01621459.1927.10502953",
     "Efron 1993": "Efron, B., & Tibshirani, R. J. (1993). An introduction to the bootstrap. Chapman & Hall.",
+    "Hasson 2004": "Hasson, U., Nir, Y., Levy, I., Fuhrmann, G., & Malach, R. (2004). Intersubject synchronization of "
+    "cortical activity during natural vision. Science, 303, 1634–1640. doi:10.1126/science.1089506",
+    "Nastase 2019": "Nastase, S. A., Gazzola, V., Hasson, U., & Keysers, C. (2019). Measuring shared responses across "
+    "subjects using intersubject correlation. Social Cognitive and Affective Neuroscience, 14, 667–685.",
+    "Maris 2007": "Maris, E., & Oostenveld, R. (2007). Nonparametric statistical testing of EEG- and MEG-data. Journal "
+    "of Neuroscience Methods, 164, 177–190. doi:10.1016/j.jneumeth.2007.03.024",
     "Hutto 2014": "Hutto, C. J., & Gilbert, E. (2014). VADER: A parsimonious rule-based model for sentiment analysis "
     "of social media text. ICWSM 2014, 216–225. doi:10.1609/icwsm.v8i1.14550",
 }
@@ -41,9 +47,12 @@ STATISTICS = {
     "meeting": "What faces showed was averaged over each utterance, weighed by time; intervals come from a studentized "
     "bootstrap over utterances [Efron 1993]. Where the page says so, how pleasant words are was judged by VADER "
     "[Hutto 2014].",
-    "audience": "The viewer is the unit. Rises over the mean of the seconds before each event were tested by "
-    "exchanging the signs of whole viewers, corrected for all events, emotions and moments by a step-down maximum "
-    "statistic [Romano 2005]; intervals come from a bootstrap over viewers [Efron 1993], those of shares are Wilson's "
+    "audience": "The viewer is the unit. Where events were named, rises over the mean of the seconds before each were "
+    "tested by exchanging the signs of whole viewers, corrected for all events, emotions and moments by a step-down "
+    "maximum statistic [Romano 2005]. Moving together is inter-subject correlation [Hasson 2004] in sliding windows, "
+    "each viewer with the sum of the others [Nastase 2019], tested against surrogates of whole curves by the maximum "
+    "over all windows and emotions; where groups are compared over the whole course, by clusters with viewers "
+    "exchanged [Maris 2007]. Intervals come from a bootstrap over viewers [Efron 1993], those of shares are Wilson's "
     "[Wilson 1927].",
     "album": "Photos were ranked by expression, sharpness, pose and exposure, one of each group of near-duplicates.",
 }

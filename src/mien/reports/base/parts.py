@@ -122,10 +122,17 @@ Part = Chart | Table | Pictures | str
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page under a heading; text stands as a paragraph."""
+    """A part of the page under a heading; text stands as a paragraph.
+
+    Attributes:
+        title: The heading.
+        parts: What stands under it.
+        folded: Whether only the heading is shown until it is chosen.
+    """
 
     title: str
     parts: Sequence[Part]
+    folded: bool = False
 
 
 @dataclass(frozen=True)

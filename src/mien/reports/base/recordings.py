@@ -145,9 +145,7 @@ class Recording:
 
     def __post_init__(self) -> None:
         if "read" not in self.faces.columns:
-            import polars as pl
-
-            object.__setattr__(self, "faces", self.faces.with_columns(pl.lit(value=True).alias("read")))
+            object.__setattr__(self, "faces", self.faces.with_columns(_was_read(self.faces)))
         if "span" not in self.faces.columns:
             object.__setattr__(self, "faces", with_spans(self.faces))
 
@@ -229,6 +227,14 @@ def with_spans(faces: pl.DataFrame) -> pl.DataFrame:
         .select("frame", gap.fill_null(gap.median()).fill_null(0.2).clip(SHORTEST_SPAN_S, MAX_SPAN_S).alias("span"))
     )
     return faces.join(spans, on="frame", how="left", maintain_order="left")
+
+
+def _was_read(faces: pl.DataFrame) -> pl.Expr:
+    """Return the column `read`: whether an emotion was read in its frame, and not carried on from the one before."""
+    import polars as pl
+
+    given = pl.col("read").cast(pl.Int64) != 0 if "read" in faces.columns else pl.lit(None, pl.Boolean)
+    return given.fill_null(value=True).alias("read")
 
 
 def _shapes(recording: Recording) -> list[str]:
@@ -401,7 +407,7 @@ def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.D
         pl.col("confidence").cast(pl.Float64),
         pl.col("emotion").cast(pl.String),
         *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in EMOTIONS),
-        pl.col("read").cast(pl.Int64).fill_null(1) != 0,
+        _was_read(part),
     )
     places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
     medium = next((there for there in places if file and there.is_file()), None)

@@ -87,7 +87,8 @@ def _of_audience(tables: Mapping[str, pl.DataFrame]) -> Iterator[Tier]:
         landed = [row for row in reactions.to_dicts() if row["p"] is not None and row["p"] < CLEAR_P]
         yield Tier("reactions", "moment", "audience", [_reaction(row) for row in landed])
     if "moments" in tables:
-        yield Tier("moments", "moment", "audience", _moments(tables["moments"]))
+        clear = tables["moments"].filter(tables["moments"]["p"] < CLEAR_P)
+        yield Tier("moments", "moment", "audience", _moments(clear))
     everybody = tables["curve"].filter(tables["curve"]["group"].fill_null("") == "")
     yield Tier("audience", "expression", "audience", _strongest(everybody, "second", 1.0))
     if "courses" in tables:
