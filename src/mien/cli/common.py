@@ -14,6 +14,7 @@ import typer
 from mien.errors import UsageError
 from mien.observation import parse_time
 from mien.system.logs import keep_log, log_as
+from mien.system.processes import READY
 
 if TYPE_CHECKING:
     from mien.config import Settings
@@ -76,7 +77,7 @@ class GlobalOptions:
     def tell_ready(self, line: str) -> None:
         """Tell `mien up` that this part is ready."""
         if self.supervised:
-            typer.echo(line)
+            typer.echo(f"{READY}{line}")
 
 
 session = GlobalOptions()

@@ -24,7 +24,7 @@ from mien.config import Settings
 from mien.errors import InputError, MienError, MissingExtraError
 from mien.media.open import kind_of, open_source
 from mien.mqtt.broker import run_broker
-from mien.system.processes import APART, ask_to_end
+from mien.system.processes import APART, READY, ask_to_end
 
 __all__ = ["default_source", "run_up"]
 
@@ -40,7 +40,7 @@ class Part:
     """A child process that is started again when it dies.
 
     Attributes:
-        ready: What it said once it was ready: a line on its standard output.
+        ready: What it said once it was ready: a line on its standard output, without its beginning.
     """
 
     name: str
@@ -63,8 +63,10 @@ class Part:
         threading.Thread(target=self._hear, args=(self.process.stdout,), daemon=True).start()
 
     def _hear(self, output: IO[bytes]) -> None:
-        for line in output:
-            self.ready = line.decode("utf-8", "replace").strip()
+        for line in output:  # what libraries print there is read, so that the pipe never fills, and passed over
+            text = line.decode("utf-8", "replace").strip()
+            if text.startswith(READY):
+                self.ready = text.removeprefix(READY)
 
     def check(self) -> None:
         """Start the part when it is due; take note when it has ended.

@@ -9,7 +9,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["APART", "ask_to_end", "end_in_order", "limit_memory", "ran_out"]
+__all__ = ["APART", "READY", "ask_to_end", "end_in_order", "limit_memory", "ran_out"]
+
+READY = "ready: "
+"""How the line begins by which a part tells its supervisor, on the standard output, that it is ready."""
 
 APART: dict[str, Any] = (
     {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
