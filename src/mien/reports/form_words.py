@@ -18,6 +18,7 @@ FIELDS = {
     "--cast": "“Cast (CSV)”",
     "--lexicon": "“Words and how pleasant they are (CSV)”",
     "--offset": "“Seconds to add to the transcript”",
+    "--export": "“Also for other tools”",
     "--seats": "“Seats and groups (CSV)”",
     "--events": "“What they watched”",
     "--source": "“Sources”",

@@ -129,5 +129,14 @@
     return SHOWN.map((_, row) => known.map((bin, index) => (bin?.faces && index <= last ? bin.shares[row] / bin.faces : null)));
   }
 
+  /* What is shown keeps its shape, and takes as much room as there is. */
+  for (const name of ["loadedmetadata", "load"]) {
+    document.addEventListener(name, ({ target }) => {
+      const place = target.closest?.(".screen");
+      const [width, height] = [target.videoWidth || target.naturalWidth, target.videoHeight || target.naturalHeight];
+      if (place && width && height) place.style.setProperty("--ratio", (width / height).toFixed(4));
+    }, true);
+  }
+
   Object.assign(window.mien, { player, bandsOf, clock });
 })();
