@@ -38,7 +38,7 @@ from serving import dashboard  # noqa: E402
 pytestmark = [pytest.mark.data, pytest.mark.timeout(300)]
 
 NOT_RUN = {
-    r"mien (up|broker|forward|watch)\b": "runs until it is stopped; test_tutorial.py and tests/integration start them",
+    r"mien (up|broker|forward|watch|markers)\b": "runs until stopped; test_tutorial.py and tests/integration start it",
     r"mien fleet\b": "takes sources at a broker; tests/integration/test_fleet.py runs it",
     r"mien dashboard(?!.*--looker)": "runs until it is stopped; started where a page asks it something",
     r"mien (train|export|evaluate)\b": "takes FER-2013 and hours; tests/training runs them",

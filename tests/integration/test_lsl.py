@@ -8,18 +8,25 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pylsl
 import pytest
-from parts import observation, settings
+from parts import observation, settings, start, stop_all, wait_for
 
+from mien.config import Settings
 from mien.edge.lsl import CHANNELS, FIRST_PORT, LOOPBACK, PORTS, STREAM_TYPE, LslOutlet, dominant
+from mien.edge.lsl_markers import run_markers
 from mien.errors import MienError, MissingExtraError
+from mien.forward.forwarder import run_forwarder
 from mien.observation import EMOTIONS, Face
+from mien.stores.base import Marker, open_store
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LSL is kept to this machine on Linux alone")
 
@@ -198,3 +205,52 @@ def test_where_it_cannot_be_kept_to_this_machine_nothing_is_opened(
     monkeypatch.delattr(socket, "SO_BINDTODEVICE")
     with pytest.raises(MienError, match="on Linux alone"):
         LslOutlet(settings(tmp_path), "x", "tiny@00000000")
+
+
+def test_a_players_events_become_markers_in_the_store(tmp_path: Path) -> None:
+    """Over a real broker and forwarder, at the times of the stream."""
+    home = settings(tmp_path, forward={"markers": True})
+    start("broker", tmp_path)
+    wait_for((tmp_path / "broker.json").exists)
+    player, other = (
+        pylsl.StreamOutlet(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, name))
+        for name in ("Stimuli", "Other")
+    )
+    stop, began = threading.Event(), datetime.now(timezone.utc)
+    taking = threading.Thread(target=run_markers, args=(home, "hall", stop), kwargs={"stream": "Stimuli"})
+    forwarding = threading.Thread(target=run_forwarder, args=(home, stop))
+    try:
+        taking.start()
+        forwarding.start()
+        assert player.wait_for_consumers(30)
+        wait_for(lambda: sent(player, "ready") and markers_in(home), what="a marker")  # the forwarder listens now
+        at = pylsl.local_clock()
+        player.push_sample(["the curtain\nrises"], at - 5)
+        player.push_sample(["  "])
+        other.push_sample(["not this one"])
+        player.push_sample(["x" * 500])
+        wait_for(lambda: "x" * 200 in {marker.label for marker in markers_in(home)}, what="the last marker")
+    finally:
+        stop.set()
+        taking.join(30)
+        forwarding.join(30)
+        stop_all()
+    kept = {marker.label: marker for marker in markers_in(home)}
+    assert set(kept) == {"ready", "the curtain rises", "x" * 200}
+    assert {marker.source for marker in kept.values()} == {"hall"}
+    passed = kept["x" * 200].time - kept["the curtain rises"].time
+    assert 5 <= passed.total_seconds() < 6
+    assert kept["the curtain rises"].time > began - timedelta(seconds=6)
+
+
+def sent(player: pylsl.StreamOutlet, label: str) -> bool:
+    time.sleep(0.3)
+    player.push_sample([label])
+    return True
+
+
+def markers_in(home: Settings) -> list[Marker]:
+    if not (home.home / "mien.db").exists():
+        return []
+    with closing(open_store(home.store_url, read_only=True)) as store:
+        return store.markers(datetime.now(timezone.utc) - timedelta(days=1), datetime.now(timezone.utc), None, 10)

@@ -32,7 +32,9 @@ class Sections(HelpGroup):
     sections: ClassVar[dict[str, tuple[str, ...]]] = {
         "Begin here": ("up", "doctor", "config"),
         "Ask files": ("analyze", "report", "plan"),
-        "Watch, keep and show": ("watch", "broker", "secrets", "forward", "store", "dashboard", "access", "fleet"),
+        "Watch, keep and show": (
+            *("watch", "markers", "broker", "secrets", "forward", "store", "dashboard", "access", "fleet"),
+        ),
         "Models": ("model", "bench", "train", "evaluate", "export"),
     }
 

@@ -105,6 +105,26 @@ def watch(
     )
 
 
+@app.command(epilog="Example: mien markers --source hall --stream Stimuli")
+def markers(
+    source: Annotated[str, typer.Option(help="The source that the moments are about.")],
+    stream: Annotated[
+        str | None, typer.Option(help="The LSL stream's name [default: the first one of the type Markers]")
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="They are about all sources.")] = False,
+    broker: Broker = None,
+) -> None:
+    """Take the events of a stimulus player over LSL as markers (extra lsl)."""
+    from mien.edge.lsl_markers import run_markers
+    from mien.errors import UsageError
+    from mien.observation import SOURCE_NAME, is_source_name
+
+    if not is_source_name(source):
+        raise UsageError(f"'{source[:80]}' is no source's name: expected {SOURCE_NAME}")
+    settings = settings_of("markers", {"broker": address_of(broker)})
+    run_markers(settings, source, stop_on_signals(), stream=stream, everywhere=everywhere)
+
+
 @app.command(epilog="Example: mien broker --port 1884")
 def broker(
     port: Port = None,

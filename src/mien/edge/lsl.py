@@ -23,7 +23,7 @@ from mien.errors import MienError, MissingExtraError
 from mien.observation import EMOTIONS, Face, Observation
 from mien.version import __version__
 
-__all__ = ["CHANNELS", "LOOPBACK", "STREAM_TYPE", "LslOutlet", "dominant"]
+__all__ = ["CHANNELS", "LOOPBACK", "STREAM_TYPE", "LslOutlet", "dominant", "lsl_library", "peers"]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class LslOutlet:
     """
 
     def __init__(self, settings: Settings, source: str, model: str) -> None:
-        self._pylsl = _library(network=settings.watch.lsl_network)
+        self._pylsl = lsl_library(network=settings.watch.lsl_network)
         self._network, self._source = settings.watch.lsl_network, source
         self._key = hashlib.sha256(f"{socket.gethostname()}:{settings.home}".encode()).hexdigest()[:16]
         self._track: int | None = None
@@ -155,8 +155,23 @@ def _describe(desc: Any, source: str, model: str) -> None:
     desc.append_child_value("source", source)
 
 
-def _library(*, network: bool) -> Any:
-    """Return pylsl, told to stay on this machine unless the network may see its streams."""
+def peers() -> dict[int, str]:
+    """Return the hosts that this process's sockets are connected to, by the numbers of these sockets."""
+    hosts = {}
+    for connected in _sockets():
+        with connected, suppress(OSError):
+            if connected.family in (socket.AF_INET, socket.AF_INET6) and connected.type == socket.SOCK_STREAM:
+                hosts[os.fstat(connected.fileno()).st_ino] = str(connected.getpeername()[0])
+    return hosts
+
+
+def lsl_library(*, network: bool) -> Any:
+    """Return pylsl, told to stay on this machine unless the network may see its streams.
+
+    Raises:
+        MissingExtraError: It is not installed.
+        MienError: liblsl is not, or it cannot be kept to this machine.
+    """
     global _configured
     try:
         import pylsl
