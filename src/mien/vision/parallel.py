@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
@@ -22,7 +23,7 @@ from mien.vision.detector import Faces
 from mien.vision.pipeline import Pipeline, Reading
 from mien.vision.schedule import KeyframeSchedule
 
-__all__ = ["WINDOW", "cores", "observe_all"]
+__all__ = ["WINDOW", "cores", "observe_all", "read_all"]
 
 WINDOW = 12 << 20
 """So many bytes of frames are in memory per worker, or one frame where that is larger."""
@@ -40,13 +41,28 @@ def cores() -> int:
 
 def observe_all(
     pipeline: Pipeline, frames: Iterable[Frame], workers: int | None = None
-) -> Iterator[tuple[Frame, Observation]]:
+) -> Generator[tuple[Frame, Observation]]:
     """Yield each frame with its observation, in order.
 
     Args:
         pipeline: A session's; nothing else may use it meanwhile.
         frames: Iterated on a thread of its own, some frames ahead; an error there is raised after what came before it.
         workers: How many threads find and read faces; default: one per core.
+    """
+    with closing(read_all(pipeline, frames, workers)) as readings:
+        for frame, reading in readings:
+            yield frame, pipeline.record(frame, reading)
+
+
+def read_all(
+    pipeline: Pipeline, frames: Iterable[Frame], workers: int | None = None
+) -> Generator[tuple[Frame, Reading]]:
+    """Yield each frame with what it says by itself, in order; the pipeline's session stays as it is.
+
+    Args:
+        pipeline: As of `observe_all`.
+        frames: As of `observe_all`.
+        workers: As of `observe_all`.
     """
     work = _Work(pipeline, frames, workers or cores())
     try:
@@ -75,14 +91,13 @@ class _Work:
         for thread in self._threads:
             thread.start()
 
-    def results(self) -> Iterator[tuple[Frame, Observation]]:
+    def results(self) -> Iterator[tuple[Frame, Reading]]:
         while (stretch := self._in_order.get()) is not None:
             while (read := stretch.read.get()) is not None:
                 if isinstance(read, BaseException):
                     raise read
-                frame, reading = read
-                yield frame, self._pipeline.record(frame, reading)
-                self._window.give(frame.image.nbytes)
+                yield read
+                self._window.give(read[0].image.nbytes)
         if self._error is not None:
             raise self._error
 

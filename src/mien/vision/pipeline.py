@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
     Attributes:
         found: Its faces.
-        crops: Of each face, shape (n, CROP_SIZE, CROP_SIZE), uint8.
+        sharpness: How sharp each is, shape (n,); see `mien.vision.detector.sharpness`.
         raw: What the model says of each, shape (n, 7), float32.
         looks: Where the heads are turned, and how open eyes and mouths are, of each face.
         model: The model's id.
@@ -61,7 +61,7 @@ class Reading(NamedTuple):
     """
 
     found: Faces
-    crops: NDArray[np.uint8]
+    sharpness: NDArray[np.float32]
     raw: NDArray[np.float32]
     looks: list[Looks]
     model: str
@@ -144,10 +144,11 @@ class Pipeline:
             found.append(before)
         crops = [crop(image, faces.boxes, faces.landmarks) for image, faces in zip(images, found, strict=True)]
         raw, looks = _read(classifier, crops, found)
+        sharp = [sharpness(cut) for cut in crops]
         elapsed_ms = (clock.perf_counter() - began) * 1000 / len(images)
         return [
-            Reading(faces, cut, shares, seen, classifier.model_id, elapsed_ms)
-            for faces, cut, shares, seen in zip(found, crops, raw, looks, strict=True)
+            Reading(faces, detail, shares, seen, classifier.model_id, elapsed_ms)
+            for faces, detail, shares, seen in zip(found, sharp, raw, looks, strict=True)
         ]
 
     def record(self, frame: Frame, reading: Reading) -> Observation:
@@ -247,7 +248,7 @@ def read_pictures(
     return [
         _faces(
             [None] * len(faces),
-            Reading(faces, cut, shares, seen, classifier.model_id, 0.0),
+            Reading(faces, sharpness(cut), shares, seen, classifier.model_id, 0.0),
             shares,
             shares.argmax(1),
             threshold,
@@ -301,7 +302,7 @@ def _faces(
     clear = (
         (probabilities.max(1, initial=0) >= threshold)
         & (found.boxes[:, 2:].max(1, initial=0) >= MIN_SIDE)
-        & (sharpness(reading.crops) >= MIN_SHARPNESS)
+        & (reading.sharpness >= MIN_SHARPNESS)
     )
     return [
         _face(track, reading, n, EMOTIONS[best[n]] if clear[n] else None, probabilities[n], sets[n])

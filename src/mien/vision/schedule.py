@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeGuard
 
-from mien.media.base import Image
+from mien.media.base import Image, mark_before
 from mien.vision.detector import CloseDetector, Detector, FaceDetector, Faces, NearDetector
 
 __all__ = ["KEYFRAME_EVERY_S", "KeyframeSchedule", "PhotoDetector", "WholeFrameDetector", "detect_after"]
@@ -53,11 +53,14 @@ class PhotoDetector:
 
 
 class KeyframeSchedule:
-    """Says which frames are keyframes: the first of a shot, and each KEYFRAME_EVERY_S or more after the newest."""
+    """Says which frames are keyframes: the first of a shot, and each KEYFRAME_EVERY_S or more after the newest.
+
+    So is the first from each mark on (see `mien.media.base.MARK_S`): what comes then rests on nothing before it.
+    """
 
     def __init__(self) -> None:
         self._newest_s: float | None = None
-        self._shot = 0
+        self._shot = self._mark = 0
 
     def is_due(self, at_s: float | None, shot: int = 0) -> bool:
         """Return whether the next frame is a keyframe.
@@ -66,8 +69,9 @@ class KeyframeSchedule:
             at_s: Its position in the medium in seconds; None for photos, each of which stands alone.
             shot: The number of its shot.
         """
-        if shot != self._shot:
-            self._shot, self._newest_s = shot, None
+        mark = self._mark if at_s is None else mark_before(at_s)
+        if (shot, mark) != (self._shot, self._mark):
+            self._shot, self._mark, self._newest_s = shot, mark, None
         if at_s is not None and self._newest_s is not None and 0 <= at_s - self._newest_s < KEYFRAME_EVERY_S - 1e-6:
             return False
         self._newest_s = at_s
