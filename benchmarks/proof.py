@@ -34,7 +34,10 @@ class Proof(NamedTuple):
 PROOFS = (
     Proof("delivery under disturbances", "python tests/chaos/run.py --schedules 100 --seed {seed}"),
     Proof("backup, restore, replay, damage", "python tests/chaos/drill.py --rounds 10 --seed {seed}"),
-    Proof("a cluster that loses a server", "python benchmarks/cluster.py"),
+    Proof("a cluster that loses a server", "python benchmarks/cluster.py --cameras 24 --seconds 60 --fps 10"),
+    Proof(
+        "films on machines that die", "python benchmarks/films_on_ray.py --films 2 --minutes 2 --kills 2 --seed {seed}"
+    ),
     Proof("intervals of audiences", "python benchmarks/audience.py --runs 200 --seed {seed}"),
     Proof("what moves audiences together", "python benchmarks/synchrony.py --runs 400 --seed {seed}"),
     Proof("an album that is killed", "python benchmarks/album.py --photos 10000"),

@@ -18,7 +18,7 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/mien --no-create-home --she
     && install -d -m 0700 -o mien -g mien /var/lib/mien
 ENV PATH=/opt/mien/bin:$PATH MIEN_HOME=/var/lib/mien PYTHONUNBUFFERED=1
 # No package reports to its makers, also where another program than Mien runs here: mien.silence.
-ENV ORT_DISABLE_TELEMETRY=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0 HF_HUB_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1 FASTAPI_OTEL_AUTO_CONFIGURE=false
+ENV ORT_DISABLE_TELEMETRY=1 WANDB_ERROR_REPORTING=false RAY_USAGE_STATS_ENABLED=0 RAY_USAGE_STATS_REPORT_URL=http://127.0.0.1:9/ HF_HUB_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1 FASTAPI_OTEL_AUTO_CONFIGURE=false
 USER 10001
 WORKDIR /var/lib/mien
 VOLUME /var/lib/mien

@@ -44,6 +44,7 @@ NOT_RUN = {
     r"mien (train|export|evaluate)\b": "takes FER-2013 and hours; tests/training runs them",
     r"mien model (pull|rollback)": "takes a bucket; tests/training runs them",
     r"mien store copy .*postgresql": "takes a server; tests/contract runs it",
+    r"mien analyze .*(s3://|--on ray)": "takes a bucket or a cluster; tests/integration/test_cluster.py runs it",
     r"mien analyze .*--sets": "takes a model that holds thresholds; tests/unit/test_api.py asks the shipped ones",
     r"mien doctor --device tensorrt": "takes an NVIDIA GPU",
     r"curl -N": "a stream without end",
@@ -102,7 +103,19 @@ def seen(clip: Path) -> list[Observation]:
 def media(samples: Path, clip: Path, seen: Sequence[Observation], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every file that the pages' commands read, and a state folder with a store in it."""
     folder = tmp_path_factory.mktemp("pages")
-    for video in ("film", "one", "two", "three", "call", "seat-1", "seat-2", "seat-3", "stands/anna", "stands/ben"):
+    for video in (
+        "film",
+        "one",
+        "two",
+        "three",
+        "call",
+        "seat-1",
+        "seat-2",
+        "seat-3",
+        "stands/anna",
+        "stands/ben",
+        "films/one",
+    ):
         (folder / video).parent.mkdir(exist_ok=True)
         shutil.copy(clip, folder / f"{video}.mp4")
     write_video(folder / "show.mkv", [np.zeros((48, 64, 3), np.uint8)] * 250, range(0, 125_000, 500))

@@ -16,6 +16,7 @@ SILENT = {
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime: a device id and events to Microsoft, on by default on Linux
     "WANDB_ERROR_REPORTING": "false",  # W&B: its own crashes and usage
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray: what runs on a cluster
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",  # where it would report that it does not report
     "HF_HUB_DISABLE_TELEMETRY": "1",  # what fsspec loads for hf:// addresses
     "DO_NOT_TRACK": "1",  # the word that many other packages understand
 }

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mien
+from buckets import s3_server
 from mien.cli.app import app
 from mien.config import Settings, load
 from mien.edge.live_model import LiveModel
@@ -38,7 +38,6 @@ from mien.run.doctor import diagnose
 from mien.training import export
 from mien.training.checkpoints import RunFolder
 from mien.training.model import EmotionNet, fold
-from ports import unused_port
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
 
@@ -302,37 +301,8 @@ def test_over_http(published: Path, home: Path) -> None:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A real S3 HTTP server with one bucket, and the environment that leads to it."""
-    pytest.importorskip("s3fs")
-    pytest.importorskip("moto.server")
-    port = unused_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    environment = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(OSError):
-                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-                    connection.request("PUT", "/runs")
-                    connection.getresponse().read()
-                    connection.close()
-                    break
-                assert server.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-            yield "s3://runs"
-        finally:
-            server.terminate()
-            server.wait()
+    with s3_server("runs") as address:
+        yield address
 
 
 def test_from_s3_without_torch(s3: str, published: Path, home: Path) -> None:

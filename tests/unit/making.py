@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from filming import write_video
 from mien.models.classifier import Contract
 
 CONTRACT = Contract("tiny", 48, 1.0, 0.4, "nothing: its weights are random", "Apache-2.0")
@@ -73,25 +73,6 @@ def with_third_head(path: Path, row: list[float]) -> Path:
     shape = ["n", len(row)]
     network.graph.output.append(onnx.helper.make_tensor_value_info("geometry", onnx.TensorProto.FLOAT, shape))
     onnx.save(network, path)
-    return path
-
-
-def write_video(path: Path, images: Iterable[np.ndarray], times_ms: Iterable[int], codec: str = "libx264") -> Path:
-    """Write images, BGR, shape (h, w, 3), to be shown at these times."""
-    images = list(images)
-    with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        stream.codec_context.thread_count = 1
-        if codec == "libx264":
-            stream.options = {"bf": "0", "g": "5", "crf": "12", "preset": "ultrafast"}
-        for image, time in zip(images, times_ms, strict=False):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-            frame.pts, frame.time_base = time, stream.codec_context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
     return path
 
 

@@ -32,11 +32,12 @@ else:
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-ROLES = {"edge": "watch", "forward": "forward", "dashboard": "dashboard", "train": "train"}
+ROLES = {"edge": "watch", "forward": "forward", "dashboard": "dashboard", "train": "train", "ray": "analyze"}
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 VARIABLES = {"MIEN_" + name.upper().replace(".", "__") for name, _ in fields()} | {"MIEN_CONFIG"}
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 KUBERNETES = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")))
+RAY = list(yaml.safe_load_all((DEPLOY / "kubernetes-ray.yaml").read_text(encoding="utf-8")))
 PODS = {
     kubernete["metadata"]["name"]: kubernete["spec"]["template"]["spec"]
     for kubernete in KUBERNETES
@@ -256,6 +257,35 @@ def test_pods_get_their_secrets_by_name_and_the_page_says_how_each_is_made() -> 
         values = [one["value"] for container in pod["containers"] for one in container["env"]]
         assert all(value.removeprefix("/run/mien/") in files for value in values if "/" in value)
         assert all("key" in item and "value" not in item for item in secret["items"])
+
+
+def test_a_job_on_ray_runs_a_command_that_there_is_in_pods_that_may_do_nothing_else() -> None:
+    job, policy = RAY
+    assert (job["apiVersion"], job["kind"], policy["kind"]) == ("ray.io/v1", "RayJob", "NetworkPolicy")
+    words = job["spec"]["entrypoint"].split()
+    assert words[0] == "mien"
+    check_command(words[1:])
+    cluster = job["spec"]["rayClusterSpec"]
+    pinned = re.findall(r"(?m)^ray==(\S+)", (DEPLOY / "constraints.txt").read_text(encoding="utf-8"))
+    assert set(pinned) == {cluster["rayVersion"]}
+    templates = [cluster["headGroupSpec"]["template"], *(group["template"] for group in cluster["workerGroupSpecs"])]
+    for template in templates:
+        for version in ("1.30", "1.37"):
+            pod = {"apiVersion": "v1", "kind": "Pod", **template}
+            kubernetes_validate.validate(pod, version, strict=True)
+            kubernetes_validate.validate(policy, version, strict=True)
+        assert template["metadata"]["labels"] == policy["spec"]["podSelector"]["matchLabels"]
+        pod = template["spec"]
+        assert str(pod["securityContext"]["runAsUser"]) == Dockerfile(DEPLOY / "ray.Dockerfile").last("USER")
+        assert pod["automountServiceAccountToken"] is False
+        (container,) = pod["containers"]
+        assert container["image"] == "mien-ray"
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        (secret,) = (given["secretRef"]["name"] for given in container["envFrom"])
+        page = (ROOT / "docs/deploy/kubernetes.md").read_text(encoding="utf-8")
+        assert f"create secret generic {secret} " in page
 
 
 def test_nobody_outside_the_cluster_reaches_the_service() -> None:

@@ -17,13 +17,17 @@ app = Commands()
 
 @app.command(epilog="Example: mien analyze holiday/ -o faces.csv")
 def analyze(
-    paths: Annotated[list[str], typer.Argument(help="Photos, videos, folders of both, URLs of videos.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Photos, videos, folders of both; paths, or URLs such as s3://bucket/films/.")
+    ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            help="A .csv, .jsonl or .parquet, or one of those of --export [default: a summary alone]",
+            metavar="PATH",
+            help="A .csv, .jsonl or .parquet, one of those of --export, or a folder/ for a table a film "
+            "[default: a summary alone]",
         ),
     ] = None,
     export: Annotated[
@@ -34,8 +38,10 @@ def analyze(
         ),
     ] = None,
     annotate: Annotated[
-        Path | None,
-        typer.Option(help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."),
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Also write the picture (.jpg, .png) or video (.mp4) with what was found drawn in."
+        ),
     ] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Hide the faces in what --annotate writes.")] = False,
     every: Annotated[int, typer.Option(metavar="N", help="Look at every Nth frame of a video only.")] = 1,
@@ -55,21 +61,58 @@ def analyze(
         float | None,
         typer.Option(metavar="LEVEL", help="Also say which emotions are plausible: at 0.8, 0.9 or 0.95."),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Where a folder/ is filled: ray (RAY_ADDRESS, or else this machine's cores) or ray://head:10001 "
+            "[default: here]",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much a folder/ would take, and analyse next to nothing.")
+    ] = False,
     model: Model = None,
     device: Device = None,
 ) -> None:
     """Read photos and videos: a summary, or a table of all faces."""
     from mien.cli.ending import Ending
-    from mien.cli.terminal import progress
+    from mien.cli.terminal import progress, show_estimate
+    from mien.errors import UsageError
     from mien.exports.files import format_of
     from mien.media.selection import parse_seconds
     from mien.run.batch import analyze_paths
+    from mien.run.collection.collection import analyze_collection, estimate_collection, is_collection
 
     settings = settings_of("analyze", {"vision": {"model": model, "device": device}})
     begin, stop = parse_seconds(start), None if end is None else parse_seconds(end)
     exports = list(export or ())
-    if output and format_of(output):
-        exports, output = [output, *exports], None
+    if output is not None and is_collection(output):
+        if annotate or blur or exports:
+            raise UsageError(f"--annotate, --blur and --export are for single files, not for the folder '{output}'")
+        if dry_run:
+            show_estimate(estimate_collection(settings, paths, output, on=on, fps=fps, every=every))
+            return
+        analyze_collection(
+            settings,
+            paths,
+            output,
+            on=on,
+            every=every,
+            fps=fps,
+            start=begin,
+            end=stop,
+            stream=stream,
+            fps_in=fps_in,
+            sets=sets,
+            progress=progress("films"),
+        )
+        return
+    if on or dry_run:
+        option = "--on" if on else "--dry-run"
+        raise UsageError(f"{option} goes with a folder of tables: give it with -o, as in -o faces/")
+    if output and format_of(Path(output)):
+        exports, output = [Path(output), *exports], None
     analyze_paths(
         settings,
         paths,

@@ -46,7 +46,7 @@ class Ending:
     """
 
     def __init__(
-        self, paths: Sequence[str], output: Path | None, annotate: Path | None, exports: Sequence[Path] = ()
+        self, paths: Sequence[str], output: str | None, annotate: str | None, exports: Sequence[Path] = ()
     ) -> None:
         self._paths, self._output, self._annotate = [without_password(path) for path in paths], output, annotate
         self._exports = exports

@@ -10,10 +10,14 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from mien.words import counted
+
 if TYPE_CHECKING:
     from rich.progress import Task
 
-__all__ = ["framed", "progress"]
+    from mien.run.collection.collection import Estimate
+
+__all__ = ["framed", "progress", "show_estimate"]
 
 
 def framed(line: str) -> None:
@@ -30,9 +34,26 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
 
 
-def progress() -> Progress:
+def show_estimate(estimate: Estimate) -> None:
+    """Print how much is to be done and how long that would take."""
+    of = estimate
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{counted(of.items, 'item', 'items')}, {of.left:,} to be done: films of {of.hours:,.2f} hours")
+    if of.unknown:
+        console.print(f"{counted(of.unknown, 'film does', 'films do')} not say how long it is")
+    if of.unreadable:
+        console.print(f"{counted(of.unreadable, 'film', 'films')} cannot be opened")
+    if of.seconds is not None and of.frames_per_s is not None:
+        hours = f"{of.seconds / 3600:,.1f} hours" if of.seconds >= 3600 else f"{of.seconds / 60:,.1f} minutes"
+        console.print(
+            f"about {hours} on {counted(of.cores, 'core', 'cores')}, at the {of.frames_per_s:,.0f} frames a second "
+            "that one core here took in the first film"
+        )
+
+
+def progress(unit: str = "frames") -> Progress:
     """Return a progress bar on the standard error, which shows nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), _Rate())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), _Rate())
     console = Console(stderr=True)
     left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
     return Progress(*columns, left, console=console, transient=True, disable=not console.is_terminal)

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
+    "MARK_S",
     "Frame",
     "Image",
     "Source",
     "Wrapper",
     "limited",
+    "mark_before",
     "notes_of",
     "paced",
     "performed",
@@ -36,6 +38,10 @@ LATE_S = 0.1
 
 SHOWN_EVERY_S = 0.25
 """However late, one is shown this often, so that a machine too slow even to decode still has something to say."""
+
+MARK_S = 60.0
+"""At each multiple of so many seconds what is told of a video rests on nothing long before, so that it can be divided
+there between machines; see `mien.run.collection.sections`."""
 
 Image = NDArray[np.uint8]
 """A picture, BGR, shape (h, w, 3), 0-255."""
@@ -52,7 +58,7 @@ class Frame:
             before; None for photos.
         time: UTC: of live sources the clock at capture, of files the session's start + offset_s, of photos what their
             EXIF data tell, else None.
-        path: The photo's file; None elsewhere.
+        path: The photo's file or its URL; None elsewhere.
         shot: The number of its shot, from 0, as far as shots are told apart; see `mien.media.shots`.
     """
 
@@ -60,7 +66,7 @@ class Frame:
     index: int
     offset_s: float | None
     time: datetime | None
-    path: Path | None = None
+    path: Path | str | None = None
     shot: int = 0
 
 
@@ -106,6 +112,11 @@ class Source(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def mark_before(offset_s: float) -> int:
+    """Return how many of a video's marks lie behind its beginning, up to this time in seconds; see MARK_S."""
+    return int((offset_s + 1e-6) // MARK_S)
 
 
 def raise_problem(source: Source, kept: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from mien.errors import InputError, MienError
 from mien.masking import without_password
 from mien.media.seeking import Clock
+from mien.system.remote import is_url, open_url
 
 __all__ = ["MAX_PIXELS", "Opened", "length_of", "open_container", "open_file", "reason_of", "restarts"]
 
@@ -74,7 +75,7 @@ def open_container(
     """Open a video.
 
     Args:
-        path: A file, or the URL of one or of a stream.
+        path: A file, or the URL of one (also such as `s3://bucket/film.mp4`) or of a stream.
         stream: The number of the stream to look at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second a file has that doesn't say when they are shown.
         timeout_s: What doesn't answer for so long cannot be reached.
@@ -114,12 +115,15 @@ def open_file(path: str, *, timeout_s: float = 10.0, options: dict[str, str] | N
     shown = without_password(path)
     try:
         with contextlib.ExitStack() as held:
+            if is_url(path) and not os.path.exists(path):  # noqa: PTH110 - of a name that is too long there is none
+                # what a playlist in a bucket names is not fetched
+                return av.open(open_url(path), options={**(options or {}), "protocol_whitelist": "data"})
             return av.open(_address(path, held), timeout=timeout_s, options=options or {})
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = reason_of(error)
         if path.lower().startswith("rtsp") and isinstance(error, av.error.InvalidDataError):
             raise MienError(f"cannot read stream {shown}: nothing came that FFmpeg can read as a picture") from error
-        if "://" in path and not isinstance(error, ValueError) and not Path(path).exists():
+        if "://" in path and not is_url(path) and not isinstance(error, ValueError) and not Path(path).exists():
             raise MienError(f"cannot reach stream {shown}: {reason}") from error
         if isinstance(error, av.error.InvalidDataError):
             reason = "it is no video that FFmpeg can read, or its end is missing"

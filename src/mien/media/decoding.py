@@ -25,7 +25,9 @@ from PIL import Image as Pillow
 from PIL import ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError, _imaging, features
 
 from mien.errors import InputError, MissingExtraError
+from mien.masking import without_password
 from mien.media.base import Image
+from mien.system.remote import open_url
 
 __all__ = ["MAX_PIXELS", "RAW_ENDINGS", "decode_photo", "from_pillow", "kind_of", "moves", "pages_of", "read_photo"]
 
@@ -116,12 +118,12 @@ def from_pillow(photo: Pillow.Image) -> Decoded:
         return _upright(photo.copy(), name)
 
 
-def pages_of(path: Path, note: Note | None = None) -> Generator[Decoded]:
-    """Yield what `read_photo` returns, of a TIFF for each of its pages."""
-    name = f"photo '{path}'"
+def pages_of(path: Path | str, note: Note | None = None) -> Generator[Decoded]:
+    """Yield what `read_photo` returns, of a TIFF for each of its pages; a text is the URL of a photo."""
+    name = f"photo '{without_password(str(path)) if isinstance(path, str) else path}'"
     try:
-        with path.open("rb") as file:
-            yield from _decode(file, name, note, raw=path.suffix.lower() in RAW_ENDINGS)
+        with open_url(path) if isinstance(path, str) else path.open("rb") as file:
+            yield from _decode(file, name, note, raw=Path(path).suffix.lower() in RAW_ENDINGS)
     except OSError as error:
         raise InputError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from error
 

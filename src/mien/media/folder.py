@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mien.errors import InputError
 from mien.media.decoding import RAW_ENDINGS, moves
+from mien.system.remote import Entry, entries
 
-__all__ = ["PHOTOS", "VIDEOS", "Contents", "contents_of"]
+__all__ = ["PHOTOS", "VIDEOS", "Contents", "contents_behind", "contents_of", "is_photo_name"]
 
 PHOTOS = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".jp2", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp"})
 PHOTOS |= {".avif", ".heic", ".heif", ".ppm", ".pgm", *RAW_ENDINGS}
@@ -101,6 +102,34 @@ def contents_of(folder: Path) -> Contents:
     for files in contents[:4]:
         files.sort()
     return contents
+
+
+def contents_behind(address: str) -> tuple[list[Entry], list[Entry], int]:
+    """Return the photos and the videos in the folder that a path or URL names, by their endings, and how many others.
+
+    Raises:
+        InputError: There is no such folder.
+        MienError: It cannot be reached.
+    """
+    photos: list[Entry] = []
+    videos: list[Entry] = []
+    others = 0
+    for entry in entries(address):
+        path = PurePosixPath(entry.name)
+        if any(map(_is_aside, path.parts)) or path.name.lower() in NOTHING:
+            continue
+        if is_photo_name(entry.name):
+            photos.append(entry)
+        elif path.suffix.lower() in VIDEOS:
+            videos.append(entry)
+        else:
+            others += 1
+    return photos, videos, others
+
+
+def is_photo_name(name: str) -> bool:
+    """Return whether a file is taken for a photo by its ending."""
+    return PurePosixPath(name).suffix.lower() in PHOTOS
 
 
 def _is_aside(name: str) -> bool:

@@ -21,6 +21,7 @@ from mien.media.base import Source
 from mien.media.shots import numbered
 from mien.observation import slug
 from mien.system.plugins import load_plugin, plugin_names
+from mien.system.remote import is_folder, is_url
 
 __all__ = [
     "is_camera",
@@ -49,7 +50,7 @@ def open_source(
 
     Args:
         spec: `demo`, a camera's number or device, `screen:`, a URL, or the path of a video, a photo or a folder of
-            photos.
+            photos; these may also lie where fsspec reaches, such as `s3://bucket/film.mp4`.
         name: What to call it; default: `camera-0`, the file's stem, or the host.
         stream: Of a video file the number of the stream to look at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second a video file has that doesn't say when they are shown, such as raw H.264.
@@ -87,6 +88,10 @@ def kind_of(spec: str) -> str:
         return "screen"
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         known = scheme[1].lower()
+        if is_url(spec) and known not in plugin_names("mien.sources"):
+            from mien.media.folder import is_photo_name
+
+            return "photo" if is_photo_name(spec) or is_folder(spec) else "video"
         return "stream" if known in ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp") else known
     from mien.media.photos import is_photo, is_there, matching
 
@@ -157,6 +162,8 @@ def open_photos(spec: str, name: str | None = None) -> Source:
     """Return the photo at a path, those in a folder and the folders in it, or those that a pattern names."""
     from mien.media.photos import Photos
 
+    if is_url(spec) and not Path(spec).exists():
+        return Photos(spec, name or slug(Path(spec).stem))
     return Photos(Path(spec), name or slug(Path(spec).resolve().stem))
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mien.errors import InputError, MissingExtraError
 from mien.media.base import Frame, Source
 from mien.media.decoding import decode_photo, kind_of, moves, pages_of, read_photo
-from mien.media.folder import PHOTOS, contents_of
+from mien.media.folder import PHOTOS, contents_behind, contents_of
+from mien.system.remote import is_folder
 
 __all__ = [
     "Photos",
@@ -34,7 +35,7 @@ class Photos(Source):
 
     Args:
         path: A photo; a folder whose photos, also those in its folders, are taken in order of their paths; or a pattern
-            of photos' names, such as `2024/*.jpg`.
+            of photos' names, such as `2024/*.jpg`. A text is the URL of a photo or folder.
         name: What the source is called.
 
     Raises:
@@ -44,11 +45,14 @@ class Photos(Source):
     live = False
     dropped = 0
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | str, name: str) -> None:
         self.path, self.name = path, name
         self.problem: str | None = None
         self._closed = False
-        if path.is_dir():
+        self._files: Sequence[Path | str]
+        if isinstance(path, str):
+            self._files = [entry.address for entry in contents_behind(path)[0]] if is_folder(path) else [path]
+        elif path.is_dir():
             contents = contents_of(path)
             self._files = contents.photos
             line = contents.left_out(path, videos=True)
@@ -83,6 +87,13 @@ class Photos(Source):
             if lines
         ]
         self.problem = "; ".join(lines) or None
+
+    @classmethod
+    def of(cls, files: Sequence[Path | str], name: str) -> Photos:
+        """Return these photos, paths or URLs, as a source; there must be one at least."""
+        photos = cls(str(files[0]) if isinstance(files[0], str) else files[0], name)
+        photos._files, photos.expected, photos.notes = files, len(files), ()
+        return photos
 
     def close(self) -> None:
         """End the iteration."""

@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.media.base import Frame, Image, Source, Wrapper
+from mien.media.base import MARK_S, Frame, Image, Source, Wrapper, mark_before
 
-__all__ = ["ShotDetector", "numbered"]
+__all__ = ["LEAD_S", "ShotDetector", "ShotNumbers", "numbered"]
 
 COLUMNS, ROWS, SIDE = 8, 6, 8
 """A frame is divided into so many blocks, each of SIDE by SIDE points."""
@@ -74,6 +74,10 @@ LOST = 0.12
 
 USUAL = 0.06
 """Where more than this is usual, the picture always changes, and nothing can be told."""
+
+LEAD_S = 4.0
+"""At a mark (see `mien.media.base.MARK_S`) so much of what was seen before is known, in seconds: more than a dissolve
+takes."""
 
 Array = NDArray[np.float32]
 
@@ -179,9 +183,10 @@ class ShotDetector:
             image: BGR, shape (h, w, 3), uint8; all of one size.
             at_s: Its position in the medium in seconds.
         """
-        return self._begins(_sight(_thumbnail(image), at_s))
+        return self.takes(_sight(_thumbnail(image), at_s))
 
-    def _begins(self, now: _Sight) -> bool:
+    def takes(self, now: _Sight) -> bool:
+        """Return whether a shot begins with the next frame, of which only this is kept."""
         if now.empty:
             return False
         if not self._seen:
@@ -263,14 +268,47 @@ def _mean(values: list[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
+class ShotNumbers:
+    """Numbers a video's shots.
+
+    At each mark a detector takes over that has seen no more than LEAD_S of what came before, so that a machine that
+    begins there says the same.
+    """
+
+    def __init__(self) -> None:
+        self._detector = ShotDetector()
+        self._next: ShotDetector | None = None
+        self._mark: int | None = None
+        self._number = 0
+
+    def next(self, image: Image, at_s: float) -> int:
+        """Return the number of the next frame's shot.
+
+        Args:
+            image: BGR, shape (h, w, 3), uint8; all of one size.
+            at_s: Its position in the medium in seconds.
+        """
+        mark = mark_before(at_s)
+        if self._mark is not None and mark != self._mark:
+            follows = self._next if mark == self._mark + 1 else None
+            self._detector, self._next = follows or ShotDetector(), None
+        self._mark = mark
+        sight = _sight(_thumbnail(image), at_s)
+        if at_s >= (mark + 1) * MARK_S - LEAD_S - 1e-6:
+            self._next = self._next or ShotDetector()
+            self._next.takes(sight)
+        self._number += self._detector.takes(sight)
+        return self._number
+
+
 class _Shots(Wrapper):
     """Hands on the frames of a video, each with the number of its shot."""
 
     def __iter__(self) -> Iterator[Frame]:
-        detector, number = ShotDetector(), 0
+        numbers, number = ShotNumbers(), 0
         for frame in self.frames():
-            if frame.offset_s is not None and detector.begins(frame.image, frame.offset_s):
-                number += 1
+            if frame.offset_s is not None:
+                number = numbers.next(frame.image, frame.offset_s)
             yield replace(frame, shot=number)
 
 

@@ -19,7 +19,7 @@ from mien.masking import without_password
 from mien.media.base import Frame, Source
 from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_of
 from mien.media.displayed import Converter, aspects
-from mien.media.seeking import Clock, SeekPoint, begin_of, find
+from mien.media.seeking import Clock, SeekPoint, Survey, begin_of, find, survey
 from mien.observation import now
 from mien.words import counted
 
@@ -54,6 +54,7 @@ class Video(Source):
         self._how: dict[str, Any] = {"stream": stream, "fps_in": fps_in}
         self.problem: str | None = None
         self._from_s = 0.0
+        self._place: SeekPoint | None = None
         self._closed = False
         self._lock = threading.Lock()
         self._landed: int | None = None
@@ -67,6 +68,17 @@ class Video(Source):
         """Decode little of what lies before this time; see `mien.media.open.Source`."""
         self._from_s = offset_s
 
+    def begin_at(self, place: SeekPoint) -> None:
+        """Say, before iterating, that nobody wants the frames before a place that is known from `survey`."""
+        self._place = place
+
+    def survey(self) -> Survey | None:
+        """Return when all of the frames are shown, in place of iterating; None where the file tells too little."""
+        if not self._timed:
+            return None
+        with self._lock:
+            return survey(self._container, self._stream, float(self._rate), may_restart=self._may_restart)
+
     def __iter__(self) -> Iterator[Frame]:
         try:
             yield from self._frames()
@@ -79,7 +91,7 @@ class Video(Source):
         convert, step_s = Converter(), float(1 / self._rate)
         place, clock = self._find(), None
         if place is not None:
-            clock = self._clock(float(place.times[0] * self._stream.time_base))
+            clock = self._clock(float(place.first * self._stream.time_base))
         index, offset = -1, 0.0
         for index, decoded in self._numbered(place):
             if clock is None:
@@ -103,6 +115,8 @@ class Video(Source):
         return Clock(begin_s, float(1 / self._rate), may_restart=self._may_restart)
 
     def _find(self) -> SeekPoint | None:
+        if self._place is not None:
+            return self._place
         if self._from_s < WORTH_SEEKING_S or not self._timed:
             return None
         opened = open_container(self.path, **self._how)

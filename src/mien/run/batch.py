@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 from rich.markup import escape
@@ -21,12 +22,15 @@ from mien.exports.runs import ObservationTiers
 from mien.masking import without_password
 from mien.media.base import Image, Source
 from mien.media.encode import VideoWriter
-from mien.media.folder import contents_of
+from mien.media.folder import contents_behind, contents_of
 from mien.media.open import open_source
 from mien.media.photos import Photos, is_there, matching
 from mien.media.selection import selected
 from mien.models import store as model_store
 from mien.observation import EMOTIONS, Observation
+from mien.system.plugins import plugin_names
+from mien.system.remote import is_folder, is_url, sending
+from mien.system.remote import matching as addresses
 from mien.table import KINDS, TableWriter
 from mien.vision.annotate import annotate, write_picture
 from mien.vision.blur import FaceBlur
@@ -81,9 +85,9 @@ def analyze_paths(
     settings: Settings,
     paths: Sequence[Path | str],
     *,
-    output: Path | None = None,
+    output: Path | str | None = None,
     exports: Sequence[Path] = (),
-    annotate: Path | None = None,
+    annotate: Path | str | None = None,
     blur: bool = False,
     every: int = 1,
     fps: float | None = None,
@@ -99,8 +103,9 @@ def analyze_paths(
 
     Args:
         settings: The effective settings.
-        paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names; a URL is one of a video.
-        output: A .csv, .jsonl or .parquet file.
+        paths: What to analyse; a pattern such as `*.jpg` stands for the files that it names; a URL is one of a video,
+            or of whatever fsspec reaches, such as `s3://bucket/films/`.
+        output: A .csv, .jsonl or .parquet file, or the URL of one.
         exports: Also write what each track showed as a time line for other tools: .eaf (ELAN), .TextGrid (Praat), .tsv
             (BIDS; a .json of the same name describes it), .boris.csv (BORIS).
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
@@ -136,10 +141,11 @@ def analyze_paths(
     problems: list[str] = []
     begun, frames, photos, videos = time.monotonic(), 0, 0, 0
     with contextlib.ExitStack() as stack:
-        table = stack.enter_context(TableWriter(output)) if output else None
+        table = stack.enter_context(TableWriter(stack.enter_context(sending(str(output))))) if output else None
         tiers = ObservationTiers() if exports else None
         hiding = FaceBlur() if blur else None
-        drawing = stack.enter_context(_Drawing(annotate, specs[0], hiding, stream)) if annotate else None
+        picture = stack.enter_context(sending(str(annotate))) if annotate else None
+        drawing = stack.enter_context(_Drawing(picture, specs[0], hiding, stream)) if picture else None
         bar = stack.enter_context(progress or Progress(disable=True))
         for spec in specs:
             label = without_password(spec)
@@ -202,11 +208,15 @@ def analyze_paths(
 
 
 def _expanded(spec: str) -> list[str]:
+    if is_url(spec):
+        return addresses(spec)
     return [spec] if not spec or "://" in spec else [str(match) for match in matching(Path(spec)) or [Path(spec)]]
 
 
 def _inside(spec: str, notes: list[str]) -> list[str]:
     """Return a folder, for its photos, and the videos in it; of anything else itself."""
+    if is_url(spec) and not is_there(spec):
+        return _inside_url(spec, notes)
     folder = Path(spec)
     if "://" in spec or not folder.is_dir():
         return [spec]
@@ -215,6 +225,16 @@ def _inside(spec: str, notes: list[str]) -> list[str]:
         notes.append(line)
     photos = [spec] if contents.photos or not contents.videos else []
     return [*photos, *map(str, contents.videos)]
+
+
+def _inside_url(spec: str, notes: list[str]) -> list[str]:
+    if urlsplit(spec).scheme.lower() in plugin_names("mien.sources") or not is_folder(spec):
+        return [spec]
+    photos, videos, others = contents_behind(spec)
+    if others:
+        left = counted(others, "file that is neither photo nor video", "files that are neither photo nor video")
+        notes.append(f"left out of '{without_password(spec)}': {left}")
+    return [*([spec] if photos or not videos else []), *(video.address for video in videos)]
 
 
 def _open(spec: str, stream: int | None, fps_in: float | None) -> Source:
@@ -226,7 +246,9 @@ def _open(spec: str, stream: int | None, fps_in: float | None) -> Source:
     return source
 
 
-def _check(specs: Sequence[str], output: Path | None, exports: Sequence[Path], annotate: Path | None) -> None:
+def _check(
+    specs: Sequence[str], output: Path | str | None, exports: Sequence[Path], annotate: Path | str | None
+) -> None:
     """Refuse before any work what is bound to fail after it.
 
     Raises:
@@ -236,15 +258,15 @@ def _check(specs: Sequence[str], output: Path | None, exports: Sequence[Path], a
         if spec != "demo" and "://" not in spec and not is_there(spec):
             raise InputError(f"cannot analyse '{spec}': there is no such file or folder")
         for out in (output, *exports, annotate):
-            if out and is_there(out) and is_there(spec) and out.samefile(spec):
+            if out and (str(out) == spec or (is_there(out) and is_there(spec) and Path(out).samefile(spec))):
                 raise InputError(f"cannot write '{out}': it is what is to be analysed")
     for export in exports:
         check_export(export)
-    if output and output.suffix.lower() not in KINDS:
+    if output and Path(output).suffix.lower() not in KINDS:
         raise InputError(f"cannot write '{output}': its name must end in {', '.join((*KINDS, *BY_ENDING))}")
     if not annotate:
         return
-    if annotate.suffix.lower() not in (*PICTURES, ".mp4"):
+    if Path(annotate).suffix.lower() not in (*PICTURES, ".mp4"):
         raise InputError(f"cannot write '{annotate}': its name must end in .mp4 or {', '.join(PICTURES)}")
     if len(specs) != 1 or Path(specs[0]).is_dir():
         raise InputError(f"cannot write '{annotate}': only one photo or one video can be drawn at a time")

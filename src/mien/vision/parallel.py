@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeAlias
@@ -27,7 +27,7 @@ from mien.vision.detector import Faces
 from mien.vision.pipeline import Found, Pipeline, Read
 from mien.vision.schedule import DetectionSchedule, Look
 
-__all__ = ["WINDOW", "cores", "observe_all"]
+__all__ = ["WINDOW", "cores", "observe_all", "read_all"]
 
 WINDOW = 12 << 20
 """So many bytes of frames are in memory per worker, or one frame where that is larger."""
@@ -45,7 +45,7 @@ def cores() -> int:
 
 def observe_all(
     pipeline: Pipeline, frames: Iterable[Frame], workers: int | None = None
-) -> Iterator[tuple[Frame, Observation]]:
+) -> Generator[tuple[Frame, Observation]]:
     """Yield each frame with its observation, in order.
 
     Args:
@@ -54,6 +54,22 @@ def observe_all(
         workers: How many threads find and read faces; default: one per core.
     """
     work = _Work(pipeline, frames, workers or cores())
+    try:
+        for frame, found in work.results():
+            yield frame, pipeline.record(frame, found, work.share)
+    finally:
+        work.stop()
+
+
+def read_all(pipeline: Pipeline, frames: Iterable[Frame], workers: int | None = None) -> Generator[tuple[Frame, Found]]:
+    """Yield each frame with its faces, all of them read, in order; the pipeline's session stays as it is.
+
+    Args:
+        pipeline: As of `observe_all`.
+        frames: As of `observe_all`.
+        workers: As of `observe_all`.
+    """
+    work = _Work(pipeline, frames, workers or cores(), reads_all=True)
     try:
         yield from work.results()
     finally:
@@ -69,8 +85,8 @@ class _Stretch:
 
 
 class _Work:
-    def __init__(self, pipeline: Pipeline, frames: Iterable[Frame], workers: int) -> None:
-        self._pipeline, self._frames, self._workers = pipeline, frames, workers
+    def __init__(self, pipeline: Pipeline, frames: Iterable[Frame], workers: int, *, reads_all: bool = False) -> None:
+        self._pipeline, self._frames, self._workers, self._reads_all = pipeline, frames, workers, reads_all
         self._window = _ByteBudget(WINDOW * workers)
         self._to_search: SimpleQueue[_Stretch | None] = SimpleQueue()
         self._in_order: SimpleQueue[_Stretch | None] = SimpleQueue()
@@ -81,14 +97,13 @@ class _Work:
         for thread in self._threads:
             thread.start()
 
-    def results(self) -> Iterator[tuple[Frame, Observation]]:
+    def results(self) -> Iterator[tuple[Frame, Found]]:
         while (stretch := self._in_order.get()) is not None:
             while (searched := stretch.searched.get()) is not None:
                 if isinstance(searched, BaseException):
                     raise searched
-                frame, found = searched
-                yield frame, self._pipeline.record(frame, found, self._share)
-                self._window.give(frame.image.nbytes)
+                yield searched
+                self._window.give(searched[0].image.nbytes)
         if self._error is not None:
             raise self._error
 
@@ -100,7 +115,7 @@ class _Work:
         if self._readers is not None:
             self._readers.shutdown()
 
-    def _share(self, read: Callable[[NDArray[np.uint8]], Read], crops: NDArray[np.uint8]) -> list[Read]:
+    def share(self, read: Callable[[NDArray[np.uint8]], Read], crops: NDArray[np.uint8]) -> list[Read]:
         """Read crops in as many parts as there are workers, see `mien.vision.pipeline.Share`."""
         parts = min(self._workers, len(crops) // FEWEST)
         if self._readers is None or parts < 2:
@@ -145,6 +160,8 @@ class _Work:
             frame, look = searched
             found = self._pipeline.find(frame.image, before, look)
             before = found.faces
+            if self._reads_all:
+                found = self._pipeline.read_all(frame.image, found)
             stretch.searched.put((frame, found))
 
 

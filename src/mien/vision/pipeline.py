@@ -43,6 +43,7 @@ __all__ = [
     "MIN_SIDE",
     "Found",
     "Pipeline",
+    "Reading",
     "Share",
     "load_models",
     "read_faces",
@@ -70,19 +71,7 @@ def nothing_shared(read: Callable[[NDArray[np.uint8]], Read], crops: NDArray[np.
     return [read(crops)]
 
 
-class Found(NamedTuple):
-    """The faces of a frame.
-
-    Attributes:
-        faces: As the detector gives them.
-        elapsed_ms: How long that took, in milliseconds.
-    """
-
-    faces: Faces
-    elapsed_ms: float
-
-
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """What the model says of a face in one frame by itself.
 
     Attributes:
@@ -98,10 +87,24 @@ class _Reading(NamedTuple):
     openness: Openness | None
 
 
+class Found(NamedTuple):
+    """The faces of a frame.
+
+    Attributes:
+        faces: As the detector gives them.
+        elapsed_ms: How long that took, in milliseconds.
+        readings: What the model says of each, where all were read at once; None: those that are due are yet to be read.
+    """
+
+    faces: Faces
+    elapsed_ms: float
+    readings: list[Reading] | None = None
+
+
 class _Shown(NamedTuple):
     """What is said of a face: what was read last, smoothed, and the emotion that is held, in EMOTIONS order."""
 
-    reading: _Reading
+    reading: Reading
     smoothed: NDArray[np.float32]
     best: int
 
@@ -188,6 +191,17 @@ class Pipeline:
         faces = detect_after(self._detector, image, before, look)
         return Found(faces, (clock.perf_counter() - began) * 1000)
 
+    def read_all(self, image: Image, found: Found) -> Found:
+        """Return the faces of a frame with what the model says of each; may be called from several threads at a time.
+
+        Args:
+            image: As of `find`.
+            found: The faces in it.
+        """
+        began = clock.perf_counter()
+        (readings,) = read_faces(self._classifier, [(image, found.faces)])
+        return Found(found.faces, found.elapsed_ms + (clock.perf_counter() - began) * 1000, readings)
+
     def record(self, frame: Frame, found: Found, share: Share = nothing_shared) -> Observation:
         """Return the observation of the session's next frame: its faces followed, read where they are due, smoothed.
 
@@ -198,7 +212,10 @@ class Pipeline:
         """
         began = clock.perf_counter()
         tracks, faces, due = self._follow(found.faces, frame)
-        readings = read_faces(self._classifier, [(frame.image, _part(faces, due))], share)[0]
+        if found.readings is None:
+            (readings,) = read_faces(self._classifier, [(frame.image, _part(faces, due))], share)
+        else:
+            readings = [found.readings[row] for row in due]
         self.reading_s = clock.perf_counter() - began
         shown = self._show(tracks, due, readings, frame.offset_s)
         self.raw = np.stack([each.reading.raw for each in shown]) if shown else np.empty((0, len(EMOTIONS)), np.float32)
@@ -257,7 +274,7 @@ class Pipeline:
         return replace(faces, boxes=boxes, landmarks=landmarks)
 
     def _show(
-        self, tracks: Sequence[int | None], due: list[int], readings: list[_Reading], at_s: float | None
+        self, tracks: Sequence[int | None], due: list[int], readings: list[Reading], at_s: float | None
     ) -> list[_Shown]:
         """Return what is said of each face: of those that were read now it is smoothed, of the others carried on."""
         if at_s is None:
@@ -322,7 +339,7 @@ def read_pictures(
 
 def read_faces(
     classifier: Classifier, pictures: Sequence[tuple[Image, Faces]], share: Share = nothing_shared
-) -> list[list[_Reading]]:
+) -> list[list[Reading]]:
     """Return what the model says of the faces of each picture, read in one go.
 
     Args:
@@ -346,7 +363,7 @@ def read_faces(
         heads[:, 2] += turned
         opened = np.concatenate([geometry.openness for geometry in geometries])
         looks = [(_pose(*head), _openness(*shares)) for head, shares in zip(heads, opened, strict=True)]
-    readings = iter([_Reading(raw[n], bool(sharp[n]), *looks[n]) for n in range(len(crops))])
+    readings = iter([Reading(raw[n], bool(sharp[n]), *looks[n]) for n in range(len(crops))])
     return [list(islice(readings, len(faces))) for _, faces in pictures]
 
 

@@ -15,7 +15,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.media.base import Image
+from mien.media.base import Image, mark_before
 from mien.vision.detector import CloseDetector, Detector, FaceDetector, Faces, NearDetector
 
 __all__ = [
@@ -89,12 +89,15 @@ class Look:
 
 
 class DetectionSchedule:
-    """Says how each frame is searched: with a shot's first frame a stretch begins, and each STRETCH_S after that."""
+    """Says how each frame is searched: with a shot's first frame a stretch begins, and each STRETCH_S after that.
+
+    So it does with the first from each mark on (see `mien.media.base.MARK_S`): what comes then rests on nothing before.
+    """
 
     def __init__(self) -> None:
         self._began_s: float | None = None
         self._keyframe_s = self._before_s = 0.0
-        self._shot = 0
+        self._shot = self._mark = 0
         self._tiles: int | None = None
 
     def look(self, at_s: float | None, shot: int = 0) -> Look:
@@ -107,8 +110,11 @@ class DetectionSchedule:
         if at_s is None:
             return Look(begins=True, is_keyframe=True, tiles=1)
         passed, self._before_s = at_s - self._before_s, at_s
-        if shot != self._shot or self._began_s is None or not 0 <= at_s - self._began_s < STRETCH_S - 1e-6:
-            self._shot, self._began_s, self._keyframe_s, self._tiles = shot, at_s, at_s, None
+        mark = mark_before(at_s)
+        is_elsewhere = (shot, mark) != (self._shot, self._mark)
+        if is_elsewhere or self._began_s is None or not 0 <= at_s - self._began_s < STRETCH_S - 1e-6:
+            self._shot, self._mark = shot, mark
+            self._began_s, self._keyframe_s, self._tiles = at_s, at_s, None
             return Look(begins=True, is_keyframe=True, tiles=1)
         if self._tiles is None:
             self._tiles = max(1, min(MOST_TILES, int(TURN_S / max(passed, 1e-6) + 1e-6)))

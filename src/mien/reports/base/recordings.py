@@ -6,14 +6,16 @@ the recording's beginning. Nothing later cares where it came from.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +32,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import Watch, analysed
 from mien.stores.base import open_store
+from mien.system.remote import entries, entry_of, is_url, open_url
 from mien.words import counted, listed
 
 if TYPE_CHECKING:
@@ -41,6 +44,10 @@ READABLE = 20
 """Faces whose longer side has fewer pixels are not read: the model abstains there, and so do reports."""
 
 TABLES = (".parquet", ".csv", ".jsonl")
+
+MANIFEST = "manifest.jsonl"
+"""In a folder that `mien analyze` has filled; the tables there may lie in folders, as the films did."""
+
 NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
 """A table without these columns cannot be reported on."""
 
@@ -193,15 +200,16 @@ def read_recordings(inputs: Inputs, settings: Settings, job: Job, watch: Watch |
         raise MissingExtraError("a report", "analyze")
     recordings: list[Recording] = list(_from_store(inputs, job)) if inputs.store else []
     failed: list[str] = []
-    files = [] if inputs.store else list(_files(inputs.paths))
-    for path in files:
-        try:
-            if Path(path).suffix.lower() in TABLES:
-                recordings += _from_table(Path(path), inputs.folder, job)
-            else:
-                recordings.append(_from_video(path, inputs, settings, job, watch if len(files) == 1 else None))
-        except InputError as error:  # noqa: PERF203
-            failed.append(str(error))
+    with ExitStack() as held:
+        files = [] if inputs.store else list(_files(inputs.paths, held))
+        for path in files:
+            try:
+                if Path(path).suffix.lower() in TABLES:
+                    recordings += _from_table(Path(path), inputs.folder, job)
+                else:
+                    recordings.append(_from_video(path, inputs, settings, job, watch if len(files) == 1 else None))
+            except InputError as error:  # noqa: PERF203
+                failed.append(str(error))
     if not recordings:
         raise InputError(
             "; ".join(failed) or "nothing to report on: name a video, a table of `mien analyze` or a store"
@@ -259,16 +267,37 @@ def _gaps(recording: Recording) -> list[str]:
     return [f"{recording.name}: {lacking}; length and times count that in, shares do not."]
 
 
-def _files(paths: Iterable[str]) -> Iterator[str]:
+def _files(paths: Iterable[str], held: ExitStack) -> Iterator[str]:
     for path in paths:
+        if is_url(path) and not Path(path).exists():
+            yield from _fetched(path, Path(held.enter_context(TemporaryDirectory(prefix="mien-"))))
+            continue
         folder = Path(path)
         if not folder.is_dir():
             yield path
             continue
-        inside = sorted(file for file in folder.iterdir() if file.suffix.lower() in (*VIDEOS, *TABLES))
+        files = folder.rglob("*.parquet") if (folder / MANIFEST).is_file() else folder.iterdir()
+        inside = sorted(file for file in files if file.suffix.lower() in (*VIDEOS, *TABLES))
         if not inside:
             raise InputError(f"cannot report on folder '{path}': it holds no video and no table of `mien analyze`")
         yield from map(str, inside)
+
+
+def _fetched(url: str, folder: Path) -> Iterator[str]:
+    """Yield the tables behind a URL, one or a folder of them, copied to a folder of this machine."""
+    entry = entry_of(url)
+    tables = [entry] if entry else [entry for entry in entries(url) if entry.name.endswith(".parquet")]
+    if (entry and Path(entry.name).suffix.lower() not in TABLES) or not tables:
+        shown = without_password(url)
+        raise InputError(
+            f"cannot report on '{shown}': a table of `mien analyze`, or a folder of them, was expected there"
+        )
+    for number, table in enumerate(tables):
+        path = folder / str(number) / Path(table.name).name
+        path.parent.mkdir()
+        with open_url(table.address) as source, path.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+        yield str(path)
 
 
 def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job, watch: Watch | None) -> Recording:
