@@ -207,10 +207,10 @@ def test_where_it_cannot_be_kept_to_this_machine_nothing_is_opened(
         LslOutlet(settings(tmp_path), "x", "tiny@00000000")
 
 
-def test_a_players_events_become_markers_in_the_store(tmp_path: Path) -> None:
+def test_a_players_events_become_markers_in_the_store(tmp_path: Path, free_port: int) -> None:
     """Over a real broker and forwarder, at the times of the stream."""
     home = settings(tmp_path, forward={"markers": True})
-    start("broker", tmp_path)
+    start("broker", tmp_path, free_port)
     wait_for((tmp_path / "broker.json").exists)
     player, other = (
         pylsl.StreamOutlet(pylsl.StreamInfo(name, "Markers", 1, pylsl.IRREGULAR_RATE, pylsl.cf_string, name))

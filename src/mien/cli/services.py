@@ -114,7 +114,7 @@ def markers(
     everywhere: Annotated[bool, typer.Option("--everywhere", help="They are about all sources.")] = False,
     broker: Broker = None,
 ) -> None:
-    """Take the events of a stimulus player over LSL as markers (extra lsl)."""
+    """Take a stimulus player's LSL events as markers."""
     from mien.edge.lsl_markers import run_markers
     from mien.errors import UsageError
     from mien.observation import SOURCE_NAME, is_source_name

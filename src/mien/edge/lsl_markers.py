@@ -52,7 +52,6 @@ def run_markers(
     Raises:
         MissingExtraError: pylsl is not installed.
         MienError: liblsl is not.
-        BrokerError: There is no broker at the start, or it refuses.
     """
     pylsl = lsl_library(network=settings.watch.lsl_network)
     sender = _Sender(settings, source, everywhere=everywhere)
@@ -103,7 +102,8 @@ class _Sender:
     def __init__(self, settings: Settings, source: str, *, everywhere: bool) -> None:
         self._settings, self._source, self._everywhere = settings, source, everywhere
         self._waiting: deque[tuple[str, datetime]] = deque(maxlen=WAITING)
-        self._connection = self._connected()
+        self._connection: Connection | None = None
+        self._told = False
 
     def send(self, label: str, time: datetime) -> None:
         self._waiting.append((label, time))
@@ -111,17 +111,26 @@ class _Sender:
     def flush(self) -> None:
         if not self._waiting:
             return
-        if self._connection.lost.is_set():
-            with suppress(BrokerError):
-                self._connection = self._connected()
-        while self._waiting and not self._connection.lost.is_set():
+        connection = self._connected()
+        while connection and self._waiting and not connection.lost.is_set():
             label, time = self._waiting.popleft()
             prefix = self._settings.broker.prefix
-            publish_marker(self._connection, prefix, self._source, label, time=time, everywhere=self._everywhere)
+            publish_marker(connection, prefix, self._source, label, time=time, everywhere=self._everywhere)
 
     def close(self) -> None:
         self.flush()
-        self._connection.close()
+        if self._connection:
+            self._connection.close()
 
-    def _connected(self) -> Connection:
-        return Connection(find_broker(self._settings), f"mien-markers-{new_id()}")
+    def _connected(self) -> Connection | None:
+        """Return the connection, made anew where there is none; None: there is no broker now."""
+        if self._connection is None or self._connection.lost.is_set():
+            self._connection = None
+            try:
+                self._connection = Connection(find_broker(self._settings), f"mien-markers-{new_id()}")
+                self._told = False
+            except BrokerError as error:
+                if not self._told:
+                    log.warning("markers wait for the broker: %s", error)
+                self._told = True
+        return self._connection
