@@ -22,12 +22,14 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import astuple
 
 import clips
+import flicker
 from mien.api import Analyzer
 from mien.config import Settings, VisionSettings, checked
 from mien.edge.watch import run_watch
-from mien.media.base import Image
+from mien.media.base import Frame, Image
 from mien.media.demo import Demo
 from mien.media.encode import VideoWriter
 from mien.media.open import open_source
@@ -107,6 +109,16 @@ def together(clip: Path, rounds: int = 2) -> None:
         print(f"    {count / passed:.0f} by the clock; {(peak_bytes() or 0) / 2**20:.0f} MiB at most")
 
 
+def means(name: str, frames: list[Frame]) -> None:
+    """Print how far the mean probabilities lie from those of reading each frame."""
+    rows = []
+    for every in (0.0, VisionSettings().read_every_s):
+        pipeline = Pipeline(*load_models(VisionSettings()), "clip", read_every_s=every)
+        faces = [face for frame in frames for face in pipeline.observe(frame).faces]
+        rows.append(100 * np.mean([astuple(face.probabilities) for face in faces], 0))
+    print(f"  {name}: {np.abs(rows[0] - rows[1]).max():.2f} points at most from reading each frame")
+
+
 def cameras(clip: Path, seconds: float) -> None:
     """Print how many frames of twelve cameras are analysed, of those that they give."""
     on(1)
@@ -158,6 +170,10 @@ def main() -> None:
             print(f"one face, 640x360, {name}")
             in_turn(clip)
             together(clip)
+        print("mean probabilities")
+        with open_source(str(asked.samples / "one-face.mp4")) as source:
+            means("one-face.mp4", list(source))
+        means("a face that talks for 12 s", list(flicker.talking(12)))
         print(f"{CAMERAS} cameras of a face, 640x360, at {EACH_FPS} frames/s each, in one watch on one core")
         cameras(face, asked.seconds)
 
