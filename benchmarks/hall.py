@@ -36,6 +36,7 @@ from mien.media.open import open_source
 from mien.observation import Observation
 from mien.system.machine import peak_bytes
 from mien.vision.pipeline import Pipeline, load_models
+from tracking import overlaps
 
 CAMERAS, EACH_FPS = 12, 5
 
@@ -109,6 +110,23 @@ def together(clip: Path, rounds: int = 2) -> None:
         print(f"    {count / passed:.0f} by the clock; {(peak_bytes() or 0) / 2**20:.0f} MiB at most")
 
 
+def recall(clip: Path) -> None:
+    """Print how many faces that a look at each whole frame finds are found by need too, and the other way round."""
+    detector, classifier = load_models(VisionSettings())
+    whole = shared = by_need = 0
+    with open_source(str(clip)) as source:
+        pipeline = Pipeline(detector, classifier, source.name)
+        for frame in source:
+            there = detector.detect(frame.image).boxes
+            boxes = np.array([face.box for face in pipeline.observe(frame).faces], np.float32).reshape(-1, 4)
+            alike = overlaps(there, boxes) > 0.3
+            whole, by_need = whole + len(there), by_need + len(boxes)
+            shared += min(int(alike.any(1).sum()), int(alike.any(0).sum()))
+    print(
+        f"  of {whole} faces of whole frames {shared / whole:.1%} are found; of {by_need} found {shared / by_need:.1%} are such"
+    )
+
+
 def means(name: str, frames: list[Frame]) -> None:
     """Print how far the mean probabilities lie from those of reading each frame."""
     rows = []
@@ -165,6 +183,7 @@ def main() -> None:
             face = write(Path(folder) / "face.mp4", shown)
         print("a hall, 1280x720, 25 frames/s")
         in_turn(hall)
+        recall(hall)
         together(hall, 1)
         for name, clip in (("one-face.mp4", asked.samples / "one-face.mp4"), ("the demo", face)):
             print(f"one face, 640x360, {name}")
