@@ -122,9 +122,8 @@ def recall(clip: Path) -> None:
             alike = overlaps(there, boxes) > 0.3
             whole, by_need = whole + len(there), by_need + len(boxes)
             shared += min(int(alike.any(1).sum()), int(alike.any(0).sum()))
-    print(
-        f"  of {whole} faces of whole frames {shared / whole:.1%} are found; of {by_need} found {shared / by_need:.1%} are such"
-    )
+    print(f"  of {whole} faces in whole frames {shared / whole:.1%} are found by need")
+    print(f"  of {by_need} found by need {shared / by_need:.1%} are in whole frames")
 
 
 def means(name: str, frames: list[Frame]) -> None:
