@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from seeing import recording, shares
 
 from mien.config import Settings, checked
 from mien.errors import InputError, UsageError
+from mien.media.encode import VideoWriter
 from mien.observation import EMOTIONS
 from mien.reports.audience.clusters import clusters, compared_courses
 from mien.reports.audience.headline import contrasts, headlines
@@ -204,8 +204,9 @@ def test_without_events_the_page_names_the_moments(tmp_path: Path, settings: Set
     curves = smiling(9, 3)
     watched = table(tmp_path / "seats.parquet", np.clip(curves, 0, 0.9))
     film = tmp_path / "film.mp4"
-    make = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=duration=240:size=160x120:rate=2", str(film)]
-    subprocess.run(make, check=True)
+    with VideoWriter(film) as writer:
+        for n in range(480):
+            writer.write(np.full((120, 160, 3), n % 256, np.uint8), n / 2)
     request = AudienceRequest(Inputs((watched,)), treatment=film)
     made = report_audience(request, settings)
     beyond = made.tables["moments"].filter(pl.col("p") < 0.05)
