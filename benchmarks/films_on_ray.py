@@ -86,7 +86,6 @@ def main() -> None:
     import s3fs
 
     from buckets import s3_server
-    from ports import unused_port
 
     drawn = random.Random(chosen.seed)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -101,7 +100,7 @@ def main() -> None:
         analyze("alone").wait()
         alone_s = time.monotonic() - began
 
-        script = [sys.executable, str(ROOT / "tests" / "two_nodes.py"), str(unused_port())]
+        script = [sys.executable, str(ROOT / "tests" / "two_nodes.py")]
         with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
             assert nodes.stdin
             assert nodes.stdout

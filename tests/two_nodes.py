@@ -19,8 +19,7 @@ from ray.cluster_utils import Cluster
 
 def main() -> None:
     services.start_api_server = lambda *_, **__: (None, None)  # as `mien analyze --on ray` does it
-    port = int(sys.argv[1])
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "ray_client_server_port": port})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     node = cluster.add_node(num_cpus=1)
     (raylet,) = node.all_processes["raylet"]
     print(json.dumps({"address": cluster.address, "process": raylet.process.pid}), flush=True)

@@ -25,7 +25,6 @@ from mien.config import load
 from mien.errors import PartialError
 from mien.media.demo import Demo
 from mien.run.collection.collection import analyze_collection
-from ports import unused_port
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -42,12 +41,10 @@ class Nodes(NamedTuple):
 
     Attributes:
         running: Its process.
-        client: Its address for clients.
         raylet: The process of the second node.
     """
 
     running: subprocess.Popen[str]
-    client: str
     raylet: int
 
     def kill_a_worker(self) -> bool:
@@ -77,12 +74,11 @@ def bucket() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def nodes(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """The cluster, which sees the bucket; RAY_ADDRESS leads there."""
-    port = unused_port()
     with pytest.MonkeyPatch.context() as patch, (tmp_path_factory.mktemp("ray") / "log").open("w") as log:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         running = subprocess.Popen(
-            [sys.executable, SCRIPT, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            [sys.executable, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
         with running:
             assert running.stdout is not None
@@ -90,7 +86,7 @@ def nodes(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nod
             assert line, Path(log.name).read_text()
             told = json.loads(line)
             patch.setenv("RAY_ADDRESS", told["address"])
-            yield Nodes(running, f"ray://127.0.0.1:{port}", told["process"])
+            yield Nodes(running, told["process"])
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +160,7 @@ def test_the_rows_are_those_of_one_machine_whoever_dies(nodes: Nodes, films: Any
     assert films.find(f"{BUCKET}/together/.pieces") == []
 
     films.pipe_file(f"{BUCKET}/films/nothing.mp4", films.cat_file(f"{BUCKET}/films/short.mkv"))
-    again = start(bucket, nodes.client)
+    again = start(bucket, "ray")
     output, _ = again.communicate(timeout=200)
     assert again.returncode == 0, output
     later = tables(films, "together")

@@ -32,6 +32,9 @@ __all__ = ["cluster", "is_local", "run_on_ray"]
 TRIES = 4
 """So often something is begun whose workers die."""
 
+CONNECTS = 3
+"""So often a head is asked for a connection."""
+
 WITHIN_S = 10.0
 """A cluster that does not answer for so long cannot be reached, in seconds."""
 
@@ -69,15 +72,29 @@ def cluster(on: str) -> Iterator[int]:
                 if port:
                     socket.create_connection((host, port), timeout=WITHIN_S).close()
                 here = _here(held) if address == "local" else {}
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
+                _connect(ray, address, here)
                 held.callback(ray.shutdown)
             cores = int(ray.cluster_resources().get("CPU", 0))
         except (ConnectionError, OSError, RuntimeError, ValueError, AssertionError) as error:
-            shown, reason = without_password(address), (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise MienError(f"cannot reach the Ray cluster '{shown}': {reason[:200]}") from error
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            reason = lines[-1] if lines[0].endswith(":") else lines[0]  # what the head had to say ends with its reason
+            raise MienError(f"cannot reach the Ray cluster '{without_password(address)}': {reason[:200]}") from error
         if not cores:
             raise MienError(f"the Ray cluster '{without_password(address)}' has no processor to give")
         yield cores
+
+
+def _connect(ray: Any, address: str, here: dict[str, Any]) -> None:
+    """Connect; a head starts a process for each client, which now and then fails, and is asked again."""
+    for left in reversed(range(CONNECTS if address.startswith("ray://") else 1)):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
+        except ConnectionError:  # noqa: PERF203
+            if not left:
+                raise
+            ray.shutdown()
+        else:
+            return
 
 
 def is_local(on: str) -> bool:
