@@ -54,7 +54,8 @@ def test_the_demo_is_played_and_stopped_by_a_button(serve: Serve, visit: Open, h
     expect(page.get_by_role("status").first).to_contain_text("Connected")  # the face may have come from the store
     page.get_by_role("link", name="History").click()
     page.get_by_role("button", name="Stop the demo").click()
-    expect(page.locator(".demo")).to_be_hidden()
+    expect(page.locator(".demo")).to_contain_text("The demo has stopped")
+    expect(page.get_by_role("button", name="Play it again")).to_be_visible()
     expect(page.get_by_role("status").first).to_contain_text("Broker away")
 
 
@@ -170,7 +171,7 @@ def test_a_preview_is_shown_where_it_is_switched_on_and_goes_with_its_source(
             expect(other.locator(".stage > img")).to_have_count(0)
             expect(other.locator(".sight")).to_contain_text("No picture leaves the camera")
             never = page.request.post(f"{address}/api/v1/sources/lobby/preview", data={"preview": "blurred"})
-            assert never.status == 503
+            assert never.status == 422
             assert "watch.remote_preview" in never.json()["error"]["message"]
             assert page.request.get(f"{address}/api/v1/sources/hall/preview").status == 404
         finally:

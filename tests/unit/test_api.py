@@ -341,5 +341,5 @@ def test_an_analysis_is_a_sequence_that_shows_itself(monkeypatch: pytest.MonkeyP
     assert "<svg" in analysis._repr_html_()
     assert "0 faces" in analysis[:0]._repr_html_()
     figure = analysis[:20].plot()
-    assert [trace.name for trace in figure.data] == ["angry", "disgust", "fear", "sad", "neutral", "surprise", "happy"]
+    assert [trace.name for trace in figure.data] == ["happy", "surprise", "neutral", "sad", "fear", "disgust", "angry"]
     assert np.nansum([trace.y for trace in figure.data], 0) == pytest.approx([100] * 20, abs=0.5)
