@@ -8,15 +8,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 from making import with_third_head
 
+import mien
 from mien.media.base import Frame, Image
 from mien.media.demo import Demo
 from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS, decode, encode
 from mien.vision.detector import Detector, Faces
-from mien.vision.pipeline import Pipeline, read_pictures
+from mien.vision.pipeline import MOST_YAW, Pipeline, read_pictures
 
 Always = Callable[[str, float], Classifier]
 
@@ -186,3 +188,26 @@ class Fixed:
     def detect(self, frame: Image) -> Faces:
         assert frame.ndim == 3
         return Faces(self.box[None], self.landmarks[None], np.ones(1, np.float32))
+
+
+@pytest.mark.data
+def test_no_emotion_is_named_of_a_face_that_looks_far_aside(data: Path) -> None:
+    """FER-2013's faces that MediaPipe's mesh saw turned by over 35 degrees, and others that look here."""
+    yaw = pl.read_parquet(data / "fer2013_mesh.parquet", columns=["yaw", "score"]).with_row_index()
+    faces = pl.read_parquet(data / "fer2013.parquet", columns=["image", "usage"])
+    public = pl.concat([yaw, faces], how="horizontal").filter(pl.col("usage") == "PublicTest", pl.col("score") > 0.9)
+    aside, ahead = public.filter(pl.col("yaw").abs() > 35).head(100), public.filter(pl.col("yaw").abs() < 5).head(60)
+    named = {"aside": [0, 0], "ahead": [0, 0]}
+    for way, rows in (("aside", aside), ("ahead", ahead)):
+        for image in rows["image"]:
+            face = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_GRAYSCALE)
+            large = cv2.resize(face, (160, 160), interpolation=cv2.INTER_CUBIC)
+            framed = cv2.copyMakeBorder(large, 80, 80, 80, 80, cv2.BORDER_REPLICATE)
+            for seen in mien.analyze(cv2.cvtColor(framed, cv2.COLOR_GRAY2BGR))[:1]:
+                turned = seen.pose is not None and seen.pose.yaw is not None and abs(seen.pose.yaw) > MOST_YAW
+                if turned == (way == "aside"):
+                    named[way][0] += 1
+                    named[way][1] += seen.emotion is not None
+    assert named["aside"][0] > 10
+    assert named["aside"][1] == 0
+    assert named["ahead"][1] > 40, "others are read as before"
