@@ -95,6 +95,7 @@ def test_a_teacher_trains_resumes_is_kept_and_teaches(voted: Path, dataset: Path
     assert again == first
 
     small = keep(first, tmp_path / "kept" / "small.ckpt")
+    assert str(tmp_path).encode() not in small.read_bytes()
     assert small.stat().st_size < Path(first).stat().st_size / 6
     faces = np.random.default_rng(2).integers(0, 255, (8, 48, 48)).astype(np.uint8)
     answers = [predict(load_checkpoint(path)[0], faces)["fer2013"] for path in (first, small)]

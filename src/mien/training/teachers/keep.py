@@ -2,7 +2,8 @@
 
     python -m mien.training.teachers.keep runs/lite0-1/015.ckpt docs/model/teachers/lite0.ckpt
 
-What comes out starts or teaches a run like any other checkpoint, but no run can be resumed from it.
+What comes out starts or teaches a run like any other checkpoint, but no run can be resumed from it. Of the data's file and
+the run's folder it names the last part alone.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def keep(checkpoint: str | Path, out: str | Path) -> Path:
         f"net.{name}": value.half() if value.is_floating_point() and value.ndim > 1 else value
         for name, value in net.state_dict().items()
     }
+    config = dataclasses.replace(config, data=Path(config.data).name, out=Path(config.out).name)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": state, "hyper_parameters": {"config": dataclasses.asdict(config)}}, out)
     return Path(out)
