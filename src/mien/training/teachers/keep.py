@@ -2,8 +2,8 @@
 
     python -m mien.training.teachers.keep runs/lite0-1/015.ckpt docs/model/teachers/lite0.ckpt
 
-What comes out starts or teaches a run like any other checkpoint, but no run can be resumed from it. Of the data's file and
-the run's folder it names the last part alone.
+What comes out starts or teaches a run like any other checkpoint, but no run can be resumed from it. Of the data's
+file and the run's folder it names the last part alone.
 """
 
 from __future__ import annotations
