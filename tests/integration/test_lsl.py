@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import pytest
 from parts import observation, settings, start, stop_all, wait_for
 
 from mien.config import Settings
-from mien.edge.lsl import CHANNELS, FIRST_PORT, LOOPBACK, PORTS, STREAM_TYPE, LslOutlet, dominant
+from mien.edge.lsl import CHANNELS, FIRST_PORT, LOOPBACK, PORTS, STREAM_TYPE, LslOutlet, dominant, peers
 from mien.edge.lsl_markers import run_markers
 from mien.errors import MienError, MissingExtraError
 from mien.forward.forwarder import run_forwarder
@@ -254,3 +255,11 @@ def markers_in(home: Settings) -> list[Marker]:
         return []
     with closing(open_store(home.store_url, read_only=True)) as store:
         return store.markers(datetime.now(timezone.utc) - timedelta(days=1), datetime.now(timezone.utc), None, 10)
+
+
+def test_looking_through_the_sockets_leaves_no_file_open() -> None:
+    with tempfile.TemporaryFile(), socket.socket():
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(20):
+            peers()
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before

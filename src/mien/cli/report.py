@@ -258,7 +258,7 @@ def audience(
     *,
     options: AudienceOptions,
 ) -> None:
-    """What moved viewers together, and what did they react to? Events if you have them."""
+    """What moved viewers together, and what did they react to?"""
     from mien.reports.audience.report import AudienceRequest, report_audience
 
     settings = options.settings()

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -216,8 +217,9 @@ def _keep_to_loopback() -> None:
 def _sockets() -> Iterator[socket.socket]:
     """Yield this process's sockets, each by a handle of its own."""
     for entry in list(Path("/proc/self/fd").iterdir()):
-        with suppress(OSError):  # it is no socket, or was closed meanwhile
-            yield socket.socket(fileno=os.dup(int(entry.name)))
+        with suppress(OSError):  # it was closed meanwhile
+            if stat.S_ISSOCK(entry.stat().st_mode):
+                yield socket.socket(fileno=os.dup(int(entry.name)))
 
 
 def _is_lsl(served: socket.socket) -> bool:
