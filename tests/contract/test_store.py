@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -331,12 +332,17 @@ def test_what_else_is_known_of_a_face_comes_back(store: Store) -> None:
     assert store.recent(NOON) == [given]
 
 
-def figures(store: Store) -> list[object]:
+def figures(store: Store) -> list[Any]:
     """All that a store says of itself in figures."""
     start, end = NOON - timedelta(days=1), NOON + timedelta(days=60)
     lines = [store.timeline(start, end, bucket, [source]) for bucket in ("minute", "hour", "day") for source in "ab"]
     rows = [[(bucket.start, bucket.sums.row()) for bucket in line] for line in lines]
-    return [[(start, {name: round(row[name], 6) for name in row}) for start, row in line] for line in rows]
+    return [[(start, dict(row)) for start, row in line] for line in rows]
+
+
+def near(lines: list[Any]) -> list[object]:
+    """The same, but for the last digit, which rests on the order in which a sum's parts were added."""
+    return [[(start, pytest.approx(row, abs=1e-6)) for start, row in line] for line in lines]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -356,7 +362,7 @@ def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_
     other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
     other.add(kept)
     left = figures(store)
-    assert left == figures(other)
+    assert left == near(figures(other))
     assert store.sources() == other.sources()
     assert [one for batch in store.observations(7) for one in batch] == sorted(kept, key=lambda one: (one.time, one.id))
     other.close()
@@ -364,7 +370,7 @@ def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_
     unseen = observation(start, 9999, "a")
     assert store.add([unseen]) == 0, "what is of that time is refused"
     assert store.erase("a", start, end) == 0
-    assert figures(store) == left
+    assert figures(store) == near(left)
 
 
 def test_seconds_are_counted_from_raw_rows(store: Store) -> None:
@@ -464,7 +470,7 @@ def test_takes_the_sums_of_minutes_that_it_lacks(store: Store, tmp_path: Path) -
     minutes = other.timeline(NOON, NOON + timedelta(days=1), "minute", ["a"])
     assert store.add_minutes("a", minutes) == 40
     assert store.add_minutes("a", minutes) == 0
-    assert figures(store) == figures(other)
+    assert figures(store) == near(figures(other))
     other.close()
 
 

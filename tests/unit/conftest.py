@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_by_default(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the API, which takes the shipped model, take the tiny one, so that the tests pass with any weights."""
     from mien.models import classifier as emotions
     from mien.vision import pipeline
 
     monkeypatch.setattr(emotions, "_file", lambda path: Path(path) if path else tiny_model)
     pipeline.shared_models.cache_clear()
+    yield
+    pipeline.shared_models.cache_clear()  # what comes after reads with the model that ships
 
 
 @pytest.fixture(scope="session")
