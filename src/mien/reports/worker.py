@@ -10,8 +10,6 @@ import io
 import logging
 import os
 import shutil
-import sys
-import threading
 import time as clock
 import zipfile
 from datetime import datetime, timezone
@@ -37,6 +35,7 @@ from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.form_words import as_asked_by_form, in_form_words
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.system.machine import peak_bytes
+from mien.system.orders import end_when_left, send, take_over
 from mien.system.processes import limit_memory
 
 __all__ = ["KINDS", "Kind", "Order", "WorkerEvent", "out_of_memory"]
@@ -153,16 +152,14 @@ def out_of_memory(mib: int) -> str:
 
 def main() -> None:
     """Make the report that standard input orders; what libraries print goes to standard error."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
+    orders, out = take_over()
     order = msgspec.json.decode(orders.readline(), type=Order)
     limit_memory(order.memory_mb)
     os.chdir(order.folder)
     if hasattr(os, "nice"):
         os.nice(10)
     job = Job(_ProgressSender(out))
-    threading.Thread(target=_listen, args=(orders, job), daemon=True).start()
+    end_when_left(orders, job.cancel, PATIENCE_S)
     try:
         ended = _made(order, job)
     except PartialError as error:
@@ -318,19 +315,9 @@ class _ProgressSender:
 
 def _send(out: BinaryIO, event: WorkerEvent) -> None:
     try:
-        out.write(msgspec.json.encode(event) + b"\n")
-        out.flush()
+        send(out, event)
     except BrokenPipeError:  # nobody waits for it any more
         os._exit(1)
-
-
-def _listen(orders: io.FileIO, job: Job) -> None:
-    """End the work when nobody waits for it any more."""
-    while orders.read(1):
-        pass
-    job.cancel.set()
-    clock.sleep(PATIENCE_S)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ waits for it any more then: nothing is ever orphaned.
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +23,7 @@ from mien.errors import MienError
 from mien.forward.forwarder import run_forwarder
 from mien.mqtt.broker import run_broker
 from mien.system.locks import lock
+from mien.system.orders import end_when_left, send, take_over
 from mien.system.processes import limit_memory
 
 __all__ = ["DemoStatus", "play"]
@@ -53,13 +52,11 @@ def main() -> None:
     What libraries print goes to standard error.
     """
     limit_memory(int(sys.argv[1]))
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    given = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
+    given, out = take_over()
     if not (line := given.readline()):
         return
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(given, stop), daemon=True).start()
+    end_when_left(given, stop, END_S)
     try:
         values: dict[str, Any] = msgspec.json.decode(line)
         play(checked(values, "the dashboard"), stop, lambda: _send(out, DemoStatus(playing=True)))
@@ -137,20 +134,8 @@ def _held(path: Path) -> bool:
 
 
 def _send(out: BinaryIO, what: DemoStatus) -> None:
-    try:
-        out.write(msgspec.json.encode(what) + b"\n")
-        out.flush()
-    except BrokenPipeError:  # nobody listens, and standard input says so too
-        pass
-
-
-def _listen(given: io.FileIO, stop: threading.Event) -> None:
-    """End the work when nobody waits for it any more."""
-    while given.read(1):
-        pass
-    stop.set()
-    threading.Event().wait(END_S)
-    os._exit(1)
+    with suppress(BrokenPipeError):  # nobody listens, and standard input says so too
+        send(out, what)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ page (JSON lines), and the video with what was found drawn in (MP4). The process
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import sys
 import threading
 import time as clock
 from collections.abc import Callable
@@ -26,6 +24,7 @@ from mien.media.encode import VideoWriter
 from mien.media.open import open_source
 from mien.models import store as model_store
 from mien.observation import Face
+from mien.system.orders import end_when_left, send, take_over
 from mien.system.processes import limit_memory
 from mien.table import TableWriter
 from mien.vision.annotate import annotate
@@ -105,16 +104,14 @@ class TrialEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def main() -> None:
     """Read the video that standard input names; what libraries print goes to standard error."""
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders = io.FileIO(sys.stdin.fileno(), closefd=False)  # it has no lock that a thread could hold to the end
+    orders, out = take_over()
     order = msgspec.json.decode(orders.readline(), type=TrialOrder)
     limit_memory(order.memory_mb)
     os.chdir(order.folder)
     if hasattr(os, "nice"):
         os.nice(5)
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(orders, stop), daemon=True).start()
+    end_when_left(orders, stop, PATIENCE_S)
     try:
         read_video(order, stop, lambda event: _send(out, event))
     except MienError as error:
@@ -181,19 +178,9 @@ def read_video(order: TrialOrder, stop: threading.Event, tell: Callable[[TrialEv
 
 def _send(out: BinaryIO, event: TrialEvent) -> None:
     try:
-        out.write(msgspec.json.encode(event) + b"\n")
-        out.flush()
+        send(out, event)
     except BrokenPipeError:  # nobody waits for it any more
         os._exit(1)
-
-
-def _listen(orders: io.FileIO, stop: threading.Event) -> None:
-    """End the work when nobody waits for it any more."""
-    while orders.read(1):
-        pass
-    stop.set()
-    clock.sleep(PATIENCE_S)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -399,7 +399,6 @@ def _from_columns(path: Path, folder: Path | None) -> list[Recording]:
         table = table if name in table.columns else table.with_columns(pl.lit(kind).alias(name))
     for name in ("frame_width", "frame_height", "confidence"):
         table = table if name in table.columns else table.with_columns(pl.lit(None, pl.Int64).alias(name))
-    table = table if "read" in table.columns else table.with_columns(pl.lit(value=True).alias("read"))
     recordings = []
     try:
         table = table.with_columns(pl.col("file", "source", "session", "model").cast(pl.String).fill_null(""))
