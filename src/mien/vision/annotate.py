@@ -10,7 +10,6 @@ import errno
 import functools
 import math
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,7 @@ from mien.charts.palette import COLOURS
 from mien.errors import InputError, MienError
 from mien.media.base import Image
 from mien.observation import EMOTIONS, Face, Observation
+from mien.system.files import replacing
 
 __all__ = ["UNSURE", "annotate", "write_picture"]
 
@@ -74,17 +74,14 @@ def write_picture(path: Path, image: Image) -> None:
         InputError: No picture can be written there, or not of that kind.
         MienError: The disk is full; nothing is left of the picture.
     """
-    part = path.with_name(f".{path.name}.part{path.suffix}")
     try:
-        Pillow.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).save(part, quality=92)
-        part.replace(path)
+        kind = Pillow.registered_extensions()[path.suffix.lower()]
+        with replacing(path) as part:
+            Pillow.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).save(part, kind, quality=92)
     except (OSError, ValueError, KeyError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         full = isinstance(error, OSError) and error.errno in FULL
         raise (MienError if full else InputError)(f"cannot write picture '{path}': {reason.lower()}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _layout(image: Image, observation: Observation, unit: float) -> list[Placed]:

@@ -8,7 +8,6 @@ place.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from mien.media.folder import PHOTOS
 from mien.reports.album.selection import Filter, Photo, keywords, losers, stars
 from mien.reports.album.xmp import MAX_BYTES, Judgement, renewed
 from mien.reports.base.job import Job
+from mien.system.files import replacing
 
 __all__ = ["Written", "judgements", "sidecars_of", "write_sidecars"]
 
@@ -143,14 +143,10 @@ def _read(path: Path) -> tuple[bytes | None, int | None]:
 
 def _write(path: Path, content: bytes, mode: int) -> None:
     """Put a whole file in the place of another, or of none: who reads it meanwhile finds the old or the new."""
-    waiting = path.with_name(f".mien-{secrets.token_hex(8)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        with os.fdopen(os.open(waiting, flags, 0o600), "wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with replacing(path) as part:
+        with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        waiting.chmod(mode)
-        waiting.replace(path)
-    finally:
-        waiting.unlink(missing_ok=True)
+        part.chmod(mode)
