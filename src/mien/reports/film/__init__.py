@@ -44,9 +44,9 @@ class Film(ModuleType):
             paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
             moments: So many key moments of each kind.
             cast: A CSV that says which track or place is which actor's: of each the own curve, score and screen time.
-            calibrate: Also tell what lies above the usual face of each actor, or of the film's only person, taken from so
-                many first seconds, "median" (all that was seen), a stretch such as "0:10-0:40", or the text of a marker
-                of the store; None: not.
+            calibrate: Also tell what lies above the usual face of each actor, or of the film's only person, taken from
+                so many first seconds, "median" (all that was seen), a stretch such as "0:10-0:40", or the text of a
+                marker of the store; None: not.
             fps: Videos are looked at so many times a second.
             store: The URL of a store, in place of paths.
             sources: Which of the store's sources; none named: all.

@@ -1,6 +1,7 @@
-"""Above the usual face in a film: its faces go in; of each actor, or of its only person, what lies above that comes out.
+"""Above the usual face in a film: its faces go in; what lies above that of each actor or the only person comes out.
 
-Who is who from scene to scene only a cast list says. Without one a film has an own level where it never shows two people.
+Who is who from scene to scene only a cast list says. Without one a film has an own level where no scene shows two
+people; all its faces are then taken for one person's.
 """
 
 from __future__ import annotations

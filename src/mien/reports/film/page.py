@@ -402,6 +402,11 @@ def _notes(film: Film) -> list[str]:
             f"{name}: it shows several people, and nothing says who is who from scene to scene: a cast list (--cast) "
             "gives each an own level."
         )
+    if film.own and not film.cast and film.own.people and film.cuts is not None and len(film.cuts):
+        notes.append(
+            f"{name}: no scene shows two people, so all its faces are taken for one person's; if they are "
+            "several, name them in a cast list (--cast)."
+        )
     if film.own:
         notes += missing(film.own.people, film.own.calibration)
     if missed := [actor.name for actor in film.cast if not actor.seconds]:
