@@ -53,6 +53,8 @@ def test_a_report_is_made_opened_and_downloaded(place: tuple[str, Path], visit: 
     address, folder = place
     page = visit(f"{address}/reports").page
     expect(page.locator("#ended")).to_contain_text("None yet")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Above the usual face of").fill("3")
     make(page, folder / "clip.mp4")
     expect(page.locator("#report-said")).to_contain_text("under way")
     done = page.locator("#ended li.done")
@@ -61,6 +63,7 @@ def test_a_report_is_made_opened_and_downloaded(place: tuple[str, Path], visit: 
     with page.expect_popup() as opened:
         done.get_by_role("link", name="Open").click()
     expect(opened.value.get_by_role("heading", level=1)).to_have_text("How happy is clip?")
+    expect(opened.value.get_by_role("heading", name="Above the usual face")).to_be_visible()
     expect(opened.value.locator("svg").first).to_be_visible()
     assert opened.value.evaluate("self.origin") == "null"
     width = opened.value.locator("main").evaluate("main => getComputedStyle(main).maxWidth")

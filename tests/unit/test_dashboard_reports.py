@@ -320,6 +320,8 @@ def test_all_that_waits_counts_and_a_stall_leaves_nothing(house: House, monkeypa
         ({"kind": "audience", "media": ["clip.mp4"], "markers": True}, "those of a store"),
         ({"kind": "film", "media": ["clip.mp4"], "fps": 1000}, "'fps'"),
         ({"kind": "film", "copy_to": "/etc"}, "'copy_to'"),
+        ({"kind": "film", "media": ["clip.mp4"], "calibrate": "1"}, "'calibrate': cannot calibrate on 1 s"),
+        ({"kind": "album", "media": ["clip.mp4"], "calibrate": "30"}, "photos have none"),
     ],
 )
 def test_what_cannot_be_made_is_refused(house: House, clip: bytes, body: dict[str, Any], words: str) -> None:
@@ -421,7 +423,8 @@ def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
     orders = [
         {"kind": "meeting", "files": [video], "transcript": house.upload("call.vtt", vtt), "consent": "all", "fps": 2},
         {"kind": "audience", "media": ["clip.mp4"], "events": house.upload("e.csv", b"time,label\n1,Joke\n"), "fps": 2},
-        {"kind": "audience", "media": ["clip.mp4"], "treatment": house.upload("film.mp4", clip), "fps": 2},
+        {"kind": "audience", "media": ["clip.mp4"], "treatment": house.upload("film.mp4", clip), "fps": 2}
+        | {"calibrate": " median "},
         {
             "kind": "album",
             "media": ["holiday/"],
@@ -437,6 +440,8 @@ def test_the_other_reports_are_made(house: House, clip: bytes) -> None:
         told = house.wait(key)
         assert told["state"] == "done", told["message"]
         assert told["files"][0].endswith(f"/{order['kind']}.html")
+        if "calibrate" in order:
+            assert any(".own_level." in file for file in told["files"])
         if order["kind"] == "album":
             asked = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()["asked"]
             assert asked["only"] == ["everyone_smiles", "all_eyes_open", "everyone_looks"]

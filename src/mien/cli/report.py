@@ -106,6 +106,14 @@ class RecordingOptions(PageOptions):
             metavar="elan|praat|bids|boris", help="Also write its time line for this tool; may be given again."
         ),
     ] = None
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS|median|FROM-TO|TEXT",
+            help="Also tell what lies above each one's usual face: that of the first seconds, of all, of a stretch "
+            "(0:10-0:40), or of a marker's text.",
+        ),
+    ] = None
     fps: Fps = 5.0
     stream: Annotated[
         int | None, typer.Option(metavar="N", help="Take this stream of videos, as ffprobe counts [default: the film]")
@@ -183,7 +191,7 @@ def film(
 
     settings = options.settings()
     inputs = options.inputs(settings, paths)
-    request = FilmRequest(inputs, moments, blur, options.hidden, cast)
+    request = FilmRequest(inputs, moments, blur, options.hidden, cast, options.calibrate)
     _run(lambda job: report_film(request, settings, job), output, options.data, options.export)
 
 
@@ -222,7 +230,17 @@ def meeting(
     settings = options.settings()
     inputs = options.inputs(settings, paths)
     request = MeetingRequest(
-        inputs, transcript, speakers, offset, consent, blur, options.hidden, names, ocr_model, lexicon
+        inputs,
+        transcript,
+        speakers,
+        offset,
+        consent,
+        blur,
+        options.hidden,
+        names,
+        ocr_model,
+        lexicon,
+        options.calibrate,
     )
     _run(lambda job: report_meeting(request, settings, job), output, options.data, options.export)
 
@@ -264,7 +282,9 @@ def audience(
     settings = options.settings()
     inputs = options.inputs(settings, paths)
     known: Path | Literal["markers"] | None = "markers" if str(events) == "markers" else events
-    request = AudienceRequest(inputs, known, seats, baseline, window, options.hidden, treatment, null)
+    request = AudienceRequest(
+        inputs, known, seats, baseline, window, options.hidden, treatment, null, options.calibrate
+    )
     _run(lambda job: report_audience(request, settings, job), output, options.data, options.export)
 
 

@@ -16,6 +16,7 @@ FIELDS = {
     "--consent": "“Consent: who agreed, and when”",
     "--speakers": "“Which face is whose (CSV)”",
     "--cast": "“Cast (CSV)”",
+    "--calibrate": "“Above the usual face of”",
     "--lexicon": "“Words and how pleasant they are (CSV)”",
     "--offset": "“Seconds to add to the transcript”",
     "--export": "“Also for other tools”",

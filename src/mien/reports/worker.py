@@ -72,6 +72,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
         markers: What it watched are the store's markers.
         treatment: The video that an audience watched.
         null: What chance is for an audience's synchrony.
+        calibrate: From which time usual faces are taken; None: what lies above them is not told.
         exports: For which other tools its time line is written.
         memory_mb: So many MiB of memory the process may have.
         example: Make what it is to be made of from the demo.
@@ -105,6 +106,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     window_s: float = 10.0
     best: int = 20
     emotion: Emotion = "happy"
+    calibrate: str | None = None
     exports: tuple[Format, ...] = ()
     only: tuple[Filter, ...] = ()
     like: tuple[str, ...] = ()
@@ -269,12 +271,14 @@ def _report(order: Order, job: Job) -> Report:
     inputs = Inputs(order.paths, order.store, order.sources, since, until, order.fps, folder, zone=zone)
     if order.kind == "film":
         cast = Path(order.cast) if order.cast else None
-        return report_film(FilmRequest(inputs, order.moments, order.blur, order.anonymous, cast), settings, job)
+        return report_film(
+            FilmRequest(inputs, order.moments, order.blur, order.anonymous, cast, order.calibrate), settings, job
+        )
     if order.kind == "meeting":
         speakers = Path(order.speakers) if order.speakers else None
         meeting = MeetingRequest(
             inputs, Path(order.transcript), speakers, order.offset, order.consent, order.blur, order.anonymous,
-            lexicon=Path(order.lexicon) if order.lexicon else None,
+            lexicon=Path(order.lexicon) if order.lexicon else None, calibrate=order.calibrate,
         )  # fmt: skip
         return report_meeting(meeting, settings, job)
     if order.kind == "audience":
@@ -290,6 +294,7 @@ def _report(order: Order, job: Job) -> Report:
             order.anonymous,
             treatment,
             order.null,
+            order.calibrate,
         )
         return report_audience(audience, settings, job)
     photos = tuple(Path(path) for path in order.paths)

@@ -31,7 +31,9 @@ from mien.dashboard.jobs.reports import MAX_WAITING, MadeReport, ReportQueue
 from mien.dashboard.jobs.uploads import PLACES, Upload, free_name
 from mien.dashboard.security.guard import report_policy
 from mien.dashboard.security.roles import Caller, Editor, may, needs
+from mien.errors import UsageError
 from mien.reports.album.selection import FILTERS, filters_of
+from mien.reports.base.usual_face import calibration_of
 from mien.reports.worker import Kind, Order
 
 __all__ = ["body_of", "finished", "reporting"]
@@ -135,7 +137,7 @@ def _style(path: Path) -> str:
 
 
 async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Caller) -> MadeReport:
-    uploads = making.uploads
+    uploads, calibrate = making.uploads, _calibration(asked)
     kinds = PLACES["photo" if asked.kind == "album" else "recording"]
     files = [_taken_for(uploads.find(key, who.name), kinds) for key in asked.files]
     media = [find_media(making.settings.dashboard.media, name, kinds) for name in asked.media]
@@ -180,6 +182,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         window_s=asked.window_s,
         markers=asked.markers,
         null=asked.null,
+        calibrate=calibrate,
         best=asked.best,
         emotion=asked.emotion,
         exports=tuple(asked.exports),
@@ -230,6 +233,18 @@ EXTRA: dict[str, dict[str, str]] = {
 NEEDED = {
     "transcript": "a report on a meeting takes its transcript",
 }
+
+
+def _calibration(asked: NewReport) -> str | None:
+    """Return from which time usual faces are to be taken."""
+    text = (asked.calibrate or "").strip()
+    if text and asked.kind == "album":
+        raise ApiError(422, "'calibrate' is of faces over time: photos have none")
+    try:
+        calibration_of(text or None)
+    except UsageError as error:
+        raise ApiError(422, f"'calibrate': {error}") from error
+    return text or None
 
 
 def _taken_for(upload: Upload, endings: Iterable[str]) -> Upload:

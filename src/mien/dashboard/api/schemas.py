@@ -281,6 +281,12 @@ class NewReport(BaseModel):
     seats: Key | None = Field(None, description="audience: the uploaded CSV of seats.")
     baseline_s: float = Field(5.0, ge=1, le=300, description="audience: seconds before an event.")
     window_s: float = Field(10.0, ge=1, le=300, description="audience: seconds after it, or of a window.")
+    calibrate: str | None = Field(
+        None,
+        max_length=200,
+        description="Not album: also tell what lies above each one's usual face, that of so many first seconds, of all "
+        "(`median`), of a stretch such as 0:10-0:40, or of a marker's text.",
+    )
     best: int = Field(20, ge=1, le=500, description="album: choose so many.")
     emotion: Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"] = "happy"
     exports: list[Literal["elan", "praat", "bids", "boris"]] = Field(

@@ -86,7 +86,7 @@
     const shown = (name) => !fields[name].closest("[hidden]") && fields[name].value !== "";
     const body = { kind };
     for (const name of ["moments", "offset", "baseline_s", "window_s", "best", "fps"]) if (shown(name)) body[name] = Number(fields[name].value);
-    for (const name of ["consent", "emotion", "null"]) if (shown(name)) body[name] = fields[name].value;
+    for (const name of ["consent", "emotion", "null", "calibrate"]) if (shown(name)) body[name] = fields[name].value;
     if (shown("markers") && fields.markers.checked) body.markers = true;
     if (shown("exports")) body.exports = [...fields.exports.selectedOptions].map((option) => option.value);
     if (shown("blur")) body.blur = fields.blur.checked;

@@ -34,6 +34,7 @@ class Audience(ModuleType):
         anonymous: int | None = None,
         treatment: str | Path | None = None,
         null: Literal["shift", "phase"] = "shift",
+        calibrate: float | str | None = None,
         model: str | Path | None = None,
     ) -> Report:
         """Return what an audience reacted to, or what moved people together.
@@ -57,6 +58,8 @@ class Audience(ModuleType):
             anonymous: Show no person and nothing that fewer than so many people stand behind; None: all.
             treatment: The video that they watched, for pictures of its moments.
             null: What chance is for the synchrony: curves turned around, or of random phases.
+            calibrate: Also tell what lies above each viewer's usual face, taken from so many first seconds, "median"
+                (all that was seen), a stretch such as "0:10-0:40", or the text of an event or marker; None: not.
             model: An ONNX file with Mien's contract, or `ferplus`; None: the one of this machine.
 
         Raises:
@@ -76,6 +79,7 @@ class Audience(ModuleType):
             anonymous,
             None if treatment is None else Path(treatment),
             null,
+            None if calibrate is None else str(calibrate),
         )
         return answered(lambda settings, job: report_audience(request, settings, job), model)
 

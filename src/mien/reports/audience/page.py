@@ -12,6 +12,7 @@ from mien.charts.palette import COLOURS
 from mien.charts.svg import Curve, Mark, clock, intervals, lines
 from mien.observation import EMOTIONS
 from mien.reports.audience.groups import Difference
+from mien.reports.audience.own_page import own_facts, own_section
 from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
 from mien.reports.audience.synchrony import SIGNALS
 from mien.reports.audience.tables import COLUMNS, Shown, audience_tables
@@ -31,6 +32,8 @@ from mien.reports.base.bootstrap import MIN_UNITS
 from mien.reports.base.parts import Chart, Fact, Part, Section, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
+from mien.reports.base.usual_face import definition as usual_definition
+from mien.reports.base.usual_face import missing
 from mien.words import counted, listed
 
 __all__ = ["COLUMNS", "Shown", "audience_report"]
@@ -50,8 +53,12 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
     each = reactions.each if reactions else []
     ranked = sorted(each, key=lambda reaction: (not reaction.landed, -reaction.height.value))
     notes = [*notes, *_notes(reactions, viewers, asked["anonymous"])]
+    if shown.own:
+        notes += missing(shown.own.people, shown.own.calibration, named=not asked["anonymous"])
     sections = [*glance(shown), *([_curve(shown), _ranking(ranked)] if reactions else []), moments_section(shown)]
     sections += [*([] if reactions else [_curve(shown)]), *course_sections(shown)]
+    if shown.own:
+        sections.append(own_section(shown.own, shown.watched.seconds, anonymous=bool(asked["anonymous"])))
     if shown.differences:
         sections.append(_groups(shown.differences, folded=not reactions))
     sections += statistics(shown)
@@ -62,7 +69,11 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
         facts=_facts(shown, ranked),
         sections=sections,
         notes=notes,
-        definitions=[*_definitions(asked, shown), *definitions(asked, shown)],
+        definitions=[
+            *_definitions(asked, shown),
+            *definitions(asked, shown),
+            *([usual_definition(shown.own.calibration)] if shown.own else []),
+        ],
         data=audience_tables(shown, anonymous=bool(asked["anonymous"])),
         asked=asked,
     )
@@ -109,6 +120,7 @@ def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
     return [
         *facts,
         *headline_facts(shown),
+        *(own_facts(shown.own) if shown.own else []),
         Fact("Viewers", f"{viewers:,}", f"{counted(len(groups), 'group', 'groups')}" if groups else "", viewers),
         Fact("Watched", clock(shown.watched.seconds), "", shown.watched.seconds),
     ]

@@ -16,6 +16,7 @@ from mien.reports.audience.events import Event, read_events, read_markers
 from mien.reports.audience.groups import compared, courses
 from mien.reports.audience.headline import contrasts, headlines
 from mien.reports.audience.neighbours import neighbours
+from mien.reports.audience.own_level import look_above
 from mien.reports.audience.page import Shown, audience_report
 from mien.reports.audience.reactions import TAKES_S, Reactions, joined, react
 from mien.reports.audience.seats import Seat, Watching, read_seats, watching
@@ -25,6 +26,7 @@ from mien.reports.base.methods import methods_for
 from mien.reports.base.pictures import moments as pictures_at
 from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
+from mien.reports.base.usual_face import Calibration, calibration_of, in_store, marked
 from mien.words import counted, listed
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class AudienceRequest:
         anonymous: Show no single viewer, and nothing that fewer than so many viewers stand behind; None: all.
         treatment: The video that they watched, for pictures of its moments.
         null: What chance is for the synchrony: curves turned around, or of random phases.
+        calibrate: From which time each viewer's usual face is taken: seconds, `median`, a stretch such as 0:10-0:40, or
+            the text of an event or marker; None: what lies above it is not told.
     """
 
     inputs: Inputs
@@ -64,6 +68,7 @@ class AudienceRequest:
     anonymous: int | None = None
     treatment: Path | None = None
     null: Null = "shift"
+    calibrate: str | None = None
 
 
 def report_audience(request: AudienceRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
@@ -90,24 +95,27 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
     if request.treatment and not request.treatment.is_file():
         raise InputError(f"cannot take pictures of '{request.treatment}': there is no such file")
     notes: list[str] = []
-    marked = request.events == "markers"
+    calibration = calibration_of(request.calibrate)
+    of_store = request.events == "markers"
     seats = read_seats(request.seats) if request.seats else []
-    if marked and not request.inputs.store:
+    if of_store and not request.inputs.store:
         raise UsageError("markers are those of a store: name its part with --source, --from and --to")
-    if marked and any(seat.offset for seat in seats):
+    if of_store and any(seat.offset for seat in seats):
         raise UsageError("markers have the store's own times: leave the offsets out of the list of seats")
     events = read_events(request.events, notes) if isinstance(request.events, Path) else []
     recordings = read_recordings(request.inputs, settings, job)
-    events = read_markers(request.inputs, recordings) if marked else events
+    events = read_markers(request.inputs, recordings) if of_store else events
     single = [note for recording in recordings for note in recording.notes]
-    watched = watching(recordings, seats, single)
+    if calibration:
+        calibration = _stretch(calibration, request.inputs, recordings, events)
+    watched = watching(recordings, seats, single, calibration)
     if request.anonymous and single:
         single = [
             f"{counted(len(single), 'note', 'notes')} that may name a recording left out; --anonymous hides names."
         ]
     notes += single
     reactions = _reactions(request, watched, events, notes, job) if request.events else None
-    shown = _shown(request, settings, job, watched, reactions, seats)
+    shown = _shown(request, settings, job, watched, reactions, seats, calibration)
     notes += _on_synchrony(request, shown)
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | {
@@ -118,12 +126,13 @@ def report_audience(request: AudienceRequest, settings: Settings | None = None, 
         "anonymous": request.anonymous,
         "treatment": str(request.treatment) if request.treatment else None,
         "null": request.null,
+        "calibrate": request.calibrate,
     }
     if request.anonymous:
         del asked["of"]
     report = audience_report(shown, notes, asked)
-    report.methods = methods_for("audience", request.inputs, settings.vision.detector, recordings)
-    given = (None if marked else request.events, request.seats, request.treatment)
+    report.methods = methods_for("audience", request.inputs, settings.vision.detector, recordings, calibration)
+    given = (None if of_store else request.events, request.seats, request.treatment)
     report.read = [Path(path) for path in (*request.inputs.paths, *given) if path]
     return report
 
@@ -169,6 +178,7 @@ def _shown(
     watched: Watching,
     reactions: Reactions | None,
     seats: list[Seat],
+    calibration: Calibration | None,
 ) -> Shown:
     """Return all that the page shows."""
     hidden = request.anonymous
@@ -192,7 +202,15 @@ def _shown(
         compared_courses(watched, hidden),
         None if hidden else neighbours(watched, seats),
         _pictures(request, settings, job, moments),
+        look_above(watched, calibration, hidden) if calibration else None,
     )
+
+
+def _stretch(calibration: Calibration, inputs: Inputs, recordings: list[Recording], events: list[Event]) -> Calibration:
+    """Return a calibration with the stretch that its text names, of an event or of a marker of the store."""
+    if events or not inputs.store:
+        return marked(calibration, [(event.at, event.label, event.duration) for event in events])
+    return in_store(calibration, inputs, recordings)
 
 
 def _pictures(request: AudienceRequest, settings: Settings, job: Job, moments: list[Moment]) -> dict[float, bytes]:

@@ -8,7 +8,7 @@ the treatment begins), and `seat`, `x`, `y`, `width`, `height` (0 to 1 of the fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from mien.observation import EMOTIONS
 from mien.reports.base.csv_lists import Line, number, read_list, tile
 from mien.reports.base.places import faces_in
 from mien.reports.base.recordings import Recording
+from mien.reports.base.usual_face import Calibration, usual_face
 from mien.words import listed
 
 if TYPE_CHECKING:
@@ -67,12 +68,15 @@ class Watching:
         shares: Mean probability of each emotion over a viewer's readable faces at each point, a moving mean over a
             second, shape (viewers, points, 7), float32; NaN without a face. Point p is at p x STEP_S seconds.
         step_s: The time from one point to the next.
+        usual: Of each viewer, where the own level was asked for: of how many seconds the usual face is, and its
+            probabilities, shape (7,); None: it cannot be told.
     """
 
     names: list[str]
     groups: list[str]
     shares: NDArray[np.float32]
     step_s: float = STEP_S
+    usual: list[tuple[int, NDArray[np.float64]] | None] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -118,13 +122,16 @@ def _seat(line: Line) -> Seat:
     )
 
 
-def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list[str]) -> Watching:
+def watching(
+    recordings: Sequence[Recording], seats: Sequence[Seat], notes: list[str], calibration: Calibration | None = None
+) -> Watching:
     """Return what the viewers showed.
 
     Args:
         recordings: Of people watching.
         seats: Who they are; a recording that none names is one viewer.
         notes: Takes what is to be said of them.
+        calibration: From which time each viewer's usual face is taken; None: it is not asked for.
     """
     by_name = {recording.name: recording for recording in recordings}
     strangers = sorted({seat.recording for seat in seats} - set(by_name))
@@ -141,8 +148,11 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
     points = max(1, int(np.ceil(max(ends) / STEP_S)))
     shares = np.full((len(viewers), points, len(EMOTIONS)), np.nan, np.float32)
     empty, unclear, carried = [], [], {}
+    usual: list[tuple[int, NDArray[np.float64]] | None] = []
     for row, seat in enumerate(viewers):
         here = _faces(by_name[seat.recording], seat)
+        if calibration:
+            usual.append(usual_face(here, calibration, seat.offset))
         if not len(here):
             empty.append(seat.name)
             continue
@@ -165,7 +175,7 @@ def watching(recordings: Sequence[Recording], seats: Sequence[Seat], notes: list
             f"Emotions that were carried on from the frame before are no new evidence; left out, of {shares_of}; "
             "what is read more seldom than once a second leaves gaps."
         )
-    return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares)
+    return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares, STEP_S, usual)
 
 
 def _faces(recording: Recording, seat: Seat) -> pl.DataFrame:

@@ -13,10 +13,13 @@ from mien.reports.audience.clusters import Compared
 from mien.reports.audience.groups import Course, Difference
 from mien.reports.audience.headline import Contrast, Headline
 from mien.reports.audience.neighbours import Neighbours
+from mien.reports.audience.own_level import OwnLevel
 from mien.reports.audience.reactions import Reaction, Reactions
 from mien.reports.audience.seats import Watching
 from mien.reports.audience.synchrony import SIGNALS, Moment, Synchrony
 from mien.reports.base.parts import Data
+from mien.reports.base.usual_face import ABOVE, OWN_LEVEL
+from mien.reports.base.usual_face import own_level as own_level_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "Shown", "audience_tables"]
 
 HAPPY = EMOTIONS.index("happy")
+
 
 COLUMNS: dict[str, dict[str, str]] = {
     "events": {
@@ -80,6 +84,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "group": "the group; empty where there is none",
         "at": "a moment, in seconds of the treatment, four a second; there is no row where no face was readable",
         **{emotion: f"mean probability of {emotion} over the second around it" for emotion in EMOTIONS},
+        **ABOVE,
     },
     "curve": {
         "second": "of the treatment, from 0",
@@ -88,6 +93,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         **{emotion: f"mean of the viewers' probabilities of {emotion}" for emotion in EMOTIONS},
         "happy_low": "the lower end of the 95 % interval of happy, for itself",
         "happy_high": "the upper end",
+        **ABOVE,
     },
     "groups": {
         "what": "the mean over all that was watched, or the event",
@@ -159,6 +165,15 @@ COLUMNS: dict[str, dict[str, str]] = {
         "mass": "the sum of Student's t over its seconds",
         "p": "that so large a mass is chance, corrected for all seconds and emotions",
     },
+    "own_level": OWN_LEVEL,
+    "above_usual": {
+        "group": "the group; empty: all viewers",
+        "emotion": "the emotion",
+        "viewers": "viewers whose usual face is known",
+        "above": "the mean over them of the emotion's mean over all that was watched, less the usual face's",
+        "low": "the lower end of its 95 % interval, for itself",
+        "high": "the upper end",
+    },
     "pairs": {
         "first": "a seat: recording/seat",
         "second": "another seat of the same picture",
@@ -184,6 +199,7 @@ class Shown:
         compared: Where groups differ over the whole course.
         neighbours: Whether neighbours move together more than others; None: there is no such plan.
         pictures: Of the treatment, by the moments' times.
+        own: What lies above the viewers' usual faces; None: it was not asked for.
     """
 
     watched: Watching
@@ -197,6 +213,7 @@ class Shown:
     compared: list[Compared] = field(default_factory=list)
     neighbours: Neighbours | None = None
     pictures: dict[float, bytes] = field(default_factory=dict)
+    own: OwnLevel | None = None
 
 
 TEXT = {"event", "emotion", "viewer", "group", "what", "first_group", "second_group", "first"}
@@ -207,14 +224,22 @@ TRUTHS = {"cut", "judged", "neighbours"}
 def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     """Return the tables; anonymous: those of single viewers left out."""
     rows = (_of_reactions(shown.reactions, shown.watched) if shown.reactions else {}) | _of_synchrony(shown)
+    above = [course.shares for course in shown.own.courses] if shown.own else []
     rows["curve"] = [
         (
             *(second, course.group, int(course.viewers[second]), *map(float, course.shares[second])),
             *(float(course.low[second, HAPPY]), float(course.high[second, HAPPY])),
+            *(map(float, above[place][second]) if above else ()),
         )
-        for course in shown.courses
+        for place, course in enumerate(shown.courses)
         for second in range(len(course.viewers))
     ]
+    if shown.own:
+        rows["above_usual"] = [
+            (level.group, emotion, level.viewers, *vars(of).values())
+            for level in shown.own.levels
+            for emotion, of in zip(EMOTIONS, level.above, strict=True)
+        ]
     if shown.differences:
         rows["groups"] = [
             (
@@ -226,22 +251,31 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     if anonymous:
         rows.pop("viewers", None)
         rows.pop("pairs", None)
-    tables = [_table(name, values) for name, values in rows.items()]
+    tables = [_table(name, values, own=shown.own is not None) for name, values in rows.items()]
     if shown.synchronies:
         tables.append(Data("synchrony", _over_time(shown.synchronies), COLUMNS["synchrony"]))
-    return tables if anonymous else [*tables, Data("courses", _courses(shown.watched), COLUMNS["courses"])]
+    if anonymous:
+        return tables
+    if shown.own:
+        tables.append(own_level_table(shown.own.people))
+    courses = _courses(shown.watched, shown.own)
+    return [*tables, Data("courses", courses, _columns("courses", own=shown.own is not None))]
 
 
-def _table(name: str, rows: list[Any]) -> Data:
+def _columns(name: str, *, own: bool) -> dict[str, str]:
+    return {column: what for column, what in COLUMNS[name].items() if own or column not in ABOVE}
+
+
+def _table(name: str, rows: list[Any], *, own: bool) -> Data:
     import polars as pl
 
-    kinds: dict[str, Any] = {}
-    for column in COLUMNS[name]:
+    columns, kinds = _columns(name, own=own), dict[str, Any]()
+    for column in columns:
         text = column in TEXT or (name, column) == ("pairs", "second")
         kind = pl.String if text else pl.Int64 if column in WHOLE else pl.Float64
         kinds[column] = pl.Boolean if column in TRUTHS else kind
     table = pl.DataFrame(rows, schema=kinds, orient="row")
-    return Data(name, table.with_columns(pl.col(pl.Float64).fill_nan(None)), COLUMNS[name])
+    return Data(name, table.with_columns(pl.col(pl.Float64).fill_nan(None)), columns)
 
 
 def _of_reactions(reactions: Reactions, watched: Watching) -> dict[str, list[Any]]:
@@ -347,14 +381,15 @@ def _reacted(reaction: Reaction) -> tuple[float | None, ...]:
     return reaction.reacted.hits, share.value, share.low, share.high
 
 
-def _courses(watched: Watching) -> pl.DataFrame:
+def _courses(watched: Watching, own: OwnLevel | None) -> pl.DataFrame:
     """Return what each viewer showed at each point."""
     import polars as pl
 
     parts = []
-    for name, group, shares in zip(watched.names, watched.groups, watched.shares, strict=True):
+    for viewer, (name, group, shares) in enumerate(zip(watched.names, watched.groups, watched.shares, strict=True)):
         points = np.nonzero(np.isfinite(shares[:, 0]))[0]
         emotions: dict[str, Any] = {str(emotion): shares[points, n] for n, emotion in enumerate(EMOTIONS)}
+        emotions |= {column: own.shares[viewer, points, n] for n, column in enumerate(ABOVE)} if own else {}
         seen = pl.DataFrame({"at": points * watched.step_s, **emotions})
         parts.append(seen.select(pl.lit(name).alias("viewer"), pl.lit(group).alias("group"), pl.all()))
-    return pl.concat(parts)
+    return pl.concat(parts).with_columns(pl.col(pl.Float32).fill_nan(None))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mien.reports.base.parts import Methods
 from mien.reports.base.recordings import READABLE, TABLES, Inputs, Recording
+from mien.reports.base.usual_face import Calibration
 from mien.version import __version__
 
 __all__ = ["REFERENCES", "methods_for", "methods_of"]
@@ -62,7 +63,9 @@ SEVEN = "probabilities of seven expressions (angry, disgust, fear, happy, sad, s
 DIGITS = "After the @ stand the first eight digits of the SHA-256 of the model's file"
 
 
-def methods_for(kind: str, inputs: Inputs, detector: str, recordings: Sequence[Recording]) -> Methods:
+def methods_for(
+    kind: str, inputs: Inputs, detector: str, recordings: Sequence[Recording], calibration: Calibration | None = None
+) -> Methods:
     """Return what a methods section may say of a report on recordings.
 
     Args:
@@ -70,13 +73,21 @@ def methods_for(kind: str, inputs: Inputs, detector: str, recordings: Sequence[R
         inputs: What it is made of.
         detector: What found the faces in videos.
         recordings: What was seen.
+        calibration: From which time usual faces were taken, if they were.
     """
     models = [str(model) for recording in recordings for model in recording.faces["model"].unique().to_list() if model]
     videos = not inputs.store and any(Path(path).suffix.lower() not in TABLES for path in inputs.paths)
-    return methods_of(kind, models, detector, len(recordings), inputs.fps if videos else None)
+    return methods_of(kind, models, detector, len(recordings), inputs.fps if videos else None, calibration)
 
 
-def methods_of(kind: str, models: Iterable[str], detector: str, recordings: int, fps: float | None) -> Methods:
+def methods_of(
+    kind: str,
+    models: Iterable[str],
+    detector: str,
+    recordings: int,
+    fps: float | None,
+    calibration: Calibration | None = None,
+) -> Methods:
     """Return what a methods section may say.
 
     Args:
@@ -85,6 +96,7 @@ def methods_of(kind: str, models: Iterable[str], detector: str, recordings: int,
         detector: What found the faces.
         recordings: How many recordings, or photos, there were.
         fps: So many times a second videos were looked at; None: photos, or a store.
+        calibration: From which time usual faces were taken, if they were.
     """
     named = sorted({model for model in models if model})
     what = "photos" if kind == "album" else "recordings"
@@ -105,6 +117,9 @@ def methods_of(kind: str, models: Iterable[str], detector: str, recordings: int,
         f"Faces were found by {finder}{followed}; those of fewer than {READABLE} pixels were left out.",
         network,
         STATISTICS[kind],
+        f"Where the page says so, each person's own level was subtracted: the median over {calibration.words}."
+        if calibration
+        else "",
         f"All was computed with Python {platform.python_version()}, {packages}.",
     )
     text = " ".join(filter(None, sentences))

@@ -51,10 +51,14 @@ MANIFEST = "manifest.jsonl"
 NEEDED = ("offset_s", "track", "x", "y", "width", "height", "emotion", *EMOTIONS)
 """A table without these columns cannot be reported on."""
 
+LOOKS = ("yaw", "pitch")
+"""Where a head is turned, in degrees; null where the model does not say."""
+
 READ = frozenset(
     {
         *NEEDED,
         *("file", "source", "session", "seq", "time", "model", "frame_width", "frame_height", "confidence", "read"),
+        *LOOKS,
     }
 )
 
@@ -135,7 +139,8 @@ class Recording:
         faces: One row per face, one with nulls for a frame without; columns `frame` (a number from 0), `at` (seconds),
             `session`, `track`, `x`, `y`, `width`, `height` (pixels), `frame_width`, `frame_height`, `confidence`,
             `emotion`, one per emotion, `readable` (large enough to be read), `read` (in this frame; else it was carried
-            on, weighs its time and is no new evidence), `model`, and `span` (see `with_spans`).
+            on, weighs its time and is no new evidence), `yaw` and `pitch` (degrees; null where the model does not say),
+            `model`, and `span` (see `with_spans`).
         cuts: When shots begin, but for the first, in seconds; None: not known.
         began: When it began, where that is known; in the zone in which its times are told.
         notes: What is to be said of it.
@@ -153,6 +158,8 @@ class Recording:
     def __post_init__(self) -> None:
         if "read" not in self.faces.columns:
             object.__setattr__(self, "faces", self.faces.with_columns(_was_read(self.faces)))
+        if missing := [name for name in LOOKS if name not in self.faces.columns]:
+            object.__setattr__(self, "faces", self.faces.with_columns(_without(missing)))
         if "span" not in self.faces.columns:
             object.__setattr__(self, "faces", with_spans(self.faces))
 
@@ -243,6 +250,13 @@ def _was_read(faces: pl.DataFrame) -> pl.Expr:
 
     given = pl.col("read").cast(pl.Int64) != 0 if "read" in faces.columns else pl.lit(None, pl.Boolean)
     return given.fill_null(value=True).alias("read")
+
+
+def _without(names: Iterable[str]) -> list[pl.Expr]:
+    """Return columns of numbers that nothing tells."""
+    import polars as pl
+
+    return [pl.lit(None, pl.Float64).alias(name) for name in names]
 
 
 def _shapes(recording: Recording) -> list[str]:
@@ -436,6 +450,7 @@ def _of_part(path: Path, folder: Path | None, file: str, source: str, part: pl.D
         pl.col("emotion").cast(pl.String),
         *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in EMOTIONS),
         _was_read(part),
+        *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in LOOKS if name in part.columns),
     )
     places = (Path(file), path.parent / file) if folder is None else (folder / Path(file).name,)
     medium = next((there for there in places if file and there.is_file()), None)
@@ -472,9 +487,11 @@ class _FaceRows:
         size = (observation.width, observation.height)
         for face in observation.faces:
             shares = msgspec.structs.astuple(face.probabilities)
-            self._rows.append((*of, face.track, *face.box, *size, face.confidence, face.emotion, *shares, face.read))
+            looks = (face.pose.yaw, face.pose.pitch) if face.pose else (None, None)
+            shown = (face.confidence, face.emotion, *shares, face.read, *looks)
+            self._rows.append((*of, face.track, *face.box, *size, *shown))
         if not observation.faces:
-            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS)), True))
+            self._rows.append((*of, *(None,) * 5, *size, *(None,) * (2 + len(EMOTIONS)), True, None, None))
         self._frame += 1
         if len(self._rows) >= CHUNK:
             self._pack()
@@ -485,7 +502,7 @@ class _FaceRows:
         schema: dict[str, Any] = {"frame": pl.Int64, "at": pl.Float64, "session": pl.String, "model": pl.String}
         schema |= dict.fromkeys(WHOLE, pl.Int64)
         schema |= {"confidence": pl.Float64, "emotion": pl.String, **{str(emotion): pl.Float64 for emotion in EMOTIONS}}
-        schema |= {"read": pl.Boolean}
+        schema |= {"read": pl.Boolean, **dict.fromkeys(LOOKS, pl.Float64)}
         self._parts.append(pl.DataFrame(self._rows, schema=schema, orient="row"))
         self._rows = []
 

@@ -24,6 +24,7 @@ class Film(ModuleType):
         *,
         moments: int = 3,
         cast: str | Path | None = None,
+        calibrate: float | str | None = None,
         fps: float = 5.0,
         store: str | None = None,
         sources: Sequence[str] = (),
@@ -43,6 +44,9 @@ class Film(ModuleType):
             paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
             moments: So many key moments of each kind.
             cast: A CSV that says which track or place is which actor's: of each the own curve, score and screen time.
+            calibrate: Also tell what lies above the usual face of each actor, or of the film's only person, taken from
+                so many first seconds, "median" (all that was seen), a stretch such as "0:10-0:40", or the text of a
+                marker of the store; None: not.
             fps: Videos are looked at so many times a second.
             store: The URL of a store, in place of paths.
             sources: Which of the store's sources; none named: all.
@@ -61,7 +65,8 @@ class Film(ModuleType):
         from mien.reports.film.report import FilmRequest, report_film
 
         inputs = inputs_of(paths, store, sources, since, until, fps)
-        request = FilmRequest(inputs, moments, blur, anonymous, None if cast is None else Path(cast))
+        level = None if calibrate is None else str(calibrate)
+        request = FilmRequest(inputs, moments, blur, anonymous, None if cast is None else Path(cast), level)
         return answered(lambda settings, job: report_film(request, settings, job), model)
 
 

@@ -16,7 +16,9 @@ from mien.reports.base.curve import curve
 from mien.reports.base.people import people
 from mien.reports.base.places import Place
 from mien.reports.base.recordings import Recording
+from mien.reports.base.usual_face import Calibration
 from mien.reports.film.cast import Actor, Stretches, look_at_actor, with_actors
+from mien.reports.film.own_level import OwnLevel, look_above
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,6 +90,7 @@ class Film:
         read: How many of these were, in the frame in which they stand; what was only carried on is no new evidence.
         small: How many were not.
         cast: Its actors, in the order of the cast list; empty without one.
+        own: What lies above the actors' usual faces, or the only person's; None: it was not asked for.
     """
 
     recording: Recording
@@ -106,6 +109,7 @@ class Film:
     read: int
     small: int
     cast: list[Actor]
+    own: OwnLevel | None = None
 
 
 def cut(read: pl.DataFrame, seconds: float) -> Stretches:
@@ -115,7 +119,13 @@ def cut(read: pl.DataFrame, seconds: float) -> Stretches:
     return Stretches(sums, _units(sums, widened), length, widened)
 
 
-def look_at(recording: Recording, count: int = 3, anonymous: int | None = None, places: Sequence[Place] = ()) -> Film:
+def look_at(
+    recording: Recording,
+    count: int = 3,
+    anonymous: int | None = None,
+    places: Sequence[Place] = (),
+    calibration: Calibration | None = None,
+) -> Film:
     """Return what a film showed.
 
     Args:
@@ -123,6 +133,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None, 
         count: So many key moments of each kind.
         anonymous: Blank what fewer than so many people stand behind.
         places: Where actors are to be seen.
+        calibration: From which time usual faces are taken; None: they are not asked for.
     """
     import polars as pl
 
@@ -154,6 +165,7 @@ def look_at(recording: Recording, count: int = 3, anonymous: int | None = None, 
         evidence,
         len(with_face) - len(read),
         [look_at_actor(name, faces, recording.seconds, ENOUGH_FACES, cut) for name in names],
+        look_above(faces, recording.seconds, list(names), behind, calibration) if calibration else None,
     )
 
 

@@ -16,8 +16,11 @@ from mien.reports.base.curve import bin_length
 from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
+from mien.reports.base.usual_face import ABOVE, OWN_LEVEL, missing, own_level
+from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.film.cast import Actor
 from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
+from mien.reports.film.own_level import own_parts
 from mien.words import counted, listed
 
 __all__ = ["COLUMNS", "film_report"]
@@ -97,6 +100,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "rank": "1 for the strongest",
         "at": "the frame of that second with the highest mean, in seconds",
         "value": "mean probability of the emotion over the readable faces that were read in that second",
+    },
+    "own_level": {"film": "the film", **OWN_LEVEL},
+    "own_curves": {
+        "film": "the film",
+        "person": "who; empty: the only person",
+        "start": "where the bin begins, in seconds; it ends where the next begins",
+        **ABOVE,
     },
     "stretches": {
         "film": "the film",
@@ -181,7 +191,7 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
     score = Fact(name, f"{_number(film)} of 100", detail, _value(film), low if sure else None, high if sure else None)
     if several:
         return [score]
-    parts = [_actor_fact(actor) for actor in film.cast[:FACTS_OF]]
+    parts = [*_own_facts(film), *(_actor_fact(actor) for actor in film.cast[:FACTS_OF])]
     scenes = "unknown" if film.cuts is None else f"{len(film.cuts) + 1:,}"
     return [
         score,
@@ -195,6 +205,22 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
         Fact("Faces read", f"{film.read:,}", f"{film.small:,} too small", film.read),
         Fact("Length", clock(film.recording.seconds), f"scenes: {scenes}", film.recording.seconds),
     ]
+
+
+def _own_facts(film: Film) -> list[Fact]:
+    """Return how far happy lies above the usual face, of the only person of a film, or of its actors."""
+    if film.own is None:
+        return []
+    from_when = f"usual: {film.own.calibration.words}"
+    facts = []
+    for person in film.own.people[:FACTS_OF]:
+        name = f"{person.name}: happy above the usual face" if person.name else "Happy above the usual face"
+        if person.above is None:
+            facts.append(Fact(name, "cannot be told", from_when))
+            continue
+        value = person.above[EMOTIONS.index("happy")]
+        facts.append(Fact(name, f"{100 * value:+.1f} points", from_when, value))
+    return facts or [Fact("Happy above the usual face", "cannot be told", "several people, and no cast list")]
 
 
 def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) -> Section:
@@ -252,6 +278,9 @@ def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, befo
     sections = [Section(f"{before}The curve", [Chart(drawn, about + ticks, legend())])]
     if anonymous:
         return sections
+    if film.own and film.own.people:
+        parts = own_parts(film.own, film.recording.seconds)
+        sections.append(Section(f"{before}Above the usual face", parts))
     if film.cast:
         sections.append(Section(f"{before}The cast", _cast(film)))
     if film.moments:
@@ -368,6 +397,18 @@ def _notes(film: Film) -> list[str]:
         notes.append(f"{name}: a table or a store does not tell scene cuts; all of it is taken for one scene.")
     if film.recording.medium is None:
         notes.append(f"{name}: the video itself is not at hand, so there are no pictures of its key moments.")
+    if film.own and not film.own.people:
+        notes.append(
+            f"{name}: it shows several people, and nothing says who is who from scene to scene: a cast list (--cast) "
+            "gives each an own level."
+        )
+    if film.own and not film.cast and film.own.people and film.cuts is not None and len(film.cuts):
+        notes.append(
+            f"{name}: no scene shows two people, so all its faces are taken for one person's; if they are "
+            "several, name them in a cast list (--cast)."
+        )
+    if film.own:
+        notes += missing(film.own.people, film.own.calibration)
     if missed := [actor.name for actor in film.cast if not actor.seconds]:
         notes.append(f"{name}: no face was seen where the cast list has {listed(missed)}.")
     if film.small > film.readable:
@@ -424,6 +465,7 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
         ),
         ("Frames with a face", "Share of the frames looked at that show at least one face, readable or not."),
         ("Readable", f"A face whose box's longer side has at least {READABLE} pixels."),
+        *([usual_definition(own.calibration)] if (own := films[0].own) else []),
         ("Scene cut", "Where another shot begins: at a cut, after a fade or at the end of a dissolve."),
     ]
 
@@ -451,13 +493,35 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
         for film in films
     ]
     acting = [film for film in films if film.cast]
+    own = [film for film in films if film.own and film.own.people]
     return [
         *([_actors(acting), _actor_curves(acting)] if acting else []),
+        *(_own_level(own) if own else []),
         together("faces", [film.faces for film in films]),
         curve,
         together("people", [film.people for film in films]),
         together("moments", moments),
         together("stretches", stretches),
+    ]
+
+
+def _own_level(films: Sequence[Film]) -> list[Data]:
+    import polars as pl
+
+    tables = {
+        "own_level": [own_level(film.own.people).table for film in films if film.own],
+        "own_curves": [film.own.curves for film in films if film.own],
+    }
+    return [
+        Data(
+            name,
+            pl.concat(
+                part.with_columns(pl.lit(film.recording.name).alias("film")).select(*COLUMNS[name])
+                for film, part in zip(films, parts, strict=True)
+            ),
+            COLUMNS[name],
+        )
+        for name, parts in tables.items()
     ]
 
 

@@ -18,6 +18,7 @@ from mien.reports.base.pictures import moments as pictures_of
 from mien.reports.base.places import read_places
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.base.report import Report
+from mien.reports.base.usual_face import calibration_of, in_store
 from mien.reports.film.figures import Film, look_at
 from mien.reports.film.page import film_report
 
@@ -34,6 +35,8 @@ class FilmRequest:
         blur: Hide the faces in pictures.
         anonymous: Show no person and no picture, and nothing that fewer than so many people stand behind; None: all.
         cast: A CSV that says which track or place is which actor's; of one film.
+        calibrate: From which time usual faces are taken: seconds, `median`, a stretch such as 0:10-0:40, or the text of
+            a marker of the store; None: what lies above them is not told.
     """
 
     inputs: Inputs
@@ -41,6 +44,7 @@ class FilmRequest:
     blur: bool = False
     anonymous: int | None = None
     cast: Path | None = None
+    calibrate: str | None = None
 
 
 def report_film(request: FilmRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
@@ -64,12 +68,16 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
         raise UsageError(f"--anonymous {request.anonymous} hides nobody: expected 2 or more")
     if request.cast and request.anonymous is not None:
         raise UsageError("--cast names people and --anonymous none: leave out one of them")
+    calibration = calibration_of(request.calibrate)
+    if calibration and request.anonymous is not None:
+        raise UsageError("--calibrate is of one person's face and --anonymous of nobody's: leave out one of them")
     places = read_places(request.cast) if request.cast else []
     recordings = read_recordings(request.inputs, settings, job)
     if places and len(recordings) > 1:
         names = ", ".join(recording.name for recording in recordings)
         raise UsageError(f"--cast is of one film, but here are {len(recordings)} ({names}): name one")
-    films = [look_at(recording, request.moments, request.anonymous, places) for recording in recordings]
+    calibration = in_store(calibration, request.inputs, recordings) if calibration else None
+    films = [look_at(recording, request.moments, request.anonymous, places, calibration) for recording in recordings]
     shots = [
         {}
         if request.anonymous
@@ -83,8 +91,9 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
     ]
     job.tell("writing the page", 1, 1)
     asked = request.inputs.asked() | ({"cast": str(request.cast)} if request.cast else {})
+    asked |= {"calibrate": request.calibrate} if calibration else {}
     report = film_report(films, shots, pairs, asked, request.anonymous)
-    report.methods = methods_for("film", request.inputs, settings.vision.detector, recordings)
+    report.methods = methods_for("film", request.inputs, settings.vision.detector, recordings, calibration)
     report.read = [Path(path) for path in (*request.inputs.paths, request.cast) if path]
     return report
 

@@ -29,6 +29,7 @@ class Meeting(ModuleType):
         lexicon: str | Path | None = None,
         offset: float | None = None,
         consent: str | None = None,
+        calibrate: float | str | None = None,
         fps: float = 5.0,
         store: str | None = None,
         sources: Sequence[str] = (),
@@ -53,6 +54,8 @@ class Meeting(ModuleType):
             lexicon: A CSV of words and weights, which says how pleasant words of other languages than English are.
             offset: Seconds to add to the transcript's times; None: found from the sound.
             consent: Who agreed, and when; the page says so.
+            calibrate: Also tell what lies above the usual face of each, taken from so many first seconds, "median" (all
+                that was seen), a stretch such as "0:10-0:40", or the text of a marker of the store; None: not.
             fps: Videos are looked at so many times a second.
             store: The URL of a store, in place of paths.
             sources: Which of the store's sources; none named: all.
@@ -81,6 +84,7 @@ class Meeting(ModuleType):
             names,
             None if ocr_model is None else Path(ocr_model),
             None if lexicon is None else Path(lexicon),
+            None if calibrate is None else str(calibrate),
         )
         return answered(lambda settings, job: report_meeting(request, settings, job), model)
 

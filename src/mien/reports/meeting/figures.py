@@ -15,6 +15,7 @@ from mien.reports.base.bootstrap import Estimates, estimate
 from mien.reports.base.places import Place, named_faces
 from mien.reports.base.recordings import Recording
 from mien.reports.base.transcripts import Utterance
+from mien.reports.base.usual_face import ABOVE
 from mien.reports.meeting.words import judge
 
 if TYPE_CHECKING:
@@ -56,12 +57,16 @@ class MeanExpression:
         people: How many different tracks.
         shares: The mean probability of each emotion over faces and time, in EMOTIONS order; None: too few faces.
         seconds: The time that the faces' frames stand for, added up.
+        above: The mean over faces and time of what lies above the usual face, in EMOTIONS order; None: not known.
+        above_s: The time of those whose usual face is known.
     """
 
     faces: int
     people: int
     shares: tuple[float, ...] | None
     seconds: float = 0.0
+    above: tuple[float, ...] | None = None
+    above_s: float = 0.0
 
     @property
     def emotion(self) -> Emotion | None:
@@ -106,6 +111,8 @@ class Mood:
         seconds: How long.
         room: 100 x the mean probability of happy over all faces meanwhile, with its interval; None: too few.
         own: 100 x the mean probability of happy of the speaker's own face; None: not known.
+        room_above: As `room`, of what lies above the usual faces; None: not known, or not asked for.
+        own_above: As `own`, of what lies above the speaker's usual face.
     """
 
     speaker: str | None
@@ -113,6 +120,8 @@ class Mood:
     seconds: float
     room: Estimates | None
     own: float | None
+    room_above: Estimates | None = None
+    own_above: float | None = None
 
 
 def heard(
@@ -181,6 +190,7 @@ class _ReadableFaces:
         self.shares = faces.select(EMOTIONS).to_numpy()
         self.spans = faces["span"].to_numpy()
         self.read = faces["read"].to_numpy()
+        self.above = faces.select(*ABOVE).to_numpy() if "above_happy" in faces.columns else None
         sessions = faces["session"].rank("dense").cast(int).fill_null(0).to_numpy() if len(faces) else np.empty(0)
         self.tracks = sessions * 1_000_003 + faces["track"].fill_null(-1).to_numpy()
 
@@ -193,7 +203,19 @@ class _ReadableFaces:
         enough = count >= ENOUGH_FACES and tracks >= people
         spans = self.spans[first:last]
         means = np.average(self.shares[first:last], axis=0, weights=spans).tolist() if enough else None
-        return MeanExpression(count, tracks, None if means is None else tuple(means), float(spans.sum()))
+        if means is None:
+            return MeanExpression(count, tracks, None, float(spans.sum()))
+        return MeanExpression(count, tracks, tuple(means), float(spans.sum()), *self._above(first, last))
+
+    def _above(self, first: int, last: int) -> tuple[tuple[float, ...] | None, float]:
+        """Return the mean of what lies above the usual face, and the time of those whose usual face is known."""
+        if self.above is None:
+            return None, 0.0
+        above, spans = self.above[first:last], self.spans[first:last]
+        known = np.isfinite(above[:, 0])
+        if not known.any():
+            return None, 0.0
+        return tuple(np.average(above[known], axis=0, weights=spans[known]).tolist()), float(spans[known].sum())
 
 
 def moods(utterances: Sequence[UtteranceFigures]) -> list[Mood]:
@@ -228,20 +250,40 @@ def _mood(speaker: str | None, utterances: Sequence[UtteranceFigures]) -> Mood:
     ]
     total = sum(count for _, count in faces)
     own = 100 * sum(share * count for share, count in faces) / total if total and speaker else None
-    return Mood(speaker, len(utterances), _seconds(utterances), room, own)
+    above = [
+        (figures.room.above[happy] * figures.room.above_s, figures.room.above_s)
+        for figures in utterances
+        if figures.room.above
+    ]
+    room_above = None
+    if above:
+        sums, counts = np.array(above).T
+        room_above = estimate(100 * sums[:, None], counts[:, None])
+    raised = [
+        (figures.speaker.above[happy], figures.speaker.above_s)
+        for figures in utterances
+        if figures.speaker and figures.speaker.above
+    ]
+    time = sum(seconds for _, seconds in raised)
+    own_above = 100 * sum(share * seconds for share, seconds in raised) / time if time and speaker else None
+    return Mood(speaker, len(utterances), _seconds(utterances), room, own, room_above, own_above)
 
 
-def utterance_table(utterances: Sequence[UtteranceFigures], names: dict[str, str], *, words: bool) -> pl.DataFrame:
+def utterance_table(
+    utterances: Sequence[UtteranceFigures], names: dict[str, str], *, words: bool, above: bool = False
+) -> pl.DataFrame:
     """Return a row per utterance.
 
     Args:
         utterances: The utterances.
         names: What each speaker is called in the table.
         words: Whether the words are told.
+        above: Whether what lies above the usual face is.
     """
     import polars as pl
 
     rows = []
+    nothing = (None,) * len(EMOTIONS)
     for number, figures in enumerate(utterances, 1):
         of, look, own = figures.utterance, figures.room, figures.speaker
         row: dict[str, Any] = {
@@ -260,6 +302,10 @@ def utterance_table(utterances: Sequence[UtteranceFigures], names: dict[str, str
         own_shares = own.shares if own and own.shares else (None,) * len(EMOTIONS)
         row |= {f"speaker_{name}": share for name, share in zip(EMOTIONS, own_shares, strict=True)}
         row |= {"words": figures.words, "disagrees": figures.disagrees}
+        if above:
+            row |= dict(zip(ABOVE, look.above or nothing, strict=True))
+            own_above = (own.above if own else None) or nothing
+            row |= {f"speaker_{name}": value for name, value in zip(ABOVE, own_above, strict=True)}
         rows.append(row)
     text = {"speaker": pl.String, "text": pl.String, "disagrees": pl.Boolean}
     whole = ("utterance", "faces", "people", "speaker_faces")

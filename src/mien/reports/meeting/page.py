@@ -12,12 +12,15 @@ import numpy as np
 from mien.charts.palette import COLOURS
 from mien.charts.svg import SHOWN, Mark, clock, intervals, legend, stacked
 from mien.observation import EMOTIONS
+from mien.reports.base.bootstrap import Estimates
 from mien.reports.base.curve import bin_length, curve
 from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table
 from mien.reports.base.people import people
 from mien.reports.base.recordings import READABLE, Recording
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript
+from mien.reports.base.usual_face import OWN_LEVEL, missing, own_level, people_table
+from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.meeting.exports import as_docx, as_markdown, as_vtt, most
 from mien.reports.meeting.figures import (
     CLEAR_FACES,
@@ -30,6 +33,7 @@ from mien.reports.meeting.figures import (
     utterance_table,
 )
 from mien.reports.meeting.names.places import ScreenReading
+from mien.reports.meeting.own_level import OwnLevel
 from mien.reports.meeting.speaker_page import COLUMNS as SPEAKER_COLUMNS
 from mien.reports.meeting.speaker_page import NAMES_NOTICE, definitions, layout_time, speaker_sections
 from mien.reports.meeting.speakers import SpeakerFigures
@@ -50,6 +54,9 @@ NO_CONSENT = (
     "has to "
     "agree. If they did, record who and when with --consent."
 )
+
+KNOWN = 0.95
+"""Where the usual face is known of a smaller share of the faces' time, the page says so."""
 
 COLUMNS: dict[str, dict[str, str]] = {
     "utterances": {
@@ -73,6 +80,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "words": "how pleasant the words are, -1 to 1: VADER's compound score of English, or by the lexicon that was "
         "given; empty where they cannot be judged",
         "disagrees": "whether words and faces are clearly of opposite kinds",
+        **{
+            f"above_{emotion}": f"mean of {emotion} above the usual face of each, over faces whose usual face is known"
+            for emotion in EMOTIONS
+        },
+        **{f"speaker_above_{emotion}": "the same of the speaker's own face" for emotion in EMOTIONS},
     },
     "speakers": {
         "speaker": "who; empty: all that was said",
@@ -85,7 +97,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "in_view": "in how much of the speaking time the own face was in view, 0 to 1; empty where it is not known",
         "screen_seconds": "how long the own face was on screen, in seconds",
         "screen_share": "the share of the recording that this is",
+        "room_above": "100 x the mean of happy above the usual face of each, over faces whose usual face is known",
+        "room_above_low": "the lower end of its 95 % interval",
+        "room_above_high": "the upper end",
+        "own_above": "100 x the mean of happy above the speaker's usual face, while speaking",
     },
+    "own_level": OWN_LEVEL,
     "curve": {
         "start": "where the bin begins, in seconds",
         "frames": "frames looked at in it",
@@ -111,6 +128,7 @@ class MeetingPage:
         speakers: What single speakers showed; None: it is not known which face is whose, or nobody is to be named.
         reading: What is known of who is where.
         judged: How pleasant the words are, and what judged them.
+        own: The usual faces; None: what lies above them was not asked for.
     """
 
     recording: Recording
@@ -122,6 +140,7 @@ class MeetingPage:
     speakers: SpeakerFigures | None
     reading: ScreenReading
     judged: Judgement
+    own: OwnLevel | None = None
 
 
 def meeting_report(page: MeetingPage) -> Report:
@@ -144,6 +163,13 @@ def meeting_report(page: MeetingPage) -> Report:
         )
     if page.judged.by not in ("", "VADER"):
         notes.append(f"How pleasant words are was judged by {page.judged.by}.")
+    if page.own:
+        notes += [] if anonymous else missing(page.own.people, page.own.calibration)
+        if page.own.known < KNOWN:
+            notes.append(
+                f"Of {100 * (1 - page.own.known):.0f} % of the faces' time no usual face is known (too little of "
+                f"{page.own.calibration.words}); figures above the usual face are those of the others."
+            )
     quiet = sum(figures.room.shares is None for figures in utterances)
     if quiet:
         few = f"fewer than {anonymous} people, as --anonymous asks for, or " if anonymous else ""
@@ -158,6 +184,7 @@ def meeting_report(page: MeetingPage) -> Report:
     sections = [
         _course(recording, course, [] if anonymous else odd),
         _by_speaker(by_speaker, names, page.speakers),
+        *([_above(by_speaker, names, page.own, anonymous)] if page.own else []),
     ]
     data: list[Data] = []
     if page.speakers:
@@ -176,10 +203,15 @@ def meeting_report(page: MeetingPage) -> Report:
         sections=sections,
         notes=notes,
         notices=list(first),
-        definitions=[*_definitions(page.judged), *(definitions() if page.speakers else [])],
+        definitions=[
+            *_definitions(page.judged),
+            *(definitions() if page.speakers else []),
+            *([usual_definition(page.own.calibration)] if page.own else []),
+        ],
         data=[
-            Data("utterances", utterance_table(utterances, names, words=not anonymous), COLUMNS["utterances"]),
-            Data("speakers", _speaker_table(by_speaker, names, page.speakers), COLUMNS["speakers"]),
+            _table("utterances", utterance_table(utterances, names, words=not anonymous, above=page.own is not None)),
+            _table("speakers", _speaker_table(by_speaker, names, page)),
+            *([own_level(page.own.people)] if page.own and not anonymous else []),
             Data("curve", course, COLUMNS["curve"]),
             *data,
         ],
@@ -212,6 +244,12 @@ def _facts(
         if low is not None and high is not None:
             detail = f"95 %: {max(0, low):.0f} to {min(100, high):.0f}"
         facts = [Fact("Happiness of the room", f"{value:.0f} of 100", detail, value, low, high)]
+    if page.own:
+        above, least, most = _estimated(by_speaker[0].room_above)
+        shown = "cannot be told" if above is None else f"{above:+.1f} points"
+        ends = "" if least is None or most is None else f"95 %: {least:+.1f} to {most:+.1f}; "
+        detail = f"{ends}usual: {page.own.calibration.words}"
+        facts.append(Fact("Happy above the usual face", shown, detail, above, least, most))
     return [
         *facts,
         Fact(
@@ -292,10 +330,36 @@ def _by_speaker(by_speaker: Sequence[Mood], names: dict[str, str], speakers: Spe
 
 def _ends(mood: Mood) -> tuple[float | None, float | None, float | None]:
     """Return the room's happiness and its interval; None where there is none."""
-    if mood.room is None:
+    return _estimated(mood.room)
+
+
+def _estimated(of: Estimates | None) -> tuple[float | None, float | None, float | None]:
+    if of is None:
         return None, None, None
-    value, low, high = (float(end[0]) for end in (mood.room.value, mood.room.low, mood.room.high))
+    value, low, high = (float(end[0]) for end in (of.value, of.low, of.high))
     return value, low if math.isfinite(low) else None, high if math.isfinite(high) else None
+
+
+def _above(by_speaker: Sequence[Mood], names: dict[str, str], own: OwnLevel, anonymous: int | None) -> Section:
+    rows = []
+    for mood in by_speaker[:25]:
+        value, low, high = _estimated(mood.room_above)
+        rows.append(
+            (
+                _called(mood, names),
+                "–" if value is None else f"{value:+.1f}",
+                "–" if low is None or high is None else f"{low:+.1f} to {high:+.1f}",
+                "–" if mood.own_above is None else f"{mood.own_above:+.1f}",
+            )
+        )
+    caption = (
+        "Happy, in points above the usual face of each in view, while each spoke. The usual face is taken from "
+        f"{own.calibration.words}."
+    )
+    parts: list[Part] = [Table(("who speaks", "#the room", "#95 % interval", "#own face"), rows, caption)]
+    if own.people and not anonymous:
+        parts.append(people_table(own.people, own.calibration))
+    return Section("Above the usual face", parts)
 
 
 def _drawn(mood: Mood) -> tuple[float, float, float]:
@@ -370,9 +434,15 @@ def _shares(look: MeanExpression) -> str | Shares:
     return Shares(tuple((emotion, COLOURS[emotion], by_name[emotion]) for emotion in SHOWN))
 
 
-def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str], speakers: SpeakerFigures | None) -> Any:
+def _table(name: str, table: Any) -> Data:
+    """Return a table with what its columns mean, of those that it has."""
+    return Data(name, table, {column: COLUMNS[name][column] for column in table.columns or COLUMNS[name]})
+
+
+def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str], page: MeetingPage) -> Any:
     import polars as pl
 
+    speakers = page.speakers
     screen = {} if speakers is None else {row[0]: row[1:] for row in speakers.screen.iter_rows()}
     rows = [
         (
@@ -383,11 +453,13 @@ def _speaker_table(by_speaker: Sequence[Mood], names: dict[str, str], speakers: 
             mood.own,
             speakers.in_view(mood.speaker) if speakers and mood.speaker else None,
             *screen.get(mood.speaker or "", (None, None)),
+            *(*_estimated(mood.room_above), mood.own_above),
         )
         for mood in by_speaker
     ]
-    kinds = [pl.String, pl.Int64, *[pl.Float64] * 8]
-    return pl.DataFrame(rows, schema=dict(zip(COLUMNS["speakers"], kinds, strict=True)), orient="row")
+    kinds = [pl.String, pl.Int64, *[pl.Float64] * 12]
+    table = pl.DataFrame(rows, schema=dict(zip(COLUMNS["speakers"], kinds, strict=True)), orient="row")
+    return table if page.own else table.drop(name for name in table.columns if "above" in name)
 
 
 def _definitions(judged: Judgement) -> list[tuple[str, str]]:

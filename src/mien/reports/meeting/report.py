@@ -16,12 +16,14 @@ from mien.reports.base.places import Place, read_places
 from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript, read_transcript
+from mien.reports.base.usual_face import calibration_of, in_store
 from mien.reports.meeting.figures import heard
 from mien.reports.meeting.names.csv_file import as_csv, as_places, by_hand
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.search import NameSearch, with_speakers
 from mien.reports.meeting.names.strips import tag_strips
 from mien.reports.meeting.offset import REACH_S, find_offset
+from mien.reports.meeting.own_level import look_above
 from mien.reports.meeting.page import MeetingPage, meeting_report
 from mien.reports.meeting.speaker_page import layout_time
 from mien.reports.meeting.speakers import look_at_speakers
@@ -49,6 +51,8 @@ class MeetingRequest:
         names: Read off the picture which face is whose, where `speakers` doesn't say, nothing is anonymous or blurred.
         ocr_model: Another PP-OCR recogniser (ONNX) than the built-in one, for names in other scripts.
         lexicon: A CSV of words and their weights, for other languages than English; None: the settings' own.
+        calibrate: From which time usual faces are taken: seconds, `median`, a stretch such as 0:10-0:40, or the text of
+            a marker of the store; None: what lies above them is not told.
     """
 
     inputs: Inputs
@@ -61,6 +65,7 @@ class MeetingRequest:
     names: bool = True
     ocr_model: Path | None = None
     lexicon: Path | None = None
+    calibrate: str | None = None
 
     @property
     def reads_names(self) -> bool:
@@ -86,6 +91,7 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     settings, job = settings or checked({}, "the arguments"), job or Job()
     if request.anonymous is not None and request.anonymous < 2:
         raise UsageError(f"--anonymous with --k {request.anonymous} hides nobody: expected 2 or more")
+    calibration = calibration_of(request.calibrate)
     transcript = read_transcript(request.transcript)
     lexicon = request.lexicon or settings.meeting.lexicon
     words = read_lexicon(lexicon) if lexicon else None
@@ -104,6 +110,10 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         reading = replace(reading, places=tuple(by_hand(given)))
     places = [*as_places(reading), *(place for place in given if place.track is not None)]
     transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
+    own = None
+    if calibration:
+        calibration = in_store(calibration, request.inputs, recordings)
+        recording, own = look_above(recording, [] if request.anonymous else places, calibration)
     judged = judge([utterance.text for utterance in transcript.utterances], words)
     utterances = heard(recording, transcript.utterances, offset, places, request.anonymous, judged.scores)
     speakers = (
@@ -128,16 +138,17 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         "names": request.reads_names,
         "offset": offset,
         "consent": request.consent,
+        "calibrate": request.calibrate,
         "anonymous": request.anonymous,
     }
     notes = [*transcript.notes, *notes]
-    page = MeetingPage(recording, transcript, utterances, notes, asked, shots, speakers, reading, judged)
+    page = MeetingPage(recording, transcript, utterances, notes, asked, shots, speakers, reading, judged, own)
     report = meeting_report(page)
     if reading.places and not request.anonymous:
         report.files[".names.csv"] = as_csv(reading.places)
         report.corrected = frozenset({".names.csv"})
     read = (*request.inputs.paths, request.transcript, request.speakers, lexicon)
-    report.methods = methods_for("meeting", request.inputs, settings.vision.detector, [recording])
+    report.methods = methods_for("meeting", request.inputs, settings.vision.detector, [recording], calibration)
     report.read = [Path(path) for path in read if path]
     return report
 
