@@ -11,6 +11,7 @@ import numpy as np
 from mien.charts.palette import COLOURS
 from mien.charts.svg import Curve, Mark, clock, intervals, lines
 from mien.observation import EMOTIONS
+from mien.reports.audience.attention_page import ATTENTION_IS, attention_facts, attention_section
 from mien.reports.audience.groups import Difference
 from mien.reports.audience.own_page import own_facts, own_section
 from mien.reports.audience.reactions import LEAST_RISE, TAKES_S, Reaction, Reactions
@@ -57,6 +58,8 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
         notes += missing(shown.own.people, shown.own.calibration, named=not asked["anonymous"])
     sections = [*glance(shown), *([_curve(shown), _ranking(ranked)] if reactions else []), moments_section(shown)]
     sections += [*([] if reactions else [_curve(shown)]), *course_sections(shown)]
+    if shown.attention:
+        sections.append(attention_section(shown.attention, shown.watched.seconds))
     if shown.own:
         sections.append(own_section(shown.own, shown.watched.seconds, anonymous=bool(asked["anonymous"])))
     if shown.differences:
@@ -72,6 +75,7 @@ def audience_report(shown: Shown, notes: list[str], asked: dict[str, Any]) -> Re
         definitions=[
             *_definitions(asked, shown),
             *definitions(asked, shown),
+            *([("Faced the screen", ATTENTION_IS)] if shown.attention else []),
             *([usual_definition(shown.own.calibration)] if shown.own else []),
         ],
         data=audience_tables(shown, anonymous=bool(asked["anonymous"])),
@@ -120,6 +124,7 @@ def _facts(shown: Shown, ranked: Sequence[Reaction]) -> list[Fact]:
     return [
         *facts,
         *headline_facts(shown),
+        *(attention_facts(shown.attention) if shown.attention else []),
         *(own_facts(shown.own) if shown.own else []),
         Fact("Viewers", f"{viewers:,}", f"{counted(len(groups), 'group', 'groups')}" if groups else "", viewers),
         Fact("Watched", clock(shown.watched.seconds), "", shown.watched.seconds),

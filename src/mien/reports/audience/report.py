@@ -11,6 +11,7 @@ import numpy as np
 
 from mien.config import Settings, checked
 from mien.errors import InputError, UsageError
+from mien.reports.audience.attention import attention
 from mien.reports.audience.clusters import compared_courses
 from mien.reports.audience.events import Event, read_events, read_markers
 from mien.reports.audience.groups import compared, courses
@@ -203,6 +204,7 @@ def _shown(
         None if hidden else neighbours(watched, seats),
         _pictures(request, settings, job, moments),
         look_above(watched, calibration, hidden) if calibration else None,
+        attention(watched, hidden),
     )
 
 
@@ -250,6 +252,11 @@ def _on_synchrony(request: AudienceRequest, shown: Shown) -> list[str]:
     groups = {group for group in watched.groups if group}
     if len(groups) > 1 and len(shown.compared) < math.comb(len(groups), 2):
         notes.append("Courses are compared where both groups have at least five viewers; some have not.")
+    if shown.attention is None:
+        notes.append(
+            "Nothing tells where heads were turned (the model, or what made the tables, does not say), so nothing is "
+            "said of who faced the screen."
+        )
     if request.treatment and request.anonymous:
         notes.append("No pictures of the treatment are shown, as --anonymous asks for.")
     elif request.treatment and not shown.pictures and any(moment.beyond_chance for moment in shown.moments):

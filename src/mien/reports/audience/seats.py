@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STEP_S", "Seat", "Watching", "read_seats", "watching"]
 
+ALONE = 0.9
+"""A viewer whose rows show several faces in more than the rest of the frames is several people."""
+
 STEP_S = 0.25
 """The time from one point of a viewer's curve to the next, in seconds."""
 
@@ -68,6 +71,8 @@ class Watching:
         shares: Mean probability of each emotion over a viewer's readable faces at each point, a moving mean over a
             second, shape (viewers, points, 7), float32; NaN without a face. Point p is at p x STEP_S seconds.
         step_s: The time from one point to the next.
+        heads: Where each viewer's head was turned in each second, in degrees, the mean yaw and pitch, shape (viewers,
+            seconds, 2), float32; NaN where the model does not say, or a picture shows several faces; None: nowhere.
         usual: Of each viewer, where the own level was asked for: of how many seconds the usual face is, and its
             probabilities, shape (7,); None: it cannot be told.
     """
@@ -77,6 +82,7 @@ class Watching:
     shares: NDArray[np.float32]
     step_s: float = STEP_S
     usual: list[tuple[int, NDArray[np.float64]] | None] = field(default_factory=list)
+    heads: NDArray[np.float32] | None = None
 
     @property
     def seconds(self) -> float:
@@ -147,7 +153,8 @@ def watching(
     ends = [by_name[seat.recording].seconds - seat.offset for seat in viewers]
     points = max(1, int(np.ceil(max(ends) / STEP_S)))
     shares = np.full((len(viewers), points, len(EMOTIONS)), np.nan, np.float32)
-    empty, unclear, carried = [], [], {}
+    heads = np.full((len(viewers), int(np.ceil(points * STEP_S)), 2), np.nan, np.float32)
+    empty, unclear, carried, crowded = [], [], {}, []
     usual: list[tuple[int, NDArray[np.float64]] | None] = []
     for row, seat in enumerate(viewers):
         here = _faces(by_name[seat.recording], seat)
@@ -162,6 +169,10 @@ def watching(
             carried[seat.name] = 1 - int(here["read"].sum()) / len(here)
             here = here.filter("read")  # what was carried on is no new evidence
         shares[row] = _course(here, seat.offset, points)
+        if here["frame"].n_unique() < ALONE * len(here):
+            crowded.append(seat.name)
+        else:
+            heads[row] = _heads(here, seat.offset, heads.shape[1])
     if empty:
         notes.append(f"No readable face was seen of {listed(empty)}.")
     if unclear:
@@ -175,7 +186,13 @@ def watching(
             f"Emotions that were carried on from the frame before are no new evidence; left out, of {shares_of}; "
             "what is read more seldom than once a second leaves gaps."
         )
-    return Watching([seat.name for seat in viewers], [seat.group for seat in viewers], shares, STEP_S, usual)
+    if crowded and any(recording.faces["yaw"].is_not_null().any() for recording in recordings):
+        notes.append(
+            f"{listed(crowded)} shows several faces at once: whether one faces the screen is told of seats (--seats), "
+            "or of recordings of one person."
+        )
+    names, groups = [seat.name for seat in viewers], [seat.group for seat in viewers]
+    return Watching(names, groups, shares, STEP_S, usual, heads)
 
 
 def _faces(recording: Recording, seat: Seat) -> pl.DataFrame:
@@ -183,6 +200,20 @@ def _faces(recording: Recording, seat: Seat) -> pl.DataFrame:
 
     readable = recording.faces.filter(pl.col("readable"))
     return faces_in(readable, seat.tile) if seat.seat else readable
+
+
+def _heads(faces: pl.DataFrame, offset: float, seconds: int) -> NDArray[np.float32]:
+    """Return the mean yaw and pitch in each second, shape (seconds, 2); NaN where the model never says them."""
+    import polars as pl
+
+    turned = faces.filter(pl.col("yaw").is_not_null() & pl.col("pitch").is_not_null())
+    at = np.floor(turned["at"].to_numpy() - offset + 1e-6).astype(np.int64)
+    inside = (at >= 0) & (at < seconds)
+    sums = np.zeros((seconds, 3))
+    angles = turned.select("yaw", "pitch").to_numpy()[inside]
+    np.add.at(sums, at[inside], np.column_stack([angles, np.ones(len(angles))]))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums[:, :2] / sums[:, 2:], np.float32)
 
 
 def _course(faces: pl.DataFrame, offset: float, points: int) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mien.observation import EMOTIONS
+from mien.reports.audience.attention import Attention
 from mien.reports.audience.clusters import Compared
 from mien.reports.audience.groups import Course, Difference
 from mien.reports.audience.headline import Contrast, Headline
@@ -165,6 +166,23 @@ COLUMNS: dict[str, dict[str, str]] = {
         "mass": "the sum of Student's t over its seconds",
         "p": "that so large a mass is chance, corrected for all seconds and emotions",
     },
+    "attention": {
+        "second": "of the treatment, from 0",
+        "group": "the group; empty: all viewers",
+        "viewers": "viewers of whom it is known where their head is turned",
+        "unknown": "viewers of whom it is not: not to be seen, or the model does not say",
+        "facing": "the share of the known who face the screen, 0 to 1",
+        "low": "the lower end of its 95 % interval (Wilson)",
+        "high": "the upper end",
+    },
+    "heads": {
+        "viewer": "the recording, or recording/seat",
+        "group": "the group; empty where there is none",
+        "known_s": "seconds in which it is known where the head is turned",
+        "usual_yaw": "where it is usually turned, to the picture's right, in degrees; empty: too little is known",
+        "usual_pitch": "the same, down; about 9 for a head held upright before the camera",
+        "facing": "the share of these seconds in which the viewer faces the screen, 0 to 1",
+    },
     "own_level": OWN_LEVEL,
     "above_usual": {
         "group": "the group; empty: all viewers",
@@ -200,6 +218,7 @@ class Shown:
         neighbours: Whether neighbours move together more than others; None: there is no such plan.
         pictures: Of the treatment, by the moments' times.
         own: What lies above the viewers' usual faces; None: it was not asked for.
+        attention: Who faced the screen; None: nothing tells where heads are turned.
     """
 
     watched: Watching
@@ -214,10 +233,11 @@ class Shown:
     neighbours: Neighbours | None = None
     pictures: dict[float, bytes] = field(default_factory=dict)
     own: OwnLevel | None = None
+    attention: Attention | None = None
 
 
 TEXT = {"event", "emotion", "viewer", "group", "what", "first_group", "second_group", "first"}
-WHOLE = {"viewers", "reacted", "second", "viewers_first", "viewers_second", "peak_viewers"}
+WHOLE = {"unknown", "viewers", "reacted", "second", "viewers_first", "viewers_second", "peak_viewers"}
 TRUTHS = {"cut", "judged", "neighbours"}
 
 
@@ -240,6 +260,8 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
             for level in shown.own.levels
             for emotion, of in zip(EMOTIONS, level.above, strict=True)
         ]
+    if shown.attention:
+        rows |= _of_attention(shown.attention, shown.watched)
     if shown.differences:
         rows["groups"] = [
             (
@@ -251,6 +273,7 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     if anonymous:
         rows.pop("viewers", None)
         rows.pop("pairs", None)
+        rows.pop("heads", None)
     tables = [_table(name, values, own=shown.own is not None) for name, values in rows.items()]
     if shown.synchronies:
         tables.append(Data("synchrony", _over_time(shown.synchronies), COLUMNS["synchrony"]))
@@ -314,6 +337,19 @@ def _of_reactions(reactions: Reactions, watched: Watching) -> dict[str, list[Any
             for v, (name, group) in enumerate(zip(watched.names, watched.groups, strict=True))
             if np.isfinite(reactions.heights[v, n]).any()
         ],
+    }
+
+
+def _of_attention(of: Attention, watched: Watching) -> dict[str, list[Any]]:
+    sizes = {"": len(watched.names)} | {group: watched.groups.count(group) for group in watched.groups if group}
+    return {
+        "attention": [
+            (second, faced.group, known, sizes[faced.group] - known, *vars(faced.in_second(second)).values())
+            for faced in of.groups
+            for second, known in enumerate(faced.known.tolist())
+            if known
+        ],
+        "heads": [tuple(vars(viewer).values()) for viewer in of.viewers],
     }
 
 
