@@ -1,10 +1,11 @@
-"""Numbers and lists in words: what is counted or named goes in, how a sentence has it comes out."""
+"""Numbers and lists in words: what is counted or named goes in, how a sentence or a list has it comes out."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-__all__ = ["counted", "listed"]
+__all__ = ["by_number", "counted", "listed"]
 
 
 def counted(number: float, singular: str, many: str) -> str:
@@ -24,3 +25,13 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def by_number(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a key that sorts names as people do: numbers within them by their value, capitals as small letters.
+
+    >>> sorted(["cam10", "Cam2", "cam2b", "cam1"], key=by_number)
+    ['cam1', 'Cam2', 'cam2b', 'cam10']
+    """
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name

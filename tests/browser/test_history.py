@@ -8,6 +8,7 @@ import json
 import urllib.request
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,9 @@ from feeding import until
 from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 from visits import Served, Visit
+
+from mien.observation import new_id
+from mien.stores.base import Marker
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
 
@@ -193,6 +197,22 @@ def test_two_periods_and_two_sources_are_compared(seeded: Served, visit: Open) -
     expect(page.locator("#other-about")).to_contain_text("Another time: 01 Jan")
     compare.select_option("Compare with …")
     expect(page.locator("#against")).to_be_hidden()
+
+
+def test_nothing_to_compare_with_is_no_error_and_markers_labels_lie_on_no_other(seeded: Served, visit: Open) -> None:
+    noon = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    for minute in (5, 12, 20, 40):
+        seeded.store.add_markers([Marker(new_id(), noon + timedelta(minutes=minute), "A talk at noon", "stage", "me")])
+    start, end = (f"{noon + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}" for hours in (0, 1))
+    query = f"period=custom&from={start}&to={end}&source=stage&vs=2020-01-01T00:00:00Z"
+    page = visit(f"{seeded.address}/history?{query}", viewport={"width": 390, "height": 800}).page
+    labels = page.locator("#plot .annotation", has_text="noon")
+    expect(labels.first).to_be_visible()
+    shown = [box_of(labels.nth(at)) for at in range(labels.count()) if labels.nth(at).is_visible()]
+    assert 1 < len(shown) < 4
+    assert all(left + width <= right for (left, _, width, _), (right, *_) in pairwise(shown))
+    for marker in seeded.store.markers(noon, noon + timedelta(hours=1), ["stage"]):
+        seeded.store.drop_marker(marker.id)
 
 
 def test_markers_added_by_click_and_by_the_api_stay(seeded: Served, visit: Open) -> None:

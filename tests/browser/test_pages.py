@@ -94,6 +94,32 @@ def test_the_system_page_tells_of_every_part(seeded: Served, visit: Open) -> Non
     expect(page.get_by_role("button", name="Check again")).to_be_enabled()
 
 
+def test_an_alert_is_tried_out_made_and_deleted(seeded: Served, visit: Open) -> None:
+    page = visit(f"{seeded.address}/system").page
+    rules, form = page.locator("#alerts li"), page.get_by_role("form", name="New alert")
+    expect(rules).to_have_text("None yet.")
+    page.get_by_text("New alert", exact=True).click()
+    form.get_by_label("Name").fill("happy-lobby")
+    form.get_by_role("combobox", name="Source").fill("lobby")
+    form.locator("[name=emotion]").select_option("happy")
+    form.get_by_label("Percent of the faces").fill("0")
+    form.get_by_label("Within seconds").fill("3600")
+    form.get_by_label("Faces at least").fill("1")
+    form.get_by_role("button", name="Try it out").click()
+    expect(form.get_by_role("status")).to_contain_text("be raised now, for 1 of 1")
+    expect(page.locator("#alert-readings li")).to_contain_text("lobby: happy is")
+    expect(rules).to_have_text("None yet.")
+    form.get_by_role("button", name="Make the alert").click()
+    expect(rules).to_have_count(1)
+    expect(rules).to_contain_text("happy-lobby")
+    expect(rules).to_contain_text("lobby")
+    form.get_by_label("Tells when").select_option("offline")
+    expect(form.locator("[name=emotion]")).to_be_hidden()
+    form.get_by_label("Tells when").select_option("share")
+    page.get_by_role("button", name="Delete the alert happy-lobby").click()
+    expect(rules).to_have_text("None yet.")
+
+
 def test_a_question_mark_says_in_place_what_the_figure_is(seeded: Served, visit: Open) -> None:
     page = visit(seeded.address).page
     for path in ("/", "/history", "/system"):

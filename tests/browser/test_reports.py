@@ -9,10 +9,12 @@ from pathlib import Path
 import av
 import cv2
 import pytest
+from feeding import until
 from playwright.sync_api import Page, expect
 from serving import dashboard
-from visits import Visit, keep
+from visits import Visit, keep, serious
 
+from meetings import SIZES, Meeting, Person
 from mien.media.demo import PORTRAIT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -161,5 +163,46 @@ def test_an_album_is_asked_for_open_eyes_and_by_taste(place: tuple[str, Path], v
     expect(opened.value.locator("body")).to_contain_text("Only those on which all eyes are open")
     expect(opened.value.get_by_role("heading", name="Your taste")).to_be_visible()
     opened.value.close()
+    done.get_by_role("button", name="Delete").click()
+    expect(done).to_have_count(0)
+
+
+STATES = "fetch('/api/v1/reports').then(answer => answer.json()).then(all => all.map(report => report.state))"
+
+
+def test_names_read_off_a_meeting_are_corrected_in_their_form(place: tuple[str, Path], visit: Open) -> None:
+    address, folder = place
+    meeting = Meeting(
+        [Person("Ann Lee"), Person("Bob Marsh")], SIZES["360p"], seconds=3, fps=4, turns=[(0.2, 1.4, 0), (1.6, 2.8, 1)]
+    )
+    visited = visit(f"{address}/reports")
+    page = visited.page
+    page.get_by_role("button", name="Meeting").click()
+    page.locator("#report [name=transcript]").set_input_files(meeting.transcript(folder / "call.vtt"))
+    make(page, meeting.write(folder / "call.mp4"))
+    done, form = page.locator("#ended li.done"), page.get_by_role("dialog", name="Who is where?")
+    done.get_by_role("button", name="Check the names").click()
+    names = form.get_by_role("combobox")
+    expect(names).to_have_count(2)
+    assert sorted(names.nth(at).input_value() for at in (0, 1)) == ["Ann Lee", "Bob Marsh"]
+    assert serious(page) == []
+    form.get_by_role("button", name="Leave it as it is").click()
+    expect(form).to_be_hidden()
+    done.get_by_role("button", name="Check the names").click()
+    for at in (0, 1):
+        names.nth(at).fill("")
+    form.get_by_role("button", name="Make the report with these names").click()
+    expect(form.get_by_role("status")).to_contain_text("no row has a name")
+    visited.errors.clear()  # the browser reports the answer 422
+    names.first.fill("Bob Marsh")
+    form.get_by_role("button", name="Make the report with these names").click()
+    expect(form).to_be_hidden()
+    expect(page.locator("#report-said")).to_contain_text("made anew")
+    until(lambda: page.evaluate(STATES) == ["done"])
+    done.get_by_role("button", name="Check the names").click()
+    expect(names).to_have_count(1)
+    expect(names).to_have_value("Bob Marsh")
+    expect(form.locator("tbody tr")).to_contain_text("hand")
+    form.get_by_role("button", name="Leave it as it is").click()
     done.get_by_role("button", name="Delete").click()
     expect(done).to_have_count(0)

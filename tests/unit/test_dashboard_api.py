@@ -122,6 +122,13 @@ def test_observations_have_the_form_of_the_record(filled: Client) -> None:
     assert encode(decode(inner)) == inner  # type: ignore[arg-type]
 
 
+def test_sources_come_by_the_numbers_in_their_names(home: Path, client: Client) -> None:
+    names = ["cam1", "cam2", "cam10"]
+    with closing(open_store(f"sqlite:///{home / 'mien.db'}")) as store:
+        store.add([observe(name, START, 1) for name in names])
+    assert [source["source"] for source in client.get("/v1/sources").json()] == names
+
+
 def test_without_a_broker_a_source_seen_lately_is_online(filled: Client) -> None:
     sources = {source["source"]: source for source in filled.get("/v1/sources").json()}
     assert sources["door"]["online"] is True

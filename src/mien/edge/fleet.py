@@ -23,6 +23,7 @@ from mien.mqtt.messages import (
     topic,
 )
 from mien.observation import is_source_name, new_id
+from mien.words import by_number
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -94,7 +95,7 @@ def _heard(
     """Return all sources, by name, after having listened for so long; optional is what a user may not be let read."""
     with _Listener(settings, "+", kinds, optional) as listener:
         listener.wait_for(lambda: False, seconds)
-        return sorted(listener.members.values(), key=lambda member: member.source)
+        return sorted(listener.members.values(), key=lambda member: by_number(member.source))
 
 
 def set_remotely(settings: Settings, source: str, asked: dict[str, Any], answer_s: float = ANSWER_S) -> RemoteState:

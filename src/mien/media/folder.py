@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mien.errors import InputError
 from mien.media.decoding import RAW_ENDINGS, moves
 from mien.system.remote import Entry, entries
+from mien.words import by_number
 
 __all__ = ["PHOTOS", "VIDEOS", "Contents", "contents_behind", "contents_of", "is_photo_name"]
 
@@ -100,7 +101,7 @@ def contents_of(folder: Path) -> Contents:
             else:
                 (contents.videos if ending in VIDEOS else contents.others).append(file)
     for files in contents[:4]:
-        files.sort()
+        files.sort(key=lambda file: by_number(str(file)))
     return contents
 
 

@@ -16,6 +16,7 @@ from mien.media.base import Frame, Source
 from mien.media.decoding import decode_photo, kind_of, moves, pages_of, read_photo
 from mien.media.folder import PHOTOS, contents_behind, contents_of
 from mien.system.remote import is_folder
+from mien.words import by_number
 
 __all__ = [
     "Photos",
@@ -121,4 +122,5 @@ def matching(path: Path) -> list[Path]:
     """Return the path, or the files that it names where it is a pattern such as `2024/*.jpg`, in order."""
     if not glob.has_magic(str(path)) or is_there(path):
         return [path]
-    return sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - the pattern may be absolute
+    names = glob.glob(str(path), recursive=True)  # noqa: PTH207 - the pattern may be absolute
+    return [Path(name) for name in sorted(names, key=by_number)]

@@ -27,6 +27,7 @@ from mien.errors import StoreError
 from mien.mqtt.messages import RemoteState, Stats
 from mien.observation import Observation
 from mien.stores.base import Arrivals, Bucket, DeadLetter, Marker, SourceInfo, Store, Summary, open_store, utc
+from mien.words import by_number
 
 __all__ = ["Queries", "SourceState", "Timeline", "nothing"]
 
@@ -213,7 +214,8 @@ class Queries:
             pass
         now = datetime.now(timezone.utc)
         live = self.listener.sources()
-        names = sorted(stored.keys() | {name for name, state in live.items() if state.last or state.online})
+        seen = stored.keys() | {name for name, state in live.items() if state.last or state.online}
+        names = sorted(seen, key=by_number)
         states = [self._state(name, stored.get(name), live.get(name), now) for name in names]
         self._states = clock.monotonic(), states
         return states

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mien.dashboard.errors import ApiError
 from mien.dashboard.jobs.uploads import PLACES
+from mien.words import by_number
 
 __all__ = ["find_media", "list_media"]
 
@@ -23,14 +24,14 @@ def list_media(folder: Path | None) -> dict[str, list[str]]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for kind, names in offered.items():
-            fit = [name for name in sorted(files) if _fits(name, PLACES[kind])]
+            fit = [name for name in sorted(files, key=by_number) if _fits(name, PLACES[kind])]
             inside = Path(place).relative_to(folder)
             if fit and inside.parts:
                 names.append(f"{inside.as_posix()}/")
             names += [(inside / name).as_posix() for name in fit]
         if max(map(len, offered.values())) > MOST:
             break
-    return {kind: sorted(names)[:MOST] for kind, names in offered.items()}
+    return {kind: sorted(names, key=by_number)[:MOST] for kind, names in offered.items()}
 
 
 def find_media(folder: Path | None, name: str, endings: Collection[str]) -> Path:

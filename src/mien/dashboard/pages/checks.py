@@ -17,6 +17,7 @@ from mien.masking import without_password
 from mien.stores.base import Arrivals
 from mien.system.machine import peak_bytes
 from mien.version import __version__
+from mien.words import by_number
 
 __all__ = ["BEHIND_S", "Part", "broker", "dashboard", "forwarder", "outboxes", "store"]
 
@@ -65,7 +66,7 @@ def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreEr
     }
     if not lags:
         return Part("Forwarder", "ok", "Idle", "no source sends just now")
-    never = sorted(name for name, lag in lags.items() if lag is None)
+    never = sorted((name for name, lag in lags.items() if lag is None), key=by_number)
     if never:
         return Part("Forwarder", "fail", "Stores nothing", f"nothing of {', '.join(never)}: does `mien forward` run?")
     source, lag = max(((name, lag) for name, lag in lags.items() if lag is not None), key=lambda named: named[1])
@@ -119,7 +120,7 @@ def outboxes(states: Sequence[SourceState]) -> Part:
     lost = sum(queue.dropped or 0 for queue in queues.values())
     word = f"{amount(waiting)} waiting"
     if lost:
-        names = ", ".join(sorted(source for source, queue in queues.items() if queue.dropped))
+        names = ", ".join(sorted((source for source, queue in queues.items() if queue.dropped), key=by_number))
         return Part("Outboxes", "fail", word, f"{amount(lost)} were dropped from a full outbox of {names}")
     return Part("Outboxes", "ok", word, f"in {counted(len(queues), 'outbox', 'outboxes')}, none dropped")
 

@@ -38,7 +38,7 @@
 
   /* A small machine needs seconds for Plotly: until then the bands alone stand where it will draw them. */
   function sketch(place, { data, layout }) {
-    if (place.classList.contains("js-plotly-plot")) return;
+    if (place.classList.contains("js-plotly-plot") || !data[0].x.length) return;
     const [from, to] = layout.xaxis.range.map(parse);
     const lows = data[0].x.map(() => 0);
     const steps = data[0].line.shape === "hv";
@@ -78,6 +78,7 @@
     place.classList.toggle("lines", query().get("as") === "lines");
     await Plotly.react(place, given.figure.data, given.figure.layout, given.figure.config);
     place.setAttribute("aria-label", given.words);
+    thin(place);
     if (fresh) {
       byId(`${id}-sketch`).remove();
       listen(id, place, Plotly);
@@ -93,9 +94,21 @@
     });
     place.on("plotly_doubleclick", () => move("out"));
     place.on("plotly_afterplot", () => {
+      thin(place);
       if (pointer?.chart === place) place.querySelector(".nsewdrag")?.dispatchEvent(new MouseEvent("mousemove", { ...pointer, bubbles: true }));
     });
     new ResizeObserver(() => Plotly.Plots.resize(place)).observe(place);
+  }
+
+  /* A marker's label that would lie on the one before it is hidden: on a phone fewer have room. */
+  function thin(place) {
+    const top = place.querySelector(".nsewdrag").getBoundingClientRect().top;
+    const placed = all(".annotation", place).map((label) => [label, label.querySelector("text").getBoundingClientRect()]);
+    let end = -Infinity;
+    for (const [label, { left, right }] of placed.filter(([, { y }]) => y < top).sort(([, a], [, b]) => a.left - b.left)) {
+      label.style.visibility = left < end ? "hidden" : "";
+      if (left >= end) end = right;
+    }
   }
 
   functions.compared = (compared) => {

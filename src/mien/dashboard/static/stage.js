@@ -31,7 +31,7 @@
       place.watched.observe(place);
     }
     place.classList.toggle("dark", !state);
-    if (state?.ratio) place.style.setProperty("--ratio", state.ratio);
+    if (state?.ratio) for (const part of [place, place.closest("article")]) part?.style.setProperty("--ratio", state.ratio);
     const faces = state?.faces ?? [];
     const kept = new Map(all(":scope > .face", place).map((box) => [box.dataset.face, box]));
     for (const face of faces) {
@@ -77,9 +77,10 @@
       if (!spot && !one.named) {
         one.label.classList.add("short");
         one.size = [one.label.offsetWidth, one.label.offsetHeight];
-        spot = spotFor(one, boxes, taken, width, height) ?? spotFor(one, [], [], width, height);
+        spot = spotFor(one, boxes, taken, width, height) ?? spotFor(one, [], taken, width, height);
       }
-      spot ??= { x: 0, y: 0 };
+      one.label.hidden = !spot; // where there is no room the colour alone says it, and the list the rest
+      if (!spot) continue;
       taken.push({ ...spot, w: one.size[0], h: one.size[1] });
       const size = one.size.join();
       const still = !glides || one.label.dataset.size !== size;
@@ -91,7 +92,8 @@
 
   function spotFor({ box, x, y, w, h, size: [wide, high], named }, boxes, taken, width, height) {
     const across = Math.min(Math.max(x + (w - wide) / 2, GAP), width - wide - GAP);
-    const places = [y - high - GAP, y + h + GAP, y + GAP, y + h - high - GAP, ...(named ? [GAP] : [])].map((top) => ({ x: across, y: top, w: wide, h: high }));
+    const inner = named || wide <= w + 2 * GAP ? [y + GAP, y + h - high - GAP] : []; // else it would cover its box
+    const places = [y - high - GAP, y + h + GAP, ...inner, ...(named ? [GAP] : [])].map((top) => ({ x: across, y: top, w: wide, h: high }));
     const inside = places.filter((spot) => spot.y >= GAP && spot.y + high <= height - GAP && spot.x >= 0);
     const free = inside.filter((spot) => !taken.some((other) => meet(spot, other)));
     const clear = free.find((spot) => !boxes.some((other) => other.box !== box && meet(spot, other)));

@@ -33,7 +33,7 @@ from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
 from mien.reports.base.video_cache import Watch, analysed
 from mien.stores.base import open_store
 from mien.system.remote import entries, entry_of, is_url, open_url
-from mien.words import counted, listed
+from mien.words import by_number, counted, listed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -291,7 +291,8 @@ def _files(paths: Iterable[str], held: ExitStack) -> Iterator[str]:
             yield path
             continue
         files = folder.rglob("*.parquet") if (folder / MANIFEST).is_file() else folder.iterdir()
-        inside = sorted(file for file in files if file.suffix.lower() in (*VIDEOS, *TABLES))
+        fit = (file for file in files if file.suffix.lower() in (*VIDEOS, *TABLES))
+        inside = sorted(fit, key=lambda file: by_number(str(file)))
         if not inside:
             raise InputError(f"cannot report on folder '{path}': it holds no video and no table of `mien analyze`")
         yield from map(str, inside)
@@ -351,7 +352,7 @@ def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:
     if not collected:
         raise InputError("the store has no raw observations of that period")
     began = (first or datetime.now(timezone.utc)).astimezone(inputs.zone)
-    for source, rows in sorted(collected.items()):
+    for source, rows in sorted(collected.items(), key=lambda item: by_number(item[0])):
         yield Recording(source, None, rows.table(), None, began)
 
 
