@@ -21,4 +21,4 @@ mkdir -p runs
 cycle wide
 cycle lite0-2
 python benchmarks/ensemble.py runs/wide/059.ckpt runs/lite0-2/019.ckpt --data "$data"
-cycle sixteenth
+cycle student

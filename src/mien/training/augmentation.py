@@ -19,7 +19,7 @@ GREY = 129.0
 
 
 def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Return the faces flipped, rotated, zoomed, shifted, coarsened, relit, compressed and partly erased.
+    """Return the faces coarsened, compressed, flipped, rotated, zoomed, shifted, relit and partly erased.
 
     Args:
         pixels: Shape (B, 1, 48, 48), float32, 0-255.
@@ -47,6 +47,13 @@ def augment_and_tell(
     def draw(spread: float, centre: float = 0.0) -> Tensor:
         return centre + spread * (2 * torch.rand(count, generator=generator) - 1)
 
+    if config.coarse:
+        chosen = torch.rand(count, generator=generator) < config.coarse
+        small = functional.interpolate(pixels, scale_factor=0.5, mode="area")
+        small = functional.interpolate(small, pixels.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 255)
+        pixels = torch.where(chosen.to(device)[:, None, None, None], small, pixels)
+    if config.jpeg:
+        pixels = _compressed(pixels, config.jpeg, generator)
     angle, scale = draw(math.radians(config.rotate)), 1 + draw(config.zoom)
     flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
@@ -56,11 +63,6 @@ def augment_and_tell(
     ]
     grid = functional.affine_grid(torch.stack(rows, 1).to(device), [count, 1, size, size], align_corners=False)
     faces = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
-    if config.coarse:
-        chosen = torch.rand(count, generator=generator) < config.coarse
-        small = functional.interpolate(faces, scale_factor=0.5, mode="area")
-        small = functional.interpolate(small, faces.shape[-2:], mode="bilinear", align_corners=False)
-        faces = torch.where(chosen.to(device)[:, None, None, None], small, faces)
     contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
     faces = ((faces - 128) * contrast[:, None, None, None] + 128 + brightness[:, None, None, None]).clamp(0, 255)
     if config.dark:
@@ -68,8 +70,6 @@ def augment_and_tell(
         chosen = torch.rand(count, generator=generator) < config.dark
         light = torch.where(chosen, less, torch.ones(count)).to(device)
         faces = (faces * light[:, None, None, None]).round()  # so few greys are left
-    if config.jpeg:
-        faces = _compressed(faces, config.jpeg, generator)
 
     # Random erasing (Zhong et al. 2020, arXiv:1708.04896) with the data set's mean grey.
     erased = torch.rand(count, generator=generator) < config.erase

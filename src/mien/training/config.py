@@ -66,6 +66,11 @@ class TrainConfig:
         coarse: The share of faces that are shrunk to half their side and enlarged again.
         dark: The share of faces that get less light, down to a tenth.
         jpeg: The share of faces that are compressed as JPEG, at a quality of 30 to 90.
+        recut: A file of Training's faces as the pipeline cuts them, which `mien.run.recut` writes; None: none.
+        recut_share: The share of faces that are seen as they stand there.
+        covered: A file of Training's faces that are hidden, which it writes too; None: none. Of these, the network is
+            to say that all emotions are as likely (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606).
+        covered_share: The share of faces that are seen so.
         mixup: How strongly two faces and their targets are blended, the alpha of Zhang et al. 2018 (arXiv:1710.09412);
             0: not at all.
         consistency: How much it counts that two augmented looks at a face are answered alike, in twice the time: the
@@ -112,6 +117,10 @@ class TrainConfig:
     coarse: Annotated[float, Field(ge=0, le=1)] = 0.0
     dark: Annotated[float, Field(ge=0, le=1)] = 0.0
     jpeg: Annotated[float, Field(ge=0, le=1)] = 0.0
+    recut: str | None = None
+    recut_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    covered: str | None = None
+    covered_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     consistency: Annotated[float, Field(ge=0, le=100)] = 0.0
     sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0
