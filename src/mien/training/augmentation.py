@@ -47,13 +47,6 @@ def augment_and_tell(
     def draw(spread: float, centre: float = 0.0) -> Tensor:
         return centre + spread * (2 * torch.rand(count, generator=generator) - 1)
 
-    if config.coarse:
-        chosen = torch.rand(count, generator=generator) < config.coarse
-        small = functional.interpolate(pixels, scale_factor=0.5, mode="area")
-        small = functional.interpolate(small, pixels.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 255)
-        pixels = torch.where(chosen.to(device)[:, None, None, None], small, pixels)
-    if config.jpeg:
-        pixels = _compressed(pixels, config.jpeg, generator)
     angle, scale = draw(math.radians(config.rotate)), 1 + draw(config.zoom)
     flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
@@ -61,9 +54,16 @@ def augment_and_tell(
         torch.stack([cos * flip, -sin, draw(2 * config.shift)], 1),
         torch.stack([sin * flip, cos, draw(2 * config.shift)], 1),
     ]
+    contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
+    if config.coarse:
+        chosen = torch.rand(count, generator=generator) < config.coarse
+        small = functional.interpolate(pixels, scale_factor=0.5, mode="area")
+        small = functional.interpolate(small, pixels.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 255)
+        pixels = torch.where(chosen.to(device)[:, None, None, None], small, pixels)
+    if config.jpeg:
+        pixels = _compressed(pixels, config.jpeg, generator)
     grid = functional.affine_grid(torch.stack(rows, 1).to(device), [count, 1, size, size], align_corners=False)
     faces = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
-    contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
     faces = ((faces - 128) * contrast[:, None, None, None] + 128 + brightness[:, None, None, None]).clamp(0, 255)
     if config.dark:
         less = 10 ** -torch.rand(count, generator=generator)  # from all of the light to a tenth of it

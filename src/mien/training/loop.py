@@ -115,7 +115,7 @@ class Training(lightning.LightningModule):
         chosen = torch.rand(len(pixels), generator=generator) < share
         cut = torch.randint(crops.shape[1], (len(pixels),), generator=generator).numpy()
         others = torch.from_numpy(crops[indices.cpu().numpy(), cut])
-        chosen = (chosen & others.flatten(1).any(1)).to(pixels.device)
+        chosen = (chosen & (others > 0).flatten(1).any(1)).to(pixels.device)
         return torch.where(chosen[:, None, None, None], others.to(pixels)[:, None], pixels), chosen
 
     def _sampler(self, usage: str, shuffle: bool) -> DistributedSampler[int]:
