@@ -51,6 +51,8 @@ class TrainConfig:
         teacher_share: How much of a face's target is its soft label; the rest is its label.
         class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
         label_weights: Factors on the loss of single labels beside that, for those that the network misses too often.
+        frozen: So many stages of `mien`, from the first, stay as they are; a third head, which reads the first two,
+            then goes on seeing what it was taught on.
         width: Channels, as a multiple of 48, 96 and 192 in the three stages.
         depths: Blocks in each of the three stages; more than `start_from` has begin by passing on what they get.
         size: The side in pixels to which a face is enlarged before the network sees it.
@@ -103,6 +105,7 @@ class TrainConfig:
     teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     label_weights: dict[Emotion, Annotated[float, Field(gt=0, le=100)]] = field(default_factory=dict)
+    frozen: Annotated[int, Field(ge=0, le=2)] = 0
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     depths: tuple[Depth, Depth, Depth] = (1, 2, 2)
     size: Annotated[int, Field(ge=48, le=MOST_SIDE)] = 48

@@ -24,7 +24,7 @@ from mien.observation import EMOTIONS
 from mien.training.augmentation import augment, mixed
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
-from mien.training.model import HEADS
+from mien.training.model import HEADS, EmotionNet
 from mien.training.teachers.build import build
 
 __all__ = ["Training"]
@@ -61,6 +61,7 @@ class Training(lightning.LightningModule):
     Attributes:
         net: The network.
         splits: The faces of Training and PublicTest.
+        frozen: The parts of the network that stay as they are.
         soft: The soft labels of Training's faces, shape (n, 7), or None.
         recut: Training's faces as the pipeline cuts them, shape (n, cuts, 48, 48), uint8, or None.
         covered: The same, hidden; all black where there is none.
@@ -74,6 +75,11 @@ class Training(lightning.LightningModule):
         self.config = config
         net = build(config)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen: list[nn.Module] = []
+        if config.frozen and isinstance(net, EmotionNet):
+            self.frozen = [net.stem, *net.blocks[: sum(config.depths[: config.frozen])]]
+            for part in self.frozen:
+                part.requires_grad_(requires_grad=False)
         self.soft: np.ndarray | None = None
         self.recut: np.ndarray | None = None
         self.covered: np.ndarray | None = None
@@ -138,7 +144,9 @@ class Training(lightning.LightningModule):
         return DataLoader(sampler.dataset, 256, sampler=sampler)
 
     def on_train_epoch_start(self) -> None:
-        """Log the learning rate that the epoch begins with."""
+        """Keep what is frozen from taking new statistics; log the learning rate that the epoch begins with."""
+        for part in self.frozen:
+            part.eval()
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("learning_rate", rate, on_step=False, on_epoch=True, sync_dist=True)
 
@@ -251,8 +259,9 @@ class Training(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return SGD with Nesterov momentum, or AdamW, under a one-cycle schedule."""
         config = self.config
-        decayed = [p for p in self.net.parameters() if p.ndim > 1]
-        plain = [p for p in self.net.parameters() if p.ndim <= 1]
+        learning = [p for p in self.net.parameters() if p.requires_grad]
+        decayed = [p for p in learning if p.ndim > 1]
+        plain = [p for p in learning if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer: torch.optim.Optimizer
         if config.optimizer == "adamw":
