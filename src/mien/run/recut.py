@@ -90,7 +90,8 @@ def covered(frame: Image, landmarks: NDArray[np.float32], cover: str, random: np
     right, left, nose, corner, other = landmarks.astype(float)
     across, mouth = left - right, (corner + other) / 2
     down = mouth - (right + left) / 2
-    mask = np.zeros(frame.shape[:2], np.uint8)
+    height, width = frame.shape[:2]
+    mask = np.zeros((height, width), np.uint8)
     if cover == "mask":
         wide, low, high = random.uniform(0.2, 0.45), random.uniform(0.6, 0.95), random.uniform(0.05, 0.5)
         points = [
@@ -117,18 +118,17 @@ def covered(frame: Image, landmarks: NDArray[np.float32], cover: str, random: np
         thick = max(2, round(random.uniform(0.2, 0.34) * float(np.linalg.norm(down))))
         lean = random.uniform(-0.4, 0.4) * down
         for finger in range(4):
-            height = (finger - 1.5) * 1.02 * thick * down / max(float(np.linalg.norm(down)), 1.0)
-            start = mouth - random.uniform(0.7, 1.0) * across + height - lean
-            cv2.line(mask, _at(start), _at(mouth + random.uniform(0.3, 0.7) * across + height), 255, thick, cv2.LINE_AA)
+            lower = (finger - 1.5) * 1.02 * thick * down / max(float(np.linalg.norm(down)), 1.0)
+            start = mouth - random.uniform(0.7, 1.0) * across + lower - lean
+            cv2.line(mask, _at(start), _at(mouth + random.uniform(0.3, 0.7) * across + lower), 255, thick, cv2.LINE_AA)
         mask[cv2.dilate(mask, np.ones((3, 3), np.uint8)) != mask] //= 2
         x, y = np.clip(_at(nose), 2, np.array(frame.shape[1::-1]) - 3)
         shade = float(frame[y - 2 : y + 3, x - 2 : x + 3].mean()) * random.uniform(0.8, 1.2)
-    rows, columns = np.mgrid[: len(mask), : mask.shape[1]] / len(mask) - 0.5
-    slope = random.uniform(-80, 80, 2)
-    surface = shade + slope[0] * rows + slope[1] * columns
+    rows, columns = np.linspace(-0.5, 0.5, height)[:, None], np.linspace(-0.5, 0.5, width)
+    surface = shade + random.uniform(-80, 80) * rows + random.uniform(-80, 80) * columns
     if cover == "mask" and random.random() < 0.6:  # its folds
         surface = surface - random.uniform(10, 40) * (np.sin(rows * random.uniform(60, 140)) > 0.8)
-    surface = surface + random.normal(0, random.uniform(0, 6), mask.shape)
+    surface = surface + random.normal(0, random.uniform(0, 6), (height, width))
     share = mask[..., None] / 255
     return np.clip(frame * (1 - share) + surface[..., None] * share, 0, 255).astype(np.uint8)
 
@@ -141,9 +141,9 @@ def _drawn(frame: Image, random: np.random.Generator) -> Image:
     step = int(random.integers(40, 90))
     flat = np.minimum(flat // step * step + step // 2, 255).astype(np.uint8)
     grey = cv2.medianBlur(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 5)
-    block, offset = int(random.choice([7, 9, 11, 15])), float(random.uniform(2, 6))
+    block, offset = (7, 9, 11, 15)[random.integers(4)], float(random.uniform(2, 6))
     lines = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, block, offset)
-    return np.where(lines[..., None] > 0, flat, random.integers(0, 60)).astype(np.uint8)
+    return np.asarray(np.where(lines[..., None] > 0, flat, random.integers(0, 60)), np.uint8)
 
 
 def _at(place: NDArray[np.float64]) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class Training(lightning.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen: list[nn.Module] = []
         if config.frozen and isinstance(net, EmotionNet):
-            self.frozen = [net.stem, *net.blocks[: sum(config.depths[: config.frozen])]]
+            self.frozen = [net.stem, *list(net.blocks)[: sum(config.depths[: config.frozen])]]
             for part in self.frozen:
                 part.requires_grad_(requires_grad=False)
         self.soft: np.ndarray | None = None
