@@ -18,7 +18,9 @@ cycle() {
 }
 mkdir -p runs
 [ -e runs/mien-7.ckpt ] || python -m mien.training.rebuild --data "$data" --out runs/mien-7.ckpt
+[ -e runs/recut.npy ] || python -m mien.run.recut --data "$data" --out runs/recut.npy
+[ -e runs/covered.npy ] || python -m mien.run.recut --data "$data" --out runs/covered.npy --covered --cuts 1 --share 0.33
 cycle wide
 cycle lite0-2
 python benchmarks/ensemble.py runs/wide/059.ckpt runs/lite0-2/019.ckpt --data "$data"
-cycle sixteenth
+cycle student

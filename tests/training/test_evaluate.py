@@ -123,6 +123,18 @@ def test_gap_between_groups_is_told_from_chance() -> None:
     assert groups.lines(age)[0].startswith("by age: ")
 
 
+def test_groups_that_pictures_tell_of_are_quarters_and_steps_of_yaw(voted: Path) -> None:
+    pixels = data.load(voted, ("PublicTest",)).pixels.copy()
+    pixels[:8] //= 3
+    yaw = np.array([np.nan, -5, 15, -30, 50, *[0] * 30], np.float32)
+    columns = groups.seen(pixels, yaw)
+    assert set(columns) == {"light", "contrast", "sharpness", "yaw"}
+    assert set(columns["light"][:8]) == {"1 (least)"}
+    assert [int((columns["light"] == quarter).sum()) for quarter in sorted(set(columns["light"]))] == [9, 8, 9, 9]
+    assert columns["yaw"][:5].tolist() == ["", "0 to 10°", "10 to 25°", "25 to 40°", "over 40°"]
+    assert "yaw" not in groups.seen(pixels, None)
+
+
 def test_list_of_groups_is_read_and_what_is_wrong_in_it_named(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("face,yaw,sex\n" + "".join(f"{face},{face - 20},{'fm'[face % 2]}\n" for face in range(40)))
@@ -166,6 +178,10 @@ def test_report_says_how_listed_groups_differ(own: Path, dataset: Path, tmp_path
     side, mark = report["attributes"]
     assert [(group["group"], group["faces"]) for group in side["groups"]] == [("left", 17), ("right", 18)]
     assert mark["p"] is None
+    light = report["seen"][0]
+    assert light["attribute"] == "light"
+    assert light["p_corrected"] >= light["p"], "the tests of all attributes are corrected for each other"
+    assert "by light: " in done.output
     text = (tmp_path / "report" / "evaluation.html").read_text()
     assert "<h3>By side</h3>" in text
     assert "&lt;b&gt;" in text

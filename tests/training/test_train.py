@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -319,3 +320,53 @@ def test_checkpoint_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no checkpoint of Mien's"):
         load_checkpoint(tmp_path / "text.ckpt")
     assert RunFolder(str(tmp_path / "nowhere")).checkpoints() == []
+
+
+def test_a_share_of_the_faces_is_seen_as_the_pipeline_cuts_them_and_nothing_is_to_be_said_of_hidden_ones(
+    dataset: Path, tmp_path: Path
+) -> None:
+    faces = data.load(dataset, ("Training", "PublicTest"))
+    count = len(faces.split("Training"))
+    config = TrainConfig(str(dataset), str(tmp_path), **TINY, recut="-", covered="-", recut_share=0.5, covered_share=1)
+    training = Training(config, faces)
+    indices, pixels = torch.arange(count), torch.zeros(count, 1, 48, 48)
+    training.recut = np.full((count, 2, 48, 48), 200, np.uint8)
+    seen, chosen = training._in_place(training.recut, 0.5, indices, pixels, torch.Generator().manual_seed(1))
+    assert 0.3 * count < int(chosen.sum()) < 0.7 * count
+    assert ((seen[:, 0, 0, 0] == 200) == chosen).all()
+    covers = np.zeros((count, 1, 48, 48), np.uint8)
+    covers[::2] = 9
+    _, chosen = training._in_place(covers, 1.0, indices, pixels, torch.Generator().manual_seed(1))
+    assert chosen.tolist() == [not index % 2 for index in range(count)], "all black: there is none"
+
+
+def test_a_network_learns_to_name_nothing_of_hidden_faces(dataset: Path, tmp_path: Path) -> None:
+    faces = data.load(dataset, ("Training", "PublicTest"))
+    count = len(faces.split("Training"))
+    covers = np.random.default_rng(1).integers(150, 250, (count, 1, 48, 48)).astype(np.uint8)
+    np.save(tmp_path / "covered.npy", covers)
+    np.save(tmp_path / "recut.npy", faces.split("Training").pixels[:, None])
+    config = TrainConfig(
+        str(dataset),
+        str(tmp_path / "run"),
+        **TINY | {"epochs": 4, "mixup": 0.0, "sharpness": 0.0},
+        recut=str(tmp_path / "recut.npy"),
+        covered=str(tmp_path / "covered.npy"),
+        covered_share=0.5,
+        consistency=1.0,
+    )
+    train(config, accelerator="cpu")
+    model = Classifier.load(tmp_path / "run" / "003.onnx")
+    hidden, shown = (
+        model.classify(crops).max(1).mean() for crops in (covers[:35, 0], faces.split("PublicTest").pixels)
+    )
+    assert hidden < shown
+
+
+@pytest.mark.parametrize("crops", [np.zeros((3, 1, 48, 48), np.uint8), np.zeros((140, 48, 48), np.uint8), None])
+def test_cut_faces_of_another_data_set_are_refused(dataset: Path, tmp_path: Path, crops: np.ndarray | None) -> None:
+    path = tmp_path / "recut.npy"
+    if crops is not None:
+        np.save(path, crops)
+    with pytest.raises(InputError, match="recut"):
+        train(TrainConfig(str(dataset), str(tmp_path / "run"), **TINY, recut=str(path)), accelerator="cpu")

@@ -20,8 +20,8 @@ from mien.vision.schedule import PhotoDetector
 
 __all__ = ["GROUNDS", "framed", "measure"]
 
-ENLARGED, FRAME = 160, 320
-"""The sides of the face and of the frame around it, in pixels."""
+ENLARGED = 160
+"""The side of the face in pixels; the frame around it has twice that."""
 
 GROUNDS = ("grey", "repeated edges")
 GREY = 128
@@ -54,7 +54,7 @@ def measure(model: Reader, faces: Labelled) -> list[dict[str, Any]]:
             frame = framed(pixels, ground)
             found = detector.detect(frame)
             if len(found):
-                face = slice(nearest(found), nearest(found) + 1)
+                face = slice(nearest(found, frame), nearest(found, frame) + 1)
                 crops.append(crop(frame, found.boxes[face], found.landmarks[face])[0])
                 seen[number] = True
         read = np.asarray(model.classify(np.stack(crops))).argmax(1) if crops else np.empty(0, np.int64)
@@ -71,16 +71,16 @@ def measure(model: Reader, faces: Labelled) -> list[dict[str, Any]]:
     return rows
 
 
-def framed(face: Any, ground: str) -> Image:
-    """Return a BGR frame that holds a face, shape (48, 48), uint8, on one of GROUNDS."""
-    border = (FRAME - ENLARGED) // 2
-    large = cv2.resize(face, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
+def framed(face: Any, ground: str, side: int = ENLARGED) -> Image:
+    """Return a BGR frame of twice a side that holds a face, shape (48, 48), uint8, enlarged to it on one of GROUNDS."""
+    border = side // 2
+    large = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC)
     way = cv2.BORDER_REPLICATE if ground == "repeated edges" else cv2.BORDER_CONSTANT
     wide = cv2.copyMakeBorder(large, border, border, border, border, way, value=(GREY,))
     return np.asarray(cv2.cvtColor(wide, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def nearest(found: Faces) -> int:
+def nearest(found: Faces, frame: Image) -> int:
     """Return which face lies nearest to the frame's middle."""
     middle = found.boxes[:, :2] + found.boxes[:, 2:] / 2
-    return int(np.abs(middle - FRAME / 2).sum(1).argmin())
+    return int(np.abs(middle - np.array(frame.shape[1::-1]) / 2).sum(1).argmin())

@@ -19,7 +19,7 @@ GREY = 129.0
 
 
 def augment(pixels: Tensor, size: int, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Return the faces flipped, rotated, zoomed, shifted, coarsened, relit, compressed and partly erased.
+    """Return the faces coarsened, compressed, flipped, rotated, zoomed, shifted, relit and partly erased.
 
     Args:
         pixels: Shape (B, 1, 48, 48), float32, 0-255.
@@ -54,22 +54,22 @@ def augment_and_tell(
         torch.stack([cos * flip, -sin, draw(2 * config.shift)], 1),
         torch.stack([sin * flip, cos, draw(2 * config.shift)], 1),
     ]
-    grid = functional.affine_grid(torch.stack(rows, 1).to(device), [count, 1, size, size], align_corners=False)
-    faces = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
     if config.coarse:
         chosen = torch.rand(count, generator=generator) < config.coarse
-        small = functional.interpolate(faces, scale_factor=0.5, mode="area")
-        small = functional.interpolate(small, faces.shape[-2:], mode="bilinear", align_corners=False)
-        faces = torch.where(chosen.to(device)[:, None, None, None], small, faces)
-    contrast, brightness = draw(0.2, 1.0).to(device), draw(25.0).to(device)
+        small = functional.interpolate(pixels, scale_factor=0.5, mode="area")
+        small = functional.interpolate(small, pixels.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 255)
+        pixels = torch.where(chosen.to(device)[:, None, None, None], small, pixels)
+    if config.jpeg:
+        pixels = _compressed(pixels, config.jpeg, generator)
+    grid = functional.affine_grid(torch.stack(rows, 1).to(device), [count, 1, size, size], align_corners=False)
+    faces = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
     faces = ((faces - 128) * contrast[:, None, None, None] + 128 + brightness[:, None, None, None]).clamp(0, 255)
     if config.dark:
         less = 10 ** -torch.rand(count, generator=generator)  # from all of the light to a tenth of it
         chosen = torch.rand(count, generator=generator) < config.dark
         light = torch.where(chosen, less, torch.ones(count)).to(device)
         faces = (faces * light[:, None, None, None]).round()  # so few greys are left
-    if config.jpeg:
-        faces = _compressed(faces, config.jpeg, generator)
 
     # Random erasing (Zhong et al. 2020, arXiv:1708.04896) with the data set's mean grey.
     erased = torch.rand(count, generator=generator) < config.erase

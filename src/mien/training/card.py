@@ -46,6 +46,10 @@ PIPELINE = """The whole pipeline: each face enlarged to 160 pixels and set into 
 as a photo's faces are. What real photos cost more is not in these figures."""
 SETS = "Plausible emotions, by the thresholds in the model's contract, which were fitted on PublicTest:"
 SETS_BY_VOTES = "The same by the FER+ majority:"
+GROUPS = """For whom it fails, as far as pictures tell: quarters by light, contrast and sharpness, and how far the
+face is turned aside, by the third head. p: how likely groups dealt out by chance differ as much, corrected for all
+these tests."""
+GROUPS_HEAD = ("by", "accuracy by group", "gap, points", "p", "unknown, faces")
 DATA = """## Data and their licence
 
 Trained on the {faces}Training faces of FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414). Its pictures came from a
@@ -62,8 +66,9 @@ LIMITS = """## Limits
 
 - Posed and found web pictures, mostly of adults who look towards the camera: expect less on profiles, small or dark
   faces, masks, hands before the mouth, and on expressions in motion.
-- FER-2013 says nothing of the age, sex or origin of the people it shows, so how the figures differ between groups was
-  not measured. Other networks trained on such pictures are known to err more often for groups that the web shows less.
+- Age, sex and skin colour need labels that the data set has not: how the figures differ by them was not measured.
+  `mien evaluate --groups` measures it where you have such labels. Other networks trained on such pictures are known
+  to err more often for groups that the web shows less.
 - Inferring emotions of people at work or in schools is banned in the European Union (AI Act, Article 5(1)(f)), but for
   medical or safety reasons.
 """
@@ -145,7 +150,21 @@ def _model(found: dict[str, Any]) -> str:
     lines += ["", *_trust(found)]
     if found["pipeline"]:
         lines += [PIPELINE, "", *_rows(PIPELINE_HEAD, pipeline_rows(found["pipeline"])), ""]
+    lines += [GROUPS, "", *_rows(GROUPS_HEAD, [_groups(attribute) for attribute in found["seen"]]), ""]
     return "\n".join([*lines, _failures(found), ""])
+
+
+def _groups(attribute: dict[str, Any]) -> tuple[str, ...]:
+    """Return the row on an attribute: the accuracy in each of its groups, and whether they differ."""
+    shares = "; ".join(f"{group['group']}: {percent(group)}" for group in attribute["groups"])
+    p = attribute["p_corrected"]
+    return (
+        attribute["attribute"],
+        shares,
+        "–" if attribute["gap"] is None else f"{100 * attribute['gap']:.1f}",
+        "–" if p is None else f"{p:.2g}",
+        f"{attribute['unknown']:,}",
+    )
 
 
 def _trust(found: dict[str, Any]) -> list[str]:

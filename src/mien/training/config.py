@@ -51,6 +51,8 @@ class TrainConfig:
         teacher_share: How much of a face's target is its soft label; the rest is its label.
         class_balance: Each label's loss is weighted by its count to the minus this power; 0: all alike.
         label_weights: Factors on the loss of single labels beside that, for those that the network misses too often.
+        frozen: So many stages of `mien`, from the first, stay as they are; a third head, which reads the first two,
+            then goes on seeing what it was taught on.
         width: Channels, as a multiple of 48, 96 and 192 in the three stages.
         depths: Blocks in each of the three stages; more than `start_from` has begin by passing on what they get.
         size: The side in pixels to which a face is enlarged before the network sees it.
@@ -66,6 +68,11 @@ class TrainConfig:
         coarse: The share of faces that are shrunk to half their side and enlarged again.
         dark: The share of faces that get less light, down to a tenth.
         jpeg: The share of faces that are compressed as JPEG, at a quality of 30 to 90.
+        recut: A file of Training's faces as the pipeline cuts them, which `mien.run.recut` writes; None: none.
+        recut_share: The share of faces that are seen as they stand there.
+        covered: A file of Training's faces that are hidden, which it writes too; None: none. Of these, the network is
+            to say that all emotions are as likely (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606).
+        covered_share: The share of faces that are seen so.
         mixup: How strongly two faces and their targets are blended, the alpha of Zhang et al. 2018 (arXiv:1710.09412);
             0: not at all.
         consistency: How much it counts that two augmented looks at a face are answered alike, in twice the time: the
@@ -98,6 +105,7 @@ class TrainConfig:
     teacher_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     class_balance: Annotated[float, Field(ge=0, le=1)] = 0.0
     label_weights: dict[Emotion, Annotated[float, Field(gt=0, le=100)]] = field(default_factory=dict)
+    frozen: Annotated[int, Field(ge=0, le=2)] = 0
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     depths: tuple[Depth, Depth, Depth] = (1, 2, 2)
     size: Annotated[int, Field(ge=48, le=MOST_SIDE)] = 48
@@ -112,6 +120,10 @@ class TrainConfig:
     coarse: Annotated[float, Field(ge=0, le=1)] = 0.0
     dark: Annotated[float, Field(ge=0, le=1)] = 0.0
     jpeg: Annotated[float, Field(ge=0, le=1)] = 0.0
+    recut: str | None = None
+    recut_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    covered: str | None = None
+    covered_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     consistency: Annotated[float, Field(ge=0, le=100)] = 0.0
     sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0

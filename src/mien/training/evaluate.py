@@ -29,6 +29,8 @@ from mien.training.page import page, trust
 __all__ = ["Report", "audit", "evaluate", "load_model", "measure"]
 
 
+LISTED = "listed "
+"""Before the name of what the user lists, so that it may be called as what is seen."""
 NO_FORM = {"labels": None, "input_range": "0-255", "mean": (0.0,), "std": (1.0,)}
 
 
@@ -80,6 +82,7 @@ class Report:
                 f"  the others as raw crops     {_share(ground['raw'])}",
                 f"  through detector and crop   {_share(ground['through'])}",
             ]
+        lines += [parts.lines(attribute)[0] for attribute in found["seen"]]
         for attribute in found["attributes"]:
             lines += parts.lines(attribute)
         if other := found["comparison"]:
@@ -147,13 +150,17 @@ def evaluate(
     if not (faces.usage == split).any():
         raise InputError(f"'{data}' holds no {split} faces: choose another split")
     asked = faces.split(split)
-    probabilities = chosen.classify(asked.pixels)
+    probabilities, yaw = _answers(chosen, asked.pixels)
     found: dict[str, Any] = {"model": {"id": chosen.model_id}, **measure(probabilities, asked)}
     found |= {"split": split, "data": Path(data).name, "training_faces": int((faces.usage == "Training").sum())}
     found |= {"abstention": None, "accuracy_without_duplicates": None, "comparison": None}
     found |= {"sets": [], "ferplus_sets": [], "pipeline": through(chosen, asked) if through else None}
     right = probabilities.argmax(1) == asked.labels
-    found["attributes"] = parts.attributes({name: of[faces.usage == split] for name, of in known.items()}, right)
+    seen = parts.seen(asked.pixels, yaw)
+    listed = {f"{LISTED}{name}": of[faces.usage == split] for name, of in known.items()}
+    rows = parts.attributes(seen | listed, right)  # all tests are corrected for each other
+    found["seen"] = rows[: len(seen)]
+    found["attributes"] = [row | {"attribute": row["attribute"].removeprefix(LISTED)} for row in rows[len(seen) :]]
     if isinstance(chosen, Classifier):
         kept = probabilities.max(1) >= chosen.threshold
         found["model"] |= asdict(chosen.contract)
@@ -177,6 +184,14 @@ def evaluate(
         found["comparison"] = {"model": other.model_id, "accuracy": figures.accuracy(others_right)}
         found["comparison"] |= figures.compare(right, others_right)
     return Report(found, _write(found, asked, probabilities, Path(out)) if out else [])
+
+
+def _answers(model: Classifier | ForeignModel, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the probabilities, (n, 7), and the yaw where the model has a third head, (n,)."""
+    if not isinstance(model, Classifier):
+        return model.classify(pixels), None
+    probabilities, geometry = model.read(pixels)
+    return probabilities, None if geometry is None else geometry.pose[:, 0]
 
 
 def load_model(model: str | Path, **form: Any) -> Classifier | ForeignModel:

@@ -18,12 +18,15 @@ from mien.errors import InputError
 from mien.training import figures
 from mien.training.data import Faces
 
-__all__ = ["attributes", "groups", "lines", "read", "worst"]
+__all__ = ["attributes", "groups", "lines", "read", "seen", "worst"]
 
 FACE = "face"
 """The column of a list that says which face of the data set a row is about, from 0."""
 MOST = 20
 """Numbers of which there are more are cut into quarters; of words there may be no more."""
+QUARTERS = ("1 (least)", "2", "3", "4 (most)")
+YAWS = (10.0, 25.0, 40.0)
+"""Faces are grouped by how far they are turned aside, in degrees, with these bounds."""
 DRAWS = 10_000
 """So often are the faces dealt out anew for a test."""
 
@@ -40,18 +43,45 @@ def groups(faces: Faces, right: np.ndarray) -> list[dict[str, Any]]:
         masks["FER+'s majority sees what the label says"] = faces.majority == faces.labels
         masks["FER+'s majority sees another emotion"] = (faces.majority >= 0) & (faces.majority != faces.labels)
         masks["those who voted for FER+ are divided"] = (faces.majority < 0) & (faces.votes.sum(1) > 0)
-    pixels = faces.pixels.astype(np.float32)
-    contrast = pixels.std((1, 2))
-    detail = np.array([cv2.Laplacian(face, cv2.CV_32F).var() for face in faces.pixels]) / np.maximum(contrast, 1) ** 2
+    looks = _looks(faces.pixels)
     quarters = {
-        "the darkest quarter": pixels.mean((1, 2)),
-        "the brightest quarter": -pixels.mean((1, 2)),
-        "the quarter of least contrast": contrast,
-        "the quarter of least detail (blurred)": detail,
+        "the darkest quarter": looks["light"],
+        "the brightest quarter": -looks["light"],
+        "the quarter of least contrast": looks["contrast"],
+        "the quarter of least detail (blurred)": looks["sharpness"],
     }
     for name, values in quarters.items():
         masks[name] = values <= np.quantile(values, 0.25)
     return [{"group": name, **figures.accuracy(right[mask])} for name, mask in masks.items() if mask.any()]
+
+
+def seen(pixels: np.ndarray, yaw: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Return what can be told of faces by their pictures: light, contrast and sharpness by quarters, and yaw.
+
+    Args:
+        pixels: Shape (n, 48, 48), uint8.
+        yaw: How far each is turned aside in degrees, shape (n,), NaN where that is unknown; None: of all.
+
+    Returns:
+        For each attribute the group of each face, shape (n,), str; empty where it is unknown.
+    """
+    columns = {}
+    for name, values in _looks(pixels).items():
+        quarter = np.searchsorted(np.quantile(values, (0.25, 0.5, 0.75)), values, "right")
+        columns[name] = np.array([QUARTERS[part] for part in quarter])
+    if yaw is not None:
+        bounds = [0.0, *YAWS]
+        names = [f"{low:g} to {high:g}°" for low, high in pairwise(bounds)] + [f"over {YAWS[-1]:g}°"]
+        sides = np.array(names)[np.searchsorted(YAWS, np.abs(yaw))]
+        columns["yaw"] = np.where(np.isnan(yaw), "", sides)
+    return columns
+
+
+def _looks(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return light, contrast and sharpness of each face, shape (n,) each."""
+    contrast = pixels.astype(np.float32).std((1, 2))
+    detail = np.array([cv2.Laplacian(face, cv2.CV_32F).var() for face in pixels])
+    return {"light": pixels.mean((1, 2)), "contrast": contrast, "sharpness": detail / np.maximum(contrast, 1) ** 2}
 
 
 def read(path: str | Path, count: int) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from mien.observation import EMOTIONS
 from mien.training.augmentation import augment, mixed
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
-from mien.training.model import HEADS
+from mien.training.model import HEADS, EmotionNet
 from mien.training.teachers.build import build
 
 __all__ = ["Training"]
@@ -61,7 +61,10 @@ class Training(lightning.LightningModule):
     Attributes:
         net: The network.
         splits: The faces of Training and PublicTest.
+        frozen: The parts of the network that stay as they are.
         soft: The soft labels of Training's faces, shape (n, 7), or None.
+        recut: Training's faces as the pipeline cuts them, shape (n, cuts, 48, 48), uint8, or None.
+        covered: The same, hidden; all black where there is none.
         weights: Of each label's loss, shape (7,).
         public_logits: What each head answered on PublicTest at the last validation, shape (n, 7).
     """
@@ -72,7 +75,14 @@ class Training(lightning.LightningModule):
         self.config = config
         net = build(config)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen: list[nn.Module] = []
+        if config.frozen and isinstance(net, EmotionNet):
+            self.frozen = [net.stem, *list(net.blocks)[: sum(config.depths[: config.frozen])]]
+            for part in self.frozen:
+                part.requires_grad_(requires_grad=False)
         self.soft: np.ndarray | None = None
+        self.recut: np.ndarray | None = None
+        self.covered: np.ndarray | None = None
         self.splits = {usage: faces.split(usage) for usage in ("Training", "PublicTest")}
         self.weights: Tensor
         self.register_buffer("weights", self._label_weights(), persistent=False)
@@ -102,6 +112,18 @@ class Training(lightning.LightningModule):
         labels = torch.from_numpy(faces.labels[chosen]).to(self.device)
         return pixels, labels, torch.from_numpy(faces.votes[chosen]).to(self.device)
 
+    def _in_place(
+        self, crops: np.ndarray | None, share: float, indices: Tensor, pixels: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return the faces, (B, 1, 48, 48), with others in place of a share of them, and in whose place, (B,), bool."""
+        if crops is None:
+            return pixels, torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
+        chosen = torch.rand(len(pixels), generator=generator) < share
+        cut = torch.randint(crops.shape[1], (len(pixels),), generator=generator).numpy()
+        others = torch.from_numpy(crops[indices.cpu().numpy(), cut])
+        chosen = (chosen & (others > 0).flatten(1).any(1)).to(pixels.device)
+        return torch.where(chosen[:, None, None, None], others.to(pixels)[:, None], pixels), chosen
+
     def _sampler(self, usage: str, shuffle: bool) -> DistributedSampler[int]:
         return DistributedSampler(
             Indices(len(self.splits[usage])),
@@ -122,7 +144,9 @@ class Training(lightning.LightningModule):
         return DataLoader(sampler.dataset, 256, sampler=sampler)
 
     def on_train_epoch_start(self) -> None:
-        """Log the learning rate that the epoch begins with."""
+        """Keep what is frozen from taking new statistics; log the learning rate that the epoch begins with."""
+        for part in self.frozen:
+            part.eval()
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("learning_rate", rate, on_step=False, on_epoch=True, sync_dist=True)
 
@@ -135,9 +159,15 @@ class Training(lightning.LightningModule):
         generator = torch.Generator().manual_seed(int(drawn[1]))
         small = self.current_epoch < config.epochs // 2
         size = config.small_size if small else config.size
-        looks = [augment(pixels, size, config, generator) for _ in range(2 if config.consistency else 1)]
+        count = 2 if config.consistency else 1
+        seen = [self._in_place(self.recut, config.recut_share, indices, pixels, generator)[0] for _ in range(count)]
         targets = self._targets(indices, labels)
         shares = votes / votes.sum(1, keepdim=True).clamp(min=1)
+        if self.covered is not None:
+            seen[0], hidden = self._in_place(self.covered, config.covered_share, indices, seen[0], generator)
+            seen = [torch.where(hidden[:, None, None, None], seen[0], faces) for faces in seen]
+            targets, shares = (rows.masked_fill(hidden[:, None], 1 / len(EMOTIONS)) for rows in (targets, shares))
+        looks = [augment(faces, size, config, generator) for faces in seen]
         if config.mixup:
             targets, shares, *looks = mixed(config.mixup, generator, targets, shares, *looks)
         faces, targets, shares = torch.cat(looks), targets.repeat(len(looks), 1), shares.repeat(len(looks), 1)
@@ -229,8 +259,9 @@ class Training(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return SGD with Nesterov momentum, or AdamW, under a one-cycle schedule."""
         config = self.config
-        decayed = [p for p in self.net.parameters() if p.ndim > 1]
-        plain = [p for p in self.net.parameters() if p.ndim <= 1]
+        learning = [p for p in self.net.parameters() if p.requires_grad]
+        decayed = [p for p in learning if p.ndim > 1]
+        plain = [p for p in learning if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer: torch.optim.Optimizer
         if config.optimizer == "adamw":

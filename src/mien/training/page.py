@@ -72,7 +72,7 @@ def page(found: dict[str, Any], faces: Faces, probabilities: np.ndarray) -> str:
         _chart(_draw_confusion, found, (11, 5)),
         "<h2>For whom it fails</h2>",
         _failures(found),
-        *(_attribute(attribute) for attribute in found["attributes"]),
+        *(_attribute(attribute) for attribute in (*found["seen"], *found["attributes"])),
         "<h2>Do the probabilities mean what they say?</h2>",
         TRUST,
         _chart(_draw_trust, found, (11, 4.5)),
@@ -231,7 +231,7 @@ def _failures(found: dict[str, Any]) -> str:
 
 
 def _attribute(attribute: dict[str, Any]) -> str:
-    """Say how the figures differ between the groups of an attribute that the user listed."""
+    """Say how the figures differ between the groups of an attribute."""
     name, rows = html.escape(attribute["attribute"]), [(part["group"], percent(part)) for part in attribute["groups"]]
     if not rows:
         return f"<h3>By {name}</h3><p>It is unknown of all these faces.</p>"

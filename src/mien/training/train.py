@@ -36,7 +36,7 @@ from mien.training.checkpoints import RunFolder, load_checkpoint, load_mean
 from mien.training.config import TrainConfig, validated
 from mien.training.curves import Curves, tracker
 from mien.training.loop import Training
-from mien.training.model import EmotionNet, deepen
+from mien.training.model import INPUT_SIZE, EmotionNet, deepen
 from mien.training.publish import ModelPublisher
 from mien.training.teachers.lite import LiteNet
 from mien.training.teachers.soft_labels import soft_labels
@@ -145,6 +145,9 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
             training.net.load_state_dict(start.state_dict())
     elif isinstance(training.net, LiteNet):
         training.net.load_pretrained()
+    count = len(training.splits["Training"])
+    training.recut = _crops(config.recut, count) if config.recut else None
+    training.covered = _crops(config.covered, count) if config.covered else None
     if not config.teachers:
         return training
     kept = folder.read("soft_labels.npy")
@@ -157,6 +160,28 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
             folder.write("soft_labels.npy", kept)
     training.soft = np.load(io.BytesIO(kept), allow_pickle=False)
     return training
+
+
+def _crops(path: str, count: int) -> np.ndarray:
+    """Return Training's faces as `mien.run.recut` cuts them, shape (n, cuts, 48, 48), uint8."""
+    try:
+        crops: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"cannot read the cut faces '{path}': {error}; `python -m mien.run.recut` writes them"
+        ) from error
+    side = INPUT_SIZE
+    if (
+        crops.dtype != np.uint8
+        or crops.ndim != 4
+        or not crops.shape[1]
+        or crops.shape != (count, crops.shape[1], side, side)
+    ):
+        raise InputError(
+            f"'{path}' holds {crops.dtype} of shape {crops.shape}: expected uint8 of shape ({count}, cuts, {side}, "
+            f"{side}), all faces of Training; `python -m mien.run.recut` writes them"
+        )
+    return crops
 
 
 def _precision(setting: str, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
