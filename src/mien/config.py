@@ -234,6 +234,13 @@ class WatchSettings(SettingsSection):
         description="The most that a preview may show which somebody asks for from afar, for an hour at a time: off, "
         "blurred or plain.",
     )
+    calibrate_s: int | None = Field(
+        None,
+        ge=3,
+        le=600,
+        description="Also tell what lies above each face's usual look, which is that of so many first seconds in view; "
+        "default: not.",
+    )
     lsl: bool = Field(
         False, description="Also send what each source shows to the Lab Streaming Layer (extra lsl), on this machine."
     )

@@ -25,6 +25,7 @@ __all__ = [
     "RECORD",
     "SOURCE_NAME",
     "UNTOLD_SPAN_S",
+    "AboveUsual",
     "Emotion",
     "Face",
     "Observation",
@@ -53,7 +54,7 @@ MAX_PAYLOAD = 1 << 20
 
 RECORD = 2
 """The form of the record that this version writes; 1 had no `span_s`, and of a face no `read`, `pose`, `openness`,
-`plausible`."""
+`plausible`, `above_usual`."""
 
 MAX_SPAN_S = 2.0
 """A frame stands for so many seconds at most, however long nothing was analysed before it."""
@@ -75,6 +76,7 @@ Pixel = Annotated[int, msgspec.Meta(gt=-(2**20), lt=2**20)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Span = Annotated[float, msgspec.Meta(ge=0, le=MAX_SPAN_S)]
+Difference = Annotated[float, msgspec.Meta(ge=-1, le=1)]
 Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+()-]{0,79}"
@@ -152,6 +154,18 @@ class Openness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     mouth: Share | None = None
 
 
+class AboveUsual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The probabilities less those of the track's usual face (baseline-corrected), in EMOTIONS order; -1 to 1 each."""
+
+    angry: Difference
+    disgust: Difference
+    fear: Difference
+    happy: Difference
+    sad: Difference
+    surprise: Difference
+    neutral: Difference
+
+
 class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One face in a frame.
 
@@ -174,6 +188,8 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         openness: How open eyes and mouth are; None where the model has no such head.
         plausible: The emotions that are plausible, in EMOTIONS order, where sets were asked for. They stand in files
             and answers; stores don't keep them.
+        above_usual: What lies above the track's usual face, that of its first seconds; None where that was not asked
+            for, or is not known yet.
     """
 
     track: Count | None
@@ -185,6 +201,7 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     pose: Pose | None = None
     openness: Openness | None = None
     plausible: tuple[Emotion, ...] | None = None
+    above_usual: AboveUsual | None = None
 
 
 class Observation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -281,7 +298,9 @@ def first_form(payload: bytes) -> bytes:
     """Return an observation as forwarders of the first release read it: without what was added since."""
     observation = decode(payload)
     faces = [
-        msgspec.structs.replace(face, read=True, pose=None, openness=None, plausible=None) if _is_of_now(face) else face
+        msgspec.structs.replace(face, read=True, pose=None, openness=None, plausible=None, above_usual=None)
+        if _is_of_now(face)
+        else face
         for face in observation.faces
     ]
     return encode(msgspec.structs.replace(observation, faces=faces, span_s=None))
@@ -340,4 +359,5 @@ def slug(name: str) -> str:
 
 
 def _is_of_now(face: Face) -> bool:
-    return not face.read or any(value is not None for value in (face.pose, face.openness, face.plausible))
+    added = (face.pose, face.openness, face.plausible, face.above_usual)
+    return not face.read or any(value is not None for value in added)

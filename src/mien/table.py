@@ -48,12 +48,15 @@ COLUMNS = (
     *EMOTIONS,
     *("model", "elapsed_ms", "id"),
     *("span_s", "read", "yaw", "pitch", "roll", "eyes", "mouth", "plausible"),
+    *(f"above_{emotion}" for emotion in EMOTIONS),
 )
 """In the order in which files have them; pixels, seconds, UTC."""
 
 WHOLE = {"seq", "frame", "frame_width", "frame_height", "track", "x", "y", "width", "height", "read"}
 TEXT = {"file", "source", "session", "emotion", "model", "id", "plausible"}
 REAL = {"offset_s", "confidence", "elapsed_ms", *EMOTIONS, "span_s", "yaw", "pitch", "roll", "eyes", "mouth"}
+REAL |= {f"above_{emotion}" for emotion in EMOTIONS}
+NOTHING = (None,) * len(EMOTIONS)
 KINDS = (".csv", ".jsonl", ".parquet")
 """How the names of tables end."""
 
@@ -79,10 +82,11 @@ def rows(observation: Observation, file: Path | str) -> Iterator[tuple[Any, ...]
         pose, openness = face.pose or Pose(), face.openness or Openness()
         looks = (pose.yaw, pose.pitch, pose.roll, openness.eyes, openness.mouth)
         plausible = None if face.plausible is None else " ".join(face.plausible)
-        read = int(face.read)
-        yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last, read, *looks, plausible)
+        above = msgspec.structs.astuple(face.above_usual) if face.above_usual else NOTHING
+        more = (int(face.read), *looks, plausible, *above)
+        yield (*frame, face.track, *face.box, face.confidence, face.emotion, *shares, *last, *more)
     if not of.faces:
-        yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last, *(None,) * 7)
+        yield (*frame, *(None,) * (7 + len(EMOTIONS)), *last, *(None,) * 7, *NOTHING)
 
 
 def cells(row: Iterable[Any]) -> list[Any]:

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from mien.errors import StoreError
-from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities, new_id
+from mien.observation import EMOTIONS, AboveUsual, Face, Observation, Openness, Pose, Probabilities, new_id
 from mien.stores.base import Marker, Store, Sums, open_store
 from mien.stores.maintenance import backup, restore
 from mien.stores.tables import SCHEMA
@@ -325,6 +325,7 @@ def test_what_else_is_known_of_a_face_comes_back(store: Store) -> None:
     looks = [
         msgspec.structs.replace(face(), read=False, pose=Pose(-30.5, None, 4.0), openness=Openness(0.9, None)),
         msgspec.structs.replace(face(), openness=Openness(None, 0.0)),
+        msgspec.structs.replace(face(), above_usual=AboveUsual(-0.1, 0.0, 0.0, 0.5, 0.0, -0.4, 0.0)),
         face(),
     ]
     given = msgspec.structs.replace(observation(), faces=looks, span_s=0.25)

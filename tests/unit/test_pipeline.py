@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from making import with_third_head
+from msgspec.structs import astuple
 
 import mien
 from mien.media.base import Frame, Image
@@ -169,6 +170,19 @@ def test_pose_and_openness_come_with_the_face_and_the_roll_that_the_crop_undid(
     finder.box = np.array([100, 100, 12, 15], np.float32)
     (face,) = Pipeline(finder, head, "stage").observe(frames[0]).faces
     assert (face.pose, face.openness) == (None, None), "too small to tell"
+
+
+def test_what_lies_above_the_usual_face_is_told_once_that_is_known(tiny: Classifier, frames: list[Frame]) -> None:
+    finder = Fixed(np.array([100, 100, 60, 60], np.float32))
+    seen = [replace(frames[0], offset_s=n / 2, index=n) for n in range(12)]
+    told = list(Pipeline(finder, tiny, "stage", calibrate_s=3).run(seen))
+    raw = list(Pipeline(finder, tiny, "stage").run(seen))
+    assert [observation.faces[0].above_usual is not None for observation in told] == [n >= 6 for n in range(12)]
+    assert astuple(told[-1].faces[0].above_usual) == pytest.approx([0] * 7, abs=1e-3)  # its picture never changes
+    assert [one.faces[0].probabilities for one in told] == [one.faces[0].probabilities for one in raw]
+    assert decode(encode(told[-1])) == told[-1]
+    small = Pipeline(Fixed(np.array([100, 100, 12, 15], np.float32)), tiny, "stage", calibrate_s=3)
+    assert not any(observation.faces[0].above_usual for observation in small.run(seen))
 
 
 def test_model_without_a_third_head_leaves_pose_and_openness_out(tiny: Classifier, frames: list[Frame]) -> None:

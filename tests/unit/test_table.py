@@ -13,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.dashboard.api.export import _csv_lines
-from mien.observation import Face, Observation, Openness, Pose, Probabilities, decode, encode, first_form, new_id
+from mien.observation import (
+    EMOTIONS,
+    AboveUsual,
+    Face,
+    Observation,
+    Openness,
+    Pose,
+    Probabilities,
+    decode,
+    encode,
+    first_form,
+    new_id,
+)
 from mien.reports.base.csv_lists import read_list
 from mien.reports.base.read_table import read_table
 from mien.table import COLUMNS, TEXT, TableWriter, cells, guarded, read_cell, to_pandas, to_polars, unguarded
@@ -67,6 +79,7 @@ def test_what_was_added_to_the_record_stands_in_tables_too(tmp_path: Path) -> No
         "pose": Pose(-12.5, 9.0, 3.25),
         "openness": Openness(0.5, None),
         "plausible": ("angry", "neutral"),
+        "above_usual": AboveUsual(0.1, 0, 0, -0.5, 0, 0, 0.4),
     }
     faces = [
         Face(1, (5, 6, 70, 80), 0.9, None, shares, **looks),
@@ -91,6 +104,8 @@ def test_what_was_added_to_the_record_stands_in_tables_too(tmp_path: Path) -> No
         assert [row[:-1] for row in rows] == [row[:-1] for row in expected]
         assert [row[-1] or "" for row in rows] == ["angry neutral", "", "", ""], "a CSV's empty cell holds nothing"
     assert to_polars([(seen, "film.mp4")]).select(names).rows() == expected[:3]
+    above = [f"above_{emotion}" for emotion in EMOTIONS]
+    assert to_polars([(seen, "film.mp4")]).select(above).rows() == [(0.1, 0, 0, -0.5, 0, 0, 0.4), *[(None,) * 7] * 2]
     assert to_pandas([(seen, "film.mp4")])["read"].tolist() == [1, 0, 1]
     with TableWriter(tmp_path / "faces.jsonl") as table:
         table.add(seen, "film.mp4")

@@ -20,7 +20,7 @@ from mien.config import AlertSettings, SourceSettings, fields, load
 from mien.edge.outbox import Outbox
 from mien.edge.remote import Remote
 from mien.mqtt import credentials
-from mien.observation import Openness, Pose, decode, encode, first_form
+from mien.observation import AboveUsual, Openness, Pose, decode, encode, first_form
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -89,6 +89,7 @@ def test_a_record_of_the_first_release_is_read_and_written_as_it_was() -> None:
     assert all(face.read and face.pose is None and face.openness is None for face in observation.faces)
     assert json.loads(encode(observation)) == json.loads(payload)
     looks = {"read": False, "pose": Pose(yaw=-3.0), "openness": Openness(eyes=0.5)}
+    looks["above_usual"] = AboveUsual(0, 0, 0, 0.25, 0, 0, -0.25)
     faces = [msgspec.structs.replace(face, **looks) for face in observation.faces]
     now = msgspec.structs.replace(observation, span_s=0.04, faces=faces)
     assert decode(encode(now)) == now

@@ -24,6 +24,7 @@ from mien.reports.check import check_report
 from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.stores.base import Marker, open_store
+from mien.vision.usual import UsualFaces
 
 TIMES = [n / 4 for n in range(4 * 60)]
 MARKS = ((25, "neutral"), (40, "film"))
@@ -200,3 +201,26 @@ def test_a_meeting_above_its_usual_faces(tmp_path: Path) -> None:
     for name, rows in raw.tables.items():
         assert report.tables[name].select(rows.columns).equals(rows), name
     assert np.isfinite(raw["Happiness of the room"].value)
+
+
+def test_watching_finds_the_usual_face_that_reports_find() -> None:
+    """Uneven frames, a gap, and a track that comes later; of what is kept there is a bound."""
+    rng = np.random.default_rng(2)
+    times = np.sort(rng.uniform(0, 30, 300))
+    times = times[(times < 5) | (times > 9)]
+    values = {at: shares(happy=float(rng.uniform(0, 0.8))) for at in times}
+    seen = recording(times.tolist(), lambda at: [(1, BOX, values[at])]).faces.with_columns(pl.lit(1.0).alias("span"))
+    reported = usual_face(seen, Calibration(first_s=12))
+    live = UsualFaces(12)
+    for at in times:
+        row = np.array([values[at]], np.float32)
+        live.note([1] if at < 20 else [1, 2], np.repeat(row, 1 if at < 20 else 2, axis=0), at)
+        assert all(len(track.means) <= 12 for track in live._tracks.values())
+        assert (live.above(1, row[0]) is None) == (at < 16), at
+    assert reported is not None
+    above = live.above(1, row[0])
+    assert above is not None
+    assert row[0] - above == pytest.approx(reported[1], abs=1e-6)
+    assert live.above(2, row[0]) is None
+    live.forget(frozenset({2}))
+    assert live.above(1, row[0]) is None

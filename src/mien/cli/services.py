@@ -84,6 +84,12 @@ def watch(
     broker: Broker = None,
     device: Device = None,
     preview: Preview = None,
+    calibrate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS", help="Also tell what lies above each face's usual look, that of its first seconds."
+        ),
+    ] = None,
     lsl: Annotated[
         bool, typer.Option("--lsl", help="Also send to the Lab Streaming Layer on this machine (extra lsl).")
     ] = False,
@@ -92,7 +98,7 @@ def watch(
     from mien.edge.watch import run_watch
 
     vision = {"model": model, "device": device}
-    watched = {"fps": fps, "preview": preview, "lsl": lsl or None}
+    watched = {"fps": fps, "preview": preview, "lsl": lsl or None, "calibrate_s": calibrate}
     settings = settings_of("watch", {"watch": watched, "vision": vision, "broker": address_of(broker)})
     run_watch(
         settings,

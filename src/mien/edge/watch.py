@@ -244,6 +244,7 @@ class _Watcher:
             self.name,
             smoothing_s=self._settings.vision.smoothing_s,
             read_every_s=self._settings.vision.read_every_s,
+            calibrate_s=self._settings.watch.calibrate_s,
         )
         gauge = LoadGauge(pipeline.schedule)
         with self._source as source:

@@ -35,7 +35,7 @@ __all__ = [
     "views",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables below."""
 
 FACE = [
@@ -44,7 +44,7 @@ FACE = [
     SchemaField("emotion", "STRING"),
     *(SchemaField(emotion, "FLOAT") for emotion in EMOTIONS),
     SchemaField("read", "BOOLEAN"),
-    *(SchemaField(name, "FLOAT") for name in ("yaw", "pitch", "roll", "eyes", "mouth")),
+    *(SchemaField(name, "FLOAT") for name in ("yaw", "pitch", "roll", "eyes", "mouth", *rows.ABOVE)),
 ]
 NEW = {"untimed", *(name for name in SUM_COLUMNS if "seconds" in name)}
 """Columns of sums that version 1 had not; where they are null, each face weighs the same."""
@@ -249,7 +249,8 @@ def _face_row(face: Face) -> dict[str, Any]:
     box = dict(zip(("x", "y", "width", "height"), face.box, strict=True))
     pose, openness = face.pose or rows.NO_POSE, face.openness or rows.NO_OPENNESS
     looks = {"yaw": pose.yaw, "pitch": pose.pitch, "roll": pose.roll, "eyes": openness.eyes, "mouth": openness.mouth}
-    more = {"read": face.read, **looks}
+    above = {column: getattr(face.above_usual, emotion, None) for column, emotion in rows.ABOVE.items()}
+    more = {"read": face.read, **looks, **above}
     return {"track": face.track, **box, "confidence": face.confidence, "emotion": face.emotion, **shares, **more}
 
 
@@ -259,4 +260,12 @@ def _face(row: Any) -> Face:
     pose = Pose(*(row.get(name) for name in ("yaw", "pitch", "roll")))
     openness = Openness(*(row.get(name) for name in ("eyes", "mouth")))
     looks = None if pose == rows.NO_POSE else pose, None if openness == rows.NO_OPENNESS else openness
-    return Face(row["track"], box, row["confidence"], row["emotion"], shares, row.get("read") is not False, *looks)
+    told = (
+        row["emotion"],
+        shares,
+        row.get("read") is not False,
+        *looks,
+        None,
+        rows.above([row.get(column) for column in rows.ABOVE]),
+    )
+    return Face(row["track"], box, row["confidence"], *told)

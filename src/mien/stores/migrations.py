@@ -56,6 +56,7 @@ STEPS: dict[int, tuple[str, ...]] = {
         "UPDATE sources SET last = {now} WHERE last > {now}",
         "UPDATE state SET value = {now} WHERE name = 'prune_mark' AND value > {now}",
     ),
+    5: tuple(f"ALTER TABLE faces ADD COLUMN above_{name} DOUBLE PRECISION" for name in EMOTIONS),
 }
 """The statements that lead from the version before to this one, by version."""
 

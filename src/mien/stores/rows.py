@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
 
-from mien.observation import EMOTIONS, Face, Observation, Openness, Pose, Probabilities
+from mien.observation import EMOTIONS, AboveUsual, Face, Observation, Openness, Pose, Probabilities
 
 __all__ = [
     "EPOCH",
     "LATEST",
+    "above",
     "cut",
     "face",
     "face_row",
@@ -31,6 +33,8 @@ MICROSECOND = timedelta(microseconds=1)
 LATEST = datetime(2200, 1, 1, tzinfo=timezone.utc)
 LETTER_BYTES = 64 << 10
 NO_POSE, NO_OPENNESS = Pose(), Openness()
+ABOVE = {f"above_{emotion}": emotion for emotion in EMOTIONS}
+"""The columns of what lies above the usual face."""
 
 
 def to_microseconds(time: datetime) -> int:
@@ -114,6 +118,7 @@ def face_row(frame: bytes, n: int, face: Face) -> dict[str, Any]:
     pose, openness = face.pose or NO_POSE, face.openness or NO_OPENNESS
     row["read"] = face.read
     row |= {"yaw": pose.yaw, "pitch": pose.pitch, "roll": pose.roll, "eyes": openness.eyes, "mouth": openness.mouth}
+    row |= {column: getattr(face.above_usual, emotion, None) for column, emotion in ABOVE.items()}
     return row
 
 
@@ -121,7 +126,14 @@ def face(row: Any) -> Face:
     """Return the face that a row of `faces` holds."""
     box = (row.x, row.y, row.width, row.height)
     shares = Probabilities(*(getattr(row, emotion) for emotion in EMOTIONS))
-    return Face(row.track, box, row.confidence, row.emotion, shares, bool(row.read), *looks(row))
+    told = (row.emotion, shares, bool(row.read), *looks(row))
+    return Face(row.track, box, row.confidence, *told, None, above([getattr(row, column) for column in ABOVE]))
+
+
+def above(values: Sequence[float | None]) -> AboveUsual | None:
+    """Return what lies above the usual face, from its columns; None where one is empty."""
+    known = [value for value in values if value is not None]
+    return AboveUsual(*known) if len(known) == len(EMOTIONS) else None
 
 
 def looks(row: Any) -> tuple[Pose | None, Openness | None]:

@@ -38,7 +38,7 @@ __all__ = [
     "state",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 """The version of the tables below."""
 
 metadata = MetaData()
@@ -87,6 +87,7 @@ faces = Table(
     *(Column(emotion, Double, nullable=False) for emotion in EMOTIONS),
     Column("read", Boolean, nullable=False),
     *(Column(name, Double) for name in ("yaw", "pitch", "roll", "eyes", "mouth")),
+    *(Column(f"above_{emotion}", Double) for emotion in EMOTIONS),
     sqlite_with_rowid=False,
     postgresql_partition_by="RANGE (frame)",
 )

@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +26,7 @@ from mien.observation import (
     EMOTIONS,
     MAX_SPAN_S,
     UNTOLD_SPAN_S,
+    AboveUsual,
     Emotion,
     Face,
     Observation,
@@ -37,6 +39,7 @@ from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharp
 from mien.vision.readings import EVERY_S, ReadingSchedule
 from mien.vision.schedule import DetectionSchedule, Look, PhotoDetector, detect_after
 from mien.vision.tracker import LabelHold, Smoother, Tracker
+from mien.vision.usual import UsualFaces
 
 __all__ = [
     "MIN_SHARPNESS",
@@ -127,6 +130,7 @@ class Pipeline:
             smoothing needs it, in seconds; 0: on each frame.
         session: Its id; default: a new one.
         sets: Also say which emotions are plausible at this level, such as 0.9; None: not.
+        calibrate_s: Also say what lies above each track's usual face, that of so many first seconds; None: not.
 
     Attributes:
         abstain_below: As given; it may be changed between two frames.
@@ -147,6 +151,7 @@ class Pipeline:
         read_every_s: float = EVERY_S,
         session: str | None = None,
         sets: float | None = None,
+        calibrate_s: int | None = None,
     ) -> None:
         self.source = source
         self.session = session or new_id()
@@ -162,6 +167,7 @@ class Pipeline:
         self._tracker = Tracker()
         self._smoother = Smoother(smoothing_s)
         self._labels = LabelHold()
+        self._usual = UsualFaces(calibrate_s) if calibrate_s else None
         self._shown: dict[int, _Shown] = {}
         self._shot = 0
         self._seq = 0
@@ -172,6 +178,8 @@ class Pipeline:
         if classifier is not self._classifier:
             self._classifier = classifier
             self.schedule.restart()
+            if self._usual:
+                self._usual.restart()
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Observation]:
         """Yield the observation of each frame."""
@@ -227,6 +235,8 @@ class Pipeline:
         threshold = self._classifier.threshold if self.abstain_below is None else self.abstain_below
         height, width = frame.image.shape[:2]
         record = _faces(self._classifier, tracks, faces, shown, threshold, self._sets, frozenset(due))
+        if self._usual and frame.offset_s is not None:
+            record = self._with_level(self._usual, record, shown, frame.offset_s)
         observation = Observation(
             id=new_id(),
             source=self.source,
@@ -244,6 +254,20 @@ class Pipeline:
         )
         self._seq += 1
         return observation
+
+    @staticmethod
+    def _with_level(usual: UsualFaces, record: list[Face], shown: Sequence[_Shown], at_s: float) -> list[Face]:
+        """Return the faces with what lies above their usual ones; those too small to be read have none."""
+        rows = [row for row, face in enumerate(record) if max(face.box[2:]) >= MIN_SIDE and face.track is not None]
+        read = [row for row in rows if record[row].read]
+        if read:
+            usual.note([record[row].track or 0 for row in read], np.stack([shown[row].smoothed for row in read]), at_s)
+        for row in rows:
+            above = usual.above(record[row].track or 0, shown[row].smoothed)
+            if above is not None:
+                level = AboveUsual(*np.round(above, 4).clip(-1, 1).tolist())
+                record[row] = msgspec.structs.replace(record[row], above_usual=level)
+        return record
 
     def _span_of(self, frame: Frame) -> float | None:
         """Return the seconds that a frame stands for: since the one before it; photos stand for none."""
@@ -267,6 +291,8 @@ class Pipeline:
             faces = self._moved_on(tracks, faces, looked, frame.offset_s)
         for memory in (self._smoother, self._labels, self.schedule):
             memory.forget(self._tracker.alive)
+        if self._usual:
+            self._usual.forget(self._tracker.alive)
         self._shown = {track: shown for track, shown in self._shown.items() if track in self._tracker.alive}
         return tracks, faces, self.schedule.due(tracks, looked, frame.offset_s)
 
