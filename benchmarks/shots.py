@@ -1,11 +1,12 @@
 """How well cuts, fades and dissolves are found: clips whose truth is known, and PySceneDetect beside Mien.
 
-    python benchmarks/shots.py [--seed 1] [--keep folder]
+    python benchmarks/shots.py [--seed 1] [--apart 0] [--keep folder]
 
 The clips show the demo and its portrait in other places, sizes and colours, landscapes drawn at random, and ffmpeg's
 own pictures (fractals, test cards, cells, gradients), all with noise: shots of 2 to 5 seconds, joined by cuts, fades
 through black or white, and dissolves, with flashes, hard changes of light, flicker, shaking, zooms and fast pans within
-them, none of which is a cut. A boundary counts as found within half a second of its span.
+them, none of which is a cut. A boundary counts as found within half a second of its span. With --apart 0.2 Mien sees
+only frames that are so many seconds apart, as where few are looked at (`mien.media.shots.SEEN_S`).
 """
 
 from __future__ import annotations
@@ -198,11 +199,17 @@ def write(path: Path, frames: np.ndarray) -> None:
     subprocess.run(command, input=frames.tobytes(), check=True)
 
 
-def ours(path: Path) -> list[float]:
+def ours(path: Path, apart_s: float) -> list[float]:
     """Return where shots begin, in seconds."""
-    detector = ShotDetector()
+    detector, starts, latest_s = ShotDetector(), [], -apart_s
     with open_source(str(path)) as source:
-        return [frame.offset_s or 0.0 for frame in source if detector.begins(frame.image, frame.offset_s or 0.0)]
+        for frame in source:
+            at_s = frame.offset_s or 0.0
+            if at_s >= latest_s + apart_s - 1e-6:
+                latest_s = at_s
+                if detector.begins(frame.image, at_s):
+                    starts.append(at_s)
+    return starts
 
 
 def theirs(path: Path) -> Iterator[tuple[str, list[float]]]:
@@ -231,6 +238,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--clips", type=int, default=12)
+    options.add_argument("--apart", type=float, default=0)
     options.add_argument("--keep", type=Path, help="a folder for the clips")
     asked = options.parse_args()
     counts: dict[str, list[tuple[int, int, int]]] = {}
@@ -239,7 +247,8 @@ def main() -> None:
         for seed in range(asked.seed, asked.seed + asked.clips):
             frames, joins = clip(seed)
             write(folder / f"clip-{seed}.mp4", frames)
-            for name, starts in (("Mien", ours(folder / f"clip-{seed}.mp4")), *theirs(folder / f"clip-{seed}.mp4")):
+            path = folder / f"clip-{seed}.mp4"
+            for name, starts in (("Mien", ours(path, asked.apart)), *theirs(path)):
                 counts.setdefault(name, []).append(judged(starts, joins))
                 if asked.keep and name == "Mien":
                     print(seed, [(j.kind, round(j.start, 2), round(j.end, 2)) for j in joins], np.round(starts, 2))

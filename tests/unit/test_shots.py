@@ -57,6 +57,7 @@ def mixed(first: Image, second: Image, share: float) -> Image:
 def test_a_cut_begins_a_shot(smiling: list[Image], sad: list[Image]) -> None:
     assert starts(smiling + sad + smiling) == [20, 40]
     assert starts([*smiling, *(cv2.resize(image, (320, 180)) for image in smiling)]) == []
+    assert starts((smiling + sad + smiling)[::4], FPS / 4) == [5, 10], "also where only some frames are looked at"
 
 
 @pytest.mark.parametrize("length", [8, 12, 20, 30])

@@ -20,7 +20,8 @@ from mien.media import seeking, video
 from mien.media.base import Frame
 from mien.media.encode import VideoWriter
 from mien.media.open import open_source
-from mien.media.selection import selected
+from mien.media.selection import Sampling, selected
+from mien.media.sparing import SparingDecoder, UnsureError
 
 EVEN = [40 * n for n in range(75)]
 UNEVEN = [n * 40 + (n % 4) * 9 + (n // 30) * 500 for n in range(75)]
@@ -41,6 +42,14 @@ MADE = {
     "png.mov": ("png", "rgba", UNEVEN, {}),
     "ffv1.mkv": ("ffv1", "gray", UNEVEN, {"g": "12"}),
 }
+LAYERS = ("libx265", "yuv420p", EVEN, {"x265-params": "log-level=none:keyint=12:temporal-layers=3:bframes=3"})
+SAMPLINGS = (
+    Sampling(fps=5),
+    Sampling(fps=0.7),
+    Sampling(every=7),
+    Sampling(every=40),
+    Sampling(every=2, fps=8, start=0.9, end=2.5),
+)
 
 
 def make(path: Path, codec: str, pixels: str, times_ms: Sequence[int], options: dict[str, str]) -> Path:
@@ -249,3 +258,63 @@ def test_pictures_with_exif_in_a_video_are_upright(tmp_path: Path) -> None:
     with open_source(str(tmp_path / "shot.mkv")) as source:
         (frame,) = source.frames()
     assert frame.image.shape == (64, 48, 3)
+
+
+def same(path: Path, sampling: Sampling) -> None:
+    """Check that the frames that are wanted of a film are those of decoding all of it, and its problem too."""
+    with video.Video(str(path), "film") as film:
+        wants, every = sampling.wants(), list(film)
+        whole = [frame for frame in every if wants(frame.index, frame.offset_s or 0.0)]
+    with video.Video(str(path), "film") as part:
+        chosen = list(selected(part, **vars(sampling)))
+        assert part.problem == film.problem
+    assert [(frame.index, frame.offset_s) for frame in chosen] == [(frame.index, frame.offset_s) for frame in whole]
+    assert all((a.image == b.image).all() for a, b in zip(chosen, whole, strict=True))
+    assert chosen
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_frames_are_the_same_though_others_are_not_decoded(films: dict[str, Path], name: str) -> None:
+    for sampling in SAMPLINGS:
+        same(films[name], sampling)
+
+
+def test_frames_are_the_same_where_layers_refer_to_others(tmp_path: Path) -> None:
+    film = make(tmp_path / "layers.mp4", *LAYERS)
+    for sampling in SAMPLINGS:
+        same(film, sampling)
+
+
+def decoded(path: Path, sampling: Sampling) -> int:
+    """Return how many of a film's 75 frames are decoded."""
+    with video.Video(str(path), "film") as film:
+        decoder = SparingDecoder(film._stream, film._clock_from, sampling.needs())
+        for packet in film._container.demux(film._stream):
+            decoder.take(packet)
+        return decoder.decoded
+
+
+def test_little_else_is_decoded_than_what_is_shown(films: dict[str, Path]) -> None:
+    few = {name: decoded(films[name], Sampling(fps=0.4)) for name in MADE if name not in ("vp8.webm", "mpeg4.avi")}
+    assert few["one-key-frame.mp4"] < 60, "frames that no other refers to are not"
+    assert max(few[name] for name in ("b-frames.mp4", "uneven.mkv", "h264.ts", "hevc.mp4", "vp9.webm")) < 40, "groups"
+    assert max(few[name] for name in ("mjpeg.avi", "prores.mov", "png.mov")) < 16, "they stand alone"
+    assert decoded(films["b-frames.mp4"], Sampling(fps=5)) < 70
+
+
+def test_a_film_that_tells_too_little_is_decoded_as_a_whole(films: dict[str, Path], tmp_path: Path) -> None:
+    content = films["h264.ts"].read_bytes()
+    joined, cut, damaged = (tmp_path / f"{name}.ts" for name in ("joined", "cut", "damaged"))
+    joined.write_bytes(content + content)
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    spoilt = bytearray(content)
+    spoilt[len(content) // 2 :: 700] = bytes(len(spoilt[len(content) // 2 :: 700]))
+    damaged.write_bytes(spoilt)
+    with pytest.raises(UnsureError):
+        decoded(joined, Sampling(fps=5))
+    for path in (joined, cut, damaged):
+        same(path, Sampling(fps=5))
+    short = tmp_path / "short.mp4"
+    short.write_bytes(films["hevc.mp4"].read_bytes()[:-300])
+    with pytest.raises(InputError):
+        same(short, Sampling(fps=5))

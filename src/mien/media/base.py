@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MARK_S",
+    "Beat",
     "Frame",
     "Image",
+    "Need",
     "Source",
     "Wrapper",
     "limited",
@@ -45,6 +47,9 @@ there between machines; see `mien.run.collection.sections`."""
 
 Image = NDArray[np.uint8]
 """A picture, BGR, shape (h, w, 3), 0-255."""
+
+Need: TypeAlias = Callable[[int, float], bool]
+"""Says of each frame of a medium, asked once and in order, by number and offset in seconds, whether it is needed."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,14 @@ class Source(Protocol):
         """Say, before iterating, that nobody wants the frames before a time, in seconds: some of them may be left out.
 
         Those that are not left out keep their number and offset.
+        """
+        return
+
+    def need_only(self, needs: Callable[[], Need]) -> None:  # noqa: ARG002 - of use only where frames can be left out
+        """Say, before iterating, which frames anybody needs: all others may be left out.
+
+        Args:
+            needs: Makes what is asked about each frame; may be called more than once.
         """
         return
 
@@ -168,6 +181,11 @@ class Wrapper(Source):
         """Let the other leave out what nobody wants."""
         self.source.skip_to(offset_s)
 
+    def need_only(self, needs: Callable[[], Need]) -> None:
+        """Let the other leave out what nobody needs; one of another package may not be able to."""
+        if hasattr(self.source, "need_only"):
+            self.source.need_only(needs)
+
     def close(self) -> None:
         """Close the other."""
         self._closed.set()
@@ -203,23 +221,39 @@ class _Performed(Wrapper):
             yield frame
 
 
+class Beat:
+    """Takes at most so many frames a second, evenly."""
+
+    def __init__(self) -> None:
+        self._at_s: float | None = None
+
+    def takes(self, at_s: float | None, fps: float | None) -> bool:
+        """Return whether the next frame is taken.
+
+        Args:
+            at_s: Its position in seconds; None: photos, all of which are.
+            fps: How many frames a second; None: all are.
+        """
+        if at_s is None or fps is None:
+            self._at_s = at_s
+            return True
+        due = 0.0 if self._at_s is None else self._at_s + 1 / fps
+        if at_s < due - 1e-6:
+            return False
+        # A late frame moves the beat, so that no burst follows it.
+        self._at_s = due if due + 1 / fps > at_s else at_s
+        return True
+
+
 class _Limited(Wrapper):
     def __init__(self, source: Source, fps: Callable[[], float | None]) -> None:
         super().__init__(source)
         self._fps = fps
 
     def __iter__(self) -> Iterator[Frame]:
-        beat: float | None = None
+        beat = Beat()
         for frame in self.frames():
-            at, fps = frame.offset_s, self._fps()
-            if at is None or fps is None:
-                beat = at
-                yield frame
-                continue
-            due = 0.0 if beat is None else beat + 1 / fps
-            if at >= due - 1e-6:
-                # A late frame moves the beat, so that no burst follows it.
-                beat = due if due + 1 / fps > at else at
+            if beat.takes(frame.offset_s, self._fps()):
                 yield frame
 
 

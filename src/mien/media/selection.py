@@ -8,21 +8,87 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from mien.config import Shape
 from mien.errors import InputError, UsageError
-from mien.media.base import Frame, Source, Wrapper, limited
+from mien.media.base import Beat, Frame, Need, Source, Wrapper
+from mien.media.shots import SEEN_S
 
-__all__ = ["masked", "parse_seconds", "selected"]
+__all__ = ["Sampling", "masked", "parse_seconds", "selected"]
+
+SHOTS_FROM_FPS = 1.0
+"""Of frames that are further apart than this, no face is followed from one to the next, so shots need not be told."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a medium are wanted; see `selected`."""
+
+    every: int = 1
+    fps: float | None = None
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UsageError(f"cannot take every {self.every}th frame: expected 1 or more")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise UsageError(f"cannot take {self.fps:g} frames a second: expected a number over 0")
+        if not 0 <= self.start < math.inf:
+            raise UsageError(f"cannot start at {self.start:g} seconds: expected 0 or more")
+        if self.end is not None and not self.end > self.start:
+            raise UsageError(f"cannot end at {self.end:g} seconds: expected a time after the start at {self.start:g}")
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether frames between others are left out."""
+        return self.every > 1 or self.fps is not None
+
+    def is_over(self, at_s: float) -> bool:
+        """Return whether nothing is wanted from this time on."""
+        return self.end is not None and at_s >= self.end - 1e-6
+
+    def wants(self) -> Need:
+        """Return what says of each frame whether it is wanted, also where those that nobody needs are left out."""
+        first: int | None = None
+        beat = Beat()
+
+        def wanted(number: int, at_s: float) -> bool:
+            nonlocal first
+            if at_s < self.start - 1e-6 or self.is_over(at_s):
+                return False
+            first = number if first is None else first
+            return (number - first) % self.every == 0 and beat.takes(at_s, self.fps)
+
+        return wanted
+
+    def needs(self) -> Need:
+        """Return what says of each frame whether it is wanted, or else needed to tell shots apart."""
+        wanted = self.wants()
+        latest_s = -math.inf
+        tells_shots = self.fps is None or self.fps >= SHOTS_FROM_FPS
+
+        def needed(number: int, at_s: float) -> bool:
+            nonlocal latest_s
+            is_outside = at_s < self.start - 1e-6 or self.is_over(at_s)
+            if wanted(number, at_s) or is_outside or (tells_shots and at_s >= latest_s + SEEN_S - 1e-6):
+                latest_s = at_s
+                return True
+            return False
+
+        return needed
 
 
 def selected(
     source: Source, *, every: int = 1, fps: float | None = None, start: float = 0.0, end: float | None = None
 ) -> Source:
     """Return a source of those frames of another that are wanted; photos, which have no times, are all wanted.
+
+    What lies between them is not even decoded, where the medium allows.
 
     Args:
         source: The source; closing the returned one closes it.
@@ -34,17 +100,8 @@ def selected(
     Raises:
         UsageError: A number is out of range.
     """
-    if every < 1:
-        raise UsageError(f"cannot take every {every}th frame: expected 1 or more")
-    if fps is not None and not 0 < fps < math.inf:
-        raise UsageError(f"cannot take {fps:g} frames a second: expected a number over 0")
-    if not 0 <= start < math.inf:
-        raise UsageError(f"cannot start at {start:g} seconds: expected 0 or more")
-    if end is not None and not end > start:
-        raise UsageError(f"cannot end at {end:g} seconds: expected a time after the start at {start:g}")
-    if every > 1 or start > 0 or end is not None:
-        source = _Selected(source, every, start, end)
-    return limited(source, lambda: fps) if fps else source
+    sampling = Sampling(every, fps, start, end)
+    return source if sampling == Sampling() else _Selected(source, sampling)
 
 
 def masked(source: Source, shapes: Sequence[Shape]) -> Source:
@@ -79,31 +136,35 @@ def parse_seconds(text: str) -> float:
 
 
 class _Selected(Wrapper):
-    def __init__(self, source: Source, every: int, start: float, end: float | None) -> None:
+    def __init__(self, source: Source, sampling: Sampling) -> None:
         super().__init__(source)
-        self._every, self._start, self._end = every, start, end
-        source.skip_to(start)
-        bounded = start > 0 or end is not None
-        self.expected = None if bounded or source.expected is None else math.ceil(source.expected / every)
+        self._sampling = sampling
+        if sampling.start:
+            source.skip_to(sampling.start)
+        if sampling.is_sparse:
+            super().need_only(sampling.needs)
+        if sampling.start > 0 or sampling.end is not None:
+            self.expected = None
+        elif source.expected is not None:
+            self.expected = math.ceil(source.expected / sampling.every)
 
     def __iter__(self) -> Iterator[Frame]:
-        at, count = 0.0, 0
+        of, at, count = self._sampling, 0.0, 0
+        wanted = of.wants()
         for frame in self.frames():
             if frame.offset_s is None:
                 yield frame
                 count += 1
                 continue
-            if self._end is not None and frame.offset_s >= self._end - 1e-6:
+            if of.is_over(frame.offset_s):
                 break
             at = frame.offset_s
-            if at < self._start - 1e-6:
-                continue
-            if count % self._every == 0:
+            if wanted(frame.index, at):
+                count += 1
                 yield frame
-            count += 1
-        if not count and self._start and not self._closed.is_set():
+        if not count and of.start and not self._closed.is_set():
             raise InputError(
-                f"nothing of '{self.name}' is left: its last frame is at {at:.2f} s, the start at {self._start:g} s"
+                f"nothing of '{self.name}' is left: its last frame is at {at:.2f} s, the start at {of.start:g} s"
             )
 
 

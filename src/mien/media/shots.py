@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mien.media.base import MARK_S, Frame, Image, Source, Wrapper, mark_before
 
-__all__ = ["LEAD_S", "ShotDetector", "ShotNumbers", "numbered"]
+__all__ = ["LEAD_S", "SEEN_S", "ShotDetector", "ShotNumbers", "numbered"]
 
 COLUMNS, ROWS, SIDE = 8, 6, 8
 """A frame is divided into so many blocks, each of SIDE by SIDE points."""
@@ -44,6 +44,9 @@ UNLIKE = 0.5
 
 STANDS_OUT = 0.3
 """where they are so much less alike than frames have been lately."""
+
+FAR_S, RISES = 0.1, 0.3
+"""Of frames that are further apart, in seconds, each may be unlike the one before; what is usual then is soon alike."""
 
 MOVED = 0.9
 """The middle of a frame that is found in the next so surely, -1 to 1, has only moved."""
@@ -74,6 +77,9 @@ LOST = 0.12
 
 USUAL = 0.06
 """Where more than this is usual, the picture always changes, and nothing can be told."""
+
+SEEN_S = 0.2
+"""Where not all frames are looked at, those so far apart are enough, in seconds: benchmarks/shots.py measures it."""
 
 LEAD_S = 4.0
 """At a mark (see `mien.media.base.MARK_S`) so much of what was seen before is known, in seconds: more than a dissolve
@@ -200,14 +206,16 @@ class ShotDetector:
         followed = float(np.fmax(alike, _moved(before, now))) if alike < 0.97 else alike
         if followed >= MOVED:
             alike = followed
-        self._keep(now, 1 - followed if passed < 0.1 else math.nan)
+        self._keep(now, 1 - followed if passed < FAR_S else math.nan)
         cut = alike < UNLIKE and alike < self._usual - STANDS_OUT and now.at_s - self._began_s >= SHORTEST_S
         if not cut:
-            self._usual += 0.2 * (alike - self._usual)
+            share = RISES if passed >= FAR_S and alike > self._usual else 0.2
+            self._usual += share * (alike - self._usual)
             if not (self._dissolved(now) or self._lost(now)):
                 return False
         self._seen, self._times, self._losses = [now], [now.at_s], [math.nan]
-        self._began_s, self._usual = now.at_s, 1.0
+        # Where frames are far apart, what moves fast is cut after cut, but for the first.
+        self._began_s, self._usual = now.at_s, alike if cut and passed >= FAR_S else 1.0
         return True
 
     def _keep(self, now: _Sight, loss: float) -> None:
@@ -313,5 +321,5 @@ class _Shots(Wrapper):
 
 
 def numbered(source: Source) -> Source:
-    """Return a source whose frames bear the number of their shot; before any are left out, or cuts stay unseen."""
+    """Return a source whose frames bear the number of their shot; before more are left out than SEEN_S allows."""
     return _Shots(source)

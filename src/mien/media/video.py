@@ -10,16 +10,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from mien.errors import InputError
 from mien.masking import without_password
-from mien.media.base import Frame, Source
+from mien.media.base import Frame, Need, Source
 from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_of
 from mien.media.displayed import Converter, aspects
 from mien.media.seeking import Clock, SeekPoint, Survey, begin_of, find, survey
+from mien.media.sparing import SparingDecoder, UnsureError, is_spared
 from mien.observation import now
 from mien.words import counted
 
@@ -41,6 +42,9 @@ class Video(Source):
         stream: The number of the stream to look at, as ffprobe counts them; None: the film's.
         fps_in: How many frames a second the file has, if it doesn't say when they are shown.
 
+    Attributes:
+        count: How many frames there are up to the last that was seen, those that were left out too.
+
     Raises:
         InputError: It is no video that FFmpeg can read, has no such stream, or its frames are too large.
     """
@@ -55,6 +59,9 @@ class Video(Source):
         self.problem: str | None = None
         self._from_s = 0.0
         self._place: SeekPoint | None = None
+        self._needs: Callable[[], Need] | None = None
+        self._clock: Clock | None = None
+        self.count, self._last_s = 0, 0.0
         self._closed = False
         self._lock = threading.Lock()
         self._landed: int | None = None
@@ -67,6 +74,10 @@ class Video(Source):
     def skip_to(self, offset_s: float) -> None:
         """Decode little of what lies before this time; see `mien.media.open.Source`."""
         self._from_s = offset_s
+
+    def need_only(self, needs: Callable[[], Need]) -> None:
+        """Yield no other frames than these; others are decoded only where the codec wants it."""
+        self._needs = needs
 
     def begin_at(self, place: SeekPoint) -> None:
         """Say, before iterating, that nobody wants the frames before a place that is known from `survey`."""
@@ -87,19 +98,12 @@ class Video(Source):
                 raise
 
     def _frames(self) -> Iterator[Frame]:
-        start = now()
-        convert, step_s = Converter(), float(1 / self._rate)
-        place, clock = self._find(), None
-        if place is not None:
-            clock = self._clock(float(place.first * self._stream.time_base))
-        index, offset = -1, 0.0
-        for index, decoded in self._numbered(place):
-            if clock is None:
-                clock = self._clock(decoded.time or 0.0)
-            offset = clock.offset(decoded.time) if self._timed else index * step_s
+        start, convert = now(), Converter()
+        for index, offset, decoded in self._needed(self._find()):
             yield Frame(convert(decoded, self._aspect()), index, offset, _later(start, offset))
         if self._closed:
             return
+        clock = self._clock
         if clock is None:
             raise InputError(f"cannot read video '{self._shown}': none of its frames can be decoded; is it damaged?")
         if clock.restarts:
@@ -108,10 +112,60 @@ class Video(Source):
             self.notes += (f"{joined}: each part was put right after the one before it",)
             return
         # Some containers tell the length, some the time of the end.
-        self._note_what_is_missing(index + 1, offset + step_s + max(0.0, clock.begin_s))
+        self._note_what_is_missing(self.count, self._last_s + float(1 / self._rate) + max(0.0, clock.begin_s))
 
-    def _clock(self, first_s: float) -> Clock:
-        begin_s = begin_of(self._container, first_s)
+    def _needed(self, place: SeekPoint | None) -> Iterator[tuple[int, float, Any]]:
+        """Yield the number, the offset in seconds and what is decoded of each frame that is needed."""
+        after, needs = -1, self._needs() if self._needs else None
+        if self._needs and needs and self._timed and is_spared(self._stream):
+            after = yield from self._sparingly(place, needs)
+            if self.count or self._closed:
+                return
+            self._rewind()
+            needs = self._needs()
+        step_s = float(1 / self._rate)
+        self._clock = self._clock_from(place.first) if place is not None else None
+        for index, decoded in self._numbered(place):
+            if self._clock is None:
+                self._clock = self._clock_from(decoded.pts, decoded.time)
+            offset = self._clock.offset(decoded.time) if self._timed else index * step_s
+            self.count, self._last_s = index + 1, offset
+            is_needed = needs is None or needs(index, offset)
+            if is_needed and index > after:
+                yield index, offset, decoded
+
+    def _sparingly(self, place: SeekPoint | None, needs: Need) -> Generator[tuple[int, float, Any], None, int]:
+        """Yield the frames that are needed, decoding little else, and return the number of the last of them.
+
+        Where the file turns out to tell too little for that, `count` stays 0, and it is to be decoded as a whole.
+        """
+        import av
+
+        after = -1
+        if place is not None and not self._seek(place):
+            return after
+        decoder = SparingDecoder(self._stream, self._clock_from, needs, place)
+        packets = self._container.demux(self._stream)
+        self._landed = None
+        while not decoder.is_over:
+            with self._lock:
+                if self._closed:
+                    return after
+                try:
+                    frames = decoder.take(next(packets, None))
+                except (UnsureError, av.FFmpegError, ValueError):
+                    return after
+            for index, offset, frame in frames:
+                after = index
+                yield index, offset, frame
+        self._clock, self.count, self._last_s = decoder.clock, decoder.count, decoder.last_s
+        return after
+
+    def _clock_from(self, first: int | None, first_s: float | None = None) -> Clock:
+        """Return a clock for a video whose first frame is shown at this time, in the stream's unit, or in seconds."""
+        if first is not None and first_s is None:
+            first_s = float(first * self._stream.time_base)
+        begin_s = begin_of(self._container, first_s or 0.0)
         return Clock(begin_s, float(1 / self._rate), may_restart=self._may_restart)
 
     def _find(self) -> SeekPoint | None:

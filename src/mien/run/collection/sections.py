@@ -13,15 +13,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import io
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,19 +29,20 @@ from numpy.typing import NDArray
 from mien.config import VisionSettings
 from mien.errors import InputError
 from mien.masking import without_password
-from mien.media.base import MARK_S, Frame, Image, Source
+from mien.media.base import MARK_S, Frame, Need, Source
 from mien.media.photos import Photos
 from mien.media.seeking import SeekPoint, Survey
-from mien.media.selection import selected
+from mien.media.selection import Sampling, selected
 from mien.media.shots import LEAD_S, numbered
 from mien.media.video import Video
-from mien.observation import Observation, Openness, Pose, now, slug
+from mien.observation import Observation, now, slug
 from mien.run.collection.items import Item
+from mien.run.collection.pieces import Piece
 from mien.system.remote import Folder, open_url
 from mien.table import TableWriter
-from mien.vision.detector import FaceDetector, Faces
+from mien.vision.detector import FaceDetector
 from mien.vision.parallel import observe_all, read_all
-from mien.vision.pipeline import Found, Pipeline, Reading, shared_models
+from mien.vision.pipeline import Found, Pipeline, shared_models
 from mien.vision.schedule import PhotoDetector
 
 if TYPE_CHECKING:
@@ -110,6 +110,11 @@ class Analysis:
         chosen = [self.every, self.fps, self.start, self.end, self.stream, self.fps_in, self.sets]
         return hashlib.sha256(msgspec.json.encode([self.model_id, vision, chosen])).hexdigest()[:12]
 
+    @property
+    def sampling(self) -> Sampling:
+        """Which frames are wanted."""
+        return Sampling(self.every, self.fps, self.start, self.end)
+
     def choose(self, source: Source) -> Source:
         """Return the frames of a source that are wanted."""
         return selected(source, every=self.every, fps=self.fps, start=self.start, end=self.end)
@@ -142,6 +147,7 @@ class Section(NamedTuple):
         base: The number of the first frame whose offset is known.
         offsets: Where the frames from there on stand in the medium, in seconds, shape (n,).
         wanted: The numbers of the frames that are looked at, in order, shape (n,).
+        needed: Those of the frames from `base` on that are decoded for it, in order, shape (n,); None: all.
     """
 
     first: int
@@ -150,6 +156,19 @@ class Section(NamedTuple):
     base: int
     offsets: NDArray[np.float64]
     wanted: NDArray[np.int64]
+    needed: NDArray[np.int64] | None = None
+
+    def needs(self) -> Need:
+        """Return what says which frames are decoded for it; the first after it ends it."""
+        last, needed = self.base + len(self.offsets), frozenset([] if self.needed is None else self.needed.tolist())
+        return lambda number, _: number >= last or number in needed
+
+    def from_first(self) -> Iterable[int]:
+        """Return the numbers of the frames in it that are decoded, in order."""
+        if self.needed is None:
+            return range(self.first, self.base + len(self.offsets))
+        numbers: list[int] = self.needed[np.searchsorted(self.needed, self.first) :].tolist()
+        return numbers
 
 
 class Plan(NamedTuple):
@@ -238,8 +257,10 @@ def read_section(item: Item, plan: Plan, number: int, analysis: Analysis) -> Rea
         video.begin_at(section.place)
     elif section.first:
         video.skip_to(analysis.start)
+    if section.needed is not None:
+        video.need_only(section.needs)
     pipeline = analysis.pipeline(item)
-    piece = _Piece()
+    piece = Piece()
     with numbered(video) as source:
         chosen = _InSection(source, section)
         with closing(read_all(pipeline, chosen, workers=1)) as readings:
@@ -270,7 +291,7 @@ def join(item: Item, plan: Plan, analysis: Analysis) -> Outcome:
             content = output.read(f"{pieces}/{_piece(section)}")
             if content is None:
                 raise InputError(f"a piece of '{item.name}' is missing in '{output.of(pieces)}': run it again")
-            piece = _Piece.of(content)
+            piece = Piece.of(content)
             yield from piece.frames(shots, plan.began)
             shots += piece.shots
             problem = piece.problem
@@ -325,12 +346,24 @@ def _cut(told: Survey, analysis: Analysis) -> tuple[Section, ...]:
         return ()
     stop = None if analysis.end is None else int(wanted[-1]) + 1
     edges: list[int | None] = [int(wanted[0]), *begins, stop]
+    needed = None
+    if analysis.sampling.is_sparse:
+        needs = analysis.sampling.needs()
+        needed = np.array([number for number, at_s in enumerate(told.offsets.tolist()) if needs(number, at_s)])
     return tuple(
-        _section(told, int(edges[n] or 0), edges[n + 1], wanted, is_first=n == 0) for n in range(len(edges) - 1)
+        _section(told, int(edges[n] or 0), edges[n + 1], wanted, needed, is_first=n == 0) for n in range(len(edges) - 1)
     )
 
 
-def _section(told: Survey, first: int, end: int | None, wanted: NDArray[np.int64], *, is_first: bool) -> Section:
+def _section(
+    told: Survey,
+    first: int,
+    end: int | None,
+    wanted: NDArray[np.int64],
+    needed: NDArray[np.int64] | None,
+    *,
+    is_first: bool,
+) -> Section:
     place = None
     if not is_first:
         lead = int(np.searchsorted(told.offsets, float(told.offsets[first]) // MARK_S * MARK_S - LEAD_S - 1e-6))
@@ -338,7 +371,9 @@ def _section(told: Survey, first: int, end: int | None, wanted: NDArray[np.int64
     base = place.before if place else 0
     last = len(told.offsets) if end is None else end
     inside = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)]
-    return Section(first, end, place, base, told.offsets[base:last], inside)
+    if needed is not None:
+        needed = needed[np.searchsorted(needed, base) : np.searchsorted(needed, last)]
+    return Section(first, end, place, base, told.offsets[base:last], inside, needed)
 
 
 class _Times(Source):
@@ -379,7 +414,8 @@ class _InSection:
         self.is_as_planned = True
 
     def __iter__(self) -> Iterator[Frame]:
-        section, following = self._section, self._section.first
+        section = self._section
+        following = iter(section.from_first())
         for frame in self._source:
             if frame.index < section.base:
                 continue
@@ -391,114 +427,18 @@ class _InSection:
             if frame.index < section.first:
                 self.shot_before = frame.shot
                 continue
-            if frame.index != following:
+            if frame.index != next(following, None):
                 self.is_as_planned = False
                 return
-            following += 1
             self.shots = frame.shot - self.shot_before
             if frame.index in self._wanted:
                 yield frame
-        self.is_as_planned = section.end is None or following == section.end
+        self.is_as_planned = section.end is None or next(following, None) is None
 
     def _stands(self, frame: Frame) -> bool:
         number = frame.index - self._section.base
         offsets = self._section.offsets
         return number < len(offsets) and abs(float(offsets[number]) - (frame.offset_s or 0.0)) < 1e-6
-
-
-class _Piece:
-    """What the frames of a section say by themselves, in columns; only arrays, so that nothing in a file is run."""
-
-    FRAMES = ("index", "offset", "shot", "height", "width", "elapsed", "count")
-    FACES = ("boxes", "confidences", "looked", "raw", "sharp", "looks")
-
-    def __init__(self) -> None:
-        self._frames: list[tuple[float, ...]] = []
-        self._faces: list[tuple[NDArray[np.generic], ...]] = []
-        self.shots = 0
-        self.problem: str | None = None
-
-    def add(self, frame: Frame, found: Found, shot: int) -> None:
-        height, width = frame.image.shape[:2]
-        faces, readings = found.faces, found.readings or []
-        self._frames.append((frame.index, frame.offset_s or 0.0, shot, height, width, found.elapsed_ms, len(faces)))
-        if len(faces):
-            looked = np.ones(len(faces), bool) if faces.looked is None else faces.looked
-            raw = np.stack([reading.raw for reading in readings])
-            sharp = np.array([reading.sharp for reading in readings])
-            looks = np.array([_numbers(reading.pose, reading.openness) for reading in readings], np.float64)
-            self._faces.append((faces.boxes, faces.confidences, looked, raw, sharp, looks))
-
-    def content(self, shots: int, problem: str | None) -> bytes:
-        file = io.BytesIO()
-        columns = np.array(self._frames, np.float64).reshape(-1, len(self.FRAMES)).T
-        faces = {
-            name: np.concatenate(arrays)
-            for name, arrays in zip(self.FACES, zip(*self._faces, strict=True), strict=False)
-        }
-        told = {"shots": np.array(shots), "problem": np.array(problem or "")}
-        arrays: dict[str, Any] = {**dict(zip(self.FRAMES, columns, strict=True)), **faces, **told}
-        np.savez_compressed(file, **arrays)
-        return file.getvalue()
-
-    @classmethod
-    def of(cls, content: bytes) -> _Piece:
-        """Return the piece that a file holds.
-
-        Raises:
-            InputError: It is damaged.
-        """
-        piece = cls()
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                piece._columns = {name: arrays[name] for name in arrays.files}
-            piece.problem = str(piece._columns["problem"]) or None
-            piece.shots = int(piece._columns["shots"])
-        except Exception as error:
-            raise InputError(f"a piece is damaged ({type(error).__name__}): run it again") from error
-        return piece
-
-    _columns: dict[str, NDArray[np.generic]]
-
-    def frames(self, shots: int, began: datetime) -> Iterator[tuple[Frame, Found]]:
-        """Yield its frames, without their pixels, and what each says; so many shots begin before it."""
-        columns = self._columns
-        at = 0
-        for index, offset, shot, height, width, elapsed, count in zip(
-            *(columns[name].tolist() for name in self.FRAMES), strict=True
-        ):
-            image: Image = np.broadcast_to(np.uint8(0), (int(height), int(width), 3))
-            faces = slice(at, at + int(count))
-            at += int(count)
-            frame = Frame(image, int(index), offset, _later(began, offset), shot=shots + int(shot))
-            yield frame, self._found(faces if count else None, elapsed)
-
-    def _found(self, rows: slice | None, elapsed_ms: float) -> Found:
-        if rows is None:
-            none = np.empty(0, np.float32)
-            return Found(Faces(none.reshape(0, 4), none.reshape(0, 5, 2), none), elapsed_ms, [])
-        boxes, confidences, looked, raw, sharp, looks = (self._columns[name][rows] for name in self.FACES)
-        faces = Faces(boxes, np.zeros((len(boxes), 5, 2), np.float32), confidences, looked=looked)  # type: ignore[arg-type]
-        readings = [
-            Reading(probabilities, bool(is_sharp), *_looks(*numbers))
-            for probabilities, is_sharp, numbers in zip(raw, sharp, looks.tolist(), strict=True)
-        ]
-        return Found(faces, elapsed_ms, readings)
-
-
-def _numbers(pose: Pose | None, openness: Openness | None) -> tuple[float, ...]:
-    """Return the looks of a face as numbers, NaN for what is not told."""
-    values = (
-        *((pose.yaw, pose.pitch, pose.roll) if pose else (None,) * 3),
-        *((openness.eyes, openness.mouth) if openness else (None,) * 2),
-    )
-    return tuple(math.nan if value is None else value for value in values)
-
-
-def _looks(*numbers: float) -> tuple[Pose | None, Openness | None]:
-    yaw, pitch, roll, eyes, mouth = (None if math.isnan(number) else number for number in numbers)
-    pose = None if yaw is None and pitch is None and roll is None else Pose(yaw, pitch, roll)
-    return pose, None if eyes is None and mouth is None else Openness(eyes, mouth)
 
 
 class _Table:
@@ -567,13 +507,6 @@ def _pieces(item: Item, plan: Plan, analysis: Analysis) -> str:
 
 def _piece(section: Section) -> str:
     return f"{section.first:09d}-{'end' if section.end is None else format(section.end, '09d')}.npz"
-
-
-def _later(began: datetime, offset_s: float) -> datetime | None:
-    try:
-        return began + timedelta(seconds=offset_s)
-    except OverflowError:  # a file that claims to begin or end in another age
-        return None
 
 
 def _model_file(named: Path | None, content: bytes) -> Path:
