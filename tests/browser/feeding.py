@@ -89,7 +89,7 @@ def publishing(port: int, cameras: Sequence[Camera], store: Store | None = None)
     stop = threading.Event()
     stats = {
         "fps": 5.0, "dropped": 0, "delay_ms": {"p50": 31.4, "p99": 80.0}, "outbox": {"depth": 2, "dropped": 0},
-        "uptime_s": 3.0, "model": "mien-1@3f9c2a1b", "version": "0.1.0",
+        "uptime_s": 3.0, "preview": "off", "model": "mien-1@3f9c2a1b", "version": "0.1.0",
     }  # fmt: skip
 
     def work() -> None:

@@ -32,11 +32,12 @@ class Served:
     store: Store
 
 
-def serious(page: Page) -> list[str]:
-    """Return what axe finds on the page that is serious or worse."""
+def serious(page: Page, *rules: str) -> list[str]:
+    """Return what axe finds on the page that is serious or worse, by these rules or by all."""
+    options = {"runOnly": list(rules)} if rules else None
     return [
         f"{one['id']}: {one['help']} {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in Axe().run(page).response["violations"]
+        for one in Axe().run(page, options=options).response["violations"]
         if one["impact"] in ("serious", "critical")
     ]
 
