@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["by_number", "counted", "listed"]
+__all__ = ["by_number", "counted", "in_points", "listed"]
 
 
 def counted(number: float, singular: str, many: str) -> str:
@@ -15,6 +15,15 @@ def counted(number: float, singular: str, many: str) -> str:
     ('1 face', '1,204 faces')
     """
     return f"{number:,} {singular if number == 1 else many}"
+
+
+def in_points(share: float) -> str:
+    """Return a share, or a difference of two, in whole points of a hundred.
+
+    >>> in_points(0.412), in_points(0.0098)
+    ('41 points', '1 point')
+    """
+    return counted(round(100 * share), "point", "points")
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

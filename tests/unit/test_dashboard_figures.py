@@ -255,6 +255,11 @@ def test_the_happiness_index_is_a_hundred_times_the_mean_probability_of_happy() 
     assert "1 face too unclear to name" in cards.share_list(TOTAL)
 
 
+def test_one_point_of_difference_is_a_point() -> None:
+    total, other = (sums(20, 4, 0, {"happy": 4}, {"happy": happy, "sad": 4 - happy}) for happy in (1.16, 1.12))
+    assert "▲ 1 point against 28" in cards.figures(total, other)
+
+
 def test_a_comparison_tells_the_difference() -> None:
     other = sums(20, 4, 0, {"happy": 2, "sad": 2}, {"fear": 0.5, "happy": 1.0, "sad": 2.1, "neutral": 0.4})
     figures = cards.figures(TOTAL, other)

@@ -360,6 +360,7 @@ def _change(value: float | None, other: float | None, form: str, unit: str) -> s
     if shown == against:
         return f"the same: {against}"
     change = form.format(abs(float(shown) - float(against)))  # of what is shown, so that the three agree
+    unit = "point" if unit == "points" and change == "1" else unit
     return f"{'▲' if value > other else '▼'} {change} {unit} against {against}"
 
 

@@ -35,7 +35,7 @@ from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
 from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.base.usual_face import missing
-from mien.words import counted, listed
+from mien.words import counted, in_points, listed
 
 __all__ = ["COLUMNS", "Shown", "audience_report"]
 
@@ -100,7 +100,7 @@ def _lead(ranked: Sequence[Reaction], viewers: int) -> str:
     best = landed[0]
     return (
         f"“{best.event.label}” at {clock(best.event.at)} landed best: {EMOTIONS[best.emotion]} rose by "
-        f"{100 * best.height.value:.0f} points, with its peak {best.latency.value:.1f} s later, and "
+        f"{in_points(best.height.value)}, with its peak {best.latency.value:.1f} s later, and "
         f"{_reacted(best)}{len(landed)} of {counted(len(ranked), 'event', 'events')} had a reaction."
     )
 

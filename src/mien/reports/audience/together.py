@@ -19,7 +19,7 @@ from mien.reports.audience.synchrony import SIGNALS, SUMMARIES, Moment
 from mien.reports.audience.tables import Shown
 from mien.reports.base.bootstrap import MIN_UNITS
 from mien.reports.base.parts import Chart, Fact, Part, Picture, Pictures, Section, Table
-from mien.words import counted
+from mien.words import counted, in_points
 
 __all__ = [
     "GROUP_COLOURS",
@@ -106,7 +106,7 @@ def lead(shown: Shown) -> str:
     group = f" of {best.group}" if best.group else ""
     return (
         f"{counted(len(beyond), 'moment', 'moments')} moved people together beyond chance. At {clock(best.at)} most: "
-        f"{SIGNALS[best.signal]} {_moved(best.change)} by {abs(100 * best.change):.0f} points in the mean of "
+        f"{SIGNALS[best.signal]} {_moved(best.change)} by {in_points(abs(best.change))} in the mean of "
         f"{counted(best.viewers, 'viewer', 'viewers')}{group}, with a synchrony of {best.synchrony.value:.2f}."
     )
 
@@ -246,7 +246,7 @@ def _named(moment: Moment) -> str:
 
 
 def _detail(moment: Moment) -> str:
-    return f"{_moved(moment.change)} by {abs(100 * moment.change):.0f} points; synchrony {moment.synchrony.value:.2f}"
+    return f"{_moved(moment.change)} by {in_points(abs(moment.change))}; synchrony {moment.synchrony.value:.2f}"
 
 
 def course_sections(shown: Shown) -> list[Section]:
@@ -303,7 +303,7 @@ def course_sections(shown: Shown) -> list[Section]:
 
 def _stretch(of: Compared, start: float, end: float, difference: float) -> str:
     more, less = (of.first_group, of.second_group) if difference > 0 else (of.second_group, of.first_group)
-    return f"{clock(start)} to {clock(end)}: {more} {abs(100 * difference):.0f} points above {less}"
+    return f"{clock(start)} to {clock(end)}: {more} {in_points(abs(difference))} above {less}"
 
 
 def statistics(shown: Shown) -> list[Section]:
