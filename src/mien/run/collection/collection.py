@@ -28,7 +28,7 @@ from mien.observation import EMOTIONS
 from mien.run.collection.here import Result, run_here
 from mien.run.collection.items import MANIFEST, Item, Manifest, Row, items_of
 from mien.run.collection.on_ray import cluster, is_local, run_on_ray
-from mien.run.collection.sections import NO_FRAMES, Analysis, Outcome, opened
+from mien.run.collection.sections import Analysis, Outcome, opened
 from mien.run.options import AnalyzeOptions
 from mien.system.remote import Entry, Folder, entries, is_url
 from mien.table import KINDS
@@ -193,7 +193,6 @@ def _analysis(settings: Settings, output: str, options: AnalyzeOptions) -> Analy
 
 
 def _what_is_left(paths: Sequence[str], analysis: Analysis) -> tuple[list[Item], list[Item], Manifest]:
-    analysis.options.choose(NO_FRAMES)  # numbers out of range are refused before any work
     folder = Folder(analysis.output)
     manifest = Manifest(folder)
     items = items_of(paths)

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "NO_FRAMES",
     "Analysis",
     "Outcome",
     "Plan",
@@ -371,10 +370,6 @@ class _Times(Source):
 
     def close(self) -> None:
         """There is nothing to close."""
-
-
-NO_FRAMES = _Times(np.empty(0))
-"""A film without frames."""
 
 
 class _InSection:
