@@ -12,7 +12,8 @@ PYTHON ?= python3
 SOURCE ?=
 BIN := .venv/bin
 
-# test files that run at the same time: much of their time is waiting
+# test files that run at the same time: much of their time is waiting; in the order of their names, so that the long
+# ones of browser, chaos, contract and integration come first, and the short ones of unit fill up the end
 WORKERS ?= 3
 N ?= 100
 SEED ?= 1
@@ -25,7 +26,7 @@ run: .venv/run
 
 test: .venv/dev .venv/bqemulator/complete
 	$(BIN)/python -m compileall -q src
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev
 	$(BIN)/ruff check --no-cache
@@ -67,12 +68,14 @@ sbom: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[analyze,dashboard,names]'
 	@touch $@
 
-# torch first and by its exact version: the CPU build then serves, where the index has one
-.venv/dev: pyproject.toml .venv/run
+# torch by its exact version: the CPU build then serves, where the index has one; what is installed is compiled on all
+# cores, which pip does on one, and some packages carry files that are no Python for it
+.venv/dev: pyproject.toml
+	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,train]' --group dev
-	@touch $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile torch==2.13.0 --editable '.[all,train]' --group dev
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+	@touch .venv/run $@
 
 # the BigQuery emulator, in an environment of its own: what it needs and what Mien needs need not agree;
 # where it cannot be had, its tests say so

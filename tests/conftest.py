@@ -16,6 +16,9 @@ from programs import program
 if TYPE_CHECKING:
     from postgres import Server
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Several tests run at a time: the threads of each training would wait for each other, and burn time as they do."""
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

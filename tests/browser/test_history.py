@@ -80,7 +80,8 @@ def test_the_bands_stand_there_before_the_library_that_draws_the_chart(seeded: S
     page = visit(f"{seeded.address}/").page
     held: list[Route] = []
     page.route("**/assets/plotly.min.js*", lambda route: held.append(route))
-    page.goto(f"{seeded.address}/history?as=count&period=7d")
+    # the page may ask for the held library before it counts as loaded, and would then never do so
+    page.goto(f"{seeded.address}/history?as=count&period=7d", wait_until="domcontentloaded")
     expect(page.locator("#plot-sketch path")).to_have_count(8)
     heights = [box_of(band)[3] for band in page.locator("#plot-sketch path").all()]
     assert max(heights) > 20

@@ -1,4 +1,4 @@
-"""Eight schedules of disturbances, and the books balanced at the end of each; more of them: `make chaos N=500`."""
+"""Five schedules of disturbances, and the books balanced at the end of each; more of them: `make chaos N=500`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from programs import program
 
 RUN = Path(__file__).with_name("run.py")
-SCHEDULES = 8
+SCHEDULES = 5
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.mosquitto
 def test_what_was_taken_is_stored_once_or_counted_as_dropped(tmp_path: Path) -> None:
     program("initdb")
-    assert _played(tmp_path, "--schedules", str(SCHEDULES), "--together", "5", "--longest", "7") > 400
+    assert _played(tmp_path, "--schedules", str(SCHEDULES), "--together", "5", "--longest", "7") > 250
 
 
 @pytest.mark.timeout(300)

@@ -46,6 +46,12 @@ def exported(folder: Path, config: TrainConfig, seed: int) -> dict[str, Path]:
     return written
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of a network of the usual make."""
+    return exported(tmp_path_factory.mktemp("usual"), TrainConfig("d", "o"), seed=1)
+
+
 def test_the_models_that_come_with_mien_become_a_checkpoint_that_a_run_begins_with(voted: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "shipped.ckpt"
     command = [sys.executable, "-m", "mien.training.rebuild", "--data", str(voted), "--out", str(checkpoint)]
@@ -81,9 +87,11 @@ def test_the_models_that_come_with_mien_become_a_checkpoint_that_a_run_begins_wi
 @pytest.mark.parametrize(
     "made", [{}, {"size": 52, "mirror": True}, {"width": 0.5, "depths": (2, 1, 3), "size": 64}], ids=str
 )
-def test_a_network_of_any_make_comes_back(made: dict[str, object], dataset: Path, tmp_path: Path) -> None:
+def test_a_network_of_any_make_comes_back(
+    made: dict[str, object], usual: dict[str, Path], dataset: Path, tmp_path: Path
+) -> None:
     config = TrainConfig("d", "o", **made)
-    files = exported(tmp_path, config, seed=1)
+    files = exported(tmp_path, config, seed=1) if made else usual
     assert rebuild(files, dataset, tmp_path / "back.ckpt") < 1e-3
     _, found = load_checkpoint(tmp_path / "back.ckpt")
     assert (found.width, found.depths, found.size, found.mirror) == (
@@ -94,21 +102,20 @@ def test_a_network_of_any_make_comes_back(made: dict[str, object], dataset: Path
     )
 
 
-def test_one_file_is_enough_where_nobody_voted(dataset: Path, tmp_path: Path) -> None:
-    files = exported(tmp_path, TrainConfig("d", "o"), seed=1)
-    rebuild({"fer2013": files["fer2013"]}, dataset, tmp_path / "back.ckpt")
+def test_one_file_is_enough_where_nobody_voted(usual: dict[str, Path], dataset: Path, tmp_path: Path) -> None:
+    rebuild({"fer2013": usual["fer2013"]}, dataset, tmp_path / "back.ckpt")
     assert load_checkpoint(tmp_path / "back.ckpt")[1].ferplus_weight == 0
     written = export(tmp_path / "back.ckpt", dataset, tmp_path / "models")
     assert [path.name for path in written] == ["fer2013.onnx"]
 
 
-def test_files_that_do_not_belong_together_are_refused(dataset: Path, tmp_path: Path) -> None:
-    first, second = (exported(tmp_path, TrainConfig("d", "o"), seed) for seed in (1, 2))
+def test_files_that_do_not_belong_together_are_refused(usual: dict[str, Path], dataset: Path, tmp_path: Path) -> None:
+    second = exported(tmp_path, TrainConfig("d", "o"), seed=2)
     with pytest.raises(InputError, match=r"one checkpoint"):
-        rebuild({"fer2013": first["fer2013"], "ferplus": second["ferplus"]}, dataset, tmp_path / "back.ckpt")
+        rebuild({"fer2013": usual["fer2013"], "ferplus": second["ferplus"]}, dataset, tmp_path / "back.ckpt")
     larger = exported(tmp_path, TrainConfig("d", "o", size=56), seed=3)
     with pytest.raises(InputError, match="different makes"):
-        rebuild({"fer2013": first["fer2013"], "ferplus": larger["ferplus"]}, dataset, tmp_path / "back.ckpt")
+        rebuild({"fer2013": usual["fer2013"], "ferplus": larger["ferplus"]}, dataset, tmp_path / "back.ckpt")
     assert not (tmp_path / "back.ckpt").exists()
 
 

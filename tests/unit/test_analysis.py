@@ -32,6 +32,7 @@ from mien.observation import EMOTIONS, Observation, decode
 from mien.reports.base.job import Job
 from mien.reports.base.video_cache import analysed
 from mien.run.batch import analyze_paths
+from mien.run.options import AnalyzeOptions
 from mien.table import COLUMNS, TableWriter
 from mien.vision.annotate import write_picture
 from mien.vision.detector import Detector
@@ -288,7 +289,13 @@ def test_an_annotated_photo(settings: Settings, portrait: Path, film: Path, tmp_
 
 
 def test_a_part_of_a_video_is_drawn_from_its_own_beginning(settings: Settings, film: Path, tmp_path: Path) -> None:
-    analyze_paths(settings, [film], output=tmp_path / "o.csv", annotate=tmp_path / "o.mp4", every=2, start=0.4, end=1.1)
+    analyze_paths(
+        settings,
+        [film],
+        output=tmp_path / "o.csv",
+        annotate=tmp_path / "o.mp4",
+        options=AnalyzeOptions(every=2, start=0.4, end=1.1),
+    )
     assert [int(row["frame"]) for row in read_csv(tmp_path / "o.csv")] == [4, 6, 8, 10]
     with av.open(str(tmp_path / "o.mp4")) as drawn:
         assert [frame.time for frame in drawn.decode(video=0)] == pytest.approx([0, 0.2, 0.4, 0.6], abs=1e-3)
@@ -299,7 +306,13 @@ def test_sound_is_kept_in_step_with_the_picture(settings: Settings, film: Path, 
     analyze_paths(settings, [loud], output=tmp_path / "o.csv", annotate=tmp_path / "whole.mp4")
     assert beep_in(loud) == pytest.approx((0.6, 0.9), abs=0.03)
     assert beep_in(tmp_path / "whole.mp4") == pytest.approx(beep_in(loud), abs=0.01)
-    analyze_paths(settings, [loud], output=tmp_path / "o.csv", annotate=tmp_path / "part.mp4", start=0.4, end=1.2)
+    analyze_paths(
+        settings,
+        [loud],
+        output=tmp_path / "o.csv",
+        annotate=tmp_path / "part.mp4",
+        options=AnalyzeOptions(start=0.4, end=1.2),
+    )
     assert beep_in(tmp_path / "part.mp4") == pytest.approx((0.2, 0.5), abs=0.04)
     with av.open(str(tmp_path / "part.mp4")) as part:
         assert float(part.duration) / av.time_base == pytest.approx(0.8, abs=0.05)

@@ -20,6 +20,7 @@ from mien.config import load
 from mien.errors import ConfigError, InputError, MissingExtraError, PartialError, PictureError, UsageError
 from mien.media.demo import Demo
 from mien.run.batch import analyze_paths
+from mien.run.options import AnalyzeOptions
 from mien.table import COLUMNS
 from mien.vision.annotate import write_picture
 
@@ -131,14 +132,14 @@ def test_plausible_emotions_are_told_where_sets_are_asked_for(tiny_model: Path, 
     seen = analyzer.analyze_video("demo", fps=1, end=2, sets=0.9)
     assert all(face.plausible for observation in seen for face in observation.faces)
     out, settings = tmp_path / "faces.csv", load({"vision": {"model": str(model)}})
-    analyze_paths(settings, ["demo"], output=out, end=1, fps=1, sets=0.9)
+    analyze_paths(settings, ["demo"], output=out, options=AnalyzeOptions(end=1, fps=1, sets=0.9))
     with out.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert set(row["plausible"].split()) <= set(mien.EMOTIONS)
     assert row["plausible"]
     for attempt in (
         lambda: analyzer.analyze(image, sets=0.7),
-        lambda: analyze_paths(settings, ["demo"], output=out, sets=0.7),
+        lambda: analyze_paths(settings, ["demo"], output=out, options=AnalyzeOptions(sets=0.7)),
     ):
         with pytest.raises(InputError, match=r"at 0\.7: expected one of 0\.9, 0\.95"):
             attempt()

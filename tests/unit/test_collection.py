@@ -20,6 +20,7 @@ from mien.errors import InputError, MissingExtraError, PartialError, UsageError
 from mien.media.demo import Demo
 from mien.run.batch import analyze_paths
 from mien.run.collection.collection import analyze_collection, estimate_collection, is_collection
+from mien.run.options import AnalyzeOptions
 
 pytestmark = pytest.mark.usefixtures("nothing_set", "tiny_by_default")
 
@@ -43,7 +44,7 @@ def films(tmp_path: Path) -> Path:
 def run(paths: Path | str, output: Path | str, **chosen: Any) -> dict[str, dict[str, Any]]:
     """Run a collection whose broken film is named, and return what was done."""
     with pytest.raises(PartialError, match="broken"):
-        analyze_collection(load({}), [str(paths)], str(output), **chosen)
+        analyze_collection(load({}), [str(paths)], str(output), AnalyzeOptions(**chosen))
     text = (Path(output) / "manifest.jsonl").read_text() if "://" not in str(output) else ""
     return {row["name"]: row for row in map(json.loads, text.splitlines())}
 
@@ -89,11 +90,11 @@ def test_another_run_does_what_is_missing_changed_or_failed(films: Path, tmp_pat
     assert {row.name for row in done} == {"broken.mkv", "new.mp4", "old/new.mp4"}
     assert pl.read_parquet(output / "new.mp4.parquet")["seq"].n_unique() == 7
     assert written(output)["old/photos.parquet"] == before["old/photos.parquet"]
-    done = analyze_collection(load({}), [str(films)], str(output), every=2)
+    done = analyze_collection(load({}), [str(films)], str(output), AnalyzeOptions(every=2))
     assert len(done) == 4, "another way of analysing makes all of it anew"
     (films / "new.mp4").write_text("nothing any more")
     with pytest.raises(PartialError, match=r"new\.mp4"):
-        analyze_collection(load({}), [str(films)], str(output), every=2)
+        analyze_collection(load({}), [str(films)], str(output), AnalyzeOptions(every=2))
     assert not (output / "new.mp4.parquet").exists(), "a table of a film that is no more"
 
 

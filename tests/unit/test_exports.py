@@ -32,6 +32,7 @@ from mien.reports.base.recordings import Inputs
 from mien.reports.base.report import Report
 from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.meeting.report import MeetingRequest, report_meeting
+from mien.run.options import AnalyzeOptions
 
 HOSTILE = 'A "joke"\t<b>&amp;\x00\x1b\n=1+1 \udcff ]]> 𝄞\u2028'
 Intervals = list[tuple[int, int, str]]
@@ -228,7 +229,7 @@ def test_analyze_writes_them_and_a_table_at_once(tmp_path: Path, tiny_by_default
 
     settings = checked({"home": tmp_path / "home"}, "the test")
     outputs = [tmp_path / f"film{ending}" for ending in ENDINGS.values()]
-    analyze_paths(settings, [video], output=tmp_path / "film.csv", exports=outputs, every=3)
+    analyze_paths(settings, [video], output=tmp_path / "film.csv", exports=outputs, options=AnalyzeOptions(every=3))
     assert (tmp_path / "film.csv").exists()
     assert (tmp_path / "film_events.json").exists()
     assert [m["RELATIVE_MEDIA_URL"] for m in Eaf(str(tmp_path / "film.eaf")).media_descriptors] == [f"./{video.name}"]

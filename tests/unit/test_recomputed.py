@@ -24,7 +24,8 @@ from mien.reports.album.selection import FILTERS, WEIGHTS, choose, grouped, rate
 from mien.reports.album.taste import Taste
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.recordings import Inputs
-from mien.reports.check import Value, check_report
+from mien.reports.check import check_report
+from mien.reports.check.figure import Value
 from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 

@@ -118,10 +118,10 @@ def test_a_report_of_a_store_takes_and_tells_a_zone(
     shown = Probabilities(0, 0, 0, 0.8, 0, 0, 0.2)
     begin = datetime.fromisoformat(f"2026-11-22T20:00:05{told}")
     with closing(open_store(f"sqlite:///{tmp_path / 'm.db'}")) as store:
-        for n in range(200):
-            face = Face(1, (9, 9, 90, 90), 0.9, "happy", shown)
-            at = (begin + timedelta(seconds=n / 5)).astimezone(timezone.utc)
-            store.add([Observation(new_id(), "hall", new_id(), n, at, None, 0, 640, 360, "m@00000000", 5.0, [face])])
+        face = Face(1, (9, 9, 90, 90), 0.9, "happy", shown)
+        times = [(begin + timedelta(seconds=n / 5)).astimezone(timezone.utc) for n in range(200)]
+        shape = (640, 360, "m@00000000", 5.0, [face])
+        store.add([Observation(new_id(), "hall", new_id(), n, at, None, 0, *shape) for n, at in enumerate(times)])
     period = ("--store", f"sqlite:///{tmp_path / 'm.db'}", "--from", "2026-11-22T20:00", "--to", "2026-11-22T21:00")
     done = run("film", *period, "-o", "f.html", *(("--zone", zone) if zone else ()), home=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from mien.media.base import MARK_S
 from mien.media.video import Video
 from mien.run.collection.items import Item, items_of
 from mien.run.collection.sections import Analysis, Outcome, analyse_whole, join, make_plan, read_section
+from mien.run.options import AnalyzeOptions
 
 OF_THE_RUN = ("id", "session", "time", "elapsed_ms")
 """Columns that differ from one run to the next on the same machine."""
@@ -33,7 +34,7 @@ def analysis(tmp_path: Path, tiny_model: Path) -> Callable[..., Analysis]:
     """Makes an analysis into a folder of a name, on so many cores that each minute is a section."""
 
     def make(folder: str, **chosen: Any) -> Analysis:
-        return Analysis(VisionSettings(model=tiny_model), str(tmp_path / folder), cores=8, **chosen)
+        return Analysis(VisionSettings(model=tiny_model), str(tmp_path / folder), AnalyzeOptions(**chosen), cores=8)
 
     return make
 

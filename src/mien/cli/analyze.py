@@ -83,30 +83,20 @@ def analyze(
     from mien.media.selection import parse_seconds
     from mien.run.batch import analyze_paths
     from mien.run.collection.collection import analyze_collection, estimate_collection, is_collection
+    from mien.run.options import AnalyzeOptions
 
     settings = settings_of("analyze", {"vision": {"model": model, "device": device}})
-    begin, stop = parse_seconds(start), None if end is None else parse_seconds(end)
+    options = AnalyzeOptions(
+        every, fps, parse_seconds(start), None if end is None else parse_seconds(end), stream, fps_in, sets
+    )
     exports = list(export or ())
     if output is not None and is_collection(output):
         if annotate or blur or exports:
             raise UsageError(f"--annotate, --blur and --export are for single files, not for the folder '{output}'")
         if dry_run:
-            show_estimate(estimate_collection(settings, paths, output, on=on, fps=fps, every=every))
-            return
-        analyze_collection(
-            settings,
-            paths,
-            output,
-            on=on,
-            every=every,
-            fps=fps,
-            start=begin,
-            end=stop,
-            stream=stream,
-            fps_in=fps_in,
-            sets=sets,
-            progress=progress("films"),
-        )
+            show_estimate(estimate_collection(settings, paths, output, options, on=on))
+        else:
+            analyze_collection(settings, paths, output, options, on=on, progress=progress("films"))
         return
     if on or dry_run:
         option = "--on" if on else "--dry-run"
@@ -120,13 +110,7 @@ def analyze(
         exports=exports,
         annotate=annotate,
         blur=blur,
-        every=every,
-        fps=fps,
-        start=begin,
-        end=stop,
-        stream=stream,
-        fps_in=fps_in,
-        sets=sets,
+        options=options,
         shown=Ending(paths, output, annotate, exports),
         progress=progress(),
     )

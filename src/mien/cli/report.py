@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mien.reports.base.job import Job
     from mien.reports.base.recordings import Inputs
     from mien.reports.base.report import Report
-    from mien.reports.check import Figure, Value
+    from mien.reports.check.figure import Figure, Value
 
 __all__ = ["app"]
 

@@ -35,7 +35,7 @@ from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.form_words import as_asked_by_form, in_form_words
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.system.machine import peak_bytes
-from mien.system.orders import end_when_left, send, take_over
+from mien.system.orders import end_when_left, send_or_end, take_over
 from mien.system.processes import limit_memory
 
 __all__ = ["KINDS", "Kind", "Order", "WorkerEvent", "out_of_memory"]
@@ -179,7 +179,7 @@ def main() -> None:
         short = (peak_bytes() or 0) > order.memory_mb << 19  # many libraries have an error of their own for that
         why = out_of_memory(order.memory_mb) if short else "the report failed unforeseen; the dashboard's log says why"
         ended = WorkerEvent(ended="failed", message=why)
-    _send(out, ended)
+    send_or_end(out, ended)
 
 
 def _made(order: Order, job: Job) -> WorkerEvent:
@@ -315,14 +315,7 @@ class _ProgressSender:
         now = clock.monotonic()
         if step != self._step or now - self._at >= TELL_S:
             self._step, self._at = step, now
-            _send(self._out, WorkerEvent(step, done, total))
-
-
-def _send(out: BinaryIO, event: WorkerEvent) -> None:
-    try:
-        send(out, event)
-    except BrokenPipeError:  # nobody waits for it any more
-        os._exit(1)
+            send_or_end(self._out, WorkerEvent(step, done, total))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from mien.media.encode import VideoWriter
 from mien.media.folder import contents_behind, contents_of
 from mien.media.open import open_source
 from mien.media.photos import Photos, is_there, matching
-from mien.media.selection import selected
 from mien.models import store as model_store
 from mien.observation import EMOTIONS, Observation
+from mien.run.options import AnalyzeOptions
 from mien.system.plugins import plugin_names
 from mien.system.remote import is_folder, is_url, sending
 from mien.system.remote import matching as addresses
@@ -48,6 +48,7 @@ __all__ = ["Audience", "Outcome", "analyze_paths"]
 
 log = logging.getLogger(__name__)
 
+EVERYTHING = AnalyzeOptions()
 NO_SHARES = np.empty((0, len(EMOTIONS)), np.float32)
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -89,13 +90,7 @@ def analyze_paths(
     exports: Sequence[Path] = (),
     annotate: Path | str | None = None,
     blur: bool = False,
-    every: int = 1,
-    fps: float | None = None,
-    start: float = 0.0,
-    end: float | None = None,
-    stream: int | None = None,
-    fps_in: float | None = None,
-    sets: float | None = None,
+    options: AnalyzeOptions = EVERYTHING,
     shown: Audience | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -110,13 +105,7 @@ def analyze_paths(
             (BIDS; a .json of the same name describes it), .boris.csv (BORIS).
         annotate: Also write the one photo (.jpg, .png, .webp) or video (.mp4) with what was found drawn in.
         blur: Hide the faces in it.
-        every: Look at every Nth frame of a video only.
-        fps: Of videos at most so many frames a second.
-        start: Of videos only what comes from this time on, in seconds.
-        end: Of videos only what comes before this time, in seconds.
-        stream: The number of the stream of videos that is looked at, as ffprobe counts them; None: the film's.
-        fps_in: How many frames a second videos have that don't say when they are shown.
-        sets: Also say which emotions are plausible at this level, such as 0.9.
+        options: Which frames of videos are looked at, and what else is said of faces.
         shown: Sees all observations, and what came of it; None: the log says it.
         progress: A bar that is shown meanwhile.
 
@@ -133,8 +122,8 @@ def analyze_paths(
         raise UsageError("--blur hides the faces in what --annotate writes: add --annotate FILE")
     vision = model_store.in_use(settings)
     found, classifier = shared_models(vision)
-    if sets is not None:
-        classifier.plausible(NO_SHARES, sets)  # before any work, as it may not know them
+    if options.sets is not None:
+        classifier.plausible(NO_SHARES, options.sets)  # before any work, as it may not know them
     in_videos = (
         WholeFrameDetector(found) if blur else found
     )  # a face that comes into view is hidden from its first frame on
@@ -145,19 +134,19 @@ def analyze_paths(
         tiers = ObservationTiers() if exports else None
         hiding = FaceBlur() if blur else None
         picture = stack.enter_context(sending(str(annotate))) if annotate else None
-        drawing = stack.enter_context(_Drawing(picture, specs[0], hiding, stream)) if picture else None
+        drawing = stack.enter_context(_Drawing(picture, specs[0], hiding, options.stream)) if picture else None
         bar = stack.enter_context(progress or Progress(disable=True))
         for spec in specs:
             label = without_password(spec)
             task = bar.add_task(escape(label.rpartition("/")[2]), total=None)
             seen = False
             try:
-                with _open(spec, stream, fps_in) as source:
+                with _open(spec, options.stream, options.fps_in) as source:
                     if tiers and isinstance(source, Photos) and len(specs) == 1 and not output:
                         raise InputError(f"cannot write '{exports[0]}': photos have no running time, a video has")
                     if drawing:
                         drawing.check(source)
-                    chosen = selected(source, every=every, fps=fps, start=start, end=end)
+                    chosen = options.choose(source)
                     bar.update(task, total=chosen.expected)
                     pipeline = Pipeline(
                         PhotoDetector(found) if isinstance(source, Photos) else in_videos,
@@ -166,7 +155,7 @@ def analyze_paths(
                         abstain_below=vision.abstain_below,
                         smoothing_s=vision.smoothing_s,
                         read_every_s=vision.read_every_s,
-                        sets=sets,
+                        sets=options.sets,
                     )
                     for frame, observation in observe_all(pipeline, chosen):
                         frames += 1

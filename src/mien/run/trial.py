@@ -13,7 +13,7 @@ import time as clock
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -24,7 +24,7 @@ from mien.media.encode import VideoWriter
 from mien.media.open import open_source
 from mien.models import store as model_store
 from mien.observation import Face
-from mien.system.orders import end_when_left, send, take_over
+from mien.system.orders import end_when_left, send_or_end, take_over
 from mien.system.processes import limit_memory
 from mien.table import TableWriter
 from mien.vision.annotate import annotate
@@ -113,12 +113,12 @@ def main() -> None:
     stop = threading.Event()
     end_when_left(orders, stop, PATIENCE_S)
     try:
-        read_video(order, stop, lambda event: _send(out, event))
+        read_video(order, stop, lambda event: send_or_end(out, event))
     except MienError as error:
-        _send(out, TrialEvent(ended=True, failed=str(error)))
+        send_or_end(out, TrialEvent(ended=True, failed=str(error)))
     except Exception:  # of a library, over a hostile file: whoever waits must hear that it ended
         log.exception("a video cannot be read")
-        _send(out, TrialEvent(ended=True, failed="the video cannot be read; the dashboard's log says why"))
+        send_or_end(out, TrialEvent(ended=True, failed="the video cannot be read; the dashboard's log says why"))
 
 
 def read_video(order: TrialOrder, stop: threading.Event, tell: Callable[[TrialEvent], None]) -> None:
@@ -174,13 +174,6 @@ def read_video(order: TrialOrder, stop: threading.Event, tell: Callable[[TrialEv
             happiest_s=best.at_s if best else None, happy=round(best.happy, 3) if best else 0.0,
         )
     )  # fmt: skip
-
-
-def _send(out: BinaryIO, event: TrialEvent) -> None:
-    try:
-        send(out, event)
-    except BrokenPipeError:  # nobody waits for it any more
-        os._exit(1)
 
 
 if __name__ == "__main__":

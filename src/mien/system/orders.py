@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-__all__ = ["end_when_left", "send", "take_over"]
+__all__ = ["end_when_left", "send", "send_or_end", "take_over"]
 
 
 def take_over() -> tuple[io.FileIO, BinaryIO]:
@@ -32,6 +32,14 @@ def send(out: BinaryIO, event: Any) -> None:
     """
     out.write(msgspec.json.encode(event) + b"\n")
     out.flush()
+
+
+def send_or_end(out: BinaryIO, event: Any) -> None:
+    """Send an event, a msgspec struct; end the process where nobody waits for the work any more."""
+    try:
+        send(out, event)
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def end_when_left(orders: io.FileIO, stop: threading.Event, patience_s: float) -> None:

@@ -26,7 +26,7 @@ from mien.training.foreign import ForeignModel
 from mien.training.groups import groups
 from mien.training.page import page, trust
 
-__all__ = ["Report", "audit", "evaluate", "load_model", "measure"]
+__all__ = ["Evaluation", "audit", "evaluate", "load_model", "measure"]
 
 
 LISTED = "listed "
@@ -44,7 +44,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Report:
+class Evaluation:
     """What an evaluation found.
 
     Attributes:
@@ -108,7 +108,7 @@ def evaluate(
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
     through: Callable[[Model, Faces], list[dict[str, Any]]] | None = None,
-) -> Report:
+) -> Evaluation:
     """Evaluate a model and write `evaluation.json` and `evaluation.html`.
 
     Args:
@@ -183,7 +183,7 @@ def evaluate(
         others_right = other.classify(asked.pixels).argmax(1) == asked.labels
         found["comparison"] = {"model": other.model_id, "accuracy": figures.accuracy(others_right)}
         found["comparison"] |= figures.compare(right, others_right)
-    return Report(found, _write(found, asked, probabilities, Path(out)) if out else [])
+    return Evaluation(found, _write(found, asked, probabilities, Path(out)) if out else [])
 
 
 def _answers(model: Classifier | ForeignModel, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

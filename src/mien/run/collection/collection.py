@@ -13,7 +13,6 @@ import logging
 import time as clock
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,7 +28,8 @@ from mien.observation import EMOTIONS
 from mien.run.collection.here import Result, run_here
 from mien.run.collection.items import MANIFEST, Item, Manifest, Row, items_of
 from mien.run.collection.on_ray import cluster, is_local, run_on_ray
-from mien.run.collection.sections import NO_FRAMES, Analysis, Outcome, opened
+from mien.run.collection.sections import Analysis, Outcome, opened
+from mien.run.options import AnalyzeOptions
 from mien.system.remote import Entry, Folder, entries, is_url
 from mien.table import KINDS
 from mien.vision.parallel import cores, observe_all
@@ -40,6 +40,7 @@ __all__ = ["Estimate", "analyze_collection", "estimate_collection", "is_collecti
 
 log = logging.getLogger(__name__)
 
+EVERYTHING = AnalyzeOptions()
 PROBE_FRAMES = 150
 """So many frames of a film are analysed for an estimate."""
 
@@ -83,15 +84,9 @@ def analyze_collection(
     settings: Settings,
     paths: Sequence[str],
     output: str,
+    options: AnalyzeOptions = EVERYTHING,
     *,
     on: str | None = None,
-    every: int = 1,
-    fps: float | None = None,
-    start: float = 0.0,
-    end: float | None = None,
-    stream: int | None = None,
-    fps_in: float | None = None,
-    sets: float | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Analyse films and photos into a folder with a Parquet file for each, and a manifest; see `mien analyze`.
@@ -102,14 +97,8 @@ def analyze_collection(
         settings: The effective settings.
         paths: Films, photos and folders of both; paths, or URLs that fsspec knows.
         output: A folder, or the URL of one.
+        options: Which frames of films are looked at, and what else is said of faces.
         on: Where: None: here; "ray", or the address of a Ray cluster.
-        every: As of `mien.run.batch.analyze_paths`.
-        fps: As `every`.
-        start: As `every`.
-        end: As `every`.
-        stream: As `every`.
-        fps_in: As `every`.
-        sets: As `every`.
         progress: A bar that is shown meanwhile.
 
     Returns:
@@ -121,8 +110,7 @@ def analyze_collection(
         MissingExtraError: It needs an extra.
         PartialError: Something could not be read; the manifest says what.
     """
-    chosen = {"every": every, "fps": fps, "start": start, "end": end, "stream": stream, "fps_in": fps_in, "sets": sets}
-    analysis = _analysis(settings, output, chosen)
+    analysis = _analysis(settings, output, options)
     items, left, manifest = _what_is_left(paths, analysis)
     log.info("%s, %s to be done", counted(len(items), "item", "items"), f"{len(left):,}")
     rows: list[Row] = []
@@ -144,10 +132,9 @@ def estimate_collection(
     settings: Settings,
     paths: Sequence[str],
     output: str,
+    options: AnalyzeOptions = EVERYTHING,
     *,
     on: str | None = None,
-    fps: float | None = None,
-    every: int = 1,
 ) -> Estimate:
     """Return how much `analyze_collection` would have to do, and about how long that takes, by trying some frames here.
 
@@ -155,14 +142,13 @@ def estimate_collection(
         settings: The effective settings.
         paths: As of `analyze_collection`.
         output: As of `analyze_collection`; nothing is written.
+        options: As of `analyze_collection`.
         on: As of `analyze_collection`; a cluster that runs already is asked for its cores, none is started.
-        fps: As of `analyze_collection`.
-        every: As of `analyze_collection`.
 
     Raises:
         MienError: As `analyze_collection` does.
     """
-    analysis = _analysis(settings, output, {"fps": fps, "every": every})
+    analysis = _analysis(settings, output, options)
     items, left, _ = _what_is_left(paths, analysis)
     there = cores()
     if on is not None and not is_local(on):
@@ -186,28 +172,27 @@ def estimate_collection(
             continue
         unknown += not length
         hours += length / 3600
-        frames += length * min(rate / every, fps or rate)
+        frames += length * min(rate / options.every, options.fps or rate)
     speed = tried[0] / tried[1] if tried and tried[1] else None
     seconds = frames / speed / there if speed else None
     return Estimate(len(items), len(left), hours, unknown, unreadable, speed, there, seconds)
 
 
-def _analysis(settings: Settings, output: str, chosen: dict[str, Any]) -> Analysis:
+def _analysis(settings: Settings, output: str, options: AnalyzeOptions) -> Analysis:
     if not is_url(output) and Path(output).is_file():
         raise InputError(f"cannot write into '{output}': it is a file; a folder was expected")
     if importlib.util.find_spec("polars") is None:
         raise MissingExtraError("a folder of tables", "analyze")
     vision = model_store.in_use(settings)
     _, classifier = shared_models(vision)
-    if chosen.get("sets") is not None:
-        classifier.plausible(np.empty((0, len(EMOTIONS)), np.float32), chosen["sets"])  # before any work
+    if options.sets is not None:
+        classifier.plausible(np.empty((0, len(EMOTIONS)), np.float32), options.sets)  # before any work
     known = model_store.head_of(vision.model) is not None
     content = None if known or vision.model is None else vision.model.read_bytes()
-    return Analysis(vision, output, **chosen, model=content, model_id=classifier.model_id, cores=cores())
+    return Analysis(vision, output, options, content, classifier.model_id, cores())
 
 
 def _what_is_left(paths: Sequence[str], analysis: Analysis) -> tuple[list[Item], list[Item], Manifest]:
-    analysis.choose(NO_FRAMES)  # numbers out of range are refused before any work
     folder = Folder(analysis.output)
     manifest = Manifest(folder)
     items = items_of(paths)
@@ -283,6 +268,6 @@ def _tried(item: Item, analysis: Analysis) -> tuple[float, float]:
     pipeline = analysis.pipeline(item)
     with opened(item, analysis) as source:
         began = clock.perf_counter()
-        with contextlib.closing(observe_all(pipeline, analysis.choose(source), 1)) as seen:
+        with contextlib.closing(observe_all(pipeline, analysis.options.choose(source), 1)) as seen:
             count = sum(1 for _ in itertools.islice(seen, PROBE_FRAMES))
     return count, clock.perf_counter() - began

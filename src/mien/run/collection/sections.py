@@ -17,7 +17,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,12 +32,12 @@ from mien.masking import without_password
 from mien.media.base import MARK_S, Frame, Need, Source
 from mien.media.photos import Photos
 from mien.media.seeking import SeekPoint, Survey
-from mien.media.selection import Sampling, selected
 from mien.media.shots import LEAD_S, numbered
 from mien.media.video import Video
 from mien.observation import Observation, now, slug
 from mien.run.collection.items import Item
 from mien.run.collection.pieces import Piece
+from mien.run.options import AnalyzeOptions
 from mien.system.remote import Folder, open_url
 from mien.table import TableWriter
 from mien.vision.detector import FaceDetector
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "NO_FRAMES",
     "Analysis",
     "Outcome",
     "Plan",
@@ -78,13 +77,7 @@ class Analysis:
     Attributes:
         vision: How faces are found and read.
         output: The folder or URL in which the tables are written.
-        every: See `mien.media.selection.selected`.
-        fps: As `every`.
-        start: As `every`.
-        end: As `every`.
-        stream: See `mien.media.open.open_source`.
-        fps_in: As `stream`.
-        sets: See `mien.vision.pipeline.Pipeline`.
+        options: What of them is looked at, and what else is said of faces.
         model: The content of the model's file, where it is one that other machines need not have.
         model_id: The model's.
         cores: On so many cores films are read at the same time.
@@ -92,13 +85,7 @@ class Analysis:
 
     vision: VisionSettings
     output: str
-    every: int = 1
-    fps: float | None = None
-    start: float = 0.0
-    end: float | None = None
-    stream: int | None = None
-    fps_in: float | None = None
-    sets: float | None = None
+    options: AnalyzeOptions = field(default_factory=AnalyzeOptions)
     model: bytes | None = field(default=None, repr=False)
     model_id: str = ""
     cores: int = 1
@@ -107,17 +94,8 @@ class Analysis:
     def how(self) -> str:
         """What tells one way of analysing from another, in short."""
         vision = self.vision.model_dump(mode="json", exclude={"model", "device"})
-        chosen = [self.every, self.fps, self.start, self.end, self.stream, self.fps_in, self.sets]
+        chosen = astuple(self.options)
         return hashlib.sha256(msgspec.json.encode([self.model_id, vision, chosen])).hexdigest()[:12]
-
-    @property
-    def sampling(self) -> Sampling:
-        """Which frames are wanted."""
-        return Sampling(self.every, self.fps, self.start, self.end)
-
-    def choose(self, source: Source) -> Source:
-        """Return the frames of a source that are wanted."""
-        return selected(source, every=self.every, fps=self.fps, start=self.start, end=self.end)
 
     def pipeline(self, item: Item) -> Pipeline:
         """Return a session over an item, with the models of this process."""
@@ -133,7 +111,7 @@ class Analysis:
             abstain_below=vision.abstain_below,
             smoothing_s=vision.smoothing_s,
             read_every_s=vision.read_every_s,
-            sets=self.sets,
+            sets=self.options.sets,
         )
 
 
@@ -256,7 +234,7 @@ def read_section(item: Item, plan: Plan, number: int, analysis: Analysis) -> Rea
     if section.place is not None:
         video.begin_at(section.place)
     elif section.first:
-        video.skip_to(analysis.start)
+        video.skip_to(analysis.options.start)
     if section.needed is not None:
         video.need_only(section.needs)
     pipeline = analysis.pipeline(item)
@@ -319,7 +297,7 @@ def analyse_whole(item: Item, plan: Plan, analysis: Analysis, workers: int | Non
     """
     output, pipeline = Folder(analysis.output), analysis.pipeline(item)
     with opened(item, analysis) as source, _Table(item, output) as table:
-        chosen = analysis.choose(source)
+        chosen = analysis.options.choose(source)
         for frame, observation in observe_all(pipeline, chosen, workers):
             table.add(observation, frame)
     if plan.sections:
@@ -329,7 +307,7 @@ def analyse_whole(item: Item, plan: Plan, analysis: Analysis, workers: int | Non
 
 def _cut(told: Survey, analysis: Analysis) -> tuple[Section, ...]:
     """Return the sections of a film; none, where it is too short to be divided."""
-    chosen = analysis.choose(_Times(told.offsets))
+    chosen = analysis.options.choose(_Times(told.offsets))
     wanted = np.fromiter((frame.index for frame in chosen), np.int64)
     if not len(wanted):
         return ()
@@ -339,16 +317,16 @@ def _cut(told: Survey, analysis: Analysis) -> tuple[Section, ...]:
     begins = [
         int(np.searchsorted(marks, mark))
         for mark in range(start + length, last + 1, length)
-        if mark * MARK_S - LEAD_S >= analysis.start  # what a shot rests on there is seen from the start on, too
+        if mark * MARK_S - LEAD_S >= analysis.options.start  # what a shot rests on there is seen from the start on, too
     ]
     begins = sorted(set(begins))
     if not begins:
         return ()
-    stop = None if analysis.end is None else int(wanted[-1]) + 1
+    stop = None if analysis.options.end is None else int(wanted[-1]) + 1
     edges: list[int | None] = [int(wanted[0]), *begins, stop]
     needed = None
-    if analysis.sampling.is_sparse:
-        needs = analysis.sampling.needs()
+    if analysis.options.is_sparse:
+        needs = analysis.options.needs()
         needed = np.array([number for number, at_s in enumerate(told.offsets.tolist()) if needs(number, at_s)])
     return tuple(
         _section(told, int(edges[n] or 0), edges[n + 1], wanted, needed, is_first=n == 0) for n in range(len(edges) - 1)
@@ -392,10 +370,6 @@ class _Times(Source):
 
     def close(self) -> None:
         """There is nothing to close."""
-
-
-NO_FRAMES = _Times(np.empty(0))
-"""A film without frames."""
 
 
 class _InSection:
@@ -484,7 +458,7 @@ def _sha256(files: Sequence[str]) -> str:
 
 
 def _video(item: Item, analysis: Analysis) -> Video:
-    return Video(item.files[0], _source_name(item), stream=analysis.stream, fps_in=analysis.fps_in)
+    return Video(item.files[0], _source_name(item), stream=analysis.options.stream, fps_in=analysis.options.fps_in)
 
 
 def opened(item: Item, analysis: Analysis) -> Source:

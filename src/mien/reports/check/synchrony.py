@@ -1,6 +1,6 @@
-"""Checking what an audience's report says of moving together: its tables go in, each figure twice comes out.
+"""What moved an audience together: synchrony, headline, stretches in which groups differ, and pairs of seats.
 
-As in `check`, everything is computed from the viewers' courses by other means than the report's own: sums over lists,
+Everything is computed from the viewers' courses by other means than the report's own: sums over lists,
 and nothing of the other reports' code.
 """
 
@@ -11,11 +11,19 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from mien.observation import EMOTIONS
+from mien.reports.check.figure import Figure, Row
 
-__all__ = ["MAX_POINTS", "Told", "Viewer", "checked_clusters", "checked_headlines", "checked_moments", "checked_pairs"]
+__all__ = [
+    "MAX_POINTS",
+    "PER_SECOND",
+    "Viewer",
+    "checked_clusters",
+    "checked_headlines",
+    "checked_moments",
+    "checked_pairs",
+]
 
 PER_SECOND = 4
 SEEN, CONSTANT, HIGHEST = 0.75, 1e-3, 0.999
@@ -24,10 +32,6 @@ UNPLEASANT = ("angry", "disgust", "fear", "sad")
 
 MAX_POINTS = 20_000_000
 """So many points of viewers' courses are looked at, at most."""
-
-Row = dict[str, Any]
-Told = tuple[str, Any, Any, float]
-"""Name, printed, computed, and how far apart the two may be."""
 
 
 @dataclass
@@ -69,7 +73,7 @@ def _members(viewers: Sequence[Viewer], group: str) -> list[Viewer]:
     return [viewer for viewer in viewers if not group or viewer.group == group]
 
 
-def checked_moments(rows: list[Row], viewers: Sequence[Viewer], points: int) -> Iterator[Told]:
+def checked_moments(rows: list[Row], viewers: Sequence[Viewer], points: int) -> Iterator[Figure]:
     """Yield synchrony, viewers, moment and movement of each moment."""
     totals: dict[tuple[str, str], list[float]] = {}
     points -= points % PER_SECOND
@@ -89,12 +93,12 @@ def checked_moments(rows: list[Row], viewers: Sequence[Viewer], points: int) -> 
             if z is not None:
                 each.append((z, viewer))
         name = f"moment of {signal} at {row['at']:.2f} s{f' of {group}' if group else ''}"
-        yield f"{name}: viewers", row["viewers"], len(each), 0
+        yield Figure(f"{name}: viewers", row["viewers"], len(each), 0)
         mean = math.tanh(sum(z for z, _ in each) / len(each)) if each else None
-        yield f"{name}: synchrony", row["synchrony"], mean, 1e-5
+        yield Figure(f"{name}: synchrony", row["synchrony"], mean, 1e-5)
         at, moved = _movement([viewer for _, viewer in each], signal, first, end)
-        yield f"{name}: when it moves fastest", row["at"], at, 1e-6
-        yield f"{name}: how far", row["change"], moved, 1e-5
+        yield Figure(f"{name}: when it moves fastest", row["at"], at, 1e-6)
+        yield Figure(f"{name}: how far", row["change"], moved, 1e-5)
 
 
 def _total(members: Iterable[Viewer], signal: str, points: int) -> list[float]:
@@ -148,7 +152,7 @@ def _bridged(known: list[tuple[int, float]], points: int) -> list[float]:
 
 def checked_headlines(
     rows: list[Row], viewers: Sequence[Viewer], points: int, window: int
-) -> Iterator[tuple[Row, str, list[tuple[float, float]], list[tuple[float, float]], list[Told]]]:
+) -> Iterator[tuple[Row, str, list[tuple[float, float]], list[tuple[float, float]], list[Figure]]]:
     """Yield each treatment's row, its name, each viewer's synchrony and laughs as units, and the other figures."""
     for row in rows:
         members = _members(viewers, row["group"] or "")
@@ -156,11 +160,11 @@ def checked_headlines(
         synchrony = [] if row["synchrony"] is None else _mean_synchrony(members, points, window)
         rates = [rate for viewer in members if (rate := _laughs(viewer.values("happy"))) is not None]
         share, at, count = _peak(members)
-        others: list[Told] = [
-            (f"viewers of {name}", row["viewers"], len(members), 0),
-            (f"most of {name} showed happy at once", row["peak"], share, 1e-9),
-            (f"most of {name} showed happy, when", row["peak_at"], at, 0),
-            (f"most of {name} showed happy, of how many", row["peak_viewers"], count, 0),
+        others: list[Figure] = [
+            Figure(f"viewers of {name}", row["viewers"], len(members), 0),
+            Figure(f"most of {name} showed happy at once", row["peak"], share, 1e-9),
+            Figure(f"most of {name} showed happy, when", row["peak_at"], at, 0),
+            Figure(f"most of {name} showed happy, of how many", row["peak_viewers"], count, 0),
         ]
         yield row, name, [(value, 1.0) for value in synchrony], [(rate, 1.0) for rate in rates], others
 
@@ -249,7 +253,7 @@ def _peak(members: list[Viewer]) -> tuple[float | None, float | None, int]:
     return shares[at], float(at), len(shown[at])
 
 
-def checked_clusters(rows: list[Row], viewers: Sequence[Viewer]) -> Iterator[Told]:
+def checked_clusters(rows: list[Row], viewers: Sequence[Viewer]) -> Iterator[Figure]:
     """Yield difference and mass of each stretch in which two groups differ: Student's t, second by second."""
     known: dict[tuple[str, str], list[dict[int, float]]] = {}
     for row in rows:
@@ -266,11 +270,11 @@ def checked_clusters(rows: list[Row], viewers: Sequence[Viewer]) -> Iterator[Tol
             mass += (means[0] - means[1]) / error
             differences.append(means[0] - means[1])
         name = f"{first} less {second} in {signal} from {row['start']:g} s"
-        yield f"{name}: difference", row["difference"], sum(differences) / len(differences), 1e-6
-        yield f"{name}: mass", row["mass"], mass, 1e-3 * (1 + abs(mass))
+        yield Figure(f"{name}: difference", row["difference"], sum(differences) / len(differences), 1e-6)
+        yield Figure(f"{name}: mass", row["mass"], mass, 1e-3 * (1 + abs(mass)))
 
 
-def checked_pairs(rows: list[Row], viewers: Sequence[Viewer]) -> Iterator[Told]:
+def checked_pairs(rows: list[Row], viewers: Sequence[Viewer]) -> Iterator[Figure]:
     """Yield how far each two seats' valence correlates where both were seen."""
     by_name = {viewer.name: dict(zip(viewer.places, viewer.values("valence"), strict=True)) for viewer in viewers}
     for row in rows:
@@ -278,10 +282,10 @@ def checked_pairs(rows: list[Row], viewers: Sequence[Viewer]) -> Iterator[Told]:
         common = sorted(first.keys() & second.keys())
         name = f"{row['first']} with {row['second']}"
         if len(common) < LEAST_PAIR:
-            yield name, row["synchrony"], None, 0
+            yield Figure(name, row["synchrony"], None, 0)
             continue
         a, b = [first[place] for place in common], [second[place] for place in common]
         means = sum(a) / len(a), sum(b) / len(b)
         spread = sum((x - means[0]) ** 2 for x in a) * sum((y - means[1]) ** 2 for y in b)
         shared = sum((x - means[0]) * (y - means[1]) for x, y in zip(a, b, strict=True))
-        yield name, row["synchrony"], shared / math.sqrt(spread) if spread > 0 else None, 1e-5
+        yield Figure(name, row["synchrony"], shared / math.sqrt(spread) if spread > 0 else None, 1e-5)
