@@ -47,11 +47,14 @@ AGAIN_S = 60.0
 LOOKS, REGAINED_S = 10, 20.0
 """The layout may change so often at once; then a look is regained after so many seconds."""
 
-SAME_PIXELS = 0.6
-"""A tag whose pixels are correlated so much with what they were is still there, -1 to 1."""
+SAME_LETTERS, OTHER_LETTERS = 0.7, 0.5
+"""A tag whose letters are correlated so much with what they were is still there, -1 to 1; one below is surely not."""
 
-KNOWN_PIXELS = 0.85
-"""A tag whose pixels are correlated so much with one that was read before is that one."""
+KNOWN_LETTERS = 0.85
+"""A tag whose letters are correlated so much with one that was read before is that one."""
+
+APPEARANCES = 3
+"""A tag is compared with so many pictures of itself."""
 
 SAME_TILE = 0.7
 """Tiles that overlap so much, over their union, are one."""
@@ -98,19 +101,31 @@ class _Tag:
 
     Attributes:
         line: What was read.
-        pixels: How it looked, grey.
+        looks: How its letters looked when it was read, the latest last.
     """
 
     line: TextLine
-    pixels: Grey
+    looks: list[Grey]
 
     def likeness(self, grey: Grey) -> float:
-        """Return how much its place still looks as it did, -1 to 1."""
-        x, y, wide, high = self.line.box
-        now = grey[y : y + high, x : x + wide]
-        if now.shape != self.pixels.shape or now.std() < 2:
+        """Return how much its letters still look as they did, -1 to 1."""
+        now = _letters(grey, self.line.box)
+        if now.std() < 2:
             return -1.0
-        return float(cv2.matchTemplate(now, self.pixels, cv2.TM_CCOEFF_NORMED)[0, 0])
+        alike = (cv2.matchTemplate(now, look, cv2.TM_CCOEFF_NORMED) for look in self.looks if look.shape == now.shape)
+        return max((float(value[0, 0]) for value in alike), default=-1.0)
+
+    def renew(self, grey: Grey) -> None:
+        """Take note of how it looks now that it was read again."""
+        self.looks = [*self.looks, _letters(grey, self.line.box)][-APPEARANCES:]
+
+
+def _letters(grey: Grey, box: Box) -> Grey:
+    """Return a part of a frame without what is wider than a stroke: the face that moves behind a tag (white top-hat)."""
+    x, y, wide, high = box
+    stroke = max(3, high // 3)
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (stroke, stroke))
+    return np.asarray(cv2.morphologyEx(grey[y : y + high, x : x + wide], cv2.MORPH_TOPHAT, kernel), np.uint8)
 
 
 @dataclass
@@ -158,7 +173,9 @@ class ScreenWatch:
         self._changed: float | None = None  # since when the layout is not known
         self._now: list[_Camera] = []
         self._gone: list[_Camera] = []
-        self._before: deque[tuple[float, Image, Grey]] = deque(maxlen=5)
+        self._before: deque[tuple[float, Image]] = deque(maxlen=5)
+        self._greys: deque[tuple[float, Grey]] = deque(maxlen=15)
+        self._between: list[tuple[float, Image]] = []  # frames that were passed over since the last
         self._known: list[_Tag] = []
         self._clocks: list[tuple[float, datetime]] = []
         self._clock_box: Box | None = None
@@ -180,19 +197,23 @@ class ScreenWatch:
             at: Its position in the recording in seconds.
         """
         if at < self._last + STEP_S - 1e-3:
+            self._between = [*self._between, (at, image)][-2:]
             return
         size = (image.shape[1], image.shape[0])
         if size != self._size:
             self._end_all()
             self._size, self._thumb, self._known = size, None, []
             self._before.clear()
+            self._greys.clear()
+            self._between.clear()
             self._changed = at
         self._begin = at if self._begin is None else self._begin
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
         jumped = self._compare(grey, at)
         self._looks = min(LOOKS, self._looks + max(0.0, at - max(self._last, 0.0)) / REGAINED_S)
+        self._greys.append((at, grey))
+        self._before.append((at, image))
         lost = self._check(image, grey, at)
-        self._before.append((at, image, grey))
         if self._changed is None and (lost or at - self._read_at >= AGAIN_S or (jumped and self._is_new(image, at))):
             self._changed = at
         if self._changed is not None and self._looks >= 1 and at - self._changed >= (SETTLED_S if jumped else STILL_S):
@@ -204,6 +225,7 @@ class ScreenWatch:
         if len(boxes) > 1 and (lit := highlighted(image, boxes)) is not None:
             self._lit.append((at, boxes[lit]))
         self._last = at
+        self._between.clear()
 
     def _is_new(self, image: Image, at: float) -> bool:
         """Return whether tiles are others than they were, or some have no tag and were not looked at for a while."""
@@ -239,33 +261,51 @@ class ScreenWatch:
 
     def _check(self, image: Image, grey: Grey, at: float) -> bool:
         """Return whether a tag went away; let the others last until now."""
-        lost = False
+        doubtful: list[tuple[_Camera, _Tag, float]] = []
         for number, camera in enumerate(self._now):
-            if camera.tag is None or camera.tag.likeness(grey) >= SAME_PIXELS:
+            if camera.tag is None or (likeness := camera.tag.likeness(grey)) >= SAME_LETTERS:
                 camera.end = at
                 continue
             other = self._known_at(camera, grey)
             if other is not None:
+                camera.end = self._until(camera.tag, camera.end, at)
                 self._gone.append(camera)
-                self._now[number] = _Camera(camera.box, at, at, other, {other.line.text: _sureness(other.line)})
-                continue
-            if at - camera.doubted < DOUBT_S:
+                self._now[number] = _Camera(camera.box, camera.end, at, other, {other.line.text: _sureness(other.line)})
+            else:
+                doubtful.append((camera, camera.tag, likeness))
+        several = sum(likeness < OTHER_LETTERS for *_, likeness in doubtful) > 1
+        lost = []
+        for camera, tag, likeness in doubtful:
+            wait = DOUBT_S if likeness >= OTHER_LETTERS and not several else STEP_S
+            if at - camera.doubted < wait:
                 continue
             camera.doubted = at
-            line = self._reader.read(image, [camera.tag.line.box])[0]
+            line = self._reader.read(image, [tag.line.box])[0]
             if any(alike(line.text, text) for text in camera.readings):
                 camera.end = at
-                continue
-            camera.gone = True
-            lost = True
-        if lost:
-            self._gone += [camera for camera in self._now if camera.gone]
-            self._now = [camera for camera in self._now if not camera.gone]
-        return lost
+                tag.renew(grey)
+            else:
+                camera.end = self._until(tag, camera.end, at)
+                lost.append(camera)
+        self._gone += lost
+        self._now = [camera for camera in self._now if camera not in lost]
+        return bool(lost)
+
+    def _until(self, tag: _Tag, seen: float, at: float) -> float:
+        """Return until when a tag stood there that was last seen at one time and no more at another, in seconds."""
+        if not self._greys or at - seen > 2 * STEP_S:
+            return seen + STEP_S / 4
+        for between, image in self._between:
+            if between > seen:
+                grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+                if tag.likeness(grey) < SAME_LETTERS:
+                    return (seen + between) / 2
+                seen = between
+        return (seen + at) / 2
 
     def _known_at(self, camera: _Camera, grey: Grey) -> _Tag | None:
         """Return the tag, of those that were read before in this tile, that stands there now."""
-        best, likeness = None, KNOWN_PIXELS
+        best, likeness = None, KNOWN_LETTERS
         for tag in self._known:
             if centre_in(tag.line.box, camera.box) and (alike := tag.likeness(grey)) >= likeness:
                 best, likeness = tag, alike
@@ -277,7 +317,7 @@ class ScreenWatch:
         self._read_at, self._changed = at, None
         tiles = cut(image)
         kept = {tile: camera for tile in tiles if (camera := self._kept(tile, grey)) is not None}
-        steady = [picture for when, picture, _ in self._before if when >= max(since, self._cut_at)] or [image]
+        steady = [picture for when, picture in self._before if when >= max(since, self._cut_at)] or [image]
         mean = np.asarray(np.mean(steady, 0), np.uint8) if len(steady) > 1 else image  # letters stay, all else moves
         lines = self._tags(mean, [tile for tile in tiles if tile not in kept], len(tiles), at)
         cameras = []
@@ -295,7 +335,7 @@ class ScreenWatch:
         for camera in self._now:
             if overlap(camera.box, tile) >= SAME_TILE and camera.tag is not None:
                 clear = max(camera.readings.values()) >= CLEAR
-                return camera if clear and camera.tag.likeness(grey) >= SAME_PIXELS else None
+                return camera if clear and camera.tag.likeness(grey) >= SAME_LETTERS else None
         return None
 
     def _camera(self, box: Box, lines: Sequence[TextLine], grey: Grey, at: float, since: float) -> _Camera:
@@ -304,7 +344,7 @@ class ScreenWatch:
         for camera in self._now:
             if overlap(camera.box, box) < SAME_TILE or (camera.tag is None) != (line is None):
                 continue
-            if camera.tag is None or camera.tag.likeness(grey) >= SAME_PIXELS:
+            if camera.tag is None or camera.tag.likeness(grey) >= SAME_LETTERS:
                 if line is not None:
                     camera.readings[line.text] = max(_sureness(line), camera.readings.get(line.text, 0.0))
                 camera.end = at
@@ -312,13 +352,12 @@ class ScreenWatch:
                 return camera
         if line is None:
             return _Camera(box, since, at, unreadable=unreadable)
-        x, y, wide, high = line.box
-        tag = _Tag(line, grey[y : y + high, x : x + wide].copy())
+        tag = _Tag(line, [_letters(grey, line.box)])
         self._known = [known for known in self._known if known.line.text != line.text or known.line.box != line.box]
         self._known = [*self._known, tag][-80:]
         began = at
-        for earlier, _, picture in reversed(self._before):
-            if tag.likeness(picture) < SAME_PIXELS:
+        for earlier, picture in reversed(self._greys):
+            if tag.likeness(picture) < SAME_LETTERS:
                 break
             began = earlier
         return _Camera(box, began, at, tag, {line.text: _sureness(line)})
