@@ -19,7 +19,6 @@ from typing import Any
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.config import Settings, checked
 from mien.errors import InputError, MienError
@@ -29,8 +28,10 @@ from mien.media.selection import selected
 from mien.reports.base.job import Job
 from mien.reports.base.video_cache import content_key, kept_folder
 from mien.reports.meeting.names.clock import clock_in
+from mien.reports.meeting.names.edges import READ, apart, at_edge, near_edge, strips, tag_of
 from mien.reports.meeting.names.highlight import highlighted
-from mien.reports.meeting.names.matching import CLEAR, SMALL, alike
+from mien.reports.meeting.names.letters import Grey, Tag
+from mien.reports.meeting.names.matching import CLEAR, SMALL, alike, same_name
 from mien.reports.meeting.names.naming import Camera, Seen, named
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.tags import Box, TextLine, TextReader
@@ -44,17 +45,23 @@ STEP_S = 0.4
 AGAIN_S = 60.0
 """After so long the whole picture is read again."""
 
-LOOKS, REGAINED_S = 10, 20.0
-"""The layout may change so often at once; then a look is regained after so many seconds."""
+LOOKS, REGAINED_S, TAG_LOOK = 10, 20.0, 0.2
+"""The layout may be looked at so often at once; then a look is regained after so many seconds. One tile costs less."""
+
+FEW = 2
+"""Where no more tags go away at once, others are looked for in their places at once; else once the layout is still."""
 
 SAME_LETTERS, OTHER_LETTERS = 0.7, 0.5
 """A tag whose letters are correlated so much with what they were is still there, -1 to 1; one below is surely not."""
 
-KNOWN_LETTERS = 0.85
-"""A tag whose letters are correlated so much with one that was read before is that one."""
+KNOWN_LETTERS = 0.75
+"""A tag whose letters are correlated so much with one that was read before is looked at as that one."""
 
-APPEARANCES = 3
-"""A tag is compared with so many pictures of itself."""
+JUMPED, JUMPED_TIMES = 6.0, 3.0
+"""A tile shows another picture where it changes by so much on average, 0 to 255, and so many times more than usual."""
+
+MANY_TILES = 12
+"""The letters of a gallery of so many tiles are small."""
 
 SAME_TILE = 0.7
 """Tiles that overlap so much, over their union, are one."""
@@ -80,9 +87,6 @@ MOST_LINES = 60
 JUMP, JUMP_SHARE = 24, 0.02
 """The layout may have changed where the picture changes by so much, 0 to 255, in so much of its area at once."""
 
-READ = 0.8
-"""A line that its reader is less sure of is not read, 0 to 1."""
-
 CLOCKS, CLOCK_EVERY_S = 6, 5.0
 """So many readings of a clock are enough, so long apart in seconds."""
 
@@ -91,41 +95,6 @@ VERSION = 1
 log = logging.getLogger(__name__)
 
 THUMB = (160, 90)
-
-Grey = NDArray[np.uint8]
-
-
-@dataclass
-class _Tag:
-    """A tag where it was read.
-
-    Attributes:
-        line: What was read.
-        looks: How its letters looked when it was read, the latest last.
-    """
-
-    line: TextLine
-    looks: list[Grey]
-
-    def likeness(self, grey: Grey) -> float:
-        """Return how much its letters still look as they did, -1 to 1."""
-        now = _letters(grey, self.line.box)
-        if now.std() < 2:
-            return -1.0
-        alike = (cv2.matchTemplate(now, look, cv2.TM_CCOEFF_NORMED) for look in self.looks if look.shape == now.shape)
-        return max((float(value[0, 0]) for value in alike), default=-1.0)
-
-    def renew(self, grey: Grey) -> None:
-        """Take note of how it looks now that it was read again."""
-        self.looks = [*self.looks, _letters(grey, self.line.box)][-APPEARANCES:]
-
-
-def _letters(grey: Grey, box: Box) -> Grey:
-    """Return a part of a frame without what is wider than a stroke: the face that moves behind a tag (white top-hat)."""
-    x, y, wide, high = box
-    stroke = max(3, high // 3)
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (stroke, stroke))
-    return np.asarray(cv2.morphologyEx(grey[y : y + high, x : x + wide], cv2.MORPH_TOPHAT, kernel), np.uint8)
 
 
 @dataclass
@@ -136,23 +105,29 @@ class _Camera:
         box: Its rectangle in pixels.
         start: When it came, in seconds.
         end: When it was last seen.
+        sure: When its tag was last seen for sure.
         tag: Its tag; None: none was read.
         readings: All texts that were read in its tag, with the best score of each.
         unreadable: Whether there was text that could not be read.
         doubted: When its tag was last read because it looked otherwise than it did.
-        gone: Whether another text stood there, or none.
         motion: The sum of its changes from look to look, and how many.
+        jumped: Whether it shows another picture than at the last look.
     """
 
     box: Box
     start: float
     end: float
-    tag: _Tag | None = None
+    tag: Tag | None = None
     readings: dict[str, float] = field(default_factory=dict)
     unreadable: bool = False
     doubted: float = -math.inf
-    gone: bool = False
     motion: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    jumped: bool = False
+    sure: float = -math.inf
+
+    def lasts(self, at: float) -> None:
+        """Take note that it is there at a time, with its tag."""
+        self.end = self.sure = at
 
 
 class ScreenWatch:
@@ -175,8 +150,7 @@ class ScreenWatch:
         self._gone: list[_Camera] = []
         self._before: deque[tuple[float, Image]] = deque(maxlen=5)
         self._greys: deque[tuple[float, Grey]] = deque(maxlen=15)
-        self._between: list[tuple[float, Image]] = []  # frames that were passed over since the last
-        self._known: list[_Tag] = []
+        self._known: list[Tag] = []
         self._clocks: list[tuple[float, datetime]] = []
         self._clock_box: Box | None = None
         self._clock_at = -math.inf
@@ -197,7 +171,8 @@ class ScreenWatch:
             at: Its position in the recording in seconds.
         """
         if at < self._last + STEP_S - 1e-3:
-            self._between = [*self._between, (at, image)][-2:]
+            if self._greys and at >= self._greys[-1][0] + STEP_S / 2 - 1e-3:  # tells more closely when a tag went
+                self._greys.append((at, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)))
             return
         size = (image.shape[1], image.shape[0])
         if size != self._size:
@@ -205,7 +180,6 @@ class ScreenWatch:
             self._size, self._thumb, self._known = size, None, []
             self._before.clear()
             self._greys.clear()
-            self._between.clear()
             self._changed = at
         self._begin = at if self._begin is None else self._begin
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
@@ -225,7 +199,6 @@ class ScreenWatch:
         if len(boxes) > 1 and (lit := highlighted(image, boxes)) is not None:
             self._lit.append((at, boxes[lit]))
         self._last = at
-        self._between.clear()
 
     def _is_new(self, image: Image, at: float) -> bool:
         """Return whether tiles are others than they were, or some have no tag and were not looked at for a while."""
@@ -252,64 +225,82 @@ class ScreenWatch:
             rows = slice(round((y + 0.2 * high) * by_y), round((y + 0.8 * high) * by_y))  # not its frame and its tag
             part = change[rows, round((x + 0.2 * wide) * by_x) : round((x + 0.8 * wide) * by_x)]
             if part.size:
-                camera.motion[0] += float(part.mean())
-                camera.motion[1] += 1
+                moved, (total, looks) = float(part.mean()), camera.motion
+                camera.jumped = looks > 1 and moved > max(JUMPED, JUMPED_TIMES * total / looks)
+                camera.motion = [total + moved, looks + 1]
         share = float((change >= JUMP).mean())
-        if share >= CUT_SHARE:
+        if share >= CUT_SHARE or any(camera.jumped for camera in self._now):
             self._cut_at = at
         return share >= JUMP_SHARE
 
     def _check(self, image: Image, grey: Grey, at: float) -> bool:
-        """Return whether a tag went away; let the others last until now."""
-        doubtful: list[tuple[_Camera, _Tag, float]] = []
-        for number, camera in enumerate(self._now):
-            if camera.tag is None or (likeness := camera.tag.likeness(grey)) >= SAME_LETTERS:
+        """Return whether the layout is to be looked at, for a tag went away; let the others last until now."""
+        lost: list[_Camera] = []
+        for camera in self._now:
+            if camera.tag is None:
                 camera.end = at
                 continue
-            other = self._known_at(camera, grey)
-            if other is not None:
-                camera.end = self._until(camera.tag, camera.end, at)
-                self._gone.append(camera)
-                self._now[number] = _Camera(camera.box, camera.end, at, other, {other.line.text: _sureness(other.line)})
-            else:
-                doubtful.append((camera, camera.tag, likeness))
-        several = sum(likeness < OTHER_LETTERS for *_, likeness in doubtful) > 1
-        lost = []
-        for camera, tag, likeness in doubtful:
-            wait = DOUBT_S if likeness >= OTHER_LETTERS and not several else STEP_S
-            if at - camera.doubted < wait:
+            likeness = camera.tag.likeness(grey)
+            if likeness >= SAME_LETTERS and not camera.jumped:
+                camera.lasts(at)
+                continue
+            sudden = camera.jumped or (likeness < OTHER_LETTERS and camera.sure >= self._last)
+            if not sudden and at - camera.doubted < DOUBT_S:
+                camera.end = at if likeness >= OTHER_LETTERS else camera.end
                 continue
             camera.doubted = at
-            line = self._reader.read(image, [tag.line.box])[0]
-            if any(alike(line.text, text) for text in camera.readings):
-                camera.end = at
-                tag.renew(grey)
+            text = self._reader.read(image, [camera.tag.line.box])[0].text
+            same = same_name if camera.jumped else alike
+            if any(same(text, known) for known in camera.readings):
+                camera.lasts(at)
+                camera.tag.renew(grey)
             else:
-                camera.end = self._until(tag, camera.end, at)
+                camera.end = self._until(camera.tag, camera.sure, at)
                 lost.append(camera)
+        if not lost:
+            return False
         self._gone += lost
         self._now = [camera for camera in self._now if camera not in lost]
-        return bool(lost)
+        others = [self._known_again(camera, image, grey, at) for camera in lost]
+        if len(lost) <= FEW:
+            others = [
+                other or self._looked_at(camera, image, grey, at) for camera, other in zip(lost, others, strict=True)
+            ]
+        self._now += [camera for camera in others if camera is not None]
+        return None in others or any(_sureness_of(camera) < CLEAR for camera in others if camera is not None)
 
-    def _until(self, tag: _Tag, seen: float, at: float) -> float:
+    def _known_again(self, camera: _Camera, image: Image, grey: Grey, at: float) -> _Camera | None:
+        """Return a tile with a tag that was read before in it and stands there again."""
+        near = [tag for tag in self._known if centre_in(tag.line.box, camera.box)]
+        rated = sorted(((tag.likeness(grey), number) for number, tag in enumerate(near)), reverse=True)
+        if not rated or rated[0][0] < KNOWN_LETTERS:
+            return None
+        tag = near[rated[0][1]]
+        line = self._reader.read(image, [tag.line.box])[0]
+        if not same_name(line.text, tag.line.text):
+            return None
+        tag.renew(grey)
+        return _Camera(camera.box, camera.end, at, tag, {tag.line.text: _sureness(tag.line)}, sure=at)
+
+    def _looked_at(self, camera: _Camera, image: Image, grey: Grey, at: float) -> _Camera | None:
+        """Return a tile with the tag that stands in place of the one that went away; None where there is none."""
+        if self._looks < TAG_LOOK:
+            return None
+        self._looks -= TAG_LOOK
+        lines = self._tags(image, [camera.box], MANY_TILES if len(self._now) >= MANY_TILES else 2, at)
+        other = self._camera(camera.box, lines, grey, at, camera.end)
+        return other if other.tag is not None else None
+
+    def _until(self, tag: Tag, seen: float, at: float) -> float:
         """Return until when a tag stood there that was last seen at one time and no more at another, in seconds."""
-        if not self._greys or at - seen > 2 * STEP_S:
+        if at - seen > 2 * STEP_S:
             return seen + STEP_S / 4
-        for between, image in self._between:
-            if between > seen:
-                grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+        for between, grey in self._greys:
+            if seen < between < at:
                 if tag.likeness(grey) < SAME_LETTERS:
                     return (seen + between) / 2
                 seen = between
         return (seen + at) / 2
-
-    def _known_at(self, camera: _Camera, grey: Grey) -> _Tag | None:
-        """Return the tag, of those that were read before in this tile, that stands there now."""
-        best, likeness = None, KNOWN_LETTERS
-        for tag in self._known:
-            if centre_in(tag.line.box, camera.box) and (alike := tag.likeness(grey)) >= likeness:
-                best, likeness = tag, alike
-        return best
 
     def _look(self, image: Image, grey: Grey, at: float, since: float) -> None:
         """Find tiles and read their tags anew; what comes to light began with the change."""
@@ -323,7 +314,7 @@ class ScreenWatch:
         cameras = []
         for box in self._split(tiles, lines):
             if box in kept:
-                kept[box].end = at
+                kept[box].lasts(at)
                 cameras.append(kept[box])
             else:
                 cameras.append(self._camera(box, [line for line in lines if centre_in(line.box, box)], grey, at, since))
@@ -334,48 +325,50 @@ class ScreenWatch:
         """Return what was known of a tile, if its tag was read clearly and still stands there."""
         for camera in self._now:
             if overlap(camera.box, tile) >= SAME_TILE and camera.tag is not None:
-                clear = max(camera.readings.values()) >= CLEAR
+                clear = _sureness_of(camera) >= CLEAR
                 return camera if clear and camera.tag.likeness(grey) >= SAME_LETTERS else None
         return None
 
     def _camera(self, box: Box, lines: Sequence[TextLine], grey: Grey, at: float, since: float) -> _Camera:
-        line = _tag_of(lines, box, self._size[1])
-        unreadable = line is None and any(line.score < READ or not line.text for line in _at_edge(lines, box))
+        line = tag_of(lines, box, self._size[1])
+        unreadable = line is None and any(line.score < READ or not line.text for line in at_edge(lines, box))
         for camera in self._now:
             if overlap(camera.box, box) < SAME_TILE or (camera.tag is None) != (line is None):
                 continue
             if camera.tag is None or camera.tag.likeness(grey) >= SAME_LETTERS:
                 if line is not None:
                     camera.readings[line.text] = max(_sureness(line), camera.readings.get(line.text, 0.0))
-                camera.end = at
+                camera.lasts(at)
                 camera.unreadable |= unreadable
                 return camera
         if line is None:
             return _Camera(box, since, at, unreadable=unreadable)
-        tag = _Tag(line, [_letters(grey, line.box)])
+        tag = Tag.at(line, grey)
         self._known = [known for known in self._known if known.line.text != line.text or known.line.box != line.box]
         self._known = [*self._known, tag][-80:]
         began = at
         for earlier, picture in reversed(self._greys):
             if tag.likeness(picture) < SAME_LETTERS:
+                began = (earlier + began) / 2
                 break
             began = earlier
-        return _Camera(box, began, at, tag, {line.text: _sureness(line)})
+        return _Camera(box, max(began, since - STEP_S), at, tag, {line.text: _sureness(line)}, sure=at)
 
     def _tags(self, image: Image, tiles: Sequence[Box], count: int, at: float) -> list[TextLine]:
         """Return the lines that stand where tags of some of the frame's tiles can be; read the clock on the way."""
         high, wide = image.shape[:2]
         whole = (0, 0, wide, high)
         alone = count == 1
-        parts = [strip for tile in tiles for strip in _strips(tile, high)]
+        parts = [strip for tile in tiles for strip in strips(tile, high)]
         if alone and self._lattice_wait > 0:
             self._lattice_wait -= 1
         elif alone and tiles:
             parts = [whole]
-        boxes = _apart(self._reader.find(image, parts, enlarge=1.5 if high < 540 else 1.0 if high < 900 else 0.75))
+        rows = 720 if count >= MANY_TILES and high > 540 else 540
+        boxes = apart(self._reader.find(image, parts, enlarge=rows / high))
         boxes = [box for box in boxes if box[3] <= 0.09 * high and box[2] >= 0.8 * box[3]]
         if alone and len(boxes) > MOST_LINES:  # a document
-            boxes = [box for box in boxes if _near_edge(box, (wide, high))]
+            boxes = [box for box in boxes if near_edge(box, (wide, high))]
         lines = self._reader.read(image, boxes[:MOST_LINES])
         for line in lines:
             self._stamp(line, at)
@@ -410,64 +403,13 @@ class ScreenWatch:
         self._now = []
 
 
+def _sureness_of(camera: _Camera) -> float:
+    return max(camera.readings.values())
+
+
 def _sureness(line: TextLine) -> float:
     """Return how sure the reader of a tag can be, 0 to 1: of small text never quite."""
     return min(line.score, CLEAR - 0.01) if line.box[3] <= SMALL else line.score
-
-
-def _strips(tile: Box, picture_high: int) -> list[Box]:
-    """Return where a tile's tag can be: along its lower and its upper edge."""
-    x, y, wide, high = tile
-    strip = round(min(max(0.17 * high, 26 * picture_high / 720, 20), 0.5 * high, 70 * picture_high / 720))
-    return [(x, y + high - strip, wide, strip), (x, y, wide, strip)]
-
-
-def _near_edge(box: Box, size: tuple[int, int]) -> bool:
-    return box[1] + box[3] / 2 > 0.88 * size[1] or box[1] + box[3] / 2 < 0.1 * size[1]
-
-
-def _apart(boxes: Sequence[Box]) -> list[Box]:
-    """Return boxes without those that were seen twice, where strips overlap."""
-    kept: list[Box] = []
-    for box in boxes:
-        if not any(overlap(box, other) > 0.4 for other in kept):
-            kept.append(box)
-    return kept
-
-
-def _at_edge(lines: Sequence[TextLine], tile: Box) -> list[TextLine]:
-    """Return the lines where a tag of the tile can stand, the likeliest first."""
-    x, y, wide, high = tile
-    ranked = []
-    for line in lines:
-        left, top, line_wide, line_high = line.box
-        below = (y + high - (top + line_high)) / high
-        above = (top - y) / high
-        if line_high > max(0.3 * high, 14) or line_wide > 0.98 * wide:
-            continue
-        near = max(0.12, 12 / high)
-        to_left = (left - x) / wide < 0.2
-        middle = abs(left + line_wide / 2 - x - wide / 2) / wide < 0.08
-        if below < near and to_left:
-            ranked.append((0, line))
-        elif above < near and to_left:
-            ranked.append((1, line))
-        elif below < near and middle:
-            ranked.append((2, line))
-    return [line for _, line in sorted(ranked, key=lambda pair: pair[0])]
-
-
-def _tag_of(lines: Sequence[TextLine], tile: Box, picture_high: int) -> TextLine | None:
-    """Return the line that is a tile's tag; None where there is none that was read."""
-    whole = tile[3] >= 0.9 * picture_high
-    for line in _at_edge(lines, tile):
-        x, _, wide, _ = line.box
-        middle = abs(x + wide / 2 - tile[0] - tile[2] / 2) / tile[2] < 0.08 and (x - tile[0]) / tile[2] >= 0.2
-        if whole and middle:  # where a film has its subtitles
-            continue
-        if line.score >= READ and line.text and clock_in(line.text) is None:
-            return line
-    return None
 
 
 def read_screen(
@@ -523,7 +465,7 @@ def _watched(path: str, job: Job, model: Path | None, how: dict[str, Any]) -> Sc
     with open_source(path, **how) as source:
         if source.live:
             raise InputError(f"cannot read names in '{path}': it is live and has no end")
-        for frame in selected(source, fps=1 / STEP_S):
+        for frame in selected(source, fps=2 / STEP_S):
             job.tell(step, frame.index, source.expected)
             watch.see(frame.image, frame.offset_s or 0.0)
     return watch
