@@ -348,7 +348,7 @@ class ScreenWatch:
         self._known = [*self._known, tag][-80:]
         began = at
         for earlier, picture in reversed(self._greys):
-            if tag.likeness(picture) < SAME_LETTERS:
+            if tag.likeness(picture) < OTHER_LETTERS:
                 began = (earlier + began) / 2
                 break
             began = earlier
