@@ -5,7 +5,7 @@
 
 The recordings are built by the tests' own code: portraits that move, name tags, the frame around the speaker, coded as
 meetings are. For each it prints the seconds of speaking, the own face in view, for which that face, another one or none
-was named; then the same by layout and by size. `--cost` makes the report on a meeting of nine at 720p that lasts so many
+was named; then the same by layout and by size. `--cost` reports on a meeting of nine at 720p that lasts so many
 seconds, without names and with them, and reckons an hour of it.
 """
 
