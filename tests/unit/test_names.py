@@ -151,7 +151,7 @@ def test_a_recording_names_its_speakers_once_and_without_a_network(
     assert seconds["wrong"] == 0
     assert {place.speaker for place in reading.places} == {"Ann Lee", "Bob Marsh", "Carla Mond"}  # not the iPad's
     others = sum(seconds.values()) - 1.0  # what Dmitri says stays open
-    assert seconds["right"] >= 0.85 * others
+    assert seconds["right"] >= 0.95 * others
     assert reading.clock is not None
     assert abs((reading.clock - meeting.clock).total_seconds()) <= 1  # type: ignore[operator]
     assert any("Dmitri Orlov" in note for note in reading.notes)
@@ -185,6 +185,19 @@ def test_a_report_knows_whose_face_it_is(
     monkeypatch.setattr(search, "can_read", lambda: False)
     without = report_meeting(MeetingRequest(inputs, transcript, offset=0.0), settings)
     assert any("extra names" in note for note in without.notes)
+
+
+def test_short_turns_are_named_from_their_first_frame_to_their_last() -> None:
+    people = [Person("Ann Lee"), Person("Bob Marsh"), Person("Ann Leeman")]
+    turns = [(0.0, 1.7, 0), (1.7, 2.9, 1), (2.9, 4.1, 2), (4.1, 5.0, 0)]
+    meeting = Meeting(people, SIZES["360p"], layout="alone", seconds=5, turns=turns)
+    watch = scan.ScreenWatch(TextReader())
+    for at in np.arange(0, 5, 0.2).tolist():
+        watch.see(meeting.picture(at), at)
+    reading = named(watch.seen(), [person.name for person in people])
+    seconds = attributed(meeting, reading.places)
+    assert seconds["wrong"] == 0
+    assert seconds["right"] >= 0.95 * sum(seconds.values())
 
 
 def test_another_recogniser_is_checked(tmp_path: Path) -> None:

@@ -43,33 +43,33 @@ def frame_coloured(image: Image) -> Mask:
 
 def highlighted(image: Image, tiles: Sequence[Box]) -> int | None:
     """Return which tile is framed as the speaker's; None where none or several are."""
-    coloured = frame_coloured(image)
-    framed = [number for number, tile in enumerate(tiles) if _framed(coloured, tile)]
+    framed = [number for number, tile in enumerate(tiles) if _framed(image, tile)]
     return framed[0] if len(framed) == 1 else None
 
 
-def _framed(coloured: Mask, tile: Box) -> bool:
+def _framed(image: Image, tile: Box) -> bool:
     x, y, wide, high = tile
-    band = max(2, round(coloured.shape[0] / 180))
+    band = max(2, round(image.shape[0] / 180))
     if min(wide, high) < 8 * band:
         return False
-    edges = _sides(coloured, x - band, y - band, wide + 2 * band, high + 2 * band, 2 * band + 1)
-    shares = sorted(_share(side, axis) for side, axis in edges)
-    if shares[1] < FRAMED:
-        return False
-    inner = _sides(coloured, x + 2 * band, y + 2 * band, wide - 4 * band, high - 4 * band, band)
+    missing = 0
+    for side, axis in _sides(image, x - band, y - band, wide + 2 * band, high + 2 * band, 2 * band + 1):
+        missing += _share(side, axis) < FRAMED
+        if missing > 1:
+            return False
+    inner = _sides(image, x + 2 * band, y + 2 * band, wide - 4 * band, high - 4 * band, band)
     return sum(_share(side, axis) for side, axis in inner) / 4 < INSIDE
 
 
-def _sides(coloured: Mask, x: int, y: int, wide: int, high: int, band: int) -> Iterable[tuple[Mask, int]]:
+def _sides(image: Image, x: int, y: int, wide: int, high: int, band: int) -> Iterable[tuple[Image, int]]:
     """Yield the four sides of a rectangle, each with the axis across it."""
     x0, y0, x1, y1 = max(0, x), max(0, y), x + wide, y + high
-    yield coloured[y0 : max(0, y + band), x0:x1], 0
-    yield coloured[max(0, y1 - band) : y1, x0:x1], 0
-    yield coloured[y0:y1, x0 : max(0, x + band)], 1
-    yield coloured[y0:y1, max(0, x1 - band) : x1], 1
+    yield image[y0 : max(0, y + band), x0:x1], 0
+    yield image[max(0, y1 - band) : y1, x0:x1], 0
+    yield image[y0:y1, x0 : max(0, x + band)], 1
+    yield image[y0:y1, max(0, x1 - band) : x1], 1
 
 
-def _share(side: Mask, axis: int) -> float:
+def _share(side: Image, axis: int) -> float:
     """Return along how much of a side there is a frame's colour."""
-    return float(side.any(axis).mean()) if side.size else 0.0
+    return float(frame_coloured(side).any(axis).mean()) if side.size else 0.0

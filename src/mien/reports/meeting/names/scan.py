@@ -78,8 +78,9 @@ BARE_S, ALONE_S = 10.0, 3.0
 DOUBT_S = 3.0
 """A tag that looks otherwise is read again so often, in seconds."""
 
-CUT_EVERY_S = 1.6
-"""Where the picture keeps changing, its tiles are looked for so often, in seconds."""
+CUT_EVERY_S, CUT_SELDOM_S, OUTSIDE = 1.6, 8.0, 0.004
+"""Where the picture keeps changing, its tiles are looked for so often, in seconds; the second, where no more than this
+share of it changes outside of the tiles that are known, all of which have a tag."""
 
 MOST_LINES = 60
 """So many lines of text are read at once; a gallery of 49 has fewer."""
@@ -142,9 +143,10 @@ class ScreenWatch:
         self._last = -math.inf
         self._begin: float | None = None
         self._read_at = -math.inf
-        self._looks = float(LOOKS)
+        self._looks, self._regained = float(LOOKS), 0.0
         self._thumb: Grey | None = None
         self._cut_at = self._cut_again = -math.inf
+        self._outside = 1.0  # so much of the picture changed at once outside of the tiles
         self._changed: float | None = None  # since when the layout is not known
         self._now: list[_Camera] = []
         self._gone: list[_Camera] = []
@@ -205,7 +207,8 @@ class ScreenWatch:
         bare = any(camera.tag is None for camera in self._now)
         if bare and (self._cut_at == at or at - self._read_at >= (BARE_S if len(self._now) > 1 else ALONE_S)):
             return True
-        if (len(self._now) == 1 and not bare) or (at - self._cut_again < CUT_EVERY_S and self._cut_at != at):
+        wait = CUT_EVERY_S if bare or self._outside > OUTSIDE else CUT_SELDOM_S
+        if (len(self._now) == 1 and not bare) or (at - self._cut_again < wait and self._cut_at != at):
             return False
         self._cut_again = at
         tiles = cut(image)
@@ -219,16 +222,22 @@ class ScreenWatch:
         if before is None:
             return True
         change = cv2.absdiff(before, thumb)
+        jumps = change >= JUMP
+        share = float(jumps.mean())
         by_x, by_y = THUMB[0] / self._size[0], THUMB[1] / self._size[1]
         for camera in self._now:
             x, y, wide, high = camera.box
+            across, down = round(x * by_x), round(y * by_y)
+            jumps[
+                max(0, down - 1) : round((y + high) * by_y) + 1, max(0, across - 1) : round((x + wide) * by_x) + 1
+            ] = 0
             rows = slice(round((y + 0.2 * high) * by_y), round((y + 0.8 * high) * by_y))  # not its frame and its tag
             part = change[rows, round((x + 0.2 * wide) * by_x) : round((x + 0.8 * wide) * by_x)]
             if part.size:
                 moved, (total, looks) = float(part.mean()), camera.motion
                 camera.jumped = looks > 1 and moved > max(JUMPED, JUMPED_TIMES * total / looks)
                 camera.motion = [total + moved, looks + 1]
-        share = float((change >= JUMP).mean())
+        self._outside = float(jumps.mean())
         if share >= CUT_SHARE or any(camera.jumped for camera in self._now):
             self._cut_at = at
         return share >= JUMP_SHARE
