@@ -143,7 +143,7 @@ class ScreenWatch:
         self._last = -math.inf
         self._begin: float | None = None
         self._read_at = -math.inf
-        self._looks, self._regained = float(LOOKS), 0.0
+        self._looks = float(LOOKS)
         self._thumb: Grey | None = None
         self._cut_at = self._cut_again = -math.inf
         self._outside = 1.0  # so much of the picture changed at once outside of the tiles
