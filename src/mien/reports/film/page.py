@@ -394,9 +394,9 @@ def _notes(film: Film) -> list[str]:
     name = film.recording.name
     notes = list(film.recording.notes)
     if film.cuts is None:
-        notes.append(f"{name}: a table or a store does not tell scene cuts; all of it is taken for one scene.")
+        notes.append(f"{name}: a table or a store holds no scene cuts, so all of it counts as one scene.")
     if film.recording.medium is None:
-        notes.append(f"{name}: the video itself is not at hand, so there are no pictures of its key moments.")
+        notes.append(f"{name}: there is no video here, so its key moments have no pictures.")
     if film.own and not film.own.people:
         notes.append(
             f"{name}: it shows several people, and nothing says who is who from scene to scene: a cast list (--cast) "

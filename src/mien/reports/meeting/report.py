@@ -176,13 +176,13 @@ def _offset(
     if recording.medium is None or str(recording.medium) == "demo":
         return -clock, [
             *notes,
-            "There is no sound at hand to find the transcript's offset from; it was taken as it is (--offset).",
+            "There is no sound to find the transcript's offset by; its times were taken as they are (--offset).",
         ]
     fit = find_offset(recording.medium, from_start)
     if fit is None:
         return -clock, [
             *notes,
-            "The sound does not tell the transcript's offset; it was taken as it is (--offset gives another).",
+            "The sound does not show the transcript's offset; its times were taken as they are (--offset).",
         ]
     if abs(fit.seconds) < 1:
         return -clock, [*notes, f"Sound and transcript fit as they are (correlation {fit.agreement:.2f})."]
