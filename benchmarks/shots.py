@@ -25,7 +25,7 @@ import numpy as np
 
 from mien.media.demo import PORTRAIT, Demo
 from mien.media.open import open_source
-from mien.media.shots import ShotDetector
+from mien.media.shots import ShotDetector, boundaries
 
 WIDTH, HEIGHT, FPS = 320, 180, 25
 NEAR_S = 0.5
@@ -209,7 +209,7 @@ def ours(path: Path, apart_s: float) -> list[float]:
                 latest_s = at_s
                 if detector.begins(frame.image, at_s):
                     starts.append(at_s)
-    return starts
+    return boundaries(starts)
 
 
 def theirs(path: Path) -> Iterator[tuple[str, list[float]]]:

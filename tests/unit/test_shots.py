@@ -14,7 +14,7 @@ from mien import Analyzer
 from mien.config import Settings
 from mien.media.base import Frame, Image
 from mien.media.demo import Demo
-from mien.media.shots import ShotDetector
+from mien.media.shots import ShotDetector, boundaries
 from mien.models.classifier import Classifier
 from mien.observation import EMOTIONS, Face
 from mien.reports.base.job import Job
@@ -125,6 +125,13 @@ def test_nothing_runs_over_a_cut(
         assert before.track == face.track == turn + 1
         assert face.probabilities.happy == pytest.approx(happy[turn % 2], abs=0.08)
     assert len(shown) == 6
+
+
+def test_a_boundary_that_is_seen_twice_is_told_once() -> None:
+    """A fade between moving pictures may be seen to begin and to end; shots of a second each stay as they are."""
+    assert boundaries([3.1, 8.0, 8.36, 8.9, 20.0]) == [3.1, 8.9, 20.0]
+    assert boundaries([1, 2, 3, 4]) == [1, 2, 3, 4]
+    assert boundaries([]) == []
 
 
 def test_watching_knows_of_cuts(turns: Path) -> None:

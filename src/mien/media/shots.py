@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mien.media.base import MARK_S, Frame, Image, Source, Wrapper, mark_before
 
-__all__ = ["LEAD_S", "SEEN_S", "ShotDetector", "ShotNumbers", "numbered"]
+__all__ = ["LEAD_S", "SEEN_S", "ShotDetector", "ShotNumbers", "boundaries", "numbered"]
 
 COLUMNS, ROWS, SIDE = 8, 6, 8
 """A frame is divided into so many blocks, each of SIDE by SIDE points."""
@@ -53,6 +53,10 @@ MOVED = 0.9
 
 SHORTEST_S = 0.2
 """No shot is shorter, in seconds."""
+
+ONE_S = 0.6
+"""Shots that begin within so many seconds of each other begin with one boundary: a fade, or a dissolve of pictures that
+move, may be seen to begin and to end. So short is PySceneDetect's shortest scene, too."""
 
 DISSOLVES_S = (0.7, 1.1, 1.6, 2.4)
 """How long dissolves take that are looked for, in seconds."""
@@ -318,6 +322,24 @@ class _Shots(Wrapper):
             if frame.offset_s is not None:
                 number = numbers.next(frame.image, frame.offset_s)
             yield replace(frame, shot=number)
+
+
+def boundaries(starts: Iterable[float]) -> list[float]:
+    """Return where shots are told to begin: of starts that belong to one boundary the last, which shows what comes.
+
+    >>> boundaries([1.0, 4.0, 4.4, 9.0])
+    [1.0, 4.4, 9.0]
+
+    Args:
+        starts: Where shots begin, in seconds, in order.
+    """
+    told: list[float] = []
+    for at in starts:
+        if told and at - told[-1] < ONE_S:
+            told[-1] = at
+        else:
+            told.append(at)
+    return told
 
 
 def numbered(source: Source) -> Source:

@@ -11,6 +11,7 @@ from mien.charts.svg import Curve, lines
 from mien.reports.audience.attention import ASIDE, LEAST_S, Attention, Faced
 from mien.reports.audience.together import GROUP_COLOURS, POINTS, thinned
 from mien.reports.base.parts import Chart, Fact, Part, Section, Table
+from mien.words import counted
 
 __all__ = ["ATTENTION_IS", "attention_facts", "attention_section"]
 
@@ -32,7 +33,8 @@ def attention_facts(of: Attention) -> list[Fact]:
         return [Fact("Faced the screen", "cannot be told", "of too few viewers the head's direction is known")]
     sure = math.isfinite(share.low)
     between = f"; 95 %: {_percent(share.low)} to {_percent(share.high)}" if sure else ""
-    detail = f"of the time, mean of {everybody.viewers} viewers; heads, not gaze{between}"
+    whose = counted(everybody.viewers, "viewer", "viewers")
+    detail = f"of the time, in the mean of {whose}; heads, not gaze{between}"
     ends = (share.low, share.high) if sure else (None, None)
     return [Fact("Faced the screen", _percent(share.value), detail, share.value, *ends)]
 

@@ -75,7 +75,7 @@ def own_section(own: OwnLevel, seconds: float, *, anonymous: bool) -> Section:
                 ("who", "#viewers", "#happy, 95 %", "#surprise", "#sad", "#neutral"),
                 rows,
                 "Over all that was watched, in points above the usual face; the other emotions are in the table "
-                "`above_usual`.",
+                "above_usual.",
             )
         )
     if not anonymous:
@@ -89,5 +89,5 @@ def _of(curve: Curve) -> NDArray[np.float64]:
 
 
 def _cell(of: Interval) -> str:
-    between = f" ({100 * of.low:+.0f} to {100 * of.high:+.0f})" if np.isfinite(of.low) else ""
-    return f"{100 * of.value:+.0f}{between}"
+    between = f" ({100 * of.low:+.1f} to {100 * of.high:+.1f})" if np.isfinite(of.low) else ""
+    return f"{100 * of.value:+.1f}{between}"

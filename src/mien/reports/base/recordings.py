@@ -27,6 +27,7 @@ from mien.config import Settings
 from mien.errors import InputError, MissingExtraError
 from mien.masking import as_text, without_password
 from mien.media.folder import VIDEOS
+from mien.media.shots import boundaries
 from mien.observation import EMOTIONS, MAX_PAYLOAD, MAX_SPAN_S, Observation, decode, zone_name
 from mien.reports.base.job import Job
 from mien.reports.base.read_table import MAX_ROWS, read_table, too_many
@@ -328,7 +329,8 @@ def _from_video(path: str, inputs: Inputs, settings: Settings, job: Job, watch: 
             shot = seen.shot
             cuts.append(at)
         began = began or (seen.observation.time if path == "demo" else None)
-    return Recording(as_text(Path(path).stem), Path(path), rows.table(), np.array(cuts, np.float64), began, notes, how)
+    begins = np.array(boundaries(cuts), np.float64)
+    return Recording(as_text(Path(path).stem), Path(path), rows.table(), begins, began, notes, how)
 
 
 def _from_store(inputs: Inputs, job: Job) -> Iterator[Recording]:

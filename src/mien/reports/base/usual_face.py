@@ -300,9 +300,9 @@ def people_table(people: Sequence[Person], calibration: Calibration, most: int =
         (
             person.name or "the only person",
             *(f"{100 * person.usual[place]:.0f}" for place in (happy, rest)),
-            f"{100 * person.above[happy]:+.0f}",
+            f"{100 * person.above[happy]:+.1f}",
             ", ".join(
-                f"{emotion} {100 * value:+.0f}"
+                f"{emotion} {100 * value:+.1f}"
                 for emotion, value in sorted(zip(EMOTIONS, person.above, strict=True), key=lambda pair: -abs(pair[1]))[
                     :2
                 ]
