@@ -365,9 +365,8 @@ def test_erasing_leaves_what_would_be_there_without(store: Store, url: str, tmp_
     left = figures(store)
     assert left == near(figures(other))
     assert store.sources() == other.sources()
-    assert [one for batch in store.observations(7 if is_sql(url) else 30) for one in batch] == sorted(
-        kept, key=lambda one: (one.time, one.id)
-    )
+    pages = store.observations(7 if is_sql(url) else 30)
+    assert [row for page in pages for row in page] == sorted(kept, key=lambda row: (row.time, row.id))
     other.close()
     assert store.add(given) == 0, "what was erased is known"
     unseen = observation(start, 9999, "a")
