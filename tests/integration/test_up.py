@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -58,10 +59,9 @@ def test_ctrl_c_stops_all_and_loses_nothing(home: Path) -> None:
         assert outbox.execute("SELECT count(*) FROM rows").fetchone() == (0,)  # all was confirmed before the end
 
 
-@pytest.mark.parametrize("part", ["forward", "watch"])
-def test_a_killed_part_is_started_again_and_nothing_is_lost_or_doubled(home: Path, part: str) -> None:
+def test_a_killed_part_is_started_again_and_nothing_is_lost_or_doubled(home: Path) -> None:
     up = Up(home, "demo")
-    for count in range(1, 3):
+    for part, count in itertools.product(("forward", "watch"), range(1, 3)):
         up.wait_for_rows(up.rows() + 10)
         (victim,) = [pid for pid, command in up.processes().items() if f" {part}" in command]
         os.kill(victim, signal.SIGKILL)

@@ -40,6 +40,10 @@ def test_a_video_of_ones_own(tiny_model: Path, video: Path, tmp_path: Path) -> N
         bench(VisionSettings(model=tiny_model), short)
 
 
+def test_a_machine_that_is_slow_measures_a_frame_all_the_same(tiny_model: Path, video: Path) -> None:
+    assert len(bench(VisionSettings(model=tiny_model), video, seconds=0.0).milliseconds["total"]) == 1
+
+
 def test_the_machine_is_named() -> None:
     assert "cores" in machine()
     assert "\n" not in machine()

@@ -15,7 +15,7 @@ import pytest
 from asking import Client, serving
 from mien.config import Settings
 from mien.dashboard.data.periods import Window
-from mien.dashboard.data.timelines import Hours, hours_of, read_timeline
+from mien.dashboard.data.timelines import FRESH_S, Hours, hours_of, read_timeline
 from mien.dashboard.security.guard import Guard
 from mien.forward.alert_rules import read_rules, rules_file
 from mien.observation import Face, Observation, Probabilities, decode, encode, new_id
@@ -102,6 +102,9 @@ def test_hours_read_for_the_chart_serve_the_busiest_hours_too(filled: Client, ho
         assert part == store.timeline(START + timedelta(hours=2), end, "hour", ["lobby"])
         assert hours_of(store, START, end, (), last) == store.timeline(START, end, "hour")
         assert last[0] is not kept
+        last[:] = [old := kept._replace(read=kept.read - FRESH_S)]
+        assert hours_of(store, START + timedelta(hours=2), end, ("lobby",), last) == part
+        assert last[0] is not old, "what was read some seconds ago is read anew"
 
 
 def test_observations_come_in_pages(filled: Client) -> None:

@@ -81,7 +81,7 @@ def bench(settings: VisionSettings, video: Path | None = None, seconds: float = 
     Args:
         settings: How they are read.
         video: A video; None: the beginning of the demo clip, written to a temporary file first.
-        seconds: End after this time at the latest.
+        seconds: End after this time, but not before a frame was measured.
 
     Raises:
         InputError: It cannot be read, has no end, or has too few frames.
@@ -158,7 +158,7 @@ def _measure(settings: VisionSettings, video: str, seconds: float) -> BenchRepor
                 report.faces += len(observation.faces)
                 report.read += sum(face.read for face in observation.faces)
                 report.size = observation.width, observation.height
-            if now > end:
+            if now > end and count >= WARM_UP:
                 break
             began = time.perf_counter()
     if not report.milliseconds["total"]:
