@@ -113,9 +113,9 @@ def test_an_alert_is_tried_out_made_and_deleted(seeded: Served, visit: Open) -> 
     expect(rules).to_have_count(1)
     expect(rules).to_contain_text("happy-lobby")
     expect(rules).to_contain_text("lobby")
-    form.get_by_label("Tells when").select_option("offline")
+    form.get_by_label("Tell me when").select_option("offline")
     expect(form.locator("[name=emotion]")).to_be_hidden()
-    form.get_by_label("Tells when").select_option("share")
+    form.get_by_label("Tell me when").select_option("share")
     page.get_by_role("button", name="Delete the alert happy-lobby").click()
     expect(rules).to_have_text("None yet.")
 

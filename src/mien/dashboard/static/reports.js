@@ -199,7 +199,7 @@
       const asked = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ names }) };
       await told(await fetch(`${base}/api/v1/reports/${dialog.dataset.key}/names`, asked));
       dialog.close();
-      say("The report is made anew with these names.");
+      say("The report is made again with these names.");
     } catch (error) {
       byId("naming-said").textContent = `${error.message}.`;
     }

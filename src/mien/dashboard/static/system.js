@@ -3,7 +3,7 @@
 
 (() => {
   const { all, base, byId } = mien;
-  const ON = { share: "Tells when", offline: "Tells when a source is offline", drops: "Tells when a full outbox drops", store: "Tells when the store is out" };
+  const ON = { share: "Tells you when", offline: "Tells you when a source is offline", drops: "Tells you when a full outbox drops", store: "Tells you when the store cannot be written" };
   const say = (words) => (byId("alert-said").textContent = words);
 
   async function ask(method, path, body) {
@@ -76,7 +76,7 @@
         byId("alert-readings").replaceChildren(...readings.map(({ text, raised: is }) => Object.assign(document.createElement("li"), { textContent: `${is ? "●" : "○"} ${text}` })));
       } else {
         const made = await ask("POST", "alerts", rule());
-        say(`Made: mien forward heeds '${made.name}' within seconds.`);
+        say(`Made: mien forward follows '${made.name}' within seconds.`);
         await list();
       }
     } catch (error) {
