@@ -23,7 +23,7 @@ from mien.training.augmentation import augment_and_tell
 from mien.training.config import TrainConfig
 from mien.training.pose import bars, labels
 from mien.training.pose.fit import answers, fit
-from mien.training.pose.graft import TAUGHT, graft
+from mien.training.pose.graft import TAUGHT, carry, geometry, graft, without_head
 from mien.training.pose.head import MIRRORED, UNITS, GeometryHead, loss
 from mien.training.pose.trunk import Trunk, tap_of
 
@@ -194,6 +194,24 @@ def test_models_that_come_with_mien_get_a_head_and_name_the_same_emotions(
     )
     grown = abs(twice.stat().st_size - (tmp_path / "models" / "fer2013.onnx").stat().st_size)
     assert grown < 1000, "a head that a model has already is replaced"
+
+
+def test_a_head_is_carried_to_a_model_that_sees_alike_and_to_no_other(faces: data.Faces, tmp_path: Path) -> None:
+    shipped, pixels = Classifier.load("fer2013"), faces.pixels[:16]
+    bare = without_head(onnx.load(shipped.file))
+    (tmp_path / "bare.onnx").write_bytes(bare.SerializeToString())
+    after = carry(tmp_path / "bare.onnx", "fer2013", pixels, tmp_path / "carried.onnx")
+    assert np.allclose(geometry(after, pixels), geometry(shipped.file, pixels), atol=1e-4)
+    assert Classifier.load(after).contract == shipped.contract
+    with pytest.raises(ModelError, match="no third head"):
+        carry("fer2013", tmp_path / "bare.onnx", pixels, tmp_path / "none.onnx")
+    for tensor in bare.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.INT8:  # other lower layers
+            tensor.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(tensor), tensor.name))
+    (tmp_path / "other.onnx").write_bytes(bare.SerializeToString())
+    with pytest.raises(ModelError, match="not written"):
+        carry(tmp_path / "other.onnx", "fer2013", pixels, tmp_path / "none.onnx")
+    assert not (tmp_path / "none.onnx").exists()
 
 
 def test_a_model_of_another_make_is_refused(tmp_path: Path) -> None:

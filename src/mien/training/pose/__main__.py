@@ -7,6 +7,7 @@ those of PublicTest; a value that misses its bar there is never said by the mode
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mien.errors import InputError, MienError
+from mien.errors import InputError, MienError, ModelError
 from mien.training import data as faces_data
 from mien.training.pose import bars, labels
 from mien.training.pose.fit import answers, fit
-from mien.training.pose.graft import graft
+from mien.training.pose.graft import carry, geometry, graft
+from mien.training.pose.head import NAMES, WITHHELD
 from mien.training.pose.trunk import Trunk
 
 
@@ -70,6 +72,35 @@ def teach(
     return [graft(trunk, head, shown, Path(out) / trunk.file.name) for trunk in trunks], figures
 
 
+def carry_over(
+    models: Sequence[str | Path], taught: str | Path, data: str | Path, mesh: str | Path, out: str | Path
+) -> tuple[list[Path], list[bars.Bar]]:
+    """Write each model with the third head of another one, and return the files and the head's figures on PublicTest.
+
+    Args:
+        models: ONNX files of a run whose first two stages were frozen.
+        taught: The model with the head, or its name.
+        data: The data set.
+        mesh: The mesh labels of its faces.
+        out: The folder to write to.
+
+    Raises:
+        InputError: The data set or the labels cannot be used, or a file cannot be written.
+        ModelError: A model cannot be read, the models do not see alike, or a figure misses its bar that the head says.
+    """
+    faces = faces_data.load(data)
+    known, public = labels.load(mesh, len(faces)), faces.usage == "PublicTest"
+    if not public.any():
+        raise InputError(f"'{data}' holds no faces of PublicTest: expected some")
+    shown = faces.pixels[public][:512]
+    written = [carry(model, taught, shown, Path(out) / Path(model).name) for model in models]
+    figures = bars.measure(functools.partial(geometry, written[0]), faces.pixels[public], known.take(public))
+    withheld = geometry(written[0], shown)[:, len(NAMES) :].min(0) >= WITHHELD
+    if missed := {bar.about for bar in figures if not bar.held and not withheld[NAMES.index(bar.about)]}:
+        raise ModelError(f"with the head of '{taught}', {', '.join(missed)} miss their bar: teach a head anew")
+    return written, figures
+
+
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(
@@ -84,12 +115,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12, help="passes over Training [default: 12]")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
+    parser.add_argument("--head-of", metavar="MODEL", help="take the head of this model, whose first stages they have")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     try:
-        written, figures = teach(
-            given.models, given.data, given.mesh, given.out, epochs=given.epochs, seed=given.seed, keep=given.keep
-        )
+        if given.head_of:
+            written, figures = carry_over(given.models, given.head_of, given.data, given.mesh, given.out)
+        else:
+            written, figures = teach(
+                given.models, given.data, given.mesh, given.out, epochs=given.epochs, seed=given.seed, keep=given.keep
+            )
     except MienError as error:
         parser.error(str(error))
     lines = [*(bar.line() for bar in figures), *(f"wrote {path}" for path in written)]

@@ -20,17 +20,20 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.errors import InputError, ModelError
-from mien.models.classifier import GEOMETRY, INPUT, OUTPUT, Contract
+from mien.models.classifier import GEOMETRY, INPUT, OUTPUT, Classifier, Contract
 from mien.training.pose.fit import answers
 from mien.training.pose.head import UNITS, GeometryHead
 from mien.training.pose.trunk import Trunk, tap_of
 
-__all__ = ["TAUGHT", "graft"]
+__all__ = ["TAUGHT", "carry", "geometry", "graft"]
 
 TAUGHT = "; pose and openness: what MediaPipe's face mesh saw in FER-2013 Training"
 PREFIX = "geometry/"
-TOLERANCE = 0.05
-"""How far the file's answers may be from torch's, in degrees and hundredths."""
+TAUGHT_HERE = (0.05, 1.0)
+"""How far the file's answers may be from torch's, in degrees and hundredths, and in which share of them."""
+CARRIED = (2.0, 0.99)
+"""The same, from those of the model that the head was taught on, whose eight bits round otherwise."""
+BATCH = 128
 HALVED_FROM = 256  # smaller tensors stay in single precision: they save nothing
 
 
@@ -52,13 +55,67 @@ def graft(trunk: Trunk, head: GeometryHead, pixels: np.ndarray, out: str | Path)
     network = onnx.ModelProto()
     network.CopyFrom(before)
     _append(network, _exported(head, trunk), tap_of(network))
-    texts = {entry.key: entry.value for entry in network.metadata_props}
-    contract = Contract.from_metadata(texts)
+    return _write(before, network, pixels, answers(trunk, head, pixels), TAUGHT_HERE, out)
+
+
+def carry(model: str | Path, taught: str | Path, pixels: np.ndarray, out: str | Path) -> Path:
+    """Write a model with the third head of another one whose lower layers it has, and return the file's path.
+
+    Args:
+        model: An ONNX file that `mien export` wrote, of a run whose first two stages were `frozen`.
+        taught: The model that the run began with, or the name of one that comes with Mien.
+        pixels: Faces to compare the answers on, shape (n, 48, 48), uint8.
+        out: The file.
+
+    Raises:
+        ModelError: The other model has no third head, or the models do not see alike.
+        InputError: The file cannot be written.
+    """
+    known = Classifier.load(taught)
+    if not known.sees_geometry:
+        raise ModelError(f"'{taught}' has no third head that '{model}' could take over")
+    given = onnx.load(known.file)
+    before = without_head(onnx.load(Classifier.load(model).file))
+    network = onnx.ModelProto()
+    network.CopyFrom(before)
+    taps = {tap_of(without_head(given)): tap_of(before)}
+    network.graph.initializer.extend(part for part in given.graph.initializer if part.name.startswith(PREFIX))
+    for node in given.graph.node:
+        if node.name.startswith(PREFIX):
+            copied = network.graph.node.add()
+            copied.CopyFrom(node)
+            copied.input[:] = [taps.get(name, name) for name in node.input]
+    network.graph.output.extend(output for output in given.graph.output if output.name == GEOMETRY)
+    return _write(before, network, pixels, geometry(known.file, pixels), CARRIED, out)
+
+
+def geometry(model: Path, pixels: np.ndarray) -> np.ndarray:
+    """Return all that the third head of a model file says of faces, shape (n, 10), also where it is unsure.
+
+    Args:
+        model: An ONNX file.
+        pixels: Shape (n, 48, 48), uint8.
+    """
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    parts = np.split(pixels, range(BATCH, len(pixels), BATCH))
+    return np.concatenate([session.run([GEOMETRY], {INPUT: part[:, None].astype(np.float32)})[0] for part in parts])
+
+
+def _write(
+    before: onnx.ModelProto,
+    network: onnx.ModelProto,
+    pixels: np.ndarray,
+    expected: np.ndarray,
+    allowed: tuple[float, float],
+    out: str | Path,
+) -> Path:
+    """Write a model that has got a head, if it answers as it should."""
+    contract = Contract.from_metadata({entry.key: entry.value for entry in network.metadata_props})
     taught = contract.trained_on.partition(TAUGHT)[0] + TAUGHT
     onnx.helper.set_model_props(network, dataclasses.replace(contract, trained_on=taught).to_metadata())
     onnx.checker.check_model(network, full_check=True)
     content: bytes = network.SerializeToString()
-    _check(before.SerializeToString(), content, pixels, answers(trunk, head, pixels))
+    _check(before.SerializeToString(), content, pixels, expected, *allowed)
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_bytes(content)
@@ -138,7 +195,9 @@ def _append(network: onnx.ModelProto, head: onnx.ModelProto, tap: str) -> None:
     network.graph.output.append(onnx.helper.make_tensor_value_info(GEOMETRY, onnx.TensorProto.FLOAT, shape))
 
 
-def _check(before: bytes, after: bytes, pixels: np.ndarray, expected: np.ndarray) -> None:
+def _check(
+    before: bytes, after: bytes, pixels: np.ndarray, expected: np.ndarray, tolerance: float, share: float
+) -> None:
     faces = pixels[:, None].astype(np.float32)
     was, now = (
         onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]) for content in (before, after)
@@ -147,8 +206,9 @@ def _check(before: bytes, after: bytes, pixels: np.ndarray, expected: np.ndarray
         raise ModelError("with its third head the model names other emotions than without: it was not written")
     apart = np.abs(now.run([GEOMETRY], {INPUT: faces})[0] - expected)
     apart[:, 3:5] *= 100
-    if not float(apart.max()) <= TOLERANCE:
+    largest = float(np.quantile(apart, share))
+    if not largest <= tolerance:
         raise ModelError(
-            f"the head's answers differ from torch's by up to {apart.max():.2g} (at most {TOLERANCE:g} is allowed): it "
-            "was not written"
+            f"the head's answers differ by up to {largest:.2g} from what they should be (at most {tolerance:g} is "
+            "allowed): it was not written"
         )

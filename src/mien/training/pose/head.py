@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CENTRES", "LEAST_ERROR", "MIRRORED", "NAMES", "UNITS", "GeometryHead", "loss"]
+__all__ = ["CENTRES", "LEAST_ERROR", "MIRRORED", "NAMES", "UNITS", "WITHHELD", "GeometryHead", "loss"]
 
 NAMES = ("yaw", "pitch", "roll", "eyes", "mouth")
 """What the head says, in the order of its answers."""
