@@ -30,7 +30,7 @@ def read_at(schedule: ReadingSchedule, faces: int, fps: float, seconds: float) -
     return times
 
 
-@pytest.mark.parametrize(("fps", "step_s"), [(5, 0.2), (10, 0.1), (25, 0.12), (30, 0.1), (60, 0.1)])
+@pytest.mark.parametrize(("fps", "step_s"), [(5, 0.2), (10, 0.1), (25, 0.08), (30, 0.1), (60, 0.083)])
 def test_a_face_is_read_as_often_as_the_smoothing_needs(fps: float, step_s: float) -> None:
     (times,) = read_at(ReadingSchedule(0.25), 1, fps, 3)
     assert times[0] == 0, "a new face at once"
@@ -43,7 +43,7 @@ def test_faces_take_turns_and_none_waits_much_longer_than_others() -> None:
     assert on_frame[0] == 29
     assert on_frame[10:].max() <= 15
     assert max(np.diff(face).max() for face in times) <= 0.2 + 1e-9
-    assert np.mean([len(face) for face in times]) == pytest.approx(3 / 0.12, rel=0.15)
+    assert np.mean([len(face) for face in times]) == pytest.approx(3 / 0.08, rel=0.15)
 
 
 def test_a_face_whose_reading_changes_is_read_on_the_next_frame_until_it_is_followed() -> None:
@@ -54,7 +54,7 @@ def test_a_face_whose_reading_changes_is_read_on_the_next_frame_until_it_is_foll
     schedule.note(2, 0.0, 0.0)
     assert schedule.due([1, 2], every, 0.04) == [0]
     schedule.note(1, 0.04, 0.1)
-    assert schedule.due([1, 2], every, 0.08) == []
+    assert schedule.due([1, 2], every, 0.07) == []
     assert schedule.due([1, 2, 3], np.zeros(3, bool), 1.0) == [2], "only new ones where nobody was looked for"
 
 
@@ -120,7 +120,7 @@ def test_what_was_read_is_carried_on_and_the_record_says_so(
     read = [observation.faces[0].read for observation in observations]
     assert read[0]
     assert sum(read) == model.count
-    assert 8 <= model.count <= 10
+    assert 8 <= model.count <= 13
     for before, observation in itertools.pairwise(observations):
         (face,), (last,) = observation.faces, before.faces
         assert face.read or (face.probabilities, face.emotion) == (last.probabilities, last.emotion)

@@ -94,6 +94,21 @@ def test_a_face_is_followed_near_where_it_was(noting: Noting, images: list[Image
         assert (faces.landmarks[0] < (x + width, y + height)).all()
 
 
+def test_between_two_looks_a_face_moves_on_as_before(noting: Noting, images: list[Image]) -> None:
+    looks = [DetectionSchedule().look(0.0), *(Look(False, False, 3, is_between=n % 2 > 0) for n in range(1, 7))]
+    found: list[Faces] = []
+    for image, look in zip(images, looks, strict=False):
+        found.append(detect_after(noting, image, found[-1] if found else None, look))
+    assert noting.looks == ["whole", "near", "near", "near"]
+    assert [faces.looked is None or bool(faces.looked.all()) for faces in found] == [n % 2 == 0 for n in range(7)]
+    for fps, apart_s in ((10, 0.1), (15, 0.067), (25, 0.08), (30, 0.067), (60, 0.067)):
+        schedule = DetectionSchedule()
+        at = [n / fps for n in range(fps // 5) if not schedule.look(n / fps).is_between]
+        assert np.diff(at) == pytest.approx(apart_s, abs=1e-3)
+    each = DetectionSchedule(near_every_s=0.0)
+    assert not any(each.look(n / 60).is_between for n in range(60))
+
+
 def test_a_face_that_has_gone_is_looked_for_once_and_then_coarsely(noting: Noting, images: list[Image]) -> None:
     wall = np.full_like(images[0], 80)
     assert [len(faces) for faces in follow(noting, [images[0], images[1], wall, wall])] == [1, 1, 0, 0]

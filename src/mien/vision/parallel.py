@@ -25,7 +25,7 @@ from mien.media.base import Frame
 from mien.observation import Observation
 from mien.vision.detector import Faces
 from mien.vision.pipeline import Found, Pipeline, Read
-from mien.vision.schedule import DetectionSchedule, Look
+from mien.vision.schedule import Look
 
 __all__ = ["WINDOW", "cores", "observe_all", "read_all"]
 
@@ -124,7 +124,7 @@ class _Work:
 
     def _feed(self) -> None:
         """Cut the frames into stretches, as many as the window holds."""
-        schedule, stretch = DetectionSchedule(), _Stretch()
+        schedule, stretch = self._pipeline.looks(), _Stretch()
         try:
             for frame in self._frames:
                 if not self._window.take(frame.image.nbytes):

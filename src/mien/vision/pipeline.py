@@ -37,7 +37,7 @@ from mien.observation import (
 )
 from mien.vision.detector import FaceDetector, Faces, crop, open_detector, sharpness, turns
 from mien.vision.readings import EVERY_S, ReadingSchedule
-from mien.vision.schedule import DetectionSchedule, Look, PhotoDetector, detect_after
+from mien.vision.schedule import NEAR_EVERY_S, DetectionSchedule, Look, PhotoDetector, detect_after
 from mien.vision.tracker import LabelHold, Smoother, Tracker
 from mien.vision.usual import UsualFaces
 
@@ -159,7 +159,7 @@ class Pipeline:
         self.schedule = ReadingSchedule(smoothing_s, read_every_s)
         self.reading_s = 0.0
         self._detector = detector
-        self._looks = DetectionSchedule()
+        self._looks = self.looks()
         self._before: Faces | None = None
         self.abstain_below = abstain_below
         self._sets = sets
@@ -172,6 +172,10 @@ class Pipeline:
         self._shot = 0
         self._seq = 0
         self._before_s: float | None = None
+
+    def looks(self) -> DetectionSchedule:
+        """Return what says how each frame is searched: faces are looked for at least as often as they are read."""
+        return DetectionSchedule(min(NEAR_EVERY_S, self.schedule.shortest_s))
 
     def use(self, classifier: Classifier) -> None:
         """Read emotions with this model from the next frame on."""

@@ -1,9 +1,9 @@
 """How often the emotion of each face is read: tracks and times go in, the faces that are due come out.
 
 The reading schedule: what a face shows is smoothed over time, so it need not be read on each frame. A face is read
-when it is new, then each EVERY_S or as often as the smoothing needs, and on each frame while its reading changes. Faces
-take turns, so that no frame has to read all of them. Between, what was read is carried on. Where a live source gives
-frames faster than they are worked through, all faces are read less often, evenly.
+when it is new, then each EVERY_S or as often as the smoothing needs, and at each look for it while its reading
+changes. Faces take turns, so that no frame has to read all of them. Between, what was read is carried on. Where a live
+source gives frames faster than they are worked through, all faces are read less often, evenly.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EVERY_S = 0.1
 OF_SMOOTHING = 0.4
 """Or after this share of the smoothing's time constant, where that is less."""
 
-CHANGED, CONTESTED = 0.5, 0.2
+CHANGED, CONTESTED = 0.3, 0.2
 """A reading that differs by so much from what was smoothed before it, 0 to 1, or by so much where another emotion leads
-in it than is named, has changed: the face is read again on the next frame."""
+in it than is named, has changed: the face is read again at the next look for it."""
 
-EARLY = 0.1
-"""A face is due this share of its interval earlier, as cameras' frames don't come evenly."""
+EARLY = 0.2
+"""A face is due this share of its interval earlier, as frames, and looks for it, don't come evenly."""
 
 FEW, ROOM = 4, 1.25
 """So many faces may be read on any frame; of more, so many times their even share of the interval."""

@@ -1,10 +1,10 @@
 """Where in a video's frames faces are looked for: a frame and the faces of the one before go in, its faces come out.
 
 The detection schedule: the whole frame is searched where a stretch begins, each STRETCH_S. Within it, faces are looked
-for where they just were, which costs a few per cent. Each KEYFRAME_EVERY_S others are looked for: in the whole frame,
-or, where all faces are large, at half its size, a quarter of the cost. Where there are so many faces that places cost
-more than the whole frame, it is searched in tiles by turns. The whole frame is searched also where fewer are found than
-before. A stretch rests on nothing before it, so stretches can be searched at the same time.
+for where they just were, each NEAR_EVERY_S, which costs a few per cent. Each KEYFRAME_EVERY_S others are looked for:
+in the whole frame, or, where all faces are large, at half its size, a quarter of the cost. Where there are so many
+faces that places cost more than the whole frame, it is searched in tiles by turns. The whole frame is searched also
+where fewer are found than before. A stretch rests on nothing before it, so stretches can be searched at the same time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mien.vision.detector import CloseDetector, Detector, FaceDetector, Faces, N
 
 __all__ = [
     "KEYFRAME_EVERY_S",
+    "NEAR_EVERY_S",
     "STRETCH_S",
     "DetectionSchedule",
     "Look",
@@ -33,6 +34,9 @@ KEYFRAME_EVERY_S = 0.25
 
 STRETCH_S = 0.5
 """this much later."""
+
+NEAR_EVERY_S = 0.06
+"""Faces are looked for where they just were so often; on frames between they move on as before, in seconds."""
 
 TURN_S, MOST_TILES = 0.13, 4
 """All tiles of a frame are searched within this time, in seconds; there are no more than so many."""
@@ -81,22 +85,28 @@ class Look:
         begins: Whether a stretch begins with it: the whole frame is searched, and nothing rests on those before.
         is_keyframe: Whether faces are looked for that were not there before.
         tiles: In how many tiles it would be searched if there are many faces.
+        is_between: Whether faces that are few are taken to move on as before.
     """
 
     begins: bool
     is_keyframe: bool
     tiles: int
+    is_between: bool = False
 
 
 class DetectionSchedule:
     """Says how each frame is searched: with a shot's first frame a stretch begins, and each STRETCH_S after that.
 
     So it does with the first from each mark on (see `mien.media.base.MARK_S`): what comes then rests on nothing before.
+
+    Args:
+        near_every_s: How often faces are looked for where they just were, in seconds; 0: on each frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, near_every_s: float = NEAR_EVERY_S) -> None:
+        self._near_every_s = near_every_s
         self._began_s: float | None = None
-        self._keyframe_s = self._before_s = 0.0
+        self._keyframe_s = self._looked_s = self._before_s = 0.0
         self._shot = self._mark = 0
         self._tiles: int | None = None
 
@@ -114,14 +124,17 @@ class DetectionSchedule:
         is_elsewhere = (shot, mark) != (self._shot, self._mark)
         if is_elsewhere or self._began_s is None or not 0 <= at_s - self._began_s < STRETCH_S - 1e-6:
             self._shot, self._mark = shot, mark
-            self._began_s, self._keyframe_s, self._tiles = at_s, at_s, None
+            self._began_s, self._keyframe_s, self._looked_s, self._tiles = at_s, at_s, at_s, None
             return Look(begins=True, is_keyframe=True, tiles=1)
         if self._tiles is None:
             self._tiles = max(1, min(MOST_TILES, int(TURN_S / max(passed, 1e-6) + 1e-6)))
         is_keyframe = at_s - self._keyframe_s >= KEYFRAME_EVERY_S - 1e-6
         if is_keyframe:
             self._keyframe_s = at_s
-        return Look(begins=False, is_keyframe=is_keyframe, tiles=self._tiles)
+        is_between = not is_keyframe and at_s - self._looked_s < self._near_every_s - 1e-6
+        if not is_between:
+            self._looked_s = at_s
+        return Look(begins=False, is_keyframe=is_keyframe, tiles=self._tiles, is_between=is_between)
 
 
 def detect_after(detector: FaceDetector, image: Image, before: Faces | None, look: Look) -> Faces:
@@ -141,6 +154,8 @@ def detect_after(detector: FaceDetector, image: Image, before: Faces | None, loo
         if look.tiles > 1 and _is_own(detector):
             return detector.detect_in_tile(image, before, look.tiles)
         return _whole(detector, image)
+    if look.is_between:
+        return replace(before, looked=np.zeros(len(before), bool))
     if look.is_keyframe and not (_is_own(detector) and detector.are_large(image, before.boxes)):
         return _whole(detector, image)
     faces = _near(detector, image, before)
