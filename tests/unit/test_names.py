@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +180,15 @@ def test_a_report_knows_whose_face_it_is(
     own = dict(zip(rows["utterance"], rows["speaker_faces"], strict=True))
     assert all(own[number] for number in (1, 2, 4, 5))
     assert not own[3]
+    assert meeting.clock is not None
+    begins = [datetime.fromisoformat(text) for text in rows["clock"]]
+    expected = [meeting.clock + timedelta(seconds=start) for start, *_ in meeting.turns]
+    assert all(abs(begin - time) <= timedelta(seconds=1) for begin, time in zip(begins, expected, strict=True))
+    assert f"{begins[0]:%H:%M:%S}" in str(report.sections)
     plain = report_meeting(MeetingRequest(inputs, transcript, offset=0.0, names=False), settings)
     assert not any("tag" in note for note in plain.notes)
+    words = next(part.table for part in plain.data if part.name == "utterances")
+    assert words["clock"].null_count() == len(words)
     monkeypatch.setattr(search, "can_read", lambda: False)
     without = report_meeting(MeetingRequest(inputs, transcript, offset=0.0), settings)
     assert any("extra names" in note for note in without.notes)
