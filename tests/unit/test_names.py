@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,11 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> tuple[Meeting, Path]:
     return meeting, meeting.write(tmp_path_factory.mktemp("call") / "call.mp4")
 
 
+@pytest.fixture(scope="module")
+def reader() -> TextReader:
+    return TextReader()
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return checked({"home": tmp_path / "home"}, "the test")
@@ -180,24 +185,47 @@ def test_a_report_knows_whose_face_it_is(
     own = dict(zip(rows["utterance"], rows["speaker_faces"], strict=True))
     assert all(own[number] for number in (1, 2, 4, 5))
     assert not own[3]
+    assert meeting.clock is not None
+    begins = [datetime.fromisoformat(text) for text in rows["clock"]]
+    expected = [meeting.clock + timedelta(seconds=start) for start, *_ in meeting.turns]
+    assert all(abs(begin - time) <= timedelta(seconds=1) for begin, time in zip(begins, expected, strict=True))
+    assert f"{begins[0]:%H:%M:%S}" in str(report.sections)
     plain = report_meeting(MeetingRequest(inputs, transcript, offset=0.0, names=False), settings)
     assert not any("tag" in note for note in plain.notes)
+    words = next(part.table for part in plain.data if part.name == "utterances")
+    assert words["clock"].null_count() == len(words)
     monkeypatch.setattr(search, "can_read", lambda: False)
     without = report_meeting(MeetingRequest(inputs, transcript, offset=0.0), settings)
     assert any("extra names" in note for note in without.notes)
 
 
-def test_short_turns_are_named_from_their_first_frame_to_their_last() -> None:
+def test_short_turns_are_named_from_their_first_frame_to_their_last(reader: TextReader) -> None:
     people = [Person("Ann Lee"), Person("Bob Marsh"), Person("Ann Leeman")]
     turns = [(0.0, 1.7, 0), (1.7, 2.9, 1), (2.9, 4.1, 2), (4.1, 5.0, 0)]
     meeting = Meeting(people, SIZES["360p"], layout="alone", seconds=5, turns=turns)
-    watch = scan.ScreenWatch(TextReader())
+    watch = scan.ScreenWatch(reader)
     for at in np.arange(0, 5, 0.2).tolist():
         watch.see(meeting.picture(at), at)
     reading = named(watch.seen(), [person.name for person in people])
     seconds = attributed(meeting, reading.places)
     assert seconds["wrong"] == 0
     assert seconds["right"] >= 0.95 * sum(seconds.values())
+
+
+@pytest.mark.parametrize("count", [3, 49])
+def test_names_on_a_slide_and_tiles_without_tags_give_nobody_a_face(count: int, reader: TextReader) -> None:
+    people = [Person(f"Guest {number}") for number in range(count)]
+    slide = ("Ann Lee", "Bob Smith", "Ann Kim", "Ian Roy")
+    layout = "share" if count == 3 else "gallery"
+    meeting = Meeting(
+        people, SIZES["360p" if count == 3 else "720p"], layout=layout, seconds=2, tags=False, slide=slide
+    )
+    watch = scan.ScreenWatch(reader)
+    for at in np.arange(0, 2, 0.4).tolist():
+        watch.see(meeting.picture(at), at)
+    reading = named(watch.seen(), SPEAKERS)
+    assert not reading.places
+    assert reading.notes
 
 
 def test_another_recogniser_is_checked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -270,7 +271,12 @@ def _mood(speaker: str | None, utterances: Sequence[UtteranceFigures]) -> Mood:
 
 
 def utterance_table(
-    utterances: Sequence[UtteranceFigures], names: dict[str, str], *, words: bool, above: bool = False
+    utterances: Sequence[UtteranceFigures],
+    names: dict[str, str],
+    *,
+    words: bool,
+    above: bool = False,
+    began: datetime | None = None,
 ) -> pl.DataFrame:
     """Return a row per utterance.
 
@@ -279,6 +285,7 @@ def utterance_table(
         names: What each speaker is called in the table.
         words: Whether the words are told.
         above: Whether what lies above the usual face is.
+        began: The wall-clock time of second 0; None: not known.
     """
     import polars as pl
 
@@ -302,12 +309,15 @@ def utterance_table(
         own_shares = own.shares if own and own.shares else (None,) * len(EMOTIONS)
         row |= {f"speaker_{name}": share for name, share in zip(EMOTIONS, own_shares, strict=True)}
         row |= {"words": figures.words, "disagrees": figures.disagrees}
+        row["clock"] = (
+            None if began is None else (began + timedelta(seconds=of.start)).isoformat(timespec="milliseconds")
+        )
         if above:
             row |= dict(zip(ABOVE, look.above or nothing, strict=True))
             own_above = (own.above if own else None) or nothing
             row |= {f"speaker_{name}": value for name, value in zip(ABOVE, own_above, strict=True)}
         rows.append(row)
-    text = {"speaker": pl.String, "text": pl.String, "disagrees": pl.Boolean}
+    text = {"speaker": pl.String, "text": pl.String, "disagrees": pl.Boolean, "clock": pl.String}
     whole = ("utterance", "faces", "people", "speaker_faces")
     names_of = list(rows[0]) if rows else []
     kinds = {name: text.get(name, pl.Int64 if name in whole else pl.Float64) for name in names_of}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "words": "how pleasant the words are, -1 to 1: VADER's compound score of English, or by the lexicon that was "
         "given; empty where they cannot be judged",
         "disagrees": "whether words and faces are clearly of opposite kinds",
+        "clock": "the time of day when it begins (ISO 8601), by the clock in the picture or the store; empty where "
+        "neither tells",
         **{
             f"above_{emotion}": f"mean of {emotion} above the usual face of each, over faces whose usual face is known"
             for emotion in EMOTIONS
@@ -194,7 +197,7 @@ def meeting_report(page: MeetingPage) -> Report:
         data = [Data(name, getattr(page.speakers, name), columns) for name, columns in SPEAKER_COLUMNS.items()]
     if not anonymous:
         sections.append(_disagreements(odd, shots, page.judged))
-        sections.append(_utterances(utterances, names, mapped=mapped))
+        sections.append(_utterances(recording, utterances, names, mapped=mapped))
     return Report(
         kind="meeting",
         title=recording.name,
@@ -209,7 +212,12 @@ def meeting_report(page: MeetingPage) -> Report:
             *([usual_definition(page.own.calibration)] if page.own else []),
         ],
         data=[
-            _table("utterances", utterance_table(utterances, names, words=not anonymous, above=page.own is not None)),
+            _table(
+                "utterances",
+                utterance_table(
+                    utterances, names, words=not anonymous, above=page.own is not None, began=recording.began
+                ),
+            ),
             _table("speakers", _speaker_table(by_speaker, names, page)),
             *([own_level(page.own.people)] if page.own and not anonymous else []),
             Data("curve", course, COLUMNS["curve"]),
@@ -271,7 +279,8 @@ def _facts(
         Fact(
             "Length",
             clock(recording.seconds),
-            f"{counted(recording.frames, 'frame', 'frames')} looked at",
+            f"{counted(recording.frames, 'frame', 'frames')} looked at"
+            + (f"; from {recording.began:%d %B %Y, %H:%M:%S}" if recording.began else ""),
             recording.seconds,
         ),
     ]
@@ -407,13 +416,15 @@ def _disagreements(odd: Sequence[UtteranceFigures], shots: dict[float, bytes], j
     return Section("Where words and faces disagree", [*([Pictures(pictures[:8])] if pictures else []), table])
 
 
-def _utterances(utterances: Sequence[UtteranceFigures], names: dict[str, str], *, mapped: bool) -> Section:
+def _utterances(
+    recording: Recording, utterances: Sequence[UtteranceFigures], names: dict[str, str], *, mapped: bool
+) -> Section:
     head: tuple[str, ...] = ("#time", "speaker", "words", "faces", "mostly")
     rows: list[tuple[str | Shares, ...]] = []
     for figures in utterances[:400]:
         of = figures.utterance
         row: tuple[str | Shares, ...] = (
-            clock(of.start),
+            _time(recording, of.start),
             names.get(of.speaker or "", "–"),
             of.text,
             _shares(figures.room),
@@ -425,6 +436,13 @@ def _utterances(utterances: Sequence[UtteranceFigures], names: dict[str, str], *
     return Section(
         "What was said", [Chart("", legend=legend()), Table((*head, "speaker's face") if mapped else head, rows, more)]
     )
+
+
+def _time(recording: Recording, at: float) -> str:
+    """Return a time in a recording, with that of the day where it is known."""
+    if recording.began is None:
+        return clock(at)
+    return f"{clock(at)} ({recording.began + timedelta(seconds=at):%H:%M:%S})"
 
 
 def _shares(look: MeanExpression) -> str | Shares:

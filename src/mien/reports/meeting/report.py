@@ -106,6 +106,8 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     job.tell("finding the offset", 0)
     offset, notes = _offset(request.offset, recording, transcript, reading.clock)
     notes += reading.notes
+    if recording.began is None and request.anonymous is None:
+        recording = replace(recording, began=reading.clock)
     if request.speakers:
         reading = replace(reading, places=tuple(by_hand(given)))
     places = [*as_places(reading), *(place for place in given if place.track is not None)]

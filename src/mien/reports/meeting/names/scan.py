@@ -296,7 +296,7 @@ class ScreenWatch:
         if self._looks < TAG_LOOK:
             return None
         self._looks -= TAG_LOOK
-        lines = self._tags(image, [camera.box], MANY_TILES if len(self._now) >= MANY_TILES else 2, at)
+        lines = self._tags(image, [camera.box], 2, at)
         other = self._camera(camera.box, lines, grey, at, camera.end)
         return other if other.tag is not None else None
 
@@ -373,15 +373,26 @@ class ScreenWatch:
             self._lattice_wait -= 1
         elif alone and tiles:
             parts = [whole]
-        rows = 720 if count >= MANY_TILES and high > 540 else 540
-        boxes = apart(self._reader.find(image, parts, enlarge=rows / high))
-        boxes = [box for box in boxes if box[3] <= 0.09 * high and box[2] >= 0.8 * box[3]]
-        if alone and len(boxes) > MOST_LINES:  # a document
-            boxes = [box for box in boxes if near_edge(box, (wide, high))]
-        lines = self._reader.read(image, boxes[:MOST_LINES])
+        coarse = count < MANY_TILES or high <= 540
+        lines = self._lines(image, parts, (540 if coarse else 720) / high, alone=alone)
+        if coarse and not alone and high > 540:  # a closer look at tiles of which no tag was read
+            inside = {tile: [line for line in lines if centre_in(line.box, tile)] for tile in tiles}
+            bare = [tile for tile in tiles if tag_of(inside[tile], tile, high) is None]
+            parts = [strip for tile in bare for strip in strips(tile, high)]
+            lines = [line for line in lines if not any(centre_in(line.box, tile) for tile in bare)]
+            lines += self._lines(image, parts, 720 / high, alone=False)
         for line in lines:
             self._stamp(line, at)
         return lines
+
+    def _lines(self, image: Image, parts: Sequence[Box], enlarge: float, *, alone: bool) -> list[TextLine]:
+        """Return the lines in parts of a frame that are no higher than tags; of a document those at its edges."""
+        high, wide = image.shape[:2]
+        boxes = apart(self._reader.find(image, parts, enlarge=enlarge))
+        boxes = [box for box in boxes if box[3] <= 0.09 * high and box[2] >= 0.8 * box[3]]
+        if alone and len(boxes) > MOST_LINES:
+            boxes = [box for box in boxes if near_edge(box, (wide, high))]
+        return self._reader.read(image, boxes[:MOST_LINES])
 
     def _stamp(self, line: TextLine, at: float) -> None:
         """Take note of the time that a line shows, if it is a clock."""
