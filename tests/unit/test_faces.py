@@ -191,6 +191,8 @@ def test_a_face_that_leans_by_30_degrees_is_read_nearly_as_when_it_is_upright(
         place = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
         large = cv2.warpAffine(image, place, (448, 448), borderMode=cv2.BORDER_REPLICATE)
         (upright,) = classifier.classify(crop(large, detector.detect(large).boxes[:1]))
+        if upright.max() < classifier.threshold:
+            continue  # it wears sunglasses: nothing is named that could be compared
         for angle in (-30, 30):
             turned = leaning(large, np.full((5, 2), 224, np.float32), angle)[0]
             found = detector.detect(turned)

@@ -41,6 +41,10 @@ A third head says where a face looks (yaw, pitch and roll in degrees) and how op
 mesh (Apache-2.0) would. It learned from the mesh's answers on Training, on layers that stayed as they were; what it
 says of PublicTest is in [Experiments](experiments.md#a-third-head). It says nothing where it expects to be wrong by
 more than 5 degrees (4 of roll), nor of how open a mouth is, as it missed its bar there. No person checked the mesh.
+
+Of a face that is hidden behind a mask, sunglasses or a hand, and of a drawing, the probabilities are drawn towards all
+being as likely, so that no emotion is named; [how often one is all the same](experiments.md#hidden-faces) was measured
+on covers that were drawn by code. Other faces are answered as without this gate, to the last bit.
 """
 PIPELINE = """The whole pipeline: each face enlarged to 160 pixels and set into a frame of 320, found, cut out and read
 as a photo's faces are. What real photos cost more is not in these figures."""

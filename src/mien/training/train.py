@@ -41,7 +41,7 @@ from mien.training.publish import ModelPublisher
 from mien.training.teachers.lite import LiteNet
 from mien.training.teachers.soft_labels import soft_labels
 
-__all__ = ["TrainConfig", "train"]
+__all__ = ["TrainConfig", "cut_faces", "train"]
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 MAY_DIFFER = {"data", "out", "name", "log_to", "patience"}
@@ -146,8 +146,8 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
     elif isinstance(training.net, LiteNet):
         training.net.load_pretrained()
     count = len(training.splits["Training"])
-    training.recut = _crops(config.recut, count) if config.recut else None
-    training.covered = _crops(config.covered, count) if config.covered else None
+    training.recut = cut_faces(config.recut, count) if config.recut else None
+    training.covered = cut_faces(config.covered, count) if config.covered else None
     if not config.teachers:
         return training
     kept = folder.read("soft_labels.npy")
@@ -162,7 +162,7 @@ def _training(config: TrainConfig, faces: data.Faces, folder: RunFolder) -> Trai
     return training
 
 
-def _crops(path: str, count: int) -> np.ndarray:
+def cut_faces(path: str, count: int) -> np.ndarray:
     """Return Training's faces as `mien.run.recut` cuts them, shape (n, cuts, 48, 48), uint8."""
     try:
         crops: np.ndarray = np.load(path, allow_pickle=False)
