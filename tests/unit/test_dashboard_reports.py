@@ -169,7 +169,7 @@ def test_a_report_asked_for_by_form_names_fields_not_options(house: House, clip:
     words = house.upload("words.vtt", b"WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ada>Say --offset aloud\n")
     key = house.make(kind="meeting", files=[house.upload("talk.mp4", clip)], transcript=words)
     page = house.ask("GET", house.wait(key)["files"][0], "viewer").text
-    assert "“Seconds to add to the transcript” gives another" in page
+    assert "(“Seconds to add to the transcript”)" in page
     assert "“Consent: who agreed, and when”" in page
     assert re.findall(r"--(?:offset|consent|speakers|seats|anonymous)(?! aloud)\b", page.partition("</style>")[2]) == []
     assert "Say --offset aloud" in page

@@ -23,9 +23,9 @@ from PIL import Image as Pillow
 
 from mien.errors import InputError, MienError, MissingExtraError, PartialError
 from mien.media import decoding, live
-from mien.media.base import Frame, Wrapper, limited, paced, performed, raise_problem
+from mien.media.base import Frame, Wrapper, paced, performed, raise_problem
 from mien.media.open import open_source
-from mien.media.selection import masked
+from mien.media.selection import limited, masked
 from mien.media.video import Video
 
 
@@ -242,6 +242,31 @@ def test_fewer_frames_a_second_are_spread_evenly(video: Path) -> None:
     with limited(open_source(str(video)), lambda: 5) as source:
         offsets = [frame.offset_s for frame in source]
     assert offsets == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4], abs=1e-3)
+
+
+class _Counted(Wrapper):
+    count = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames():
+            self.count += 1
+            yield frame
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, None), (None, 5), (2, 10)])
+def test_a_file_gives_no_more_frames_than_are_wanted_at_the_time(
+    tmp_path: Path, before: float | None, after: float | None
+) -> None:
+    levels = [level for _ in range(4) for level in grey_levels(30)]
+    path = write_video(tmp_path / "long.mp4", levels, range(0, 120 * 40, 40))
+    offsets = [0.0]
+    with _Counted(open_source(str(path))) as counted:
+        for frame in limited(counted, lambda: before if offsets[-1] < 2.4 else after):
+            offsets.append(frame.offset_s or 0.0)
+    for fps, begin, end in ((before, 0.0, 2.4), (after, 2.8, 4.8)):
+        got = sum(begin <= offset < end for offset in offsets[1:])
+        assert got == pytest.approx((fps or 25) * (end - begin), abs=2)
+    assert counted.count < (121 if before is None else 90), "others are not even decoded"
 
 
 def test_masked_parts_are_black_and_the_rest_is_as_it_was(video: Path) -> None:

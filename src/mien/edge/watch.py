@@ -24,9 +24,9 @@ from mien.edge.publisher import Publisher
 from mien.edge.remote import Remote
 from mien.edge.waiting import WaitingSources
 from mien.errors import InputError, MienError, UsageError
-from mien.media.base import Frame, Source, limited, notes_of, paced, performed, raise_problem
+from mien.media.base import Frame, Source, notes_of, paced, performed, raise_problem
 from mien.media.open import open_source
-from mien.media.selection import masked
+from mien.media.selection import limited, masked
 from mien.mqtt.messages import Stats
 from mien.observation import EMOTIONS, UNTOLD_SPAN_S, Emotion, Observation, Probabilities
 from mien.observation import now as utc

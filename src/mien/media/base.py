@@ -1,4 +1,4 @@
-"""What a source of frames is, and what slows one down: at its own pace, as a camera would give it, so many a second."""
+"""What a source of frames is, and what slows one down: to its own pace, or to what a camera would give."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MARK_S",
-    "Beat",
     "Frame",
     "Image",
     "Need",
     "Source",
     "Wrapper",
-    "limited",
     "mark_before",
     "notes_of",
     "paced",
@@ -221,42 +219,6 @@ class _Performed(Wrapper):
             yield frame
 
 
-class Beat:
-    """Takes at most so many frames a second, evenly."""
-
-    def __init__(self) -> None:
-        self._at_s: float | None = None
-
-    def takes(self, at_s: float | None, fps: float | None) -> bool:
-        """Return whether the next frame is taken.
-
-        Args:
-            at_s: Its position in seconds; None: photos, all of which are.
-            fps: How many frames a second; None: all are.
-        """
-        if at_s is None or fps is None:
-            self._at_s = at_s
-            return True
-        due = 0.0 if self._at_s is None else self._at_s + 1 / fps
-        if at_s < due - 1e-6:
-            return False
-        # A late frame moves the beat, so that no burst follows it.
-        self._at_s = due if due + 1 / fps > at_s else at_s
-        return True
-
-
-class _Limited(Wrapper):
-    def __init__(self, source: Source, fps: Callable[[], float | None]) -> None:
-        super().__init__(source)
-        self._fps = fps
-
-    def __iter__(self) -> Iterator[Frame]:
-        beat = Beat()
-        for frame in self.frames():
-            if beat.takes(frame.offset_s, self._fps()):
-                yield frame
-
-
 def paced(source: Source) -> Source:
     """Return a file's frames at the file's own pace, and a live source as it is; no frame is left out."""
     return source if source.live else _Paced(source)
@@ -265,13 +227,3 @@ def paced(source: Source) -> Source:
 def performed(source: Source) -> Source:
     """Return a file's frames as a camera would give them: at its pace, and those that would come late are dropped."""
     return source if source.live else _Performed(source)
-
-
-def limited(source: Source, fps: Callable[[], float | None]) -> Source:
-    """Return at most so many frames a second of the medium's time, evenly.
-
-    Args:
-        source: The source; closing the returned one closes it.
-        fps: Asked at each frame, so that it may change; None: all frames.
-    """
-    return _Limited(source, fps)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,13 +15,58 @@ import numpy as np
 
 from mien.config import Shape
 from mien.errors import InputError, UsageError
-from mien.media.base import Beat, Frame, Need, Source, Wrapper
+from mien.media.base import Frame, Need, Source, Wrapper
 from mien.media.shots import SEEN_S
 
-__all__ = ["Sampling", "masked", "parse_seconds", "selected"]
+__all__ = ["Sampling", "limited", "masked", "parse_seconds", "selected"]
 
 SHOTS_FROM_FPS = 1.0
 """Of frames that are further apart than this, no face is followed from one to the next, so shots need not be told."""
+
+
+class Beat:
+    """Takes at most so many frames a second, evenly."""
+
+    def __init__(self) -> None:
+        self._at_s: float | None = None
+
+    def takes(self, at_s: float | None, fps: float | None) -> bool:
+        """Return whether the next frame is taken.
+
+        Args:
+            at_s: Its position in seconds; None: photos, all of which are.
+            fps: How many frames a second; None: all are.
+        """
+        if at_s is None or fps is None:
+            self._at_s = at_s
+            return True
+        due = 0.0 if self._at_s is None else self._at_s + 1 / fps
+        if at_s < due - 1e-6:
+            return False
+        # A late frame moves the beat, so that no burst follows it.
+        self._at_s = due if due + 1 / fps > at_s else at_s
+        return True
+
+
+class _ForShots:
+    """Takes the frames that are needed to tell shots apart, besides those that are wanted."""
+
+    def __init__(self) -> None:
+        self._latest_s = -math.inf
+
+    def takes(self, at_s: float, fps: float | None, *, is_wanted: bool) -> bool:
+        """Return whether the next frame is needed.
+
+        Args:
+            at_s: Its position in seconds.
+            fps: How many frames a second are wanted; None: all are.
+            is_wanted: Whether it is needed anyway.
+        """
+        tells_shots = fps is None or fps >= SHOTS_FROM_FPS
+        if is_wanted or (tells_shots and at_s >= self._latest_s + SEEN_S - 1e-6):
+            self._latest_s = at_s
+            return True
+        return False
 
 
 @dataclass(frozen=True)
@@ -68,17 +113,11 @@ class Sampling:
 
     def needs(self) -> Need:
         """Return what says of each frame whether it is wanted, or else needed to tell shots apart."""
-        wanted = self.wants()
-        latest_s = -math.inf
-        tells_shots = self.fps is None or self.fps >= SHOTS_FROM_FPS
+        wanted, for_shots = self.wants(), _ForShots()
 
         def needed(number: int, at_s: float) -> bool:
-            nonlocal latest_s
             is_outside = at_s < self.start - 1e-6 or self.is_over(at_s)
-            if wanted(number, at_s) or is_outside or (tells_shots and at_s >= latest_s + SEEN_S - 1e-6):
-                latest_s = at_s
-                return True
-            return False
+            return for_shots.takes(at_s, self.fps, is_wanted=wanted(number, at_s) or is_outside)
 
         return needed
 
@@ -102,6 +141,18 @@ def selected(
     """
     sampling = Sampling(every, fps, start, end)
     return source if sampling == Sampling() else _Selected(source, sampling)
+
+
+def limited(source: Source, fps: Callable[[], float | None]) -> Source:
+    """Return at most so many frames a second of the medium's time, evenly.
+
+    Of files what lies between is not even decoded, where the medium allows.
+
+    Args:
+        source: The source; closing the returned one closes it.
+        fps: Asked at each frame, so that it may change; None: all frames.
+    """
+    return _Limited(source, fps)
 
 
 def masked(source: Source, shapes: Sequence[Shape]) -> Source:
@@ -166,6 +217,29 @@ class _Selected(Wrapper):
             raise InputError(
                 f"nothing of '{self.name}' is left: its last frame is at {at:.2f} s, the start at {of.start:g} s"
             )
+
+
+class _Limited(Wrapper):
+    def __init__(self, source: Source, fps: Callable[[], float | None]) -> None:
+        super().__init__(source)
+        self._fps = fps
+        if fps() is not None:
+            super().need_only(self._needs)
+
+    def _needs(self) -> Need:
+        beat, for_shots = Beat(), _ForShots()
+
+        def needed(_: int, at_s: float) -> bool:
+            fps = self._fps()
+            return for_shots.takes(at_s, fps, is_wanted=beat.takes(at_s, fps))
+
+        return needed
+
+    def __iter__(self) -> Iterator[Frame]:
+        beat = Beat()
+        for frame in self.frames():
+            if beat.takes(frame.offset_s, self._fps()):
+                yield frame
 
 
 class _Masked(Wrapper):
