@@ -291,7 +291,6 @@ class Meeting:
         tile *= rng.uniform(0.75, 1.1, 3).astype(np.float32)
         return np.clip(tile, 0, 255).astype(np.uint8)
 
-
     def _talking(self, who: int, wide: int, high: int, at: float) -> np.ndarray:
         """Return the tile of somebody who moves: the mouth while it speaks, and now and then while it does not."""
         speaks = any(start <= at < end for start, end, speaker in self.turns if speaker == who)
@@ -309,10 +308,29 @@ class Meeting:
         middle = (scene.shape[1] - 444 if who % 2 else 444, 244)
         view = cv2.getRotationMatrix2D(middle, 2 * sway[2], zoom)
         view[:, 2] += np.array((wide, high)) / 2 - middle + np.array((0.02 * sway[0], 0.02 * sway[1])) * high
-        tile = cv2.warpAffine(scene[:, ::-1] if who % 2 else scene, view, (wide, high), flags=cv2.INTER_AREA,
-                              borderMode=cv2.BORDER_REFLECT_101)
+        tile = cv2.warpAffine(
+            scene[:, ::-1] if who % 2 else scene,
+            view,
+            (wide, high),
+            flags=cv2.INTER_AREA,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
         tile = tile.astype(np.float32) * np.random.default_rng(who).uniform(0.75, 1.1, 3).astype(np.float32)
         return np.clip(tile, 0, 255).astype(np.uint8)
+
+
+def irregular(seed: int, count: int, seconds: float) -> list[tuple[float, float, int]]:
+    """Return turns as people take them: short and long, some people more often than others."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(count, 2.0))
+    turns: list[tuple[float, float, int]] = []
+    at = float(rng.uniform(0.2, 2))
+    while at < seconds - 1:
+        end = min(seconds - 0.2, at + float(np.clip(rng.exponential(4), 0.8, 15)))
+        others = shares * [not turns or number != turns[-1][2] for number in range(count)]
+        turns.append((round(at, 2), round(end, 2), int(rng.choice(count, p=others / others.sum()))))
+        at = end + float(rng.exponential(0.4))
+    return turns
 
 
 def gallery(count: int, area: Rect, gap: int) -> list[Rect]:

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 
 from mien.reports.base.transcripts import Utterance
 from mien.reports.meeting.names.matching import is_generic
-from mien.reports.meeting.names.places import Mouth, NamedPlace, ScreenReading
+from mien.reports.meeting.names.places import Mouth, NamedPlace, ScreenReading, Tile
 from mien.words import listed
 
 __all__ = ["Evidence", "evidence", "with_mouths"]
 
-CLEAR, LEAD = 5.0, 3.0
+CLEAR, LEAD = 3.5, 2.5
 """A face is a name's if their correlation lies so many standard deviations above chance, and so many above that of each
 other name with the face and of each other face with the name; `python benchmarks/meeting.py --mouths` tells how often
 that is right."""
+
+LEAST_CORRELATION = 0.2
+"""A listener who reacts to one speaker more than to others is that clear in a long meeting, but not so strongly."""
 
 CERTAINTY = 0.95
 """So sure is a name that was found by its owner's mouth, 0 to 1."""
@@ -46,14 +49,21 @@ class Evidence:
     Attributes:
         mouth: Which face it is, a number.
         speaker: The name.
-        clear: How many standard deviations above chance their correlation lies.
+        correlation: Of the motion with the turns, -1 to 1.
+        clear: How many standard deviations above chance that lies.
         lead: How many above the next best name for the face, or face for the name.
     """
 
     mouth: int
     speaker: str
+    correlation: float
     clear: float
     lead: float
+
+    @property
+    def proposes(self) -> bool:
+        """Whether that is enough to say that the face is the name's."""
+        return self.clear >= CLEAR and self.lead >= LEAD and self.correlation >= LEAST_CORRELATION
 
 
 def with_mouths(reading: ScreenReading, utterances: Sequence[Utterance]) -> ScreenReading:
@@ -63,25 +73,23 @@ def with_mouths(reading: ScreenReading, utterances: Sequence[Utterance]) -> Scre
         reading: What the picture shows.
         utterances: What was said, at the recording's times.
     """
-    mouths = [mouth for mouth in reading.mouths if not _is_tagged(mouth, reading)]
     given = {place.speaker for place in reading.places}
     places = []
-    for row in evidence(mouths, utterances):
-        if row.speaker in given or row.clear < CLEAR or row.lead < LEAD:
-            continue
-        mouth = mouths[row.mouth]
-        end = mouth.times[-1] + LASTS_S
-        tile = (mouth.x, mouth.y, mouth.width, mouth.height)
-        places.append(NamedPlace(row.speaker, *tile, mouth.times[0] - LASTS_S, end, "mouth", CERTAINTY))
+    for row in evidence(reading.mouths, utterances):
+        if row.proposes and row.speaker not in given:
+            mouth = reading.mouths[row.mouth]
+            tile = _tile(mouth, reading.tiles, [other for other in reading.mouths if other is not mouth])
+            if tile is not None:
+                start, end = max(0.0, mouth.times[0] - LASTS_S), mouth.times[-1] + LASTS_S
+                where = (tile.x, tile.y, tile.width, tile.height)
+                places.append(NamedPlace(row.speaker, *where, round(start, 3), round(end, 3), "mouth", CERTAINTY))
     if not places:
         return reading
     names = sorted({place.speaker for place in places})
     note = (
-        f"Without a name tag, the {'face' if len(names) == 1 else 'faces'} of {listed(names, most=12)} "
-        f"{'was' if len(names) == 1 else 'were'} told from whose mouth moves while who speaks: a proposal, to be "
-        "checked in the file of names."
+        f"No tag says which face is that of {listed(names, most=12)}: it was told from whose mouth moves while who "
+        "speaks, a proposal to be checked in the file of names."
     )
-    places = [replace(place, start=max(0.0, round(place.start, 3)), end=round(place.end, 3)) for place in places]
     return replace(reading, places=(*reading.places, *places), notes=(*reading.notes, note))
 
 
@@ -94,43 +102,51 @@ def evidence(mouths: Sequence[Mouth], utterances: Sequence[Utterance]) -> list[E
     """
     names = list(dict.fromkeys(part.speaker for part in utterances if part.speaker and not is_generic(part.speaker)))
     turns = {name: [(part.start, part.end) for part in utterances if part.speaker == name] for name in names}
-    scores = np.full((len(mouths), len(names)), -np.inf)
+    scores = np.full((len(mouths), len(names), 2), -np.inf)
     for number, mouth in enumerate(mouths):
-        if mouth.times and mouth.times[-1] - mouth.times[0] >= SHORTEST_S:
-            scores[number] = [_above_chance(mouth, turns[name]) for name in names]
+        if names and mouth.times[-1] - mouth.times[0] >= SHORTEST_S:
+            scores[number] = [_correlated(mouth, turns[name]) for name in names]
     rows = []
     for number, mouth in enumerate(mouths):
-        if not len(names) or not np.isfinite(scores[number].max()):
+        best = int(scores[number, :, 1].argmax()) if names else 0
+        if not names or not np.isfinite(scores[number, best, 1]):
             continue
-        best = int(scores[number].argmax())
-        clear = float(scores[number, best])
-        rivals = [0.0, *np.delete(scores[number], best)]
-        rivals += [scores[other, best] for other in range(len(mouths)) if other != number and _meet(mouth, mouths[other])]
-        rows.append(Evidence(number, names[best], clear, clear - float(max(rivals))))
+        rivals = [0.0, *np.delete(scores[number, :, 1], best)]
+        rivals += [
+            scores[other, best, 1]
+            for other in range(len(mouths))
+            if other != number and _shared_s(mouth, mouths[other]) > 0
+        ]
+        correlation, clear = (float(value) for value in scores[number, best])
+        rows.append(Evidence(number, names[best], correlation, clear, clear - float(max(rivals))))
     return rows
 
 
-def _is_tagged(mouth: Mouth, reading: ScreenReading) -> bool:
-    """Return whether a tag stood in a face's tile while the face was there."""
+def _tile(mouth: Mouth, tiles: Sequence[Tile], others: Sequence[Mouth]) -> Tile | None:
+    """Return the tile that is a face's own; None where there is none, a tag stood in it, or another face was there."""
+    here = [tile for tile in tiles if _inside(mouth, tile) and _shared_s(mouth, tile) > 0]
+    if not here or any(tile.tag for tile in here):
+        return None
+    tile = max(here, key=lambda tile: _shared_s(mouth, tile))
+    alone = all(_shared_s(mouth, other) < SHORTEST_S / 4 or not _inside(other, tile) for other in others)
+    return tile if alone else None
+
+
+def _inside(mouth: Mouth, tile: Tile) -> bool:
     across, down = mouth.x + mouth.width / 2, mouth.y + mouth.height / 2
-    return any(
-        tile.x <= across <= tile.x + tile.width
-        and tile.y <= down <= tile.y + tile.height
-        and tile.start < mouth.times[-1]
-        and tile.end > mouth.times[0]
-        for tile in (*(tile for tile in reading.tiles if tile.tag), *reading.places)
-        if mouth.times
-    )
+    return tile.x <= across <= tile.x + tile.width and tile.y <= down <= tile.y + tile.height
 
 
-def _meet(mouth: Mouth, other: Mouth) -> bool:
-    """Return whether two faces were in view at one time."""
-    return bool(other.times) and other.times[0] < mouth.times[-1] and mouth.times[0] < other.times[-1]
+def _shared_s(mouth: Mouth, other: Mouth | Tile) -> float:
+    """Return for how long a face and another, or a tile, were in view together, in seconds."""
+    start, end = (other.times[0], other.times[-1]) if isinstance(other, Mouth) else (other.start, other.end)
+    return min(mouth.times[-1], end) - max(mouth.times[0], start)
 
 
-def _above_chance(mouth: Mouth, turns: Sequence[tuple[float, float]]) -> float:
-    """Return how many standard deviations above those of shifted turns a correlation lies; -inf where too little was said.
+def _correlated(mouth: Mouth, turns: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return a correlation, and how many standard deviations above those of shifted turns it lies.
 
+    Both are -inf where too little was said.
     The correlations with all shifts come from one Fourier transform.
     """
     times, motion = np.array(mouth.times), np.array(mouth.motion)
@@ -146,9 +162,11 @@ def _above_chance(mouth: Mouth, turns: Sequence[tuple[float, float]]) -> float:
         heard += bool(inside[bins].any())
     seen = speaks[bins].sum() * step
     if heard < FEWEST_TURNS or seen < LEAST_S or len(bins) * step - seen < LEAST_S:
-        return -np.inf
+        return -np.inf, -np.inf
     course = np.zeros(count)
     course[bins] = (motion - motion.mean()) / max(float(motion.std()), 1e-9)
     shifted = np.fft.irfft(np.fft.rfft(course) * np.conj(np.fft.rfft(speaks - speaks.mean())), count)
-    spread = float(shifted[1:].std())
-    return float((shifted[0] - shifted[1:].mean()) / spread) if spread > 0 else -np.inf
+    spread, own = float(shifted[1:].std()), float(speaks[bins].std())
+    if not spread or not own:
+        return -np.inf, -np.inf
+    return float(shifted[0]) / (len(bins) * own), float((shifted[0] - shifted[1:].mean()) / spread)

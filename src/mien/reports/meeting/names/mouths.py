@@ -132,11 +132,10 @@ def _motion(before: Image, after: Image, box: Box) -> float | None:
     if max(abs(dx), abs(dy)) <= FURTHEST:
         shift = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
         second = np.asarray(cv2.warpAffine(second, shift, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE), np.float32)
-    upper, other = first[UPPER], second[UPPER]
-    spread = float(upper.std() * other.std())
-    if spread > 0 and float(((upper - upper.mean()) * (other - other.mean())).mean()) < SAME_FACE * spread:
+    likeness = cv2.matchTemplate(first[UPPER].copy(), second[UPPER].copy(), cv2.TM_CCOEFF_NORMED)
+    if float(likeness[0, 0]) < SAME_FACE:
         return None
-    change = np.abs(first - second)
+    change = cv2.absdiff(first, second)
     return math.log((float(change[MOUTH].mean()) + NOISE) / (float(change[UPPER].mean()) + NOISE))
 
 
@@ -146,5 +145,5 @@ def _patch(image: Image, box: Box) -> Patch | None:
     part = image[max(0, y) : max(0, y + high), max(0, x) : max(0, x + wide)]
     if min(part.shape[:2]) < 8:
         return None
-    small = cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.float32)
+    grey = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)

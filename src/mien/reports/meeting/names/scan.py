@@ -478,7 +478,8 @@ def read_screen(
     kept = _kept(path, settings, model, how or {})
     seen = _from(kept)
     if seen is None:
-        watch = watch if watch is not None and watch.span[1] > watch.span[0] else _watched(path, job, model, how or {}, faces or {})
+        if watch is None or watch.span[1] <= watch.span[0]:
+            watch = _watched(path, job, model, how or {}, faces or {})
         seen = watch.seen()
         _keep(kept, seen)
     return named(seen, speakers)
