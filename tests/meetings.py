@@ -303,20 +303,19 @@ class Meeting:
         opened = abs(math.sin(math.pi * 4.3 * at + phases[5])) * said.uniform(0.2, 1.0) if moves else 0.0
         blinks = (at + phases[6]) % rng.uniform(2.5, 5) < 0.15
         smiles = int(np.random.default_rng((self.seed, round(at / 6), who)).random() < 0.3)
-        scene = _talker(round(6 * opened), blinks, smiles)
+        scene = _talker(round(6 * opened), blinks, smiles, mirrored=bool(who % 2))
         zoom = rng.uniform(0.95, 1.25) * max(wide / 640, high / 360) * (1 + 0.02 * sway[3])
         middle = (scene.shape[1] - 444 if who % 2 else 444, 244)
         view = cv2.getRotationMatrix2D(middle, 2 * sway[2], zoom)
         view[:, 2] += np.array((wide, high)) / 2 - middle + np.array((0.02 * sway[0], 0.02 * sway[1])) * high
         tile = cv2.warpAffine(
-            scene[:, ::-1] if who % 2 else scene,
+            scene,
             view,
             (wide, high),
             flags=cv2.INTER_AREA,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        tile = tile.astype(np.float32) * np.random.default_rng(who).uniform(0.75, 1.1, 3).astype(np.float32)
-        return np.clip(tile, 0, 255).astype(np.uint8)
+        return cv2.multiply(tile, (*np.random.default_rng(who).uniform(0.75, 1.1, 3).tolist(), 1.0))
 
 
 def irregular(seed: int, count: int, seconds: float) -> list[tuple[float, float, int]]:
@@ -357,25 +356,35 @@ def portraits() -> list[np.ndarray]:
 
 
 @functools.cache
-def _talker(opened: int, blinks: bool, smiles: int) -> np.ndarray:
+def _talker(opened: int, blinks: bool, smiles: int, *, mirrored: bool) -> np.ndarray:
     """Return the demo's portrait with the mouth so far open, 0 to 6."""
-    demo, total = _demo(), demo_clip._Warp(())
-    calm, share = demo_clip.EXPRESSIONS["calm"], opened / 6
-    total.add(demo_clip._Warp(calm), (1 - 0.8 * share) * (0.4 if smiles else 1.0))
-    spread, pull = demo_clip._Spread(222, 147, 4.5, 12, 8), demo_clip._Pull(222, 172, 0, 5, 26, 12)
-    total.add(demo_clip._Warp((spread, pull, demo_clip._Tint(222.5, 147.3, 1, 11.5, 6.2))), share)
+    demo, total, (calm, mouth, lids) = _demo(), demo_clip._Warp(()), _warps()
+    total.add(calm, (1 - 0.8 * opened / 6) * (0.4 if smiles else 1.0))
+    total.add(mouth, opened / 6)
     if blinks:
-        total.add(demo_clip._Warp((demo_clip._Spread(201, 101, -7, 11, 5), demo_clip._Spread(247, 102, -7, 11, 5))), 1)
+        total.add(lids, 1)
     scene = demo._portrait.copy()
     x, y, wide, high = (demo_clip.ENLARGED * value for value in demo_clip.FACE)
     face = cv2.remap(scene[y : y + high, x : x + wide], total.x, total.y, cv2.INTER_LINEAR)
     scene[y : y + high, x : x + wide] = cv2.blendLinear(face, demo._mouth, total.own, 1 - total.own)
-    return scene
+    return np.ascontiguousarray(scene[:, ::-1]) if mirrored else scene
 
 
 @functools.cache
 def _demo() -> Demo:
     return Demo()
+
+
+@functools.cache
+def _warps() -> tuple[Any, Any, Any]:
+    """Return how a calm face, an open mouth and shut eyes move the portrait."""
+    spread, pull = demo_clip._Spread(222, 147, 4.5, 12, 8), demo_clip._Pull(222, 172, 0, 5, 26, 12)
+    parts = (
+        demo_clip.EXPRESSIONS["calm"],
+        (spread, pull, demo_clip._Tint(222.5, 147.3, 1, 11.5, 6.2)),
+        (demo_clip._Spread(201, 101, -7, 11, 5), demo_clip._Spread(247, 102, -7, 11, 5)),
+    )
+    return tuple(demo_clip._Warp(part) for part in parts)
 
 
 @functools.cache
