@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from mien.media import demo as demo_clip
 from mien.media.demo import Demo
 
 Rect = tuple[int, int, int, int]
@@ -134,6 +135,7 @@ class Meeting:
         fps: Frames a second.
         slide: Lines on the shared screen.
         turns: Who (a number) speaks from when until when; made where it is empty.
+        talk: Whether mouths open and shut while people speak, and seldom else, heads sway and eyes blink.
     """
 
     people: list[Person]
@@ -149,6 +151,7 @@ class Meeting:
     fps: int = 10
     slide: tuple[str, ...] = ("Plan for the quarter", "Costs fell by 4 %", "Three new hires", "Questions?")
     turns: list[tuple[float, float, int]] = field(default_factory=list)
+    talk: bool = False
 
     def __post_init__(self) -> None:
         if self.turns:
@@ -271,6 +274,8 @@ class Meeting:
         person = self.people[who]
         if not person.seen(at):
             return np.full((high, wide, 3), (52, 48, 46), np.uint8)
+        if self.talk:
+            return self._talking(who, wide, high, 0.0 if person.photo else at)
         frames = portraits()
         number = 0 if person.photo else round(at * 10)
         frame = frames[(number + 37 * who) % len(frames)]
@@ -285,6 +290,46 @@ class Meeting:
         rng = np.random.default_rng(who)
         tile *= rng.uniform(0.75, 1.1, 3).astype(np.float32)
         return np.clip(tile, 0, 255).astype(np.uint8)
+
+    def _talking(self, who: int, wide: int, high: int, at: float) -> np.ndarray:
+        """Return the tile of somebody who moves: the mouth while it speaks, and now and then while it does not."""
+        speaks = any(start <= at < end for start, end, speaker in self.turns if speaker == who)
+        rng = np.random.default_rng((self.seed, who))
+        rates, phases = rng.uniform(0.07, 0.6, 4), rng.uniform(0, 2 * math.pi, 8)
+        sway = [math.sin(2 * math.pi * rate * at + phase) for rate, phase in zip(rates, phases, strict=False)]
+        said = np.random.default_rng((self.seed, who, round(at * 4)))  # a syllable, about
+        moment = np.random.default_rng((self.seed, who, round(at * 0.7), 1))  # some 1.4 s
+        moves = moment.random() > 0.06 if speaks else moment.random() < 0.08
+        opened = abs(math.sin(math.pi * 4.3 * at + phases[5])) * said.uniform(0.2, 1.0) if moves else 0.0
+        blinks = (at + phases[6]) % rng.uniform(2.5, 5) < 0.15
+        smiles = int(np.random.default_rng((self.seed, round(at / 6), who)).random() < 0.3)
+        scene = _talker(round(6 * opened), blinks, smiles, mirrored=bool(who % 2))
+        zoom = rng.uniform(0.95, 1.25) * max(wide / 640, high / 360) * (1 + 0.02 * sway[3])
+        middle = (scene.shape[1] - 444 if who % 2 else 444, 244)
+        view = cv2.getRotationMatrix2D(middle, 2 * sway[2], zoom)
+        view[:, 2] += np.array((wide, high)) / 2 - middle + np.array((0.02 * sway[0], 0.02 * sway[1])) * high
+        tile = cv2.warpAffine(
+            scene,
+            view,
+            (wide, high),
+            flags=cv2.INTER_AREA,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        return cv2.multiply(tile, (*np.random.default_rng(who).uniform(0.75, 1.1, 3).tolist(), 1.0))
+
+
+def irregular(seed: int, count: int, seconds: float) -> list[tuple[float, float, int]]:
+    """Return turns as people take them: short and long, some people more often than others."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(count, 2.0))
+    turns: list[tuple[float, float, int]] = []
+    at = float(rng.uniform(0.2, 2))
+    while at < seconds - 1:
+        end = min(seconds - 0.2, at + float(np.clip(rng.exponential(4), 0.8, 15)))
+        others = shares * [not turns or number != turns[-1][2] for number in range(count)]
+        turns.append((round(at, 2), round(end, 2), int(rng.choice(count, p=others / others.sum()))))
+        at = end + float(rng.exponential(0.4))
+    return turns
 
 
 def gallery(count: int, area: Rect, gap: int) -> list[Rect]:
@@ -308,6 +353,38 @@ def portraits() -> list[np.ndarray]:
     """Return the demo's frames, ten a second."""
     demo = Demo()
     return [demo.image(at / 10) for at in range(200)]
+
+
+@functools.cache
+def _talker(opened: int, blinks: bool, smiles: int, *, mirrored: bool) -> np.ndarray:
+    """Return the demo's portrait with the mouth so far open, 0 to 6."""
+    demo, total, (calm, mouth, lids) = _demo(), demo_clip._Warp(()), _warps()
+    total.add(calm, (1 - 0.8 * opened / 6) * (0.4 if smiles else 1.0))
+    total.add(mouth, opened / 6)
+    if blinks:
+        total.add(lids, 1)
+    scene = demo._portrait.copy()
+    x, y, wide, high = (demo_clip.ENLARGED * value for value in demo_clip.FACE)
+    face = cv2.remap(scene[y : y + high, x : x + wide], total.x, total.y, cv2.INTER_LINEAR)
+    scene[y : y + high, x : x + wide] = cv2.blendLinear(face, demo._mouth, total.own, 1 - total.own)
+    return np.ascontiguousarray(scene[:, ::-1]) if mirrored else scene
+
+
+@functools.cache
+def _demo() -> Demo:
+    return Demo()
+
+
+@functools.cache
+def _warps() -> tuple[Any, Any, Any]:
+    """Return how a calm face, an open mouth and shut eyes move the portrait."""
+    spread, pull = demo_clip._Spread(222, 147, 4.5, 12, 8), demo_clip._Pull(222, 172, 0, 5, 26, 12)
+    parts = (
+        demo_clip.EXPRESSIONS["calm"],
+        (spread, pull, demo_clip._Tint(222.5, 147.3, 1, 11.5, 6.2)),
+        (demo_clip._Spread(201, 101, -7, 11, 5), demo_clip._Spread(247, 102, -7, 11, 5)),
+    )
+    return tuple(demo_clip._Warp(part) for part in parts)
 
 
 @functools.cache

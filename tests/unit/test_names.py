@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from meetings import SIZES, Meeting, Person, attributed
+from meetings import SIZES, Meeting, Person, attributed, irregular
 from mien.config import Settings, checked
 from mien.errors import ModelError
+from mien.observation import EMOTIONS
 from mien.reports.base.job import Job
 from mien.reports.base.recordings import Inputs
 from mien.reports.base.transcripts import Utterance
@@ -21,6 +23,8 @@ from mien.reports.meeting.names import scan, search
 from mien.reports.meeting.names.clock import begin_of, clock_in
 from mien.reports.meeting.names.highlight import highlighted
 from mien.reports.meeting.names.matching import is_generic, match
+from mien.reports.meeting.names.mouth_names import with_mouths
+from mien.reports.meeting.names.mouths import MouthWatch
 from mien.reports.meeting.names.naming import Camera, Seen, named
 from mien.reports.meeting.names.places import Highlight, NamedPlace, ScreenReading
 from mien.reports.meeting.names.search import with_speakers
@@ -295,3 +299,94 @@ def test_numbered_speakers_take_the_name_of_the_framed_tile() -> None:
         Utterance(60, 62, None, "d"),
     ]
     assert [part.speaker for part in with_speakers(parts, 10.0, reading)] == ["Ann", "Bob", "Eve", None]
+
+
+FACES = [(108, 12, 104, 132), (428, 12, 104, 132)]
+
+
+def two_without_tags(turns: list[tuple[float, float, int]], seconds: float) -> Meeting:
+    people = [Person(name) for name in SPEAKERS[:2]]
+    drawn = {"tags": False, "highlight": False, "talk": True}
+    return Meeting(people, (640, 180), seconds=seconds, fps=5, turns=turns, **drawn)
+
+
+def spoken(turns: list[tuple[float, float, int]]) -> list[Utterance]:
+    return [Utterance(start, end, SPEAKERS[who], "We will see.") for start, end, who in turns]
+
+
+@pytest.fixture(scope="module")
+def untagged() -> tuple[Meeting, Seen]:
+    """Two people without tags, who speak in turn and move their mouths then."""
+    meeting = two_without_tags(irregular(21, 2, 70), 70)
+    return meeting, watched([meeting.picture(at) for at in np.arange(0, 70, 0.2).tolist()])
+
+
+def watched(pictures: list[np.ndarray]) -> Seen:
+    """Return what is seen of a meeting of two whose faces are known, five pictures a second."""
+    watch = MouthWatch()
+    for number, picture in enumerate(pictures):
+        watch.see(picture, number / 5, FACES)
+    end = len(pictures) / 5
+    return Seen((640, 180), [camera(tile, "", 0.0, end) for tile in TILES[:2]], [], [], 0.0, end, watch.runs)
+
+
+def test_mouths_name_faces_without_a_tag_and_a_tag_wins(untagged: tuple[Meeting, Seen]) -> None:
+    meeting, seen = untagged
+    reading = with_mouths(named(seen, SPEAKERS[:2]), spoken(meeting.turns))
+    assert [(place.speaker, place.x, place.found_by) for place in reading.places] == [
+        ("Ann Lee", 0.0, "mouth"),
+        ("Bob Smith", 0.5, "mouth"),
+    ]
+    assert all(0.5 < place.certainty < 1 for place in reading.places)
+    assert "Ann Lee" in reading.notes[-1]
+    assert "mouth" in reading.notes[-1]
+    for others in (irregular(22, 2, 70), [(70 - end, 70 - start, who) for start, end, who in meeting.turns]):
+        assert not with_mouths(named(seen, SPEAKERS[:2]), spoken(others)).places
+    tagged = replace(seen, cameras=[camera(TILES[0], "Ann Kim"), camera(TILES[1], "", 0.0, 70.0)])
+    reading = with_mouths(named(tagged, SPEAKERS), spoken(meeting.turns))
+    assert [(place.speaker, place.x, place.found_by) for place in reading.places] == [
+        ("Ann Kim", 0.0, "tag"),
+        ("Bob Smith", 0.5, "mouth"),
+    ]
+
+
+def test_where_nothing_moves_nobody_is_named(untagged: tuple[Meeting, Seen]) -> None:
+    meeting, _ = untagged
+    seen = watched([meeting.picture(0.0)] * 350)
+    assert [len(run.times) for run in seen.mouths] == [349, 349]
+    assert not with_mouths(named(seen, SPEAKERS[:2]), spoken(meeting.turns)).places
+
+
+def test_another_face_in_a_place_is_measured_by_itself(untagged: tuple[Meeting, Seen]) -> None:
+    meeting, _ = untagged
+    pictures = [meeting.picture(at) for at in (0.0, 0.2, 0.4)]
+    turned = [np.ascontiguousarray(picture[::-1]) for picture in pictures]
+    runs = watched([*pictures, *turned]).mouths
+    assert [len(run.times) for run in runs] == [2, 2, 2, 2]
+
+
+def test_a_report_proposes_names_by_mouths(untagged: tuple[Meeting, Seen], tmp_path: Path, settings: Settings) -> None:
+    meeting, seen = untagged
+    path = two_without_tags(meeting.turns, 2).write(tmp_path / "call.mp4")
+    how = {"stream": None, "fps_in": None}
+    times = np.arange(0, 2, 0.2).round(3).tolist()
+    reading = scan.read_screen(str(path), SPEAKERS, settings, how=how, faces=dict.fromkeys(times, FACES))
+    assert [len(mouth.times) for mouth in reading.mouths] == [9, 9]
+    table = tmp_path / "call.csv"
+    columns = ["file", "offset_s", "track", "x", "y", "width", "height", "frame_width", "frame_height", "emotion"]
+    rows = [
+        [path, round(at, 3), track, *box, 640, 180, "neutral", *[1 / 7] * 7]
+        for at in np.arange(0, 70, 0.2).tolist()
+        for track, box in enumerate(FACES)
+    ]
+    table.write_text("\n".join(",".join(map(str, line)) for line in ([*columns, *EMOTIONS], *rows)))
+    transcript = meeting.transcript(tmp_path / "call.vtt")
+    scan._keep(scan._kept(str(path), settings, None, how), seen)
+    inputs = Inputs((str(table),))
+    report = report_meeting(MeetingRequest(inputs, transcript, offset=0.0), settings)
+    lines = [line.split(",") for line in str(report.files[".names.csv"]).splitlines()]
+    assert [(line[0], line[-2]) for line in lines[1:]] == [("Ann Lee", "mouth"), ("Bob Smith", "mouth")]
+    assert any("mouth" in note for note in report.notes)
+    plain = report_meeting(MeetingRequest(inputs, transcript, offset=0.0, names=False), settings)
+    assert ".names.csv" not in plain.files
+    assert not any("mouth" in note for note in plain.notes)

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ __all__ = ["AnalysedFrame", "Watch", "analysed", "content_key", "kept_folder"]
 
 log = logging.getLogger(__name__)
 
-Watch = Callable[[Image, float], None]
+Watch = Callable[[Image, float, Sequence[tuple[int, int, int, int]]], None]
+"""Takes a frame, its time in seconds and the boxes of its faces in pixels."""
 
 KEPT_BYTES = 2 << 30
 """So much of what was analysed is kept, the newest."""
@@ -93,7 +94,7 @@ def analysed(
         job: Hears how far it is.
         stream: The number of the video stream to look at; None: the film's.
         fps_in: How many frames a second a file has that doesn't say when they are shown.
-        watch: Is shown each frame with its time in seconds, if all of them are decoded now.
+        watch: Is shown each frame with its time and its faces, if all of them are decoded now.
 
     Raises:
         InputError: It is no video, or it is live.
@@ -151,9 +152,9 @@ def _analyse(
             if frame.offset_s <= last:
                 skipped = frame.shot
                 continue
-            if watch is not None:
-                watch(frame.image, frame.offset_s)
             seen = AnalysedFrame(pipeline.observe(frame), shot + frame.shot - skipped)
+            if watch is not None:
+                watch(frame.image, frame.offset_s, [face.box for face in seen.observation.faces])
             kept.add(seen)
             yield seen
         kept.end(chosen.problem, chosen.notes)

@@ -19,6 +19,7 @@ from mien.reports.base.transcripts import Transcript, read_transcript
 from mien.reports.base.usual_face import calibration_of, in_store
 from mien.reports.meeting.figures import heard
 from mien.reports.meeting.names.csv_file import as_csv, as_places, by_hand
+from mien.reports.meeting.names.mouth_names import with_mouths
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.search import NameSearch, with_speakers
 from mien.reports.meeting.names.strips import tag_strips
@@ -105,13 +106,17 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     reading = search.read(recording, transcript.utterances, job) if search else ScreenReading()
     job.tell("finding the offset", 0)
     offset, notes = _offset(request.offset, recording, transcript, reading.clock)
+    transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
+    reading = with_mouths(
+        reading,
+        [replace(part, start=part.start + offset, end=part.end + offset) for part in transcript.utterances],
+    )
     notes += reading.notes
     if recording.began is None and request.anonymous is None:
         recording = replace(recording, began=reading.clock)
     if request.speakers:
         reading = replace(reading, places=tuple(by_hand(given)))
     places = [*as_places(reading), *(place for place in given if place.track is not None)]
-    transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
     own = None
     if calibration:
         calibration = in_store(calibration, request.inputs, recordings)

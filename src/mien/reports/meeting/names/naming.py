@@ -11,7 +11,8 @@ import msgspec
 
 from mien.reports.meeting.names.clock import begin_of
 from mien.reports.meeting.names.matching import Match, match, same_name, shown_name
-from mien.reports.meeting.names.places import Highlight, NamedPlace, ScreenReading, Tile
+from mien.reports.meeting.names.mouths import MouthRun
+from mien.reports.meeting.names.places import Highlight, Mouth, NamedPlace, ScreenReading, Tile
 from mien.reports.meeting.names.tags import Box
 from mien.reports.meeting.names.tiles import ASPECT
 from mien.words import counted, listed
@@ -90,6 +91,7 @@ class Seen(msgspec.Struct, frozen=True):
         clocks: When which time was shown.
         begin: When the first frame was seen, in seconds.
         end: When the last was.
+        mouths: How the mouths of faces moved that have no tag.
     """
 
     size: tuple[int, int]
@@ -98,6 +100,7 @@ class Seen(msgspec.Struct, frozen=True):
     clocks: list[tuple[float, datetime]]
     begin: float
     end: float
+    mouths: list[MouthRun] = []
 
 
 def named(seen: Seen, speakers: Sequence[str]) -> ScreenReading:
@@ -135,6 +138,7 @@ def named(seen: Seen, speakers: Sequence[str]) -> ScreenReading:
         tuple(_joined(places)),
         tuple(Highlight(start, end, *_shares(box, seen.size)) for start, end, box in lit),
         tuple(Tile(*_shares(camera.box, seen.size), camera.start, camera.end, camera.text) for camera in cameras),
+        tuple(Mouth(*_shares(run.box, seen.size), tuple(run.times), tuple(run.motion)) for run in seen.mouths),
         clock,
         tuple(notes),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["Highlight", "NamedPlace", "ScreenReading", "Tile"]
+__all__ = ["Highlight", "Mouth", "NamedPlace", "ScreenReading", "Tile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,23 @@ class Highlight:
 
 
 @dataclass(frozen=True, slots=True)
+class Mouth:
+    """How the mouth of one face without a tag moved; its edges as shares of the picture.
+
+    Attributes:
+        times: When, in seconds of the recording.
+        motion: How much more it moved than the face, at each of them.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    times: tuple[float, ...]
+    motion: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenReading:
     """All that was read off a recording's picture.
 
@@ -72,6 +89,7 @@ class ScreenReading:
         places: Where and when each speaker of the transcript is seen.
         spoken: Which tile was highlighted when, in order of time.
         tiles: All tiles, with their tags.
+        mouths: How the mouths of faces moved that have no tag.
         clock: The wall-clock time of the recording's second 0, without a zone, as the picture shows it; None: no clock.
         notes: What the report is to say of this, a sentence each.
     """
@@ -79,5 +97,6 @@ class ScreenReading:
     places: tuple[NamedPlace, ...] = ()
     spoken: tuple[Highlight, ...] = ()
     tiles: tuple[Tile, ...] = ()
+    mouths: tuple[Mouth, ...] = ()
     clock: datetime | None = None
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,12 +32,13 @@ from mien.reports.meeting.names.edges import READ, apart, at_edge, near_edge, st
 from mien.reports.meeting.names.highlight import highlighted
 from mien.reports.meeting.names.letters import Grey, Tag
 from mien.reports.meeting.names.matching import CLEAR, SMALL, alike, same_name
+from mien.reports.meeting.names.mouths import MouthWatch
 from mien.reports.meeting.names.naming import Camera, Seen, named
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.tags import Box, TextLine, TextReader
 from mien.reports.meeting.names.tiles import centre_in, cut, from_lattice, overlap
 
-__all__ = ["ScreenWatch", "read_screen", "screen_watch"]
+__all__ = ["Faces", "ScreenWatch", "read_screen", "screen_watch"]
 
 STEP_S = 0.4
 """Frames that follow sooner are passed over, in seconds."""
@@ -91,11 +92,14 @@ JUMP, JUMP_SHARE = 24, 0.02
 CLOCKS, CLOCK_EVERY_S = 6, 5.0
 """So many readings of a clock are enough, so long apart in seconds."""
 
-VERSION = 1
+VERSION = 2
 
 log = logging.getLogger(__name__)
 
 THUMB = (160, 90)
+
+Faces = Mapping[float, Sequence[Box]]
+"""The boxes of a recording's faces by time, in seconds, to the thousandth."""
 
 
 @dataclass
@@ -159,19 +163,26 @@ class ScreenWatch:
         self._lit: list[tuple[float, Box]] = []
         self._size = (1, 1)
         self._lattice_wait = 0
+        self._mouths = MouthWatch()
 
     @property
     def span(self) -> tuple[float, float]:
         """From when until when frames were seen, in seconds."""
         return (self._begin or 0.0, self._last)
 
-    def see(self, image: Image, at: float) -> None:
+    def see(self, image: Image, at: float, faces: Sequence[Box] = ()) -> None:
         """Take the next frame.
 
         Args:
             image: BGR, shape (h, w, 3), uint8.
             at: Its position in the recording in seconds.
+            faces: The boxes of its faces in pixels.
         """
+        self._read(image, at)
+        tagged = [camera.box for camera in self._now if camera.tag is not None]
+        self._mouths.see(image, at, [box for box in faces if not any(centre_in(box, tile) for tile in tagged)])
+
+    def _read(self, image: Image, at: float) -> None:
         if at < self._last + STEP_S - 1e-3:
             if self._greys and at >= self._greys[-1][0] + STEP_S / 2 - 1e-3:  # tells more closely when a tag went
                 self._greys.append((at, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)))
@@ -416,7 +427,7 @@ class ScreenWatch:
             Camera(one.box, one.start, one.end, one.readings, one.unreadable, *one.motion)
             for one in (*self._gone, *self._now)
         ]
-        return Seen(self._size, cameras, self._lit, self._clocks, *self.span)
+        return Seen(self._size, cameras, self._lit, self._clocks, *self.span, self._mouths.runs)
 
     def _end_all(self) -> None:
         self._gone += self._now
@@ -441,6 +452,7 @@ def read_screen(
     model: Path | None = None,
     how: dict[str, Any] | None = None,
     watch: ScreenWatch | None = None,
+    faces: Faces | None = None,
 ) -> ScreenReading:
     """Return what a recording's picture shows of its speakers.
 
@@ -454,6 +466,7 @@ def read_screen(
         model: Another PP-OCR recogniser (ONNX), for other scripts.
         how: Which stream is looked at and at which rate, as `mien.media.open.open_source` takes them.
         watch: One that has seen the recording's frames while they were analysed; None: they are decoded here.
+        faces: The boxes of the faces at each time that was analysed, for frames that are decoded here.
 
     Raises:
         InputError: The video cannot be read.
@@ -465,7 +478,8 @@ def read_screen(
     kept = _kept(path, settings, model, how or {})
     seen = _from(kept)
     if seen is None:
-        watch = watch if watch is not None and watch.span[1] > watch.span[0] else _watched(path, job, model, how or {})
+        if watch is None or watch.span[1] <= watch.span[0]:
+            watch = _watched(path, job, model, how or {}, faces or {})
         seen = watch.seen()
         _keep(kept, seen)
     return named(seen, speakers)
@@ -479,7 +493,7 @@ def screen_watch(
     return ScreenWatch(TextReader(model)) if _from(kept) is None else None
 
 
-def _watched(path: str, job: Job, model: Path | None, how: dict[str, Any]) -> ScreenWatch:
+def _watched(path: str, job: Job, model: Path | None, how: dict[str, Any], faces: Faces) -> ScreenWatch:
     watch = ScreenWatch(TextReader(model))
     step = f"reading names in {Path(path).name}"
     with open_source(path, **how) as source:
@@ -487,7 +501,8 @@ def _watched(path: str, job: Job, model: Path | None, how: dict[str, Any]) -> Sc
             raise InputError(f"cannot read names in '{path}': it is live and has no end")
         for frame in selected(source, fps=2 / STEP_S):
             job.tell(step, frame.index, source.expected)
-            watch.see(frame.image, frame.offset_s or 0.0)
+            at = frame.offset_s or 0.0
+            watch.see(frame.image, at, faces.get(round(at, 3), ()))
     return watch
 
 

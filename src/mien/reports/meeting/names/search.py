@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from mien.reports.base.recordings import TABLES, Inputs, Recording
 from mien.reports.base.transcripts import Utterance
 from mien.reports.meeting.names.matching import is_generic
 from mien.reports.meeting.names.places import Highlight, NamedPlace, ScreenReading
-from mien.reports.meeting.names.scan import ScreenWatch, read_screen, screen_watch
-from mien.reports.meeting.names.tags import can_read
+from mien.reports.meeting.names.scan import Faces, ScreenWatch, read_screen, screen_watch
+from mien.reports.meeting.names.tags import Box, can_read
 
 __all__ = ["NameSearch", "with_speakers"]
 
@@ -48,10 +49,10 @@ class NameSearch:
         if video and Path(inputs.paths[0]).suffix.lower() not in TABLES and inputs.fps >= OFTEN:
             self._watch = screen_watch(inputs.paths[0], settings, model=model, how=self._how)
 
-    def watch(self, image: Image, at: float) -> None:
+    def watch(self, image: Image, at: float, faces: Sequence[Box]) -> None:
         """Take a frame that is being analysed; see `ScreenWatch.see`."""
         if self._watch is not None:
-            self._watch.see(image, at)
+            self._watch.see(image, at, faces)
 
     def read(self, recording: Recording, utterances: Sequence[Utterance], job: Job) -> ScreenReading:
         """Return what the picture shows of the utterances' speakers; a note where it cannot be looked at.
@@ -74,7 +75,16 @@ class NameSearch:
             model=self._model,
             how=recording.how or self._how,
             watch=self._watch,
+            faces=None if self._watch else _boxes(recording),
         )
+
+
+def _boxes(recording: Recording) -> Faces:
+    """Return the boxes of a recording's faces by time."""
+    faces: dict[float, list[Box]] = defaultdict(list)
+    for at, *box in recording.faces.select("at", "x", "y", "width", "height").drop_nulls().iter_rows():
+        faces[round(at, 3)].append((box[0], box[1], box[2], box[3]))
+    return faces
 
 
 def with_speakers(utterances: Sequence[Utterance], offset: float, reading: ScreenReading) -> list[Utterance]:
