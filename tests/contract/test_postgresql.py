@@ -82,6 +82,7 @@ def test_many_writers_with_the_same_observations_add_each_once(postgresql: Serve
     ]
     gone = NOON + timedelta(seconds=10)
     added: list[int] = []
+    erased = threading.Event()
 
     def write(seed: int) -> None:
         mixed = given[:]
@@ -90,9 +91,11 @@ def test_many_writers_with_the_same_observations_add_each_once(postgresql: Serve
             for at in range(0, len(mixed), 48):
                 added.append(store.add(mixed[at : at + 48], arrived=NOON if seed % 2 else None))
             if seed == 0:
+                assert erased.wait(60)  # of a minute that is erased in part, what was pruned goes too
                 store.prune(NOON + timedelta(hours=1))
             elif seed == 1:
                 store.erase("cam-0", NOON, gone)
+                erased.set()
 
     threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
     for thread in threads:
