@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["by_number", "counted", "in_points", "listed"]
+__all__ = ["by_number", "counted", "in_points", "listed", "signed"]
 
 
 def counted(number: float, singular: str, many: str) -> str:
@@ -44,3 +44,13 @@ def by_number(name: str) -> tuple[list[tuple[int, str]], str]:
     """
     parts = re.split(r"([0-9]+)", name.casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
+
+
+def signed(number: float, digits: int = 1) -> str:
+    """Return a number with its sign; what rounds to nothing has none.
+
+    >>> signed(2.345), signed(-0.5, 0), signed(-0.04)
+    ('+2.3', '0', '0.0')
+    """
+    text = f"{number:+.{digits}f}"
+    return text if any(digit in text for digit in "123456789") else text[1:]

@@ -15,6 +15,7 @@ from mien.reports.audience.reactions import Interval
 from mien.reports.audience.together import GROUP_COLOURS, POINTS, thinned
 from mien.reports.base.parts import Chart, Fact, Part, Section, Table
 from mien.reports.base.usual_face import people_table
+from mien.words import signed
 
 __all__ = ["own_facts", "own_section"]
 
@@ -29,10 +30,10 @@ def own_facts(own: OwnLevel) -> list[Fact]:
     level = next((level for level in own.levels if not level.group), own.levels[0])
     of = level.above[HAPPY]
     sure = np.isfinite(of.low)
-    between = f"95 %: {100 * of.low:+.1f} to {100 * of.high:+.1f}" if sure else "too few viewers for an interval"
+    between = f"95 %: {signed(100 * of.low)} to {signed(100 * of.high)}" if sure else "too few viewers for an interval"
     detail = f"{between}; {from_when}"
     return [
-        Fact(name, f"{100 * of.value:+.1f} points", detail, of.value, *((of.low, of.high) if sure else (None, None)))
+        Fact(name, f"{signed(100 * of.value)} points", detail, of.value, *((of.low, of.high) if sure else (None, None)))
     ]
 
 
@@ -89,5 +90,5 @@ def _of(curve: Curve) -> NDArray[np.float64]:
 
 
 def _cell(of: Interval) -> str:
-    between = f" ({100 * of.low:+.1f} to {100 * of.high:+.1f})" if np.isfinite(of.low) else ""
-    return f"{100 * of.value:+.1f}{between}"
+    between = f" ({signed(100 * of.low)} to {signed(100 * of.high)})" if np.isfinite(of.low) else ""
+    return f"{signed(100 * of.value)}{between}"

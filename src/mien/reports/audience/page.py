@@ -35,7 +35,7 @@ from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
 from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.base.usual_face import missing
-from mien.words import counted, in_points, listed
+from mien.words import counted, in_points, listed, signed
 
 __all__ = ["COLUMNS", "Shown", "audience_report"]
 
@@ -199,7 +199,7 @@ def _ranking(ranked: Sequence[Reaction]) -> Section:
             clock(reaction.event.at),
             reaction.event.label,
             EMOTIONS[reaction.emotion],
-            f"{100 * reaction.height.value:+.0f}",
+            signed(100 * reaction.height.value, 0),
             _between(100 * reaction.height.low, 100 * reaction.height.high, "+.0f"),
             f"{reaction.latency.value:.1f} s",
             f"{'over ' if reaction.open_end else ''}{reaction.duration.value:.1f} s",
@@ -234,9 +234,9 @@ def _groups(differences: Sequence[Difference], *, folded: bool) -> Section:
             f"{difference.first_group} – {difference.second_group}",
             difference.what,
             difference.emotion,
-            f"{100 * difference.value:+.1f}",
+            signed(100 * difference.value),
             _between(100 * difference.low, 100 * difference.high, "+.1f"),
-            f"{difference.g:+.2f}" if math.isfinite(difference.g) else "–",
+            signed(difference.g, 2) if math.isfinite(difference.g) else "–",
             f"{difference.viewers[0]}, {difference.viewers[1]}",
             ("–" if not math.isfinite(difference.p) else "differ" if difference.p < 0.05 else "not beyond chance"),
         )

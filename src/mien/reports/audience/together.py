@@ -19,7 +19,7 @@ from mien.reports.audience.synchrony import SIGNALS, SUMMARIES, Moment
 from mien.reports.audience.tables import Shown
 from mien.reports.base.bootstrap import MIN_UNITS
 from mien.reports.base.parts import Chart, Fact, Part, Picture, Pictures, Section, Table
-from mien.words import counted, in_points
+from mien.words import counted, in_points, signed
 
 __all__ = [
     "GROUP_COLOURS",
@@ -191,7 +191,7 @@ def _contrast(contrast: Contrast, name: str) -> str:
     if not math.isfinite(contrast.difference.value):
         return f"{name[0].upper()}{name[1:]}: cannot be compared."
     verdict = "" if not math.isfinite(contrast.p) else " Differ." if contrast.p < 0.05 else " Not beyond chance."
-    effect = f", {kind} {contrast.effect:+.2f}" if math.isfinite(contrast.effect) else ""
+    effect = f", {kind} {signed(contrast.effect, 2)}" if math.isfinite(contrast.effect) else ""
     value = f"{times * contrast.difference.value:{form}}"
     return (
         f"{name[0].upper()}{name[1:]}, {contrast.first_group} less {contrast.second_group}: {value}{effect}.{verdict}"
@@ -221,7 +221,7 @@ def moments_section(shown: Shown) -> Section:
             *([moment.group] if several else []),
             clock(moment.at),
             SIGNALS[moment.signal],
-            f"{100 * moment.change:+.0f}",
+            signed(100 * moment.change, 0),
             _cell(moment.synchrony, ".2f", 1),
             f"{moment.viewers}",
         )
@@ -347,7 +347,7 @@ def statistics(shown: Shown) -> list[Section]:
     for compared in shown.compared:
         rows = [
             (
-                *(SIGNALS[c.signal], clock(c.start), clock(c.end), f"{100 * c.difference:+.1f}", f"{c.mass:+.1f}"),
+                *(SIGNALS[c.signal], clock(c.start), clock(c.end), signed(100 * c.difference), signed(c.mass)),
                 *(f"{c.p:.3f}", "differ" if c.beyond_chance else "not beyond chance"),
             )
             for c in sorted(compared.clusters, key=lambda c: -abs(c.mass))[:30]

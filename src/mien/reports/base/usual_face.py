@@ -25,7 +25,7 @@ from mien.reports.base.csv_lists import seconds as seconds_of
 from mien.reports.base.parts import Data, Table
 from mien.reports.base.recordings import Inputs, Recording
 from mien.stores.base import open_store
-from mien.words import counted, listed
+from mien.words import counted, listed, signed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -300,9 +300,9 @@ def people_table(people: Sequence[Person], calibration: Calibration, most: int =
         (
             person.name or "the only person",
             *(f"{100 * person.usual[place]:.0f}" for place in (happy, rest)),
-            f"{100 * person.above[happy]:+.1f}",
+            signed(100 * person.above[happy]),
             ", ".join(
-                f"{emotion} {100 * value:+.1f}"
+                f"{emotion} {signed(100 * value)}"
                 for emotion, value in sorted(zip(EMOTIONS, person.above, strict=True), key=lambda pair: -abs(pair[1]))[
                     :2
                 ]

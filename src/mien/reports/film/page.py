@@ -21,7 +21,7 @@ from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.film.cast import Actor
 from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
 from mien.reports.film.own_level import own_parts
-from mien.words import counted, listed
+from mien.words import counted, listed, signed
 
 __all__ = ["COLUMNS", "film_report"]
 
@@ -219,7 +219,7 @@ def _own_facts(film: Film) -> list[Fact]:
             facts.append(Fact(name, "cannot be told", from_when))
             continue
         value = person.above[EMOTIONS.index("happy")]
-        facts.append(Fact(name, f"{100 * value:+.1f} points", from_when, value))
+        facts.append(Fact(name, f"{signed(100 * value)} points", from_when, value))
     return facts or [Fact("Happy above the usual face", "cannot be told", "several people, and no cast list")]
 
 
@@ -233,7 +233,7 @@ def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimat
     differences = [
         (
             f"{leader.recording.name} and {follower.recording.name}",
-            f"{difference.value[0]:+.1f}",
+            signed(difference.value[0]),
             _range(float(difference.low[0]), float(difference.high[0])),
         )
         for leader, follower, difference in pairs
@@ -564,4 +564,4 @@ def _number(film: Film) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    return f"{low:+.1f} to {high:+.1f}" if math.isfinite(low) else "too short"
+    return f"{signed(low)} to {signed(high)}" if math.isfinite(low) else "too short"

@@ -39,7 +39,7 @@ from mien.reports.meeting.speaker_page import COLUMNS as SPEAKER_COLUMNS
 from mien.reports.meeting.speaker_page import NAMES_NOTICE, definitions, layout_time, speaker_sections
 from mien.reports.meeting.speakers import SpeakerFigures
 from mien.reports.meeting.words import Judgement
-from mien.words import counted
+from mien.words import counted, signed
 
 __all__ = ["COLUMNS", "MeetingPage", "meeting_report"]
 
@@ -254,8 +254,8 @@ def _facts(
         facts = [Fact("Happiness of the room", f"{value:.0f} of 100", detail, value, low, high)]
     if page.own:
         above, least, most = _estimated(by_speaker[0].room_above)
-        shown = "cannot be told" if above is None else f"{above:+.1f} points"
-        ends = "" if least is None or most is None else f"95 %: {least:+.1f} to {most:+.1f}; "
+        shown = "cannot be told" if above is None else f"{signed(above)} points"
+        ends = "" if least is None or most is None else f"95 %: {signed(least)} to {signed(most)}; "
         detail = f"{ends}usual: {page.own.calibration.words}"
         facts.append(Fact("Happy above the usual face", shown, detail, above, least, most))
     return [
@@ -356,9 +356,9 @@ def _above(by_speaker: Sequence[Mood], names: dict[str, str], own: OwnLevel, ano
         rows.append(
             (
                 _called(mood, names),
-                "–" if value is None else f"{value:+.1f}",
-                "–" if low is None or high is None else f"{low:+.1f} to {high:+.1f}",
-                "–" if mood.own_above is None else f"{mood.own_above:+.1f}",
+                "–" if value is None else signed(value),
+                "–" if low is None or high is None else f"{signed(low)} to {signed(high)}",
+                "–" if mood.own_above is None else signed(mood.own_above),
             )
         )
     caption = (

@@ -14,7 +14,7 @@ from mien.reports.base.parts import Chart, Part, Picture, Pictures, Section, Sha
 from mien.reports.base.recordings import Recording
 from mien.reports.meeting.names.places import NamedPlace
 from mien.reports.meeting.speakers import AFTER_S, SpeakerFigures
-from mien.words import counted
+from mien.words import counted, signed
 
 __all__ = ["COLUMNS", "NAMES_NOTICE", "definitions", "layout_time", "speaker_sections"]
 
@@ -170,8 +170,8 @@ def _reactions(figures: SpeakerFigures) -> Section:
             row["listener"],
             row["speaker"],
             f"{row['turns']:,}",
-            f"{row['reaction']:+.1f}",
-            f"{row['low']:+.1f} to {row['high']:+.1f}",
+            signed(row["reaction"]),
+            f"{signed(row['low'])} to {signed(row['high'])}",
             "beyond chance" if row in beyond else "as by chance",
         )
         for row in rows[:SHOWN_REACTIONS]
