@@ -63,8 +63,15 @@ def confirmed(folder: Path, source: str) -> int:
     return found
 
 
-def check(folder: Path, sources: Sequence[str], store_url: str) -> tuple[Sum, list[str]]:
-    """Compare outboxes and store, and return the sum and what is wrong, a line each."""
+def check(folder: Path, sources: Sequence[str], store_url: str, *, was_full: bool) -> tuple[Sum, list[str]]:
+    """Compare outboxes and store, and return the sum and what is wrong, a line each.
+
+    Args:
+        folder: Where the outboxes are.
+        sources: Whose.
+        store_url: The store.
+        was_full: Whether the outboxes' disk was full for a time, in which what came may have been dropped unwritten.
+    """
     engine = sa.create_engine(store_url)
     is_sink = store_url.endswith("/sink.db")
     wrong: list[str] = []
@@ -73,7 +80,7 @@ def check(folder: Path, sources: Sequence[str], store_url: str) -> tuple[Sum, li
         if store_url.startswith("sqlite"):
             wrong += [f"store: {row[0]}" for row in store.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
         for source in sources:
-            found, problems = _check_source(folder / f"{source}.db", source, store, is_sink)
+            found, problems = _check_source(folder / f"{source}.db", source, store, is_sink, was_full)
             wrong += [f"{source}: {problem}" for problem in problems]
             totals = [before + now for before, now in zip(totals, found, strict=True)]
         aside = "SELECT topic FROM set_aside" if is_sink else "SELECT reason FROM dead_letters"
@@ -86,7 +93,9 @@ def check(folder: Path, sources: Sequence[str], store_url: str) -> tuple[Sum, li
     return Sum(*totals), wrong
 
 
-def _check_source(path: Path, source: str, store: sa.Connection, is_sink: bool) -> tuple[Sum, list[str]]:
+def _check_source(
+    path: Path, source: str, store: sa.Connection, is_sink: bool, was_full: bool
+) -> tuple[Sum, list[str]]:
     outbox = sqlite3.connect(path, timeout=30)
     wrong = [f"outbox: {row[0]}" for row in outbox.execute("PRAGMA integrity_check") if row[0] != "ok"]
     taken_rows = outbox.execute("SELECT id, session, seq, faces FROM audit_taken").fetchall()
@@ -107,6 +116,8 @@ def _check_source(path: Path, source: str, store: sa.Connection, is_sink: bool) 
     for _, session, seq, _ in taken_rows:
         sessions.setdefault(session, []).append(seq)
 
+    unwritten = counts[0] - len(taken) if was_full else 0  # no trigger sees what never came into the file
+
     checks = {
         f"{len(taken_rows) - len(taken)} ids were taken twice": len(taken_rows) == len(taken),
         f"{len(taken - stored - dropped)} of {len(taken)} are lost": not taken - stored - dropped,
@@ -114,7 +125,7 @@ def _check_source(path: Path, source: str, store: sa.Connection, is_sink: bool) 
         f"{len(stored & dropped)} are stored and counted as dropped": not stored & dropped,
         f"{len(stored_rows) - len(stored)} are stored twice": len(stored_rows) == len(stored),
         f"counts {counts} are not those of {len(taken)} taken, {len(dropped_rows)} dropped": counts
-        == (len(taken), len(taken) - len(dropped_rows), len(dropped_rows), 0),
+        == (len(taken) + unwritten, len(taken) - len(dropped_rows), len(dropped_rows) + unwritten, 0),
         "a session has gaps": all(sorted(seqs) == list(range(len(seqs))) for seqs in sessions.values()),
     }
     if not is_sink:
@@ -126,7 +137,9 @@ def _check_source(path: Path, source: str, store: sa.Connection, is_sink: bool) 
         checks[f"{ask(query)[0][0]} faces are stored, expected {faces}"] = ask(query)[0][0] == faces
         total = [int(row[0]) for row in ask("SELECT frames FROM sources WHERE source = :source")]
         checks[f"the source's total is {total}"] = total == ([len(stored)] if stored else [])
-    return Sum(len(taken), len(stored), len(dropped)), wrong + [text for text, well in checks.items() if not well]
+    return Sum(len(taken) + unwritten, len(stored), len(dropped) + unwritten), wrong + [
+        text for text, well in checks.items() if not well
+    ]
 
 
 def _text(value: bytes) -> str:
