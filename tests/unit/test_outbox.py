@@ -330,6 +330,39 @@ def test_damage_that_shows_while_it_runs_ends_nothing(
     assert seqs(outbox) == list(range(30))
 
 
+def test_damage_that_shows_as_rows_are_read_or_miss_is_taken_over_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither may be met again and again while nothing is delivered."""
+    outbox = Outbox(tmp_path, "cam")
+    fill(outbox, 300)
+    outbox.set_window(200)
+    assert outbox.flush()
+    with closing(sqlite3.connect(outbox.path)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = [page for (page,) in raw.execute("SELECT pageno FROM dbstat WHERE name = 'rows' AND pagetype = 'leaf'")]
+    with outbox.path.open("r+b") as file:
+        file.seek((pages[0] - 1) * 4096)
+        file.write(bytes(range(100)))
+    outbox._reader.execute("PRAGMA schema_version")
+    assert outbox.released(0, 1000) == []
+    assert outbox.flush()
+    taken, confirmed, dropped, depth = outbox.counts
+    assert (taken, confirmed) == (300, 0)
+    assert 0 < dropped == 300 - depth
+    assert "is begun anew" in caplog.text
+    outbox.set_window(400)
+    assert outbox.flush()
+    assert len(outbox.released(0, 1000)) == depth
+    monkeypatch.setattr(outbox, "_released", 0)
+    outbox._writer.execute("DELETE FROM rows")
+    monkeypatch.setattr(outbox, "_out", 0)
+    outbox.set_window(500)
+    assert outbox.flush()
+    assert outbox.counts == Counts(300, 0, 300, 0)
+    outbox.close()
+
+
 def test_what_cannot_be_written_at_the_end_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     outbox = Outbox(tmp_path, "cam")
     fill(outbox, 20)

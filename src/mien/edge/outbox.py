@@ -134,6 +134,7 @@ class Outbox:
         self._window = 0
         self._unwritten = 0
         self._full = self._aged = False
+        self._damage: sqlite3.Error | None = None
         self._stirs, self._settled = int(max_age_s is not None), 0
         self._closing = False
         self._failure: MienError | None = None
@@ -170,6 +171,8 @@ class Outbox:
     def released(self, after: int, limit: int) -> list[OutboxRow]:
         """Return rows that may be sent, in order, from the first one whose `n` is higher than `after`.
 
+        Of a file that turns out to be damaged there are none: it is set aside, and what can be read of it taken over.
+
         Raises:
             StoreError: The file cannot be read.
         """
@@ -178,7 +181,13 @@ class Outbox:
             with self._reading:
                 return [OutboxRow(*row) for row in self._reader.execute(query, (after, self._released, limit))]
         except sqlite3.Error as error:
-            raise StoreError(f"cannot read the outbox '{self.path}': {error}") from error
+            if not is_damage(error):
+                raise StoreError(f"cannot read the outbox '{self.path}': {error}") from error
+            with self._state:
+                self._check()
+                self._damage = error
+                self._state.notify_all()
+            return []
 
     def confirm(self, session: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Let go of the released rows of a session in these ranges of `seq`, both ends included."""
@@ -215,7 +224,8 @@ class Outbox:
             raise self._failure
 
     def _has_work(self) -> bool:
-        return bool(self._new or self._confirmations or self._discarded or self._stirs != self._settled)
+        waits = self._new or self._confirmations or self._discarded or self._damage
+        return bool(waits or self._stirs != self._settled)
 
     def _begin(self) -> None:
         """Open the file; of one that is damaged take over what can be read, and count the rest as dropped."""
@@ -312,14 +322,16 @@ class Outbox:
                 time.sleep(GROUP_S)
             with self._state:
                 new, confirmations = list(self._new), list(self._confirmations)
-                stirs = self._stirs
+                stirs, damage = self._stirs, self._damage
             try:
+                if damage is not None:
+                    raise damage
                 error = self._try(new, confirmations)
                 if error is not None:
                     drained = bool(new) and self._try([], confirmations) is None  # what is confirmed makes room
                     new, confirmations = [], confirmations if drained else []
-            except sqlite3.Error as damage:
-                if self._begin_anew(damage):
+            except sqlite3.Error as reason:
+                if self._begin_anew(reason):
                     continue
                 return
             if error is not None and not failing:
@@ -350,6 +362,7 @@ class Outbox:
                 self._writer.close()
                 self._reader.close()
                 self._take_over(damage)
+                self._damage = None
         except (sqlite3.Error, DamagedError, OSError) as error:
             with self._state:
                 self._failure = StoreError(f"the outbox '{self.path}' is damaged: {error}; move it away")
@@ -433,6 +446,8 @@ class Outbox:
         if out < min(self._window, self._max_rows // 2) and depth > out:
             room = min(self._window, self._max_rows // 2) - out
             fresh = writer.execute("SELECT n FROM rows WHERE n > ? ORDER BY n LIMIT ?", (released, room)).fetchall()
+            if not fresh:
+                raise sqlite3.DatabaseError(f"it lacks rows: {depth} are counted, {out} of them released")
             released, out = fresh[-1][0], out + len(fresh)
 
         excess = depth - max(self._max_rows, out + self._max_rows // 2)
