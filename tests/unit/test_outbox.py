@@ -354,6 +354,10 @@ def test_damage_that_shows_as_rows_are_read_or_miss_is_taken_over_too(
     outbox.set_window(400)
     assert outbox.flush()
     assert len(outbox.released(0, 1000)) == depth
+    outbox._writer.execute("UPDATE rows SET session = CAST(x'ff2222' AS TEXT) WHERE n = (SELECT max(n) FROM rows)")
+    assert outbox.released(0, 1000) == []
+    assert outbox.flush()
+    assert outbox.counts == Counts(300, 0, dropped + 1, depth - 1)
     monkeypatch.setattr(outbox, "_released", 0)
     outbox._writer.execute("DELETE FROM rows")
     monkeypatch.setattr(outbox, "_out", 0)

@@ -34,13 +34,17 @@ class SalvagedCounts(NamedTuple):
     released: int
 
 
+SIGNS = ("no such table", "no such column", "malformed", "has no column", "Could not decode")
+"""Words of SQLite that tell of damage in an error that else means that a file cannot be used just now."""
+
+
 def is_damage(error: Exception) -> bool:
     """Say whether an error means that the file is damaged, and not that it cannot be used just now."""
     if isinstance(error, DamagedError):
         return True
     words = str(error)
     if isinstance(error, sqlite3.OperationalError):
-        return any(sign in words for sign in ("no such table", "no such column", "malformed", "has no column"))
+        return any(sign in words for sign in SIGNS)
     return isinstance(error, sqlite3.DatabaseError)
 
 
