@@ -46,11 +46,15 @@ def by_number(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
-def signed(number: float, digits: int = 1) -> str:
+def signed(number: float, form: str = "+.1f") -> str:
     """Return a number with its sign; what rounds to nothing has none.
 
-    >>> signed(2.345), signed(-0.5, 0), signed(-0.04)
+    Args:
+        number: The number.
+        form: How it is written, as `format` has it.
+
+    >>> signed(2.345), signed(-0.5, "+.0f"), signed(-0.04)
     ('+2.3', '0', '0.0')
     """
-    text = f"{number:+.{digits}f}"
+    text = format(number, form)
     return text if any(digit in text for digit in "123456789") else text[1:]

@@ -6,7 +6,7 @@ import threading
 import time as clock
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -26,6 +26,7 @@ __all__ = [
     "Need",
     "Source",
     "Wrapper",
+    "later",
     "mark_before",
     "notes_of",
     "paced",
@@ -123,6 +124,14 @@ class Source(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def later(began: datetime, offset_s: float) -> datetime | None:
+    """Return when a frame is shown that comes so many seconds after a medium began; None: no calendar has that time."""
+    try:
+        return began + timedelta(seconds=offset_s)
+    except OverflowError:  # a file that claims to begin or end in another age
+        return None
 
 
 def mark_before(offset_s: float) -> int:

@@ -11,12 +11,11 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from datetime import datetime, timedelta
 from typing import Any
 
 from mien.errors import InputError
 from mien.masking import without_password
-from mien.media.base import Frame, Need, Source
+from mien.media.base import Frame, Need, Source, later
 from mien.media.containers import MAX_PIXELS, length_of, open_container, reason_of
 from mien.media.displayed import Converter, aspects
 from mien.media.seeking import Clock, SeekPoint, Survey, begin_of, find, survey
@@ -100,7 +99,7 @@ class Video(Source):
     def _frames(self) -> Iterator[Frame]:
         start, convert = now(), Converter()
         for index, offset, decoded in self._needed(self._find()):
-            yield Frame(convert(decoded, self._aspect()), index, offset, _later(start, offset))
+            yield Frame(convert(decoded, self._aspect()), index, offset, later(start, offset))
         if self._closed:
             return
         clock = self._clock
@@ -295,10 +294,3 @@ class _Seam:
         count = sum(self._marks)
         self._marks.clear()
         return count
-
-
-def _later(start: datetime, offset: float) -> datetime | None:
-    try:
-        return start + timedelta(seconds=offset)
-    except OverflowError:  # a file that claims to begin or end in another age
-        return None

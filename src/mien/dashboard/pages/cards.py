@@ -17,6 +17,7 @@ from mien.dashboard.security.roles import Role
 from mien.mqtt.messages import Stats
 from mien.observation import Emotion, Face, Observation
 from mien.stores.base import Sums
+from mien.words import signed as plainly_signed
 
 __all__ = [
     "figures",
@@ -131,7 +132,7 @@ def figures(total: Sums, other: Sums | None) -> str:
     index = _index(total, "no face in this period")
     if other and (rival := strongest(other)):
         most = most._replace(emotion=rival[0], note=f"against {rival[0].capitalize()} {rival[1]:.0f}\u202f%")
-    if change := _change(total.happiness, other.happiness if other else None, "{:.0f}", "points"):
+    if change := _change(total.happiness, other.happiness if other else None, "{:.0f}", "point", "points"):
         index = index._replace(note=change, percent=None)
     analysed = (
         (f"against {counted(other.faces, 'face', 'faces')}" if other else "")
@@ -143,7 +144,7 @@ def figures(total: Sums, other: Sums | None) -> str:
             index,
             most,
             Card("Faces in view", "–" if mean is None else f"{mean:.2f}", "a frame",
-                 _change(mean, before, "{:.2f}", "a frame") or "on average"),
+                 _change(mean, before, "{:.2f}", "a frame", "a frame") or "on average"),
             Card("Analysed", amount(total.faces), "face" if total.faces == 1 else "faces", analysed),
         ],
     )  # fmt: skip
@@ -291,10 +292,9 @@ def in_words(total: Sums, period: str) -> str:
     return f"Emotions over time, {period}. On average {parts}"
 
 
-def signed(change: float, form: str = "{:+.1f}") -> str:
-    """Return a change with its sign; what rounds to nothing has none."""
-    text = form.format(change).replace("-", "−")
-    return text if any(digit in text for digit in "123456789") else text[1:]
+def signed(change: float, form: str = "+.1f") -> str:
+    """Return a change with its sign, as the page writes it; what rounds to nothing has none."""
+    return plainly_signed(change, form).replace("-", "−")
 
 
 def rate(stats: Stats) -> str:
@@ -353,15 +353,14 @@ def _index(total: Sums, otherwise: str) -> Card:
     return Card("Happiness index", number, "of 100", otherwise, percent=value)
 
 
-def _change(value: float | None, other: float | None, form: str, unit: str) -> str:
+def _change(value: float | None, other: float | None, form: str, singular: str, many: str) -> str:
     if value is None or other is None:
         return ""
     shown, against = form.format(value), form.format(other)
     if shown == against:
         return f"the same: {against}"
     change = form.format(abs(float(shown) - float(against)))  # of what is shown, so that the three agree
-    unit = "point" if unit == "points" and change == "1" else unit
-    return f"{'▲' if value > other else '▼'} {change} {unit} against {against}"
+    return f"{'▲' if value > other else '▼'} {change} {singular if float(change) == 1 else many} against {against}"
 
 
 def _delays(states: Sequence[SourceState]) -> str:

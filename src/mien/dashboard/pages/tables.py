@@ -93,12 +93,12 @@ def comparison(total: Sums, other: Sums, names: tuple[str, str]) -> str:
         names: What both are called.
     """
     lines = [
-        _pair("Frames", total.frames, other.frames, "{:,.0f}"),
-        _pair("Faces", total.faces, other.faces, "{:,.0f}"),
-        _pair("Faces a frame", _ratio(total.faces, total.frames), _ratio(other.faces, other.frames), "{:.2f}"),
-        _pair("Happiness index", total.happiness, other.happiness, "{:.1f}"),
+        _pair("Frames", total.frames, other.frames, ",.0f"),
+        _pair("Faces", total.faces, other.faces, ",.0f"),
+        _pair("Faces a frame", _ratio(total.faces, total.frames), _ratio(other.faces, other.frames), ".2f"),
+        _pair("Happiness index", total.happiness, other.happiness, ".1f"),
         *(
-            _pair(f"{emotion.capitalize()}, %", total.share(emotion), other.share(emotion), "{:.1f}", emotion)
+            _pair(f"{emotion.capitalize()}, %", total.share(emotion), other.share(emotion), ".1f", emotion)
             for emotion in SHOWN
         ),
     ]
@@ -126,8 +126,8 @@ def _cell(mean: float | None, top: float) -> Cell | None:
 
 
 def _pair(title: str, value: float | None, other: float | None, form: str, emotion: Emotion | None = None) -> Pair:
-    shown, against = ("–" if number is None else form.format(number) for number in (value, other))
-    change = "–" if value is None or other is None else signed(value - other, form.replace("{:", "{:+"))
+    shown, against = ("–" if number is None else format(number, form) for number in (value, other))
+    change = "–" if value is None or other is None else signed(value - other, "+" + form)
     return Pair(title, shown, against, change, emotion)
 
 

@@ -199,7 +199,7 @@ def _ranking(ranked: Sequence[Reaction]) -> Section:
             clock(reaction.event.at),
             reaction.event.label,
             EMOTIONS[reaction.emotion],
-            signed(100 * reaction.height.value, 0),
+            signed(100 * reaction.height.value, "+.0f"),
             _between(100 * reaction.height.low, 100 * reaction.height.high, "+.0f"),
             f"{reaction.latency.value:.1f} s",
             f"{'over ' if reaction.open_end else ''}{reaction.duration.value:.1f} s",
@@ -236,7 +236,7 @@ def _groups(differences: Sequence[Difference], *, folded: bool) -> Section:
             difference.emotion,
             signed(100 * difference.value),
             _between(100 * difference.low, 100 * difference.high, "+.1f"),
-            signed(difference.g, 2) if math.isfinite(difference.g) else "–",
+            signed(difference.g, "+.2f") if math.isfinite(difference.g) else "–",
             f"{difference.viewers[0]}, {difference.viewers[1]}",
             ("–" if not math.isfinite(difference.p) else "differ" if difference.p < 0.05 else "not beyond chance"),
         )

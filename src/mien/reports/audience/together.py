@@ -191,7 +191,7 @@ def _contrast(contrast: Contrast, name: str) -> str:
     if not math.isfinite(contrast.difference.value):
         return f"{name[0].upper()}{name[1:]}: cannot be compared."
     verdict = "" if not math.isfinite(contrast.p) else " Differ." if contrast.p < 0.05 else " Not beyond chance."
-    effect = f", {kind} {signed(contrast.effect, 2)}" if math.isfinite(contrast.effect) else ""
+    effect = f", {kind} {signed(contrast.effect, '+.2f')}" if math.isfinite(contrast.effect) else ""
     value = f"{times * contrast.difference.value:{form}}"
     return (
         f"{name[0].upper()}{name[1:]}, {contrast.first_group} less {contrast.second_group}: {value}{effect}.{verdict}"
@@ -221,7 +221,7 @@ def moments_section(shown: Shown) -> Section:
             *([moment.group] if several else []),
             clock(moment.at),
             SIGNALS[moment.signal],
-            signed(100 * moment.change, 0),
+            signed(100 * moment.change, "+.0f"),
             _cell(moment.synchrony, ".2f", 1),
             f"{moment.viewers}",
         )

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ __all__ = [
     "moods",
     "utterance_table",
 ]
+
+HAPPY = EMOTIONS.index("happy")
+
+MeanShares: TypeAlias = "tuple[tuple[float, ...] | None, float]"
+"""What was shown, in EMOTIONS order, and for how long, in seconds."""
 
 ENOUGH_FACES = 3
 """Of fewer readable faces during an utterance (or of the speaker) nothing is said."""
@@ -234,40 +239,33 @@ def _seconds(utterances: Sequence[UtteranceFigures]) -> float:
 
 
 def _mood(speaker: str | None, utterances: Sequence[UtteranceFigures]) -> Mood:
-    happy = EMOTIONS.index("happy")
-    seen = [
-        (figures.room.shares[happy] * figures.room.seconds, figures.room.seconds)
-        for figures in utterances
-        if figures.room.shares
-    ]
-    room = None
-    if seen:
-        sums, counts = np.array(seen).T
-        room = estimate(100 * sums[:, None], counts[:, None])
-    faces = [
-        (figures.speaker.shares[happy], figures.speaker.seconds)
-        for figures in utterances
-        if figures.speaker and figures.speaker.shares
-    ]
-    total = sum(count for _, count in faces)
-    own = 100 * sum(share * count for share, count in faces) / total if total and speaker else None
-    above = [
-        (figures.room.above[happy] * figures.room.above_s, figures.room.above_s)
-        for figures in utterances
-        if figures.room.above
-    ]
-    room_above = None
-    if above:
-        sums, counts = np.array(above).T
-        room_above = estimate(100 * sums[:, None], counts[:, None])
-    raised = [
-        (figures.speaker.above[happy], figures.speaker.above_s)
-        for figures in utterances
-        if figures.speaker and figures.speaker.above
-    ]
-    time = sum(seconds for _, seconds in raised)
-    own_above = 100 * sum(share * seconds for share, seconds in raised) / time if time and speaker else None
-    return Mood(speaker, len(utterances), _seconds(utterances), room, own, room_above, own_above)
+    rooms = [figures.room for figures in utterances]
+    speakers = [figures.speaker for figures in utterances if figures.speaker and speaker]
+    return Mood(
+        speaker,
+        len(utterances),
+        _seconds(utterances),
+        _in_room([(look.shares, look.seconds) for look in rooms]),
+        _of_speaker([(look.shares, look.seconds) for look in speakers]),
+        _in_room([(look.above, look.above_s) for look in rooms]),
+        _of_speaker([(look.above, look.above_s) for look in speakers]),
+    )
+
+
+def _in_room(looks: Sequence[MeanShares]) -> Estimates | None:
+    """Return the mean of *happy* over utterances, with its interval; None where nothing is known."""
+    known = [(shares[HAPPY] * seconds, seconds) for shares, seconds in looks if shares]
+    if not known:
+        return None
+    sums, counts = np.array(known).T
+    return estimate(100 * sums[:, None], counts[:, None])
+
+
+def _of_speaker(looks: Sequence[MeanShares]) -> float | None:
+    """Return the mean of *happy* over a speaker's utterances; None where nothing is known."""
+    known = [(shares[HAPPY], seconds) for shares, seconds in looks if shares]
+    total = sum(seconds for _, seconds in known)
+    return 100 * sum(share * seconds for share, seconds in known) / total if total else None
 
 
 def utterance_table(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import InputError
-from mien.media.base import Frame, Image
+from mien.media.base import Frame, Image, later
 from mien.observation import Openness, Pose
 from mien.vision.detector import Faces
 from mien.vision.pipeline import Found, Reading
@@ -91,7 +91,7 @@ class Piece:
             image: Image = np.broadcast_to(np.uint8(0), (int(height), int(width), 3))
             faces = slice(at, at + int(count))
             at += int(count)
-            frame = Frame(image, int(index), offset, _later(began, offset), shot=shots + int(shot))
+            frame = Frame(image, int(index), offset, later(began, offset), shot=shots + int(shot))
             yield frame, self._found(faces if count else None, elapsed)
 
     def _found(self, rows: slice | None, elapsed_ms: float) -> Found:
@@ -120,10 +120,3 @@ def _looks(*numbers: float) -> tuple[Pose | None, Openness | None]:
     yaw, pitch, roll, eyes, mouth = (None if math.isnan(number) else number for number in numbers)
     pose = None if yaw is None and pitch is None and roll is None else Pose(yaw, pitch, roll)
     return pose, None if eyes is None and mouth is None else Openness(eyes, mouth)
-
-
-def _later(began: datetime, offset_s: float) -> datetime | None:
-    try:
-        return began + timedelta(seconds=offset_s)
-    except OverflowError:  # a file that claims to begin or end in another age
-        return None
