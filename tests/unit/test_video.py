@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
@@ -98,6 +99,23 @@ def test_every_frame_is_there_at_its_time(films: dict[str, Path], name: str) -> 
     assert [frame.offset_s for frame in frames] == pytest.approx([(at - times[0]) / 1000 for at in times], abs=2e-3)
     levels = [frame.image[30:].mean() for frame in frames]
     assert levels == pytest.approx([20 + 3 * n for n in range(75)], abs=6)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_frames_are_given_back_without_waiting_for_the_garbage_collection(films: dict[str, Path], name: str) -> None:
+    """Each that waited would keep its picture: hundreds of them, several megabytes each, before one comes by."""
+    gc.collect()
+    before = _decoded_alive()
+    gc.disable()
+    try:
+        frames_of(films[name])
+        assert _decoded_alive() - before <= 2
+    finally:
+        gc.enable()
+
+
+def _decoded_alive() -> int:
+    return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -26,9 +26,12 @@ class Converter:
     """Turns FFmpeg's frames into BGR images as they are to be displayed."""
 
     def __init__(self) -> None:
-        from av.sidedata.sidedata import Type
+        from av.sidedata.sidedata import SideDataContainer, Type
         from av.video.reformatter import VideoReformatter
 
+        # `frame.side_data` makes frame and side data hold each other, so that hundreds of frames stay until Python's
+        # garbage collection comes by: each would take its picture along.
+        self._side_data: Callable[[Any], Mapping[Any, Any]] = cast(Any, SideDataContainer)
         self._matrix = Type.DISPLAYMATRIX
         self._reformatter = VideoReformatter()
 
@@ -51,7 +54,7 @@ class Converter:
     def _display_matrix(self, frame: Any) -> bytes | None:
         """Return how a frame is to be turned and mirrored, as FFmpeg's display matrix."""
         try:
-            matrix = frame.side_data.get(self._matrix)
+            matrix = self._side_data(frame).get(self._matrix)
         except ValueError:  # PyAV refuses them all for one whose kind it has no name for, such as EXIF
             angle = math.radians(frame.rotation)
             sin, cos = round(65536 * math.sin(angle)), round(65536 * math.cos(angle))
