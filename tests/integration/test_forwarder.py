@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from parts import observation, settings, start, stop_all, wait_for
 
-from mien.config import Settings
+from mien.config import Settings, load
 from mien.errors import BrokerError, MienError, StoreError, UsageError
 from mien.forward import forwarder as forwarder_module
+from mien.forward import inbox
 from mien.forward.forwarder import merge, run_forwarder
 from mien.mqtt.broker import find_broker
 from mien.mqtt.connection import Connection
@@ -450,3 +451,23 @@ def test_markers_land_in_the_store_with_their_own_time_once(home: Settings) -> N
         connection.close()
         stopping.set()
         forwarding.join()
+
+
+def test_more_than_fits_may_wait_before_the_broker_has_agreed_to_all_sources(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker's answer to a later subscription lies behind what the earlier ones bring at once."""
+    monkeypatch.setattr(inbox, "IN_FLIGHT", 20)
+    divided = load({**home.model_dump(exclude_unset=True), "forward": {"sources": "cam,dam,eve"}})
+    run_forwarder(divided, threading.Event(), once=True)  # from now on the broker keeps what comes for it
+    sender = Edge(home)
+    try:
+        for name in ("cam", "dam", "eve"):
+            session = new_id()
+            for seq in range(60):
+                sender.publish(observation(name, session, seq), f"mien/{name}/observations")
+        time.sleep(1)
+        run_forwarder(divided, threading.Event(), once=True)
+        assert [stored(home, name) for name in ("cam", "dam", "eve")] == [60, 60, 60]
+    finally:
+        sender.close()

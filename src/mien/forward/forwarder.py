@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mien.config import Settings
-from mien.errors import BrokerError, ConfigError, MienError, StoreError, UsageError
+from mien.errors import BrokerError, ConfigError, StoreError, UsageError
 from mien.forward.alerts import alerting
 from mien.forward.inbox import IN_FLIGHT, Inbox, Message
 from mien.forward.markers import MarkerReader
@@ -32,7 +32,7 @@ from mien.forward.replay import read
 from mien.forward.retained import FILE, SetAside
 from mien.masking import without_password
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import MAX_PACKET, Connection
+from mien.mqtt.connection import MAX_PACKET, Asked, Connection
 from mien.mqtt.credentials import client_id
 from mien.mqtt.messages import ONLINE, Accepts, Stored, encode_message, split_topic, topic
 from mien.observation import RECORD, Count, Id, Observation, decode_json, encode, is_source_name, new_id
@@ -55,6 +55,9 @@ RANGE_BYTES = 48
 
 SILENCE_S = 60.0
 """When nothing at all has come from a broker for so long, the log says what may be wrong."""
+
+AGREE_WAIT_S = 0.2
+"""So long a turn waits for the broker to agree to the subscriptions, in seconds, before it works off what has come."""
 
 MAX_GREETED = 10_000
 
@@ -178,6 +181,12 @@ class _Forwarder:
         while not self._stop.is_set():
             try:
                 connection = self._connect()
+                try:
+                    idle = self._serve(connection, until_idle_s, backoff)
+                finally:
+                    self._connected = False
+                    self._inbox.open_to(None)
+                    connection.close()
             except BrokerError as error:
                 if until_idle_s is not None:
                     raise
@@ -186,15 +195,6 @@ class _Forwarder:
                     log.warning("%s; trying again", error)
                 backoff.wait()
                 continue
-            backoff.worked()
-            log.info("forwarding from the broker at %s", connection.address)
-            try:
-                self._connected, self._reason = True, ""
-                idle = self._serve(connection, until_idle_s)
-            finally:
-                self._connected = False
-                self._inbox.open_to(None)
-                connection.close()
             if idle:
                 return
             if not self._stop.is_set():
@@ -226,31 +226,41 @@ class _Forwarder:
             self._inbox.open_to(connection)
         finally:
             connected.set()
-        try:
-            self._subscribe(connection)
-        except MienError:
-            self._inbox.open_to(None)
-            connection.close()
-            raise
         return connection
 
-    def _subscribe(self, connection: Connection) -> None:
+    def _ask(self, connection: Connection) -> Asked:
+        """Ask for all that is to be forwarded."""
         if self._group and not connection.shares:
             raise ConfigError(
                 f"the broker at {connection.address} has no shared subscriptions: leave forward.group out, and divide "
                 "the work by forward.sources"
             )
         shared = f"$share/{self._group}/" if self._group else ""
+        wanted = []
         for source in self._sources:
-            connection.subscribe(shared + topic(self._prefix, source, "observations"))
-            connection.subscribe(topic(self._prefix, source, "available"))
+            wanted += [shared + topic(self._prefix, source, "observations"), topic(self._prefix, source, "available")]
             if self._settings.forward.markers:
-                connection.subscribe(shared + topic(self._prefix, source, "marker"))
+                wanted.append(shared + topic(self._prefix, source, "marker"))
+        return connection.ask(wanted)
 
-    def _serve(self, connection: Connection, until_idle_s: float | None) -> bool:
-        """Work until the connection is lost or stopping is asked for; say whether it ended for idleness."""
+    def _serve(self, connection: Connection, until_idle_s: float | None, backoff: Backoff) -> bool:
+        """Work until the connection is lost or stopping is asked for; say whether it ended for idleness.
+
+        What comes is worked off before the broker has agreed to every subscription: it may bring more than fits into
+        the inbox first, and its answer lies behind that.
+
+        Raises:
+            BrokerError: It refuses a subscription, or does not answer.
+            ConfigError: A group was named, and the broker has no shared subscriptions.
+        """
+        asked = self._ask(connection)
         heard_at, heard = time.monotonic(), False
         while not self._stop.is_set():
+            if not self._connected and connection.agreed(asked, AGREE_WAIT_S):
+                self._connected, self._reason = True, ""
+                backoff.worked()
+                log.info("forwarding from the broker at %s", connection.address)
+                heard_at = time.monotonic()
             self._prune()
             self._count_lost()
             batch = self._inbox.take(self._settings.forward.batch_rows, self._settings.forward.batch_s)
@@ -259,6 +269,8 @@ class _Forwarder:
                 heard_at, heard, self._reason = time.monotonic(), True, ""
             elif connection.lost.is_set():
                 return False
+            elif not self._connected:
+                continue
             elif not heard and time.monotonic() - heard_at > SILENCE_S:
                 heard = True
                 self._reason = self._silence(connection)

@@ -31,7 +31,7 @@ class Converter:
 
         # `frame.side_data` makes frame and side data hold each other, so that hundreds of frames stay until Python's
         # garbage collection comes by: each would take its picture along.
-        self._side_data: Callable[[Any], Mapping[Any, Any]] = cast(Any, SideDataContainer)
+        self._side_data: Callable[[Any], Mapping[Any, Any]] = cast("Any", SideDataContainer)
         self._matrix = Type.DISPLAYMATRIX
         self._reformatter = VideoReformatter()
 

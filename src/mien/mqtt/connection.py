@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
@@ -22,12 +23,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 from mien.errors import BrokerError
 from mien.observation import MAX_PAYLOAD
 
-__all__ = ["BrokerAddress", "Connection"]
+__all__ = ["Asked", "BrokerAddress", "Connection"]
 
 log = logging.getLogger(__name__)
 
 ANSWER_S = 10.0
-"""How long a broker may take to answer, in seconds."""
+"""How long a broker may take to let somebody in, in seconds."""
+
+AGREE_S = 60.0
+"""How long it may take to agree to a subscription, in seconds. A cluster that is busy makes a place for each on several
+servers, and takes its time; a broker that hangs is lost before that, as it answers no ping."""
 
 MAX_PACKET = 2 * MAX_PAYLOAD
 SESSION_S = 7 * 86400
@@ -72,6 +77,13 @@ class BrokerAddress(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Asked(NamedTuple):
+    """Subscriptions that a broker was asked for: the topics by the numbers of the packets, and when."""
+
+    topics: dict[int, str]
+    at: float
 
 
 class Connection:
@@ -149,21 +161,48 @@ class Connection:
         Raises:
             BrokerError: It refuses, or the connection is lost.
         """
-        result, number = self._client.subscribe(topic, qos=1)
+        asked = self.ask([topic])
+        while not self.agreed(asked, 1.0):
+            pass
+
+    def ask(self, topics: Iterable[str]) -> Asked:
+        """Ask for subscriptions with QoS 1, and do not wait; messages may come before the broker has agreed to all.
+
+        Who takes only so many messages at a time takes them while `agreed` says no: the broker's answer comes behind
+        them.
+        """
+        numbers: dict[int, str] = {}
+        for topic in topics:
+            _, number = self._client.subscribe(topic, qos=1)
+            numbers[-len(numbers) if number is None else number] = topic
+        return Asked(numbers, time.monotonic())
+
+    def agreed(self, asked: Asked, wait_s: float = 0.0) -> bool:
+        """Say whether the broker has agreed to all that was asked for, waiting up to so many seconds.
+
+        Raises:
+            BrokerError: It refuses, the connection is lost, or it has not answered within AGREE_S.
+        """
         with self._answered:
-            answered = result == paho.MQTT_ERR_SUCCESS and self._answered.wait_for(
-                lambda: number in self._subscribed or self.lost.is_set(), ANSWER_S
-            )
-            refusal = self._subscribed.get(number or 0)
-            if answered and refusal == "":
-                return
+            self._answered.wait_for(lambda: self.lost.is_set() or not self._open(asked), wait_s)
+            for number, topic in asked.topics.items():
+                refusal = self._subscribed.get(number)
+                if refusal:
+                    raise self._no_subscription(topic, f"{refusal}; check what {self.user} may read")
+            waiting = self._open(asked)
+            if not waiting:
+                return True
             if self.lost.is_set():
-                why = f"the connection was lost{self._farewell}"
-            elif refusal is None:
-                why = f"it has not answered within {ANSWER_S:.0f} s"
-            else:
-                why = f"{refusal}; check what {self.user} may read"
-            raise BrokerError(f"the broker at {self.address} does not let '{topic}' be subscribed to: {why}")
+                raise self._no_subscription(waiting[0], f"the connection was lost{self._farewell}")
+            if time.monotonic() - asked.at >= AGREE_S:
+                raise self._no_subscription(waiting[0], f"it has not answered within {AGREE_S:.0f} s")
+            return False
+
+    def _open(self, asked: Asked) -> list[str]:
+        return [topic for number, topic in asked.topics.items() if number not in self._subscribed]
+
+    def _no_subscription(self, topic: str, why: str) -> BrokerError:
+        return BrokerError(f"the broker at {self.address} does not let '{topic}' be subscribed to: {why}")
 
     @property
     def farewell(self) -> str:
