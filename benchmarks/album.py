@@ -311,19 +311,16 @@ def measure(home: Path, photos: int) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = kept(home)
-    print(f"killed after {before:,} photos, {time.perf_counter() - began:.0f} s")
-    rest = run(home, command)
+    killed_s = time.perf_counter() - began
+    rest_s = run(home, command)
     measured = kept(home)
-    again = run(home, command)
-    print(
-        f"run again: {measured - before:,} more in {rest:.0f} s, {1000 * rest / max(1, measured - before):.0f} ms each"
-    )
-    print(f"run a third time: {kept(home) - measured} more in {again:.1f} s")
+    again_s = run(home, command)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(
-        f"memory: at most {peak:.0f} MB; page {(home / 'album.html').stat().st_size / 1e6:.1f} MB, "
-        f"contact sheet {(home / 'album.sheet.jpg').stat().st_size / 1e6:.1f} MB"
-    )
+    print(f"page {(home / 'album.html').stat().st_size / 1e6:.1f} MB, "
+          f"contact sheet {(home / 'album.sheet.jpg').stat().st_size / 1e6:.1f} MB")  # fmt: skip
+    more, further = measured - before, kept(home) - measured
+    print(f"{photos:,} photos: killed after {before:,} in {killed_s:.0f} s, then {more:,} more in {rest_s:.0f} s, then "
+          f"{further:,} more in {again_s:.0f} s; {photos - measured:,} missing; at most {peak:.0f} MB")  # fmt: skip
     if measured != photos or kept(home) != measured:
         sys.exit(f"{photos:,} photos, but {measured:,} measurements")
 
