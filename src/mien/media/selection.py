@@ -93,6 +93,11 @@ class Sampling:
         """Whether frames between others are left out."""
         return self.every > 1 or self.fps is not None
 
+    def choose(self, source: Source) -> Source:
+        """Return a source of the frames of another that are wanted; see `selected`."""
+        takes_all = not self.is_sparse and self.start == 0 and self.end is None
+        return source if takes_all else _Selected(source, self)
+
     def is_over(self, at_s: float) -> bool:
         """Return whether nothing is wanted from this time on."""
         return self.end is not None and at_s >= self.end - 1e-6
@@ -139,8 +144,7 @@ def selected(
     Raises:
         UsageError: A number is out of range.
     """
-    sampling = Sampling(every, fps, start, end)
-    return source if sampling == Sampling() else _Selected(source, sampling)
+    return Sampling(every, fps, start, end).choose(source)
 
 
 def limited(source: Source, fps: Callable[[], float | None]) -> Source:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mien.media.base import Source
-from mien.media.selection import Sampling, selected
+from mien.media.selection import Sampling
 
 __all__ = ["AnalyzeOptions"]
 
@@ -30,7 +29,3 @@ class AnalyzeOptions(Sampling):
     stream: int | None = None
     fps_in: float | None = None
     sets: float | None = None
-
-    def choose(self, source: Source) -> Source:
-        """Return the frames of a source that are looked at."""
-        return selected(source, every=self.every, fps=self.fps, start=self.start, end=self.end)
