@@ -45,7 +45,7 @@ from mien.dashboard.data.periods import Choice
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages.history import History
-from mien.dashboard.pages.refresh import Look
+from mien.dashboard.pages.refresh import ViewKey
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.stores.base import Bucket, Store, Sums, open_store
 
@@ -141,7 +141,7 @@ async def steps(home: Path, rounds: int) -> Times:
     with closing(open_store(url, read_only=True)) as store:
         wanted = list(choices(store, rounds))
     for choice in wanted:
-        look = Look(choice, zone)
+        look = ViewKey(choice, zone)
         marks = [(time.perf_counter(), time.process_time())]
         await history.ask(look, now)
         marks.append((time.perf_counter(), time.process_time()))

@@ -18,7 +18,7 @@ from mien.dashboard.data.periods import Choice
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages.history import History
-from mien.dashboard.pages.refresh import Look, Refresh
+from mien.dashboard.pages.refresh import Refresh, ViewKey
 from mien.dashboard.pages.system import System
 from mien.stores.base import open_store
 
@@ -80,7 +80,7 @@ async def system(url: str, home: Path) -> dict[str, str]:
     try:
         page = System(queries, Settings(home=home), Refresh(), lambda _: [])
         now = datetime.now(timezone.utc)
-        return await page.parts(Look(Choice((), "1h"), ZoneInfo("Asia/Kolkata")), now)
+        return await page.parts(ViewKey(Choice((), "1h"), ZoneInfo("Asia/Kolkata")), now)
     finally:
         queries.close()
 
@@ -89,7 +89,7 @@ async def page(url: str, home: Path, start: datetime, end: datetime) -> dict[str
     """Return what History shows of a period."""
     queries = Queries(url, Listener(Settings(home=home)))
     try:
-        look = Look(Choice((), "custom", start, end), ZoneInfo("Asia/Kolkata"))
+        look = ViewKey(Choice((), "custom", start, end), ZoneInfo("Asia/Kolkata"))
         return await History(queries, DemoPlayer(Settings(home=home))).parts(look, end)
     finally:
         queries.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import MienError
-from mien.run.up import Part
+from mien.run.up import ChildProcess
 from running import Up, kill_leftovers
 
 pytestmark = pytest.mark.timeout(300)
@@ -104,8 +104,8 @@ def test_a_bad_source_ends_it_with_one_line(home: Path) -> None:
 
 
 def test_a_part_that_ran_before_may_be_refused_what_it_needs_for_a_while() -> None:
-    def ended() -> Part:
-        part = Part("watch", [], {}, process=subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]))
+    def ended() -> ChildProcess:
+        part = ChildProcess("watch", [], {}, process=subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"]))
         part.process.wait()
         return part
 

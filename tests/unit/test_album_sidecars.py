@@ -17,12 +17,12 @@ from mien.errors import InputError, MienError, UsageError
 from mien.media.demo import PORTRAIT
 from mien.reports.album.report import AlbumRequest, report_album
 from mien.reports.album.sidecars import sidecars_of, write_sidecars
-from mien.reports.album.xmp import Judgement, renewed
+from mien.reports.album.xmp import Rating, renewed
 from mien.reports.base.job import Job
 from programs import program
 
-GOOD = Judgement(4, False, ("happy", "all eyes open"))
-LOST = Judgement(3, True, ("happy",))
+GOOD = Rating(4, False, ("happy", "all eyes open"))
+LOST = Rating(3, True, ("happy",))
 
 # As programs write it: Windows line ends, other prefixes, both quotes, values that look like markup, a raw BOM.
 FOREIGN = (
@@ -85,14 +85,14 @@ def test_a_sidecar_keeps_everything_else(tmp_path: Path) -> None:
     assert tags["XMP-dc:Subject"] == ["beach", "<café>", "happy", "all eyes open"]
     # Programs that prefer a list which was not there yet find in it what stood in the others.
     assert tags["XMP-digiKam:TagsList"] == ["place/beach", "happy", "all eyes open"]
-    again, _ = renewed(content, Judgement(2, False, ("sad",)))
+    again, _ = renewed(content, Rating(2, False, ("sad",)))
     (tmp_path / "a.xmp").write_bytes(again.replace(PUZZLE, b"")[3:])
     assert read(tmp_path / "a.xmp")["XMP-dc:Subject"] == ["beach", "<café>", "sad"]
 
 
 def test_what_somebody_else_gave_stays_unless_it_is_to_be_replaced() -> None:
     for mark in ('xmp:Rating="2"', 'digiKam:PickLabel="3"', 'xmpDM:pick="1"'):
-        there = renewed(None, Judgement())[0].replace(
+        there = renewed(None, Rating())[0].replace(
             b" </rdf:RDF>",
             f'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:digiKam="http://www.digikam.org/ns/1.0/" '
             f'xmlns:xmpDM="http://ns.adobe.com/xmp/1.0/DynamicMedia/" rdf:about="" {mark}/> </rdf:RDF>'.encode(),
@@ -108,9 +108,9 @@ def test_what_somebody_else_gave_stays_unless_it_is_to_be_replaced() -> None:
     first, _ = renewed(None, GOOD)
     changed = first.replace(b'xmp:Rating="4"', b'xmp:Rating="5"', 1)  # by hand, after Mien
     assert renewed(changed, LOST)[1]
-    theirs, _ = renewed(None, Judgement(3, False, ("happy",)))
+    theirs, _ = renewed(None, Rating(3, False, ("happy",)))
     theirs = theirs.replace(b'mien:Keywords="happy"', b"")
-    assert renewed(theirs, Judgement(3))[0].count(b"happy") == 3  # a keyword of their own
+    assert renewed(theirs, Rating(3))[0].count(b"happy") == 3  # a keyword of their own
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'

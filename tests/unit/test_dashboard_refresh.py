@@ -14,7 +14,7 @@ import pytest
 from mien.charts.palette import COLOURS
 from mien.dashboard.data.periods import Choice
 from mien.dashboard.pages import refresh as module
-from mien.dashboard.pages.refresh import Look, Parts, Refresh
+from mien.dashboard.pages.refresh import Parts, Refresh, ViewKey
 from mien.dashboard.rendering import STATIC, file_of, part, plotly_styles
 
 
@@ -26,7 +26,7 @@ class Counting:
         self.shown: Parts = {}
         self.fails = False
 
-    async def parts(self, look: Look, now: datetime) -> Parts:  # noqa: ARG002
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:  # noqa: ARG002
         self.made += 1
         if self.fails:
             raise RuntimeError("the store is strange")
@@ -51,7 +51,7 @@ def run(test: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_new_is_sent_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         page, refresh = Counting(), Refresh()
-        stream = refresh.follow(page, Look(), lambda: True)
+        stream = refresh.follow(page, ViewKey(), lambda: True)
         assert await read(stream) == {"text:who": "viewer"}
         page.shown = {"text:a": 1}
         assert await read(stream) == {"text:a": 1}
@@ -67,7 +67,7 @@ def test_what_is_new_is_sent_and_no_more(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_those_who_see_the_same_cost_one_and_nobody_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         page, refresh = Counting(), Refresh()
-        streams = [refresh.follow(page, Look(Choice(), role="admin"), lambda: True) for _ in range(20)]
+        streams = [refresh.follow(page, ViewKey(Choice(), role="admin"), lambda: True) for _ in range(20)]
         await asyncio.gather(*map(read, streams))
         assert refresh.viewers == 20
         before = page.made
@@ -88,7 +88,7 @@ def test_those_who_see_the_same_cost_one_and_nobody_costs_nothing(monkeypatch: p
 def test_who_takes_long_gets_the_newest_and_nothing_piles_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         page, refresh = Counting(), Refresh()
-        stream = refresh.follow(page, Look(), lambda: True)
+        stream = refresh.follow(page, ViewKey(), lambda: True)
         await read(stream)
         for number in range(20):
             page.shown = {"text:a": number}
@@ -106,13 +106,13 @@ def test_a_stream_ends_with_its_viewers_access_and_with_the_server(monkeypatch: 
     async def test() -> None:
         page, refresh = Counting(), Refresh()
         known = True
-        stream = refresh.follow(page, Look(), lambda: known)
+        stream = refresh.follow(page, ViewKey(), lambda: known)
         await read(stream)
         known = False
         page.shown = {"text:a": 1}
         rest = [event async for event in stream]
         assert len(rest) <= 1
-        other = refresh.follow(page, Look(), lambda: True)
+        other = refresh.follow(page, ViewKey(), lambda: True)
         await read(other)
         refresh.close()
         assert len([event async for event in other]) <= 1
@@ -127,7 +127,7 @@ def test_a_page_that_fails_is_tried_again_and_stops_no_other(
     async def test() -> None:
         page, broken, refresh = Counting(), Counting(), Refresh()
         broken.fails = True
-        streams = [refresh.follow(one, Look(), lambda: True) for one in (broken, page)]
+        streams = [refresh.follow(one, ViewKey(), lambda: True) for one in (broken, page)]
         waiting = asyncio.create_task(read(streams[0]))
         assert await read(streams[1])
         broken.fails = False

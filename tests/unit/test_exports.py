@@ -24,8 +24,8 @@ from mien.config import checked
 from mien.errors import InputError, UsageError
 from mien.exports.boris import COLUMNS
 from mien.exports.files import ENDINGS, FORMATS, export_texts, format_of, write_export
-from mien.exports.runs import Look, ObservationTiers, Runs
-from mien.exports.timeline import Mark, Tier, Timeline, apart, tidy
+from mien.exports.runs import ObservationTiers, Reading, Runs
+from mien.exports.timeline import Annotation, Tier, Timeline, apart, tidy
 from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.recordings import Inputs
@@ -64,9 +64,9 @@ LINE = Timeline(
     "talk",
     4.0,
     [
-        Tier("Ada: face", "expression", "Ada", [Mark(0, 1.2004, "happy", 0.8), Mark(1.2004, 3, "unclear")]),
-        Tier("moments", "moment", "", [Mark(0.5, 0.5, "happy", 0.9)]),
-        Tier("Ada: words", "utterance", "Ada", [Mark(0.1, 2, "Good news"), Mark(1.5, 2.5, "all of you")]),
+        Tier("Ada: face", "expression", "Ada", [Annotation(0, 1.2004, "happy", 0.8), Annotation(1.2004, 3, "unclear")]),
+        Tier("moments", "moment", "", [Annotation(0.5, 0.5, "happy", 0.9)]),
+        Tier("Ada: words", "utterance", "Ada", [Annotation(0.1, 2, "Good news"), Annotation(1.5, 2.5, "all of you")]),
         Tier("Bob: words", "utterance", "Bob", []),
     ],
     ("talk.mp4",),
@@ -101,8 +101,13 @@ def test_the_sidecar_describes_every_column_and_type(tmp_path: Path) -> None:
 
 
 def test_hostile_names_and_times_are_opened_as_one_line_each(tmp_path: Path) -> None:
-    marks = [Mark(-3, 0.5, HOSTILE), Mark(float("nan"), 2, "nan"), Mark(2, 1, "back"), Mark(5, float("inf"), "inf")]
-    marks += [Mark(9, 12, "late"), Mark(10, 10, "end"), Mark(40, 50, "beyond")]
+    marks = [
+        Annotation(-3, 0.5, HOSTILE),
+        Annotation(float("nan"), 2, "nan"),
+        Annotation(2, 1, "back"),
+        Annotation(5, float("inf"), "inf"),
+    ]
+    marks += [Annotation(9, 12, "late"), Annotation(10, 10, "end"), Annotation(40, 50, "beyond")]
     tiers = [
         Tier(HOSTILE, "utterance", HOSTILE, marks),
         Tier(HOSTILE, "moment", "", marks[:1]),
@@ -118,7 +123,7 @@ def test_hostile_names_and_times_are_opened_as_one_line_each(tmp_path: Path) -> 
 
 
 def test_what_a_spreadsheet_would_run_has_an_apostrophe(tmp_path: Path) -> None:
-    line = Timeline("=cmd()", 3, [Tier("=1+1", "event", "@SUM(1)", [Mark(0, 1, "=HYPERLINK(1)")])])
+    line = Timeline("=cmd()", 3, [Tier("=1+1", "event", "@SUM(1)", [Annotation(0, 1, "=HYPERLINK(1)")])])
     _, _, events, rows = opened(line, tmp_path)
     assert (events[0]["subject"], events[0]["text"]) == ("'@SUM(1)", "'=HYPERLINK(1)")
     assert (rows[0]["Observation id"], rows[0]["Comment start"]) == ("'=cmd()", "'=HYPERLINK(1)")
@@ -138,7 +143,7 @@ times = st.floats(-1, 6, allow_nan=False) | st.sampled_from([0.0004, 0.0005, 0.0
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(times, st.floats(0, 2) | st.just(0.0), st.text(max_size=8)), max_size=12))
 def test_no_marks_overlap_and_none_is_lost(spans: list[tuple[float, float, str]]) -> None:
-    marks = [Mark(start, start + length, label) for start, length, label in spans]
+    marks = [Annotation(start, start + length, label) for start, length, label in spans]
     (whole,) = tidy(Timeline("x", 5, [Tier("t", "utterance", "", marks)])).tiers
     lanes = apart([whole])
     assert sum(len(lane.marks) for lane in lanes) == len(whole.marks)
@@ -154,7 +159,7 @@ def test_no_marks_overlap_and_none_is_lost(spans: list[tuple[float, float, str]]
 
 def test_a_run_ends_with_the_next_frame_or_where_nothing_was_seen() -> None:
     runs: Runs[int] = Runs()
-    happy, sad = Look("happy", 0.5), Look("sad", 0.9)
+    happy, sad = Reading("happy", 0.5), Reading("sad", 0.9)
     for at, looks in [
         (0, {1: happy}),
         (0.5, {1: happy._replace(probability=0.7), 2: sad}),
@@ -163,8 +168,8 @@ def test_a_run_ends_with_the_next_frame_or_where_nothing_was_seen() -> None:
     ]:
         runs.frame(at, looks)
     marks = runs.close()
-    assert marks[1] == [Mark(0, 1, "happy", pytest.approx(0.6))]
-    assert marks[2] == [Mark(0.5, 3, "sad", pytest.approx(0.9)), Mark(9, 11, "sad", pytest.approx(0.9))]
+    assert marks[1] == [Annotation(0, 1, "happy", pytest.approx(0.6))]
+    assert marks[2] == [Annotation(0.5, 3, "sad", pytest.approx(0.9)), Annotation(9, 11, "sad", pytest.approx(0.9))]
 
 
 def seen(at: float | None, *emotions: str | None, session: str = "s", tracks: bool = True) -> Observation:

@@ -16,7 +16,7 @@ from mien.config import VisionSettings
 from mien.media.base import MARK_S
 from mien.media.video import Video
 from mien.run.collection.items import Item, items_of
-from mien.run.collection.sections import Analysis, Outcome, analyse_whole, join, make_plan, read_section
+from mien.run.collection.sections import CollectionAnalysis, ItemOutcome, analyse_whole, join, make_plan, read_section
 from mien.run.options import AnalyzeOptions
 
 OF_THE_RUN = ("id", "session", "time", "elapsed_ms")
@@ -30,20 +30,22 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Item:
 
 
 @pytest.fixture
-def analysis(tmp_path: Path, tiny_model: Path) -> Callable[..., Analysis]:
+def analysis(tmp_path: Path, tiny_model: Path) -> Callable[..., CollectionAnalysis]:
     """Makes an analysis into a folder of a name, on so many cores that each minute is a section."""
 
-    def make(folder: str, **chosen: Any) -> Analysis:
-        return Analysis(VisionSettings(model=tiny_model), str(tmp_path / folder), AnalyzeOptions(**chosen), cores=8)
+    def make(folder: str, **chosen: Any) -> CollectionAnalysis:
+        return CollectionAnalysis(
+            VisionSettings(model=tiny_model), str(tmp_path / folder), AnalyzeOptions(**chosen), cores=8
+        )
 
     return make
 
 
-def rows(analysis: Analysis, item: Item) -> pl.DataFrame:
+def rows(analysis: CollectionAnalysis, item: Item) -> pl.DataFrame:
     return pl.read_parquet(Path(analysis.output, item.part)).drop(OF_THE_RUN)
 
 
-def in_sections(item: Item, analysis: Analysis) -> Outcome:
+def in_sections(item: Item, analysis: CollectionAnalysis) -> ItemOutcome:
     plan = make_plan(item, analysis)
     assert len(plan.sections) > 1
     for number in reversed(range(len(plan.sections))):
@@ -57,7 +59,7 @@ def in_sections(item: Item, analysis: Analysis) -> Outcome:
     "chosen", [{}, {"fps": 3.0, "start": 55.1}, {"every": 3, "end": 121.9, "sets": None}], ids=["all", "fps", "every"]
 )
 def test_sections_become_what_one_machine_says(
-    film: Item, analysis: Callable[..., Analysis], chosen: dict[str, Any]
+    film: Item, analysis: Callable[..., CollectionAnalysis], chosen: dict[str, Any]
 ) -> None:
     here, apart = analysis("here", **chosen), analysis("apart", **chosen)
     whole = analyse_whole(film, make_plan(film, here, divide=False), here)
@@ -89,7 +91,7 @@ def test_a_survey_knows_the_times_that_decoding_finds(film: Item) -> None:
 
 
 def test_a_film_that_is_not_as_its_packets_say_is_found_out(
-    film: Item, analysis: Callable[..., Analysis], tmp_path: Path
+    film: Item, analysis: Callable[..., CollectionAnalysis], tmp_path: Path
 ) -> None:
     content = bytearray(Path(film.files[0]).read_bytes())
     with av.open(film.files[0]) as container:
@@ -110,7 +112,7 @@ def test_a_film_that_is_not_as_its_packets_say_is_found_out(
 
 
 def test_a_piece_that_lies_there_is_not_read_again(
-    film: Item, analysis: Callable[..., Analysis], tmp_path: Path
+    film: Item, analysis: Callable[..., CollectionAnalysis], tmp_path: Path
 ) -> None:
     chosen = analysis("out")
     plan = make_plan(film, chosen)

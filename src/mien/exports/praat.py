@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mien.exports.timeline import Mark, Tier, Timeline, apart
+from mien.exports.timeline import Annotation, Tier, Timeline, apart
 
 __all__ = ["as_textgrid"]
 
@@ -51,16 +51,16 @@ def _lines(timeline: Timeline) -> Iterator[str]:
             yield f"            text = {_quoted(mark.label)}"
 
 
-def _filled(tier: Tier, length: float) -> Iterator[Mark]:
+def _filled(tier: Tier, length: float) -> Iterator[Annotation]:
     """Yield the intervals of a tier with empty ones between them."""
     at = 0.0
     for mark in tier.marks:
         if mark.start > at:
-            yield Mark(at, mark.start, "")
+            yield Annotation(at, mark.start, "")
         yield mark
         at = mark.end
     if at < length:
-        yield Mark(at, length, "")
+        yield Annotation(at, length, "")
 
 
 def _seconds(ms: float) -> str:

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from mien.errors import InputError
-from mien.exports.timeline import UNCLEAR, Mark, Tier, Timeline
+from mien.exports.timeline import UNCLEAR, Annotation, Tier, Timeline
 from mien.masking import as_text
 from mien.observation import MAX_SPAN_S, UNTOLD_SPAN_S, Observation
 
-__all__ = ["Look", "ObservationTiers", "Runs"]
+__all__ = ["ObservationTiers", "Reading", "Runs"]
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Look(NamedTuple):
+class Reading(NamedTuple):
     """What a face showed in a frame: the label, and the probability of the emotion that it names."""
 
     label: str
@@ -37,8 +37,8 @@ class _Run:
             self.total += probability
             self.count += 1
 
-    def until(self, end: float) -> Mark:
-        return Mark(self.start, end, self.label, self.total / self.count if self.count else None)
+    def until(self, end: float) -> Annotation:
+        return Annotation(self.start, end, self.label, self.total / self.count if self.count else None)
 
 
 @dataclass
@@ -57,12 +57,12 @@ class Runs(Generic[Key]):
 
     longest_s: float = MAX_SPAN_S
     step_s: float = UNTOLD_SPAN_S
-    marks: dict[Key, list[Mark]] = field(default_factory=dict)
+    marks: dict[Key, list[Annotation]] = field(default_factory=dict)
     end: float = 0.0
     _at: float | None = None
     _open: dict[Key, _Run] = field(default_factory=dict)
 
-    def frame(self, at: float, looks: Mapping[Key, Look]) -> None:
+    def frame(self, at: float, looks: Mapping[Key, Reading]) -> None:
         """Take what the faces of a frame showed; a frame that lies before the one before it is left out."""
         if self._at is not None:
             if at < self._at:
@@ -79,7 +79,7 @@ class Runs(Generic[Key]):
             run.add(look.probability)
         self._at, self.end = at, at + self.step_s
 
-    def close(self) -> dict[Key, list[Mark]]:
+    def close(self) -> dict[Key, list[Annotation]]:
         """End what is open, and return all marks by face, in the order in which the faces first came."""
         self._close(list(self._open), self.end)
         return self.marks
@@ -114,7 +114,7 @@ class ObservationTiers:
         runs.frame(
             observation.offset_s,
             {
-                -number if face.track is None else face.track: Look(
+                -number if face.track is None else face.track: Reading(
                     face.emotion or UNCLEAR, face.probabilities[face.emotion] if face.emotion else None
                 )
                 for number, face in enumerate(observation.faces, 1)

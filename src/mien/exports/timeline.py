@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-__all__ = ["LONGEST_S", "UNCLEAR", "Kind", "Mark", "Tier", "Timeline", "apart", "tidy"]
+__all__ = ["LONGEST_S", "UNCLEAR", "Annotation", "Kind", "Tier", "Timeline", "apart", "tidy"]
 
 Kind = Literal["expression", "moment", "event", "utterance"]
 
@@ -30,7 +30,7 @@ NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]
 """What XML cannot hold, and what would break a line."""
 
 
-class Mark(NamedTuple):
+class Annotation(NamedTuple):
     """A label from one time to another.
 
     Attributes:
@@ -60,7 +60,7 @@ class Tier:
     name: str
     kind: Kind
     subject: str
-    marks: Sequence[Mark]
+    marks: Sequence[Annotation]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def apart(tiers: Iterable[Tier]) -> list[Tier]:
     split = []
     for tier in tiers:
         moments = all(mark.end == mark.start for mark in tier.marks)
-        lanes: list[list[Mark]] = [[]]
+        lanes: list[list[Annotation]] = [[]]
         ends = [0.0]
         for mark in tier.marks:
             end = max(mark.end, mark.start + 1)
@@ -129,7 +129,7 @@ def apart(tiers: Iterable[Tier]) -> list[Tier]:
     return split
 
 
-def _in_ms(mark: Mark, length: int) -> Mark | None:
+def _in_ms(mark: Annotation, length: int) -> Annotation | None:
     if not (math.isfinite(mark.start) and math.isfinite(mark.end)) or mark.end < mark.start:
         return None
     start, end = round(1000 * min(mark.start, LONGEST_S)), round(1000 * min(mark.end, LONGEST_S))
@@ -141,7 +141,7 @@ def _in_ms(mark: Mark, length: int) -> Mark | None:
     probability = mark.probability
     if probability is not None and not math.isfinite(probability):
         probability = None
-    return Mark(start, end, _line(mark.label, MOST_LABEL), probability)
+    return Annotation(start, end, _line(mark.label, MOST_LABEL), probability)
 
 
 def _line(text: str, most: int) -> str:

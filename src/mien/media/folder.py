@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mien.errors import InputError
 from mien.media.decoding import RAW_ENDINGS, moves
-from mien.system.remote import Entry, entries
+from mien.system.remote import FileEntry, entries
 from mien.words import by_number
 
 __all__ = ["PHOTOS", "VIDEOS", "Contents", "contents_behind", "contents_of", "is_photo_name"]
@@ -105,15 +105,15 @@ def contents_of(folder: Path) -> Contents:
     return contents
 
 
-def contents_behind(address: str) -> tuple[list[Entry], list[Entry], int]:
+def contents_behind(address: str) -> tuple[list[FileEntry], list[FileEntry], int]:
     """Return the photos and the videos in the folder that a path or URL names, by their endings, and how many others.
 
     Raises:
         InputError: There is no such folder.
         MienError: It cannot be reached.
     """
-    photos: list[Entry] = []
-    videos: list[Entry] = []
+    photos: list[FileEntry] = []
+    videos: list[FileEntry] = []
     others = 0
     for entry in entries(address):
         path = PurePosixPath(entry.name)

@@ -24,7 +24,7 @@ SHOTS_FROM_FPS = 1.0
 """Of frames that are further apart than this, no face is followed from one to the next, so shots need not be told."""
 
 
-class Beat:
+class RateLimit:
     """Takes at most so many frames a second, evenly."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Sampling:
     def wants(self) -> Need:
         """Return what says of each frame whether it is wanted, also where those that nobody needs are left out."""
         first: int | None = None
-        beat = Beat()
+        beat = RateLimit()
 
         def wanted(number: int, at_s: float) -> bool:
             nonlocal first
@@ -231,7 +231,7 @@ class _Limited(Wrapper):
             super().need_only(self._needs)
 
     def _needs(self) -> Need:
-        beat, for_shots = Beat(), _ForShots()
+        beat, for_shots = RateLimit(), _ForShots()
 
         def needed(_: int, at_s: float) -> bool:
             fps = self._fps()
@@ -240,7 +240,7 @@ class _Limited(Wrapper):
         return needed
 
     def __iter__(self) -> Iterator[Frame]:
-        beat = Beat()
+        beat = RateLimit()
         for frame in self.frames():
             if beat.takes(frame.offset_s, self._fps()):
                 yield frame

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["Audience", "Outcome", "analyze_paths"]
+__all__ = ["Listeners", "Outcome", "analyze_paths"]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-class Audience(Protocol):
+class Listeners(Protocol):
     """Who is shown an analysis."""
 
     def add(self, observation: Observation, file: Path | str) -> None:
@@ -91,7 +91,7 @@ def analyze_paths(
     annotate: Path | str | None = None,
     blur: bool = False,
     options: AnalyzeOptions = EVERYTHING,
-    shown: Audience | None = None,
+    shown: Listeners | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Analyse photos, videos and folders of both into one table.

@@ -36,7 +36,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass
-class Part:
+class ChildProcess:
     """A child process that is started again when it dies.
 
     Attributes:
@@ -163,9 +163,9 @@ def run_up(
         environment["MIEN_WATCH__REMOTE_PREVIEW"] = "blurred"
         log.info("the page may show a preview, its faces blurred, for an hour after a click (watch.remote_preview)")
     parts = [
-        dashboard := Part("dashboard", [], environment),
-        Part("forward", [], environment),
-        watch := Part("watch", [*([source] if source else []), *(["--loop"] if loop else [])], environment),
+        dashboard := ChildProcess("dashboard", [], environment),
+        ChildProcess("forward", [], environment),
+        watch := ChildProcess("watch", [*([source] if source else []), *(["--loop"] if loop else [])], environment),
     ]
     announced = False
     broker = _Broker(settings) if settings.broker.host is None else None

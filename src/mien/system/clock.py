@@ -60,7 +60,7 @@ def is_synchronised() -> bool | None:
     return not answer.status & UNSYNCHRONISED
 
 
-class Beat(msgspec.Struct, frozen=True):
+class ClockReading(msgspec.Struct, frozen=True):
     """A moment as a `SteadyClock` noted it.
 
     Attributes:
@@ -107,7 +107,7 @@ class SteadyClock:
             at = beat.time + (up_s - beat.up_s if same else up_s)
             if synchronised and wall > at and not (same and beat.synchronised):
                 at = wall
-        self._beat = Beat(at, self._boot, up_s, synchronised)
+        self._beat = ClockReading(at, self._boot, up_s, synchronised)
         self._compare(wall, at)
         return datetime.fromtimestamp(at, timezone.utc)
 
@@ -118,7 +118,7 @@ class SteadyClock:
 
     def set(self, at: datetime) -> None:
         """Take a time for right from now on."""
-        self._beat = Beat(at.timestamp(), self._boot, _up_s(), is_synchronised() is not False)
+        self._beat = ClockReading(at.timestamp(), self._boot, _up_s(), is_synchronised() is not False)
 
     def note(self) -> None:
         """Write down how late it is; where somebody has set it meanwhile, take that."""
@@ -143,9 +143,9 @@ class SteadyClock:
             log.warning("the machine's clock is right again")
         self.is_wrong = wrong
 
-    def _read(self) -> Beat | None:
+    def _read(self) -> ClockReading | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Beat)
+            return msgspec.json.decode(self._path.read_bytes(), type=ClockReading)
         except (OSError, ValueError):
             return None
 

@@ -22,7 +22,7 @@ from mien.errors import InputError, MienError, MissingExtraError
 from mien.masking import without_password
 from mien.system.files import replacing
 
-__all__ = ["Entry", "Folder", "entries", "entry_of", "is_folder", "is_url", "matching", "open_url", "sending"]
+__all__ = ["FileEntry", "Folder", "entries", "entry_of", "is_folder", "is_url", "matching", "open_url", "sending"]
 
 OTHERS = frozenset({"rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp"})
 """What FFmpeg reads itself."""
@@ -36,7 +36,7 @@ MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modifie
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """A file in a folder.
 
     Attributes:
@@ -69,7 +69,7 @@ def is_folder(address: str) -> bool:
         return bool(files.isdir(path))
 
 
-def entry_of(address: str) -> Entry | None:
+def entry_of(address: str) -> FileEntry | None:
     """Return the file at a path or URL, by its name; None: there is none.
 
     Raises:
@@ -80,7 +80,7 @@ def entry_of(address: str) -> Entry | None:
         if not path.is_file():
             return None
         state = path.stat()
-        return Entry(path.name, address, state.st_size, str(state.st_mtime_ns))
+        return FileEntry(path.name, address, state.st_size, str(state.st_mtime_ns))
     files, place = _files(address)
     with _errors(address), contextlib.suppress(FileNotFoundError):
         info: dict[str, Any] = files.info(place)
@@ -88,9 +88,9 @@ def entry_of(address: str) -> Entry | None:
     return None
 
 
-def _entry(name: str, address: str, info: dict[str, Any]) -> Entry:
+def _entry(name: str, address: str, info: dict[str, Any]) -> FileEntry:
     mark = next((info[kind] for kind in MARKS if info.get(kind)), "")
-    return Entry(name, address, int(info.get("size") or 0), str(mark).strip('"'))
+    return FileEntry(name, address, int(info.get("size") or 0), str(mark).strip('"'))
 
 
 def open_url(address: str) -> IO[bytes]:
@@ -146,7 +146,7 @@ class _Remote(io.RawIOBase):
         super().close()
 
 
-def entries(address: str) -> Iterator[Entry]:
+def entries(address: str) -> Iterator[FileEntry]:
     """Yield the files below a folder that a path or URL names, in order of their names.
 
     Raises:
@@ -157,7 +157,7 @@ def entries(address: str) -> Iterator[Entry]:
         root = Path(address)
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             state = path.stat()
-            yield Entry(path.relative_to(root).as_posix(), str(path), state.st_size, str(state.st_mtime_ns))
+            yield FileEntry(path.relative_to(root).as_posix(), str(path), state.st_size, str(state.st_mtime_ns))
         return
     files, place = _files(address)
     with _errors(address):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-__all__ = ["Field", "Group", "Request", "Shape", "described"]
+__all__ = ["Field", "Request", "RequestGroup", "Schema", "described"]
 
 GROUPS = {
     "figures": "Figures", "live": "Live", "markers": "Markers", "pictures": "Pictures", "reports": "Reports",
@@ -50,7 +50,7 @@ class Request(NamedTuple):
     example: str
 
 
-class Group(NamedTuple):
+class RequestGroup(NamedTuple):
     """Requests that belong together."""
 
     name: str
@@ -58,7 +58,7 @@ class Group(NamedTuple):
     requests: list[Request]
 
 
-class Shape(NamedTuple):
+class Schema(NamedTuple):
     """A JSON object: its name, what it is, and its properties."""
 
     name: str
@@ -66,22 +66,22 @@ class Shape(NamedTuple):
     fields: list[Field]
 
 
-def described(document: dict[str, Any], address: str) -> tuple[list[Group], list[Shape]]:
+def described(document: dict[str, Any], address: str) -> tuple[list[RequestGroup], list[Schema]]:
     """Return the requests in groups, and the shapes of bodies.
 
     Args:
         document: The OpenAPI document.
         address: Where the API is, as in `http://127.0.0.1:8080/api`.
     """
-    groups: dict[str, Group] = {tag: Group(name, tag, []) for tag, name in GROUPS.items()}
+    groups: dict[str, RequestGroup] = {tag: RequestGroup(name, tag, []) for tag, name in GROUPS.items()}
     for path, methods in document["paths"].items():
         for method, told in methods.items():
             tag = (told.get("tags") or ["others"])[0]
-            group = groups.setdefault(tag, Group(tag.capitalize(), tag, []))
+            group = groups.setdefault(tag, RequestGroup(tag.capitalize(), tag, []))
             group.requests.append(_request(path, method, told, address))
     schemas = document["components"]["schemas"]
     shapes = [
-        Shape(name, _first(schema.get("description", "")), _properties(schema)) for name, schema in schemas.items()
+        Schema(name, _first(schema.get("description", "")), _properties(schema)) for name, schema in schemas.items()
     ]
     return [group for group in groups.values() if group.requests], shapes
 

@@ -72,7 +72,7 @@ class Card(NamedTuple):
     percent: float | None = None
 
 
-class Share(NamedTuple):
+class EmotionShare(NamedTuple):
     """An emotion's share of a period: in percent, with a word on it, and that of the period compared with."""
 
     emotion: Emotion
@@ -82,7 +82,7 @@ class Share(NamedTuple):
     faint: bool
 
 
-class Person(NamedTuple):
+class FaceInView(NamedTuple):
     """A face in view: its key among those of its source, its number, what it shows, and the share of each emotion."""
 
     key: str
@@ -165,7 +165,7 @@ def share_list(total: Sums, other: Sums | None = None, emotions: Sequence[Emotio
         if other is not None:
             rival = other.share(emotion) or 0.0
             count = f"{signed(share - rival)} points" if total.faces and other.faces else "nothing to compare"
-        rows.append(Share(emotion, share, count, rival, bool(emotions) and emotion not in emotions))
+        rows.append(EmotionShare(emotion, share, count, rival, bool(emotions) and emotion not in emotions))
     unclear = f"{counted(total.unclear, 'face', 'faces')} too unclear to name" if total.unclear else ""
     return part("cards.share_list", rows, unclear)
 
@@ -324,10 +324,10 @@ def _largest(faces: list[Face], most: int) -> list[Numbered]:
     ]
 
 
-def _person(numbered: Numbered) -> Person:
+def _person(numbered: Numbered) -> FaceInView:
     key, number, face = numbered
     shares = [(emotion, getattr(face.probabilities, emotion)) for emotion in SHOWN]
-    return Person(key, number, face.emotion or "unclear", _label(face), shares)
+    return FaceInView(key, number, face.emotion or "unclear", _label(face), shares)
 
 
 def _label(face: Face) -> str:

@@ -19,13 +19,13 @@ from mien.system.machine import peak_bytes
 from mien.version import __version__
 from mien.words import by_number
 
-__all__ = ["BEHIND_S", "Part", "broker", "dashboard", "forwarder", "outboxes", "store"]
+__all__ = ["BEHIND_S", "Health", "broker", "dashboard", "forwarder", "outboxes", "store"]
 
 BEHIND_S = 10.0
 """So far may the store lie behind the broker before it is worth a word, in seconds."""
 
 
-class Part(NamedTuple):
+class Health(NamedTuple):
     """How a part is doing.
 
     Attributes:
@@ -41,38 +41,40 @@ class Part(NamedTuple):
     text: str
 
 
-def broker(listener: Listener, zone: tzinfo, now: datetime) -> Part:
+def broker(listener: Listener, zone: tzinfo, now: datetime) -> Health:
     """Return whether the broker is there, and whether all who send to it can be followed."""
     since = moment(listener.changed, zone, now)
     if listener.connected and (left_out := listener.left_out()):
         beyond = f"{counted(left_out, 'source', 'sources')} beyond the {MAX_SOURCES} that are followed live"
-        return Part("Broker", "note", "Connected", f"since {since}; {beyond}: their figures come from the store")
+        return Health("Broker", "note", "Connected", f"since {since}; {beyond}: their figures come from the store")
     if listener.connected:
-        return Part("Broker", "ok", "Connected", f"since {since}")
+        return Health("Broker", "ok", "Connected", f"since {since}")
     word = "Away" if listener.met else "Not found"
-    return Part("Broker", "fail", word, f"since {since}: {listener.reason}. Start it with `mien up` or `mien broker`.")
+    return Health(
+        "Broker", "fail", word, f"since {since}: {listener.reason}. Start it with `mien up` or `mien broker`."
+    )
 
 
-def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreError | None) -> Part:
+def forwarder(states: Sequence[SourceState], listener: Listener, failed: StoreError | None) -> Health:
     """Return how far what is stored lies behind what the broker says."""
     if failed:
-        return Part("Forwarder", "note", "Not known", "the store cannot be asked")
+        return Health("Forwarder", "note", "Not known", "the store cannot be asked")
     if not listener.connected:
-        return Part("Forwarder", "note", "Not known", "without a broker nothing comes that could be stored")
+        return Health("Forwarder", "note", "Not known", "without a broker nothing comes that could be stored")
     lags = {
         state.source: (state.newest.time - state.stored).total_seconds() if state.stored else None
         for state in states
         if state.online and state.newest and state.newest.time
     }
     if not lags:
-        return Part("Forwarder", "ok", "Idle", "no source sends just now")
+        return Health("Forwarder", "ok", "Idle", "no source sends just now")
     never = sorted((name for name, lag in lags.items() if lag is None), key=by_number)
     if never:
-        return Part("Forwarder", "fail", "Stores nothing", f"nothing of {', '.join(never)}: does `mien forward` run?")
+        return Health("Forwarder", "fail", "Stores nothing", f"nothing of {', '.join(never)}: does `mien forward` run?")
     source, lag = max(((name, lag) for name, lag in lags.items() if lag is not None), key=lambda named: named[1])
     if lag > BEHIND_S:
-        return Part("Forwarder", "fail", f"{stretch(lag)} behind", f"with '{source}': does `mien forward` run?")
-    return Part("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
+        return Health("Forwarder", "fail", f"{stretch(lag)} behind", f"with '{source}': does `mien forward` run?")
+    return Health("Forwarder", "ok", "Keeps up", f"{max(lag, 0):.1f} s behind at most")
 
 
 def store(
@@ -82,7 +84,7 @@ def store(
     failed: StoreError | None,
     zone: tzinfo,
     arrivals: Sequence[Arrivals] = (),
-) -> Part:
+) -> Health:
     """Return how large the store is and since when it has data.
 
     Args:
@@ -94,7 +96,7 @@ def store(
         arrivals: What came late or was refused, of every source that it knows.
     """
     if failed:
-        return Part("Store", "fail", "Cannot be read", str(failed) if url else "its admin can see why")
+        return Health("Store", "fail", "Cannot be read", str(failed) if url else "its admin can see why")
     frames = sum(state.frames for state in states)
     first = min((state.first for state in states if state.first), default=None)
     facts = [counted(frames, "frame", "frames")]
@@ -106,29 +108,29 @@ def store(
         facts.append(f"{amount(refused)} refused, of times that were erased")
     if url:
         facts.append(without_password(url))
-    return Part("Store", "ok", size(total) if total else "Readable", " · ".join(facts))
+    return Health("Store", "ok", size(total) if total else "Readable", " · ".join(facts))
 
 
-def outboxes(states: Sequence[SourceState]) -> Part:
+def outboxes(states: Sequence[SourceState]) -> Health:
     """Return what waits on the disks of the sources, and what was lost from there."""
     queues = {state.source: state.stats.outbox for state in states if state.stats and state.stats.outbox}
     if not states:
-        return Part("Outboxes", "ok", "None yet", "no source has come so far")
+        return Health("Outboxes", "ok", "None yet", "no source has come so far")
     if not queues:
-        return Part("Outboxes", "note", "Not known", "no source has said how its outbox stands")
+        return Health("Outboxes", "note", "Not known", "no source has said how its outbox stands")
     waiting = sum(queue.depth or 0 for queue in queues.values())
     lost = sum(queue.dropped or 0 for queue in queues.values())
     word = f"{amount(waiting)} waiting"
     if lost:
         names = ", ".join(sorted((source for source, queue in queues.items() if queue.dropped), key=by_number))
-        return Part("Outboxes", "fail", word, f"{amount(lost)} were dropped from a full outbox of {names}")
-    return Part("Outboxes", "ok", word, f"in {counted(len(queues), 'outbox', 'outboxes')}, none dropped")
+        return Health("Outboxes", "fail", word, f"{amount(lost)} were dropped from a full outbox of {names}")
+    return Health("Outboxes", "ok", word, f"in {counted(len(queues), 'outbox', 'outboxes')}, none dropped")
 
 
-def dashboard(viewers: int, began: datetime, now: datetime) -> Part:
+def dashboard(viewers: int, began: datetime, now: datetime) -> Health:
     """Return how this process itself is doing."""
     peak = peak_bytes()
     memory = f" · {size(peak)} at most" if peak else ""
     pages = counted(viewers, "open page", "open pages")
     runs = stretch((now - began).total_seconds())
-    return Part("Dashboard", "ok", f"Mien {__version__}", f"{pages} · runs for {runs}{memory}")
+    return Health("Dashboard", "ok", f"Mien {__version__}", f"{pages} · runs for {runs}{memory}")

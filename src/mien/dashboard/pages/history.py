@@ -11,7 +11,7 @@ from mien.dashboard.data.queries import Queries, SourceState, Timeline, nothing
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages import cards, tables
 from mien.dashboard.pages.charts import timeline_figure
-from mien.dashboard.pages.refresh import Look, Parts
+from mien.dashboard.pages.refresh import Parts, ViewKey
 from mien.dashboard.pages.status import sources
 from mien.dashboard.pages.wording import span
 from mien.errors import StoreError
@@ -51,9 +51,9 @@ class History:
 
     def __init__(self, queries: Queries, demo: DemoPlayer) -> None:
         self._queries, self._demo = queries, demo
-        self._drawn: OrderedDict[Look, tuple[Answers, Parts]] = OrderedDict()
+        self._drawn: OrderedDict[ViewKey, tuple[Answers, Parts]] = OrderedDict()
 
-    async def parts(self, look: Look, now: datetime) -> Parts:
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
         states, parts = await sources(self._queries, self._demo, look, now)
         if not states:
@@ -67,7 +67,7 @@ class History:
         self._drawn.move_to_end(look)
         return parts | self._drawn[look][1]
 
-    async def ask(self, look: Look, now: datetime) -> Answers:
+    async def ask(self, look: ViewKey, now: datetime) -> Answers:
         """Return what the store says of a choice at this moment."""
         choice, zone = look.choice, look.zone
         window = resolve(choice, zone, now)
@@ -87,7 +87,7 @@ class History:
         return Answers(timeline, other, markers, hours)
 
 
-def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime) -> Parts:
+def _draw(look: ViewKey, answers: Answers, states: list[SourceState], now: datetime) -> Parts:
     choice, zone, (timeline, other, markers, hours, problem) = look.choice, look.zone, answers
     window, total = timeline.window, timeline.total
     rest = other.total if other else None
@@ -127,7 +127,7 @@ def _draw(look: Look, answers: Answers, states: list[SourceState], now: datetime
     return parts
 
 
-def _figure(look: Look, timeline: Timeline, markers: list[Marker], other: Timeline | None = None) -> dict[str, Any]:
+def _figure(look: ViewKey, timeline: Timeline, markers: list[Marker], other: Timeline | None = None) -> dict[str, Any]:
     """Return the chart, with what all bands have in common said once: it is most of what travels."""
     choice = look.choice
     figure = timeline_figure(
@@ -142,7 +142,7 @@ def _figure(look: Look, timeline: Timeline, markers: list[Marker], other: Timeli
     return figure | {"data": [*rest, count], "common": common}
 
 
-def _names(look: Look, other: Timeline, period: str) -> tuple[str, str]:
+def _names(look: ViewKey, other: Timeline, period: str) -> tuple[str, str]:
     """Return what is shown, and what it is compared with, as people call them."""
     versus = look.choice.versus
     if versus.startswith("@"):

@@ -10,7 +10,7 @@ from mien.dashboard.data.second_sums import blank, numbers, summed
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages import cards, tables
 from mien.dashboard.pages.charts import stream
-from mien.dashboard.pages.refresh import Look, Parts
+from mien.dashboard.pages.refresh import Parts, ViewKey
 from mien.dashboard.pages.status import sources
 from mien.errors import StoreError
 
@@ -35,7 +35,7 @@ class Live:
     def __init__(self, queries: Queries, demo: DemoPlayer) -> None:
         self._queries, self._demo = queries, demo
 
-    async def parts(self, look: Look, now: datetime) -> Parts:
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
         states, parts = await sources(self._queries, self._demo, look, now)
         if not states:
@@ -63,7 +63,7 @@ class Live:
         parts["call:alone"] = shown[0].source if len(shown) == 1 and not left else ""
         return parts | await self._past(shown[0].source, look, now) if parts["call:alone"] else parts
 
-    async def _past(self, source: str, look: Look, now: datetime) -> Parts:
+    async def _past(self, source: str, look: ViewKey, now: datetime) -> Parts:
         """Return the last hour of a source and its latest markers."""
         minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         window = Window(minute - timedelta(hours=1), minute, 60)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from mien.dashboard.data.periods import Choice
 from mien.dashboard.security.roles import Role
 
-__all__ = ["Look", "Page", "Parts", "Refresh"]
+__all__ = ["Page", "Parts", "Refresh", "ViewKey"]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ Parts = dict[str, Any]
 """What a page shows: `html:ID` is the content of an element, `call:NAME` the argument of a function of the script."""
 
 
-class Look(NamedTuple):
+class ViewKey(NamedTuple):
     """What makes two views of a page the same.
 
     Attributes:
@@ -54,7 +54,7 @@ class Look(NamedTuple):
 class Page(Protocol):
     """What fills a page."""
 
-    async def parts(self, look: Look, now: datetime) -> Parts:
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
 
 
@@ -66,7 +66,7 @@ class View:
         look: How it is looked at.
     """
 
-    def __init__(self, page: Page, look: Look) -> None:
+    def __init__(self, page: Page, look: ViewKey) -> None:
         self.page, self.look = page, look
         self.ended = False
         self._sent: dict[str, str] = {}
@@ -108,7 +108,7 @@ class Refresh:
 
     def __init__(self) -> None:
         self._views: set[View] = set()
-        self._busy: set[tuple[Page, Look]] = set()
+        self._busy: set[tuple[Page, ViewKey]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turning: asyncio.Task[None] | None = None
 
@@ -117,7 +117,7 @@ class Refresh:
         """How many pages are open."""
         return len(self._views)
 
-    async def follow(self, page: Page, look: Look, still: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+    async def follow(self, page: Page, look: ViewKey, still: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Yield a page's updates, as server-sent events, until its viewer leaves or may not look any more."""
         view = View(page, look)
         self._views.add(view)
@@ -151,7 +151,7 @@ class Refresh:
 
     async def _turn(self) -> None:
         while self._views:
-            groups: dict[tuple[Page, Look], list[View]] = {}
+            groups: dict[tuple[Page, ViewKey], list[View]] = {}
             for view in self._views:
                 if view.waits:
                     groups.setdefault((view.page, view.look), []).append(view)
@@ -160,7 +160,7 @@ class Refresh:
                     self._start(self._bring(page, look, views))
             await asyncio.sleep(TICK_S)
 
-    async def _bring(self, page: Page, look: Look, views: Iterable[View]) -> None:
+    async def _bring(self, page: Page, look: ViewKey, views: Iterable[View]) -> None:
         self._busy.add((page, look))
         try:
             parts = await page.parts(look, datetime.now(timezone.utc))

@@ -9,7 +9,7 @@ from datetime import datetime
 from mien.dashboard.data.queries import Queries
 from mien.dashboard.jobs.media_folder import list_media
 from mien.dashboard.jobs.reports import MadeReport, ReportQueue
-from mien.dashboard.pages.refresh import Look, Parts
+from mien.dashboard.pages.refresh import Parts, ViewKey
 from mien.dashboard.pages.status import status
 from mien.dashboard.pages.wording import moment, stretch
 from mien.dashboard.rendering import part
@@ -37,7 +37,7 @@ class Reports:
         self._queries, self._making = queries, making
         self._media: tuple[float, dict[str, list[str]]] = (-FRESH_S, {})
 
-    async def parts(self, look: Look, now: datetime) -> Parts:
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
         known = self._making.all()
         under_way = [report for report in reversed(known) if report.state in ("waiting", "working")]
@@ -85,6 +85,6 @@ def _rounded(seconds: float) -> float:
     return max(5, part * round(seconds / part))
 
 
-def _when(made: MadeReport, look: Look, now: datetime) -> str:
+def _when(made: MadeReport, look: ViewKey, now: datetime) -> str:
     """Return what it is, when it was asked for, and by whom."""
     return f"{KINDS[made.kind]} · {moment(made.asked, look.zone, now)} · {made.by}"

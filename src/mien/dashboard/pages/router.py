@@ -28,7 +28,7 @@ from mien.dashboard.pages.charts import SHOWN
 from mien.dashboard.pages.history import History
 from mien.dashboard.pages.live import Live
 from mien.dashboard.pages.manual import Describe, reading
-from mien.dashboard.pages.refresh import Look, Page, Refresh
+from mien.dashboard.pages.refresh import Page, Refresh, ViewKey
 from mien.dashboard.pages.reports import Reports
 from mien.dashboard.pages.samples import WORDS
 from mien.dashboard.pages.status import StatusOnly
@@ -162,14 +162,14 @@ def _page(name: str, request: AnyRequest, of: str = "", title: str = "", **value
     )  # fmt: skip
 
 
-def _look(query: str) -> Look:
+def _look(query: str) -> ViewKey:
     try:
         values = parse_qs(query[:8192], max_num_fields=200)
     except ValueError:
-        return Look(Choice())
+        return ViewKey(Choice())
     last = {name: given[-1] for name, given in values.items()}
     choice = parse_choice(last, values.get("source", []), values.get("emotion", []))
-    return Look(choice, zone_named(last.get("zone")))
+    return ViewKey(choice, zone_named(last.get("zone")))
 
 
 async def _packed(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.jobs.demo import DemoPlayer
 from mien.dashboard.pages import cards
-from mien.dashboard.pages.refresh import Look, Parts
+from mien.dashboard.pages.refresh import Parts, ViewKey
 from mien.dashboard.pages.wording import moment
 
 __all__ = ["StatusOnly", "sources", "status"]
@@ -23,12 +23,12 @@ class StatusOnly:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
-    async def parts(self, look: Look, now: datetime) -> Parts:
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
         return await status(self._queries, look, now)
 
 
-async def status(queries: Queries, look: Look, now: datetime) -> Parts:
+async def status(queries: Queries, look: ViewKey, now: datetime) -> Parts:
     """Return the word on the connection in the head."""
     listener = queries.listener
     if not listener.connected:
@@ -38,7 +38,7 @@ async def status(queries: Queries, look: Look, now: datetime) -> Parts:
     return {"html:status": cards.status("live", "Connected") if live else cards.status("calm", "Waiting for a source")}
 
 
-async def sources(queries: Queries, demo: DemoPlayer, look: Look, now: datetime) -> tuple[list[SourceState], Parts]:
+async def sources(queries: Queries, demo: DemoPlayer, look: ViewKey, now: datetime) -> tuple[list[SourceState], Parts]:
     """Return the sources, and the parts that tell of them: the word in the head, what to choose from, the first use."""
     states = await queries.sources()
     parts = await status(queries, look, now)

@@ -15,7 +15,7 @@ from mien.dashboard.data.queries import Queries, SourceState
 from mien.dashboard.pages import checks
 from mien.dashboard.pages.cards import rate
 from mien.dashboard.pages.model import model_card
-from mien.dashboard.pages.refresh import Look, Parts, Refresh
+from mien.dashboard.pages.refresh import Parts, Refresh, ViewKey
 from mien.dashboard.pages.status import status
 from mien.dashboard.pages.wording import amount, moment, stretch
 from mien.dashboard.rendering import part
@@ -81,7 +81,7 @@ class System:
         self._model = ""
         self._lines: tuple[float, str] = (0.0, "")
 
-    async def parts(self, look: Look, now: datetime) -> Parts:
+    async def parts(self, look: ViewKey, now: datetime) -> Parts:
         """Return everything that the page shows at this moment."""
         if not self._looked:
             await self.check(wait=False)
@@ -106,7 +106,7 @@ class System:
         }
         return parts | await self._inside(look, now) if look.role == "admin" else parts
 
-    async def _inside(self, look: Look, now: datetime) -> Parts:
+    async def _inside(self, look: ViewKey, now: datetime) -> Parts:
         """Return what is no business of everybody who may look: files, messages, addresses."""
         try:
             letters = await self._queries.dead_letters()
@@ -168,7 +168,7 @@ def last_lines(folder: Path) -> list[str]:
     return sorted(line[:500] for line in lines if line[:2] == "20")[-LINES:]
 
 
-def _row(state: SourceState, arrivals: Mapping[str, Arrivals], look: Look, now: datetime) -> Row:
+def _row(state: SourceState, arrivals: Mapping[str, Arrivals], look: ViewKey, now: datetime) -> Row:
     stats = state.stats or Stats()
     delay, outbox = stats.delay_ms or Delay(), stats.outbox or OutboxCounts()
     counts = arrivals.get(state.source, Arrivals(state.source, 0, 0))
@@ -183,7 +183,7 @@ def _row(state: SourceState, arrivals: Mapping[str, Arrivals], look: Look, now: 
     return Row(state.source, "online" if state.online else "offline", cells)
 
 
-def _letter(letter: DeadLetter, look: Look, now: datetime) -> Letter:
+def _letter(letter: DeadLetter, look: ViewKey, now: datetime) -> Letter:
     return Letter(moment(letter.time, look.zone, now), letter.topic[:120], letter.reason[:300])
 
 

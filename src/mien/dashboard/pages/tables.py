@@ -37,7 +37,7 @@ class Cell(NamedTuple):
     share: float
 
 
-class Pair(NamedTuple):
+class Comparison(NamedTuple):
     """A row of a comparison: what is compared, of which emotion if of one, both values and their difference."""
 
     title: str
@@ -125,10 +125,12 @@ def _cell(mean: float | None, top: float) -> Cell | None:
     return None if mean is None else Cell(f"{mean:.2f} faces a frame", mean / top if top else 0.0)
 
 
-def _pair(title: str, value: float | None, other: float | None, form: str, emotion: Emotion | None = None) -> Pair:
+def _pair(
+    title: str, value: float | None, other: float | None, form: str, emotion: Emotion | None = None
+) -> Comparison:
     shown, against = ("–" if number is None else format(number, form) for number in (value, other))
     change = "–" if value is None or other is None else signed(value - other, "+" + form)
-    return Pair(title, shown, against, change, emotion)
+    return Comparison(title, shown, against, change, emotion)
 
 
 def _ratio(part: float, whole: float) -> float | None:

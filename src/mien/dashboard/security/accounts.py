@@ -23,7 +23,7 @@ from mien.errors import ConfigError, MienError, UsageError
 from mien.system.files import others_may_read, write_private
 from mien.system.locks import PATIENCE_S, alone
 
-__all__ = ["Access", "Entry", "entries", "make_token", "revoke", "set_password"]
+__all__ = ["Access", "Account", "entries", "make_token", "revoke", "set_password"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ SCRYPT = {"n": 2**15, "r": 8, "p": 3, "maxmem": 64 << 20, "dklen": 32}
 """32 MiB of memory and about a quarter of a second for each guess."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True):
     """Somebody who may use the dashboard.
 
     Attributes:
@@ -56,7 +56,7 @@ class Entry(msgspec.Struct, frozen=True):
     created: datetime
 
 
-NOBODY = Entry("nobody", "viewer", "password", "0" * 64, "0" * 32, datetime(1970, 1, 1, tzinfo=timezone.utc))
+NOBODY = Account("nobody", "viewer", "password", "0" * 64, "0" * 32, datetime(1970, 1, 1, tzinfo=timezone.utc))
 """Checked in place of a name that is not known, so that the time taken does not tell which names are."""
 
 
@@ -70,9 +70,9 @@ class Access:
     def __init__(self, home: Path) -> None:
         self._path = _path(home)
         self._stamp: tuple[int, int, int] | None = None
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, Account] = {}
 
-    def entry(self, name: str) -> Entry | None:
+    def entry(self, name: str) -> Account | None:
         """Return the entry of a name."""
         self._refresh()
         return self._entries.get(name)
@@ -84,7 +84,7 @@ class Access:
         entries = [entry for entry in self._entries.values() if hmac.compare_digest(entry.digest, digest)]
         return Caller(entries[0].name, entries[0].role, login=True) if entries and entries[0].kind == "token" else None
 
-    def check(self, name: str, secret: str) -> Entry | None:
+    def check(self, name: str, secret: str) -> Account | None:
         """Return the entry of a name whose password or token this is; it takes as long where there is no such name."""
         self._refresh()
         entry = self._entries.get(name, NOBODY)
@@ -153,7 +153,7 @@ def revoke(home: Path, name: str) -> None:
         del known[name]
 
 
-def entries(home: Path) -> list[Entry]:
+def entries(home: Path) -> list[Account]:
     """Return the entries of a state folder by name.
 
     Raises:
@@ -163,9 +163,9 @@ def entries(home: Path) -> list[Entry]:
 
 
 def _add(home: Path, name: str, role: Role, kind: Literal["token", "password"], digest: str, salt: str) -> None:
-    made = Entry(name, role, kind, digest, salt, datetime.now(timezone.utc))
+    made = Account(name, role, kind, digest, salt, datetime.now(timezone.utc))
     try:
-        msgspec.convert(msgspec.to_builtins(made), Entry)
+        msgspec.convert(msgspec.to_builtins(made), Account)
     except msgspec.ValidationError:
         raise UsageError(f"{name!a} is no name: expected 1 to 64 of A-Z a-z 0-9 _ . @ -") from None
     with _changed(home) as known:
@@ -175,7 +175,7 @@ def _add(home: Path, name: str, role: Role, kind: Literal["token", "password"], 
 
 
 @contextmanager
-def _changed(home: Path) -> Iterator[dict[str, Entry]]:
+def _changed(home: Path) -> Iterator[dict[str, Account]]:
     """Yield the entries by name and write what they are at the end; others wait meanwhile."""
     busy = MienError(f"another `mien access` holds '{home / 'access.lock'}': wait for it, or end it")
     try:
@@ -187,11 +187,11 @@ def _changed(home: Path) -> Iterator[dict[str, Entry]]:
         raise MienError(f"cannot write in '{home}': {error.strerror}; check your rights") from error
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def _read(path: Path) -> dict[str, Account]:
     try:
         if others_may_read(path):
             raise ConfigError(f"others may read '{path}': close it with `chmod 600 {path}`")
-        return {entry.name: entry for entry in msgspec.json.decode(path.read_bytes(), type=list[Entry])}
+        return {entry.name: entry for entry in msgspec.json.decode(path.read_bytes(), type=list[Account])}
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

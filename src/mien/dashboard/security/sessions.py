@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from mien.dashboard.base_path import base_of
-from mien.dashboard.security.accounts import Access, Entry
+from mien.dashboard.security.accounts import Access, Account
 from mien.dashboard.security.roles import Caller
 from mien.errors import MienError
 from mien.system.files import others_may_read, write_private
@@ -56,7 +56,7 @@ class Sessions:
         self._access, self._path, self._lasting_s = access, path, lasting_s
         self._sessions: dict[str, Session] = _read(path)
 
-    def begin(self, entry: Entry) -> str:
+    def begin(self, entry: Account) -> str:
         """Begin a session and return what its cookie holds."""
         key = secrets.token_urlsafe(32)
         now = clock.time()

@@ -18,7 +18,7 @@ from mien.masking import as_text
 from mien.media.decoding import RAW_ENDINGS
 from mien.media.folder import PHOTOS
 from mien.reports.album.selection import Filter, Photo, keywords, losers, stars
-from mien.reports.album.xmp import MAX_BYTES, Judgement, renewed
+from mien.reports.album.xmp import MAX_BYTES, Rating, renewed
 from mien.reports.base.job import Job
 from mien.system.files import replacing
 
@@ -42,17 +42,17 @@ class Written:
     failed: list[str] = field(default_factory=list)
 
 
-def judgements(photos: Sequence[Photo], only: Sequence[Filter] = ()) -> dict[Path, Judgement]:
+def judgements(photos: Sequence[Photo], only: Sequence[Filter] = ()) -> dict[Path, Rating]:
     """Return how each photo at hand is judged: its stars, or that another of its burst is better, and its keywords."""
     lost = losers(photos, only)
     return {
-        photo.file: Judgement(stars(photo), photo.file in lost, keywords(photo))
+        photo.file: Rating(stars(photo), photo.file in lost, keywords(photo))
         for photo in photos
         if photo.measured.key and photo.score is not None
     }
 
 
-def write_sidecars(judged: dict[Path, Judgement], job: Job, *, replace: bool = False) -> Written:
+def write_sidecars(judged: dict[Path, Rating], job: Job, *, replace: bool = False) -> Written:
     """Write what is to be said of photos into their sidecars, and return what became of them.
 
     Args:
@@ -113,7 +113,7 @@ def _names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _renew(path: Path, photo: Path, judgement: Judgement, *, replace: bool) -> bool:
+def _renew(path: Path, photo: Path, judgement: Rating, *, replace: bool) -> bool:
     """Write a sidecar if it is not yet as it should be, and return whether a rating of somebody else's stays.
 
     Raises:

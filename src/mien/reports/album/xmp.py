@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from mien.errors import InputError
 
-__all__ = ["Judgement", "renewed"]
+__all__ = ["Rating", "renewed"]
 
 MAX_BYTES, MAX_ELEMENTS, MAX_DEPTH = 16 << 20, 400_000, 200
 
@@ -60,7 +60,7 @@ TAG = re.compile(rb"<[^\s/>]+((?:" + ATTRIBUTE + rb")*)\s*(/?)>")
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Rating:
     """How a photo is judged.
 
     Attributes:
@@ -81,7 +81,7 @@ class Judgement:
         return "" if self.stars is None else str(self.stars), "", "", ""
 
 
-def renewed(content: bytes | None, judgement: Judgement, *, replace: bool = False) -> tuple[bytes, bool]:
+def renewed(content: bytes | None, judgement: Rating, *, replace: bool = False) -> tuple[bytes, bool]:
     """Return what a sidecar is to hold, and whether a rating or flag in it that Mien didn't write was left as it is.
 
     Args:

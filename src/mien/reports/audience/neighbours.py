@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mien.reports.audience.seats import Seat, Watching
 from mien.reports.audience.synchrony import CONSTANT, SIGNALS, signals_of
 
-__all__ = ["NEAR", "Neighbours", "Pair", "neighbours"]
+__all__ = ["NEAR", "NeighbourPair", "Neighbours", "neighbours"]
 
 NEAR = 1.5
 """Seats are neighbours up to so many times the usual way to the nearest seat."""
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
+class NeighbourPair:
     """Two seats of one picture.
 
     Attributes:
@@ -59,7 +59,7 @@ class Neighbours:
         p: That their difference, or a larger one, is chance: who sits where was exchanged.
     """
 
-    pairs: list[Pair]
+    pairs: list[NeighbourPair]
     near: float
     others: float
     p: float
@@ -83,7 +83,7 @@ def neighbours(watched: Watching, seats: Sequence[Seat]) -> Neighbours | None:
             curves = signals[[places[name] for name in names]]
             pictures.append((names, _agreement(curves, watched.step_s), _near(inside)))
     pairs = [
-        Pair(names[a], names[b], bool(beside[a, b]), float(r[a, b]))
+        NeighbourPair(names[a], names[b], bool(beside[a, b]), float(r[a, b]))
         for names, r, beside in pictures
         for a, b in itertools.combinations(range(len(names)), 2)
         if np.isfinite(r[a, b])

@@ -11,8 +11,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import UsageError
-from mien.exports.runs import Look, Runs
-from mien.exports.timeline import UNCLEAR, Mark, Tier, Timeline
+from mien.exports.runs import Reading, Runs
+from mien.exports.timeline import UNCLEAR, Annotation, Tier, Timeline
 from mien.observation import EMOTIONS
 
 if TYPE_CHECKING:
@@ -66,21 +66,23 @@ def _of_meeting(tables: Mapping[str, pl.DataFrame]) -> Iterator[Tier]:
     utterances = tables["utterances"]
     rows = utterances.to_dicts()
     for speaker in dict.fromkeys(row["speaker"] for row in rows):
-        marks = [Mark(row["start"], row["end"], row["text"] or "speaks") for row in rows if row["speaker"] == speaker]
+        marks = [
+            Annotation(row["start"], row["end"], row["text"] or "speaks") for row in rows if row["speaker"] == speaker
+        ]
         yield Tier(f"{speaker or 'unknown'}: words", "utterance", speaker or "unknown", marks)
     if "courses" in tables:
         for course in tables["courses"].partition_by("speaker", maintain_order=True):
             speaker = str(course["speaker"][0])
             yield Tier(f"{speaker}: face", "expression", speaker, _strongest(course, "start", 0.5))
     yield Tier("all faces", "expression", "all faces", _strongest(tables["curve"], "start", 0.5))
-    disagree = [Mark(row["start"], row["end"], "words and faces disagree") for row in rows if row["disagrees"]]
+    disagree = [Annotation(row["start"], row["end"], "words and faces disagree") for row in rows if row["disagrees"]]
     yield Tier("disagreements", "moment", "", disagree)
 
 
 def _of_audience(tables: Mapping[str, pl.DataFrame]) -> Iterator[Tier]:
     events = tables.get("events")
     if events is not None:
-        marks = [Mark(row["at"], row["at"] + (row["length"] or 0.0), row["event"]) for row in events.to_dicts()]
+        marks = [Annotation(row["at"], row["at"] + (row["length"] or 0.0), row["event"]) for row in events.to_dicts()]
         yield Tier("events", "event", "", marks)
     reactions = tables.get("reactions")
     if reactions is not None:
@@ -97,19 +99,21 @@ def _of_audience(tables: Mapping[str, pl.DataFrame]) -> Iterator[Tier]:
             yield Tier(viewer, "expression", viewer, _strongest(course, "at", 0.25))
 
 
-def _reaction(row: dict[str, Any]) -> Mark:
+def _reaction(row: dict[str, Any]) -> Annotation:
     """Return a reaction as an interval around its peak, as long as it lasts; a moment where that is not known."""
     peak = row["at"] + (row["latency"] or 0.0)
     half = (row["duration"] or 0.0) / 2
-    return Mark(max(row["at"], peak - half), peak + half, f"{row['emotion']} after {row['event']}")
+    return Annotation(max(row["at"], peak - half), peak + half, f"{row['emotion']} after {row['event']}")
 
 
-def _moments(table: pl.DataFrame, only: tuple[str, str] | None = None, probability: str | None = None) -> list[Mark]:
+def _moments(
+    table: pl.DataFrame, only: tuple[str, str] | None = None, probability: str | None = None
+) -> list[Annotation]:
     rows = table.to_dicts() if only is None else table.filter(table[only[0]] == only[1]).to_dicts()
-    return [Mark(row["at"], row["at"], row["emotion"], row[probability] if probability else None) for row in rows]
+    return [Annotation(row["at"], row["at"], row["emotion"], row[probability] if probability else None) for row in rows]
 
 
-def _strongest(course: pl.DataFrame, at: str, usual_s: float) -> list[Mark]:
+def _strongest(course: pl.DataFrame, at: str, usual_s: float) -> list[Annotation]:
     """Return for how long which emotion had the highest mean, of a table with a row per bin; none where none is known.
 
     Args:
@@ -124,12 +128,12 @@ def _strongest(course: pl.DataFrame, at: str, usual_s: float) -> list[Mark]:
         looks = {}
         if all(share is not None for share in shares):
             best = max(range(len(EMOTIONS)), key=lambda number: float(shares[number]))
-            looks[""] = Look(EMOTIONS[best], float(shares[best]))
+            looks[""] = Reading(EMOTIONS[best], float(shares[best]))
         runs.frame(float(time), looks)
     return runs.close().get("", [])
 
 
-def _looks(faces: pl.DataFrame, film: str) -> dict[str, list[Mark]]:
+def _looks(faces: pl.DataFrame, film: str) -> dict[str, list[Annotation]]:
     """Return for how long each person of a film went on looking the same."""
     of_film = faces.filter(faces["film"] == film)
     scenes = of_film["scene"].n_unique() > 1
@@ -141,6 +145,6 @@ def _looks(faces: pl.DataFrame, film: str) -> dict[str, list[Mark]]:
             if row["person"] is not None:
                 name = f"person {row['scene']}.{row['person']}" if scenes else f"person {row['person']}"
                 emotion = row["emotion"]
-                looks[name] = Look(emotion or UNCLEAR, row[emotion] if emotion else None)
+                looks[name] = Reading(emotion or UNCLEAR, row[emotion] if emotion else None)
         runs.frame(float(at), looks)
     return runs.close()

@@ -23,7 +23,7 @@ from mien.reports.film.own_level import OwnLevel, look_above
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CLEAR", "ENOUGH_FACES", "KINDS", "Film", "Moment", "look_at"]
+__all__ = ["CLEAR", "ENOUGH_FACES", "KINDS", "FilmFigures", "Highlight", "look_at"]
 
 ENOUGH_FACES = 20
 """With fewer readable faces there is no score."""
@@ -52,7 +52,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Moment:
+class Highlight:
     """A second that stands out.
 
     Attributes:
@@ -69,7 +69,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmFigures:
     """What a film showed.
 
     Attributes:
@@ -103,7 +103,7 @@ class Film:
     widened: float
     curve: pl.DataFrame
     people: pl.DataFrame
-    moments: list[Moment]
+    moments: list[Highlight]
     on_screen: float
     readable: int
     read: int
@@ -125,7 +125,7 @@ def look_at(
     anonymous: int | None = None,
     places: Sequence[Place] = (),
     calibration: Calibration | None = None,
-) -> Film:
+) -> FilmFigures:
     """Return what a film showed.
 
     Args:
@@ -148,7 +148,7 @@ def look_at(
     units = stretches.units
     names = dict.fromkeys(place.speaker for place in places)
     with_face = faces.filter(pl.col("x").is_not_null())
-    return Film(
+    return FilmFigures(
         recording,
         faces,
         recording.cuts,
@@ -233,7 +233,7 @@ def _people(read: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
+def _moments(faces: pl.DataFrame, count: int) -> list[Highlight]:
     """Return the seconds of the highest mean probabilities, at least five seconds apart."""
     import polars as pl
 
@@ -250,7 +250,7 @@ def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
         .filter(pl.col("read") & (2 * pl.col("seen") >= pl.col("frames")))
         .sort("second")
     )
-    moments: list[Moment] = []
+    moments: list[Highlight] = []
     for emotion in KINDS:
         taken: list[float] = []
         for row in seconds.sort([emotion, "second"], descending=[True, False]).iter_rows(named=True):
@@ -261,5 +261,5 @@ def _moments(faces: pl.DataFrame, count: int) -> list[Moment]:
             taken.append(row["second"])
             inside = faces.filter(read & (pl.col("at").floor() == row["second"]))
             frames = inside.group_by("at").agg(pl.col(emotion).mean()).sort([emotion, "at"], descending=[True, False])
-            moments.append(Moment(emotion, len(taken), float(frames["at"][0]), float(row[emotion])))
+            moments.append(Highlight(emotion, len(taken), float(frames["at"][0]), float(row[emotion])))
     return moments

@@ -19,7 +19,7 @@ from mien.reports.base.report import Report
 from mien.reports.base.usual_face import ABOVE, OWN_LEVEL, missing, own_level
 from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.film.cast import Actor
-from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, Film, Moment
+from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, FilmFigures, Highlight
 from mien.reports.film.own_level import own_parts
 from mien.words import counted, listed, signed
 
@@ -119,9 +119,9 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 
 def film_report(
-    films: Sequence[Film],
+    films: Sequence[FilmFigures],
     shots: Sequence[dict[float, bytes]],
-    pairs: Sequence[tuple[Film, Film, Estimates]],
+    pairs: Sequence[tuple[FilmFigures, FilmFigures, Estimates]],
     asked: dict[str, Any],
     anonymous: int | None,
 ) -> Report:
@@ -152,7 +152,7 @@ def film_report(
     )
 
 
-def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) -> str:
+def _lead(films: Sequence[FilmFigures], pairs: Sequence[tuple[FilmFigures, FilmFigures, Estimates]]) -> str:
     if len(films) == 1:
         film = films[0]
         if film.score is None:
@@ -174,14 +174,14 @@ def _lead(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) 
     return f"{first} But chance alone may explain its lead over {' and '.join(close)}." if close else first
 
 
-def _why_not(film: Film) -> str:
+def _why_not(film: FilmFigures) -> str:
     """Return why a film has no score."""
     if film.read >= ENOUGH_FACES:
         return "fewer people are surely different ones than --anonymous asks for"
     return f"{counted(film.read, 'face is', 'faces are')} large enough to be read, at least {ENOUGH_FACES} are needed"
 
 
-def _facts(film: Film, *, several: bool) -> list[Fact]:
+def _facts(film: FilmFigures, *, several: bool) -> list[Fact]:
     name = f"{film.recording.name}: happiness" if several else "Happiness"
     if film.score is None:
         return [Fact(name, "cannot be told", _why_not(film))]
@@ -207,7 +207,7 @@ def _facts(film: Film, *, several: bool) -> list[Fact]:
     ]
 
 
-def _own_facts(film: Film) -> list[Fact]:
+def _own_facts(film: FilmFigures) -> list[Fact]:
     """Return how far happy lies above the usual face, of the only person of a film, or of its actors."""
     if film.own is None:
         return []
@@ -223,7 +223,7 @@ def _own_facts(film: Film) -> list[Fact]:
     return facts or [Fact("Happy above the usual face", "cannot be told", "several people, and no cast list")]
 
 
-def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimates]]) -> Section:
+def _comparison(films: Sequence[FilmFigures], pairs: Sequence[tuple[FilmFigures, FilmFigures, Estimates]]) -> Section:
     rows = [
         (film.recording.name, _value(film), float(film.score.low[0]), float(film.score.high[0]), COLOURS["happy"])
         for film in sorted((film for film in films if film.score), key=lambda film: -_value(film))
@@ -253,7 +253,7 @@ def _comparison(films: Sequence[Film], pairs: Sequence[tuple[Film, Film, Estimat
     return Section("The films compared", parts)
 
 
-def _sections(film: Film, shots: dict[float, bytes], anonymous: int | None, before: str) -> list[Section]:
+def _sections(film: FilmFigures, shots: dict[float, bytes], anonymous: int | None, before: str) -> list[Section]:
     curve, width = film.curve, bin_length(film.recording.seconds)
     shares = curve.select(EMOTIONS).to_numpy().astype(np.float64)
     marks = [
@@ -307,7 +307,7 @@ def _ends(actor: Actor) -> tuple[float | None, float | None, float | None]:
     return value, low if math.isfinite(low) else None, high if math.isfinite(high) else None
 
 
-def _cast(film: Film) -> list[Part]:
+def _cast(film: FilmFigures) -> list[Part]:
     ranked = sorted(film.cast, key=lambda actor: -actor.seconds)
     rows: list[tuple[str | Shares, ...]] = []
     for actor in ranked:
@@ -337,11 +337,11 @@ def _cast(film: Film) -> list[Part]:
     return parts
 
 
-def _sign(moment: Moment) -> str:
+def _sign(moment: Highlight) -> str:
     return f"{SIGNS[moment.emotion]}{moment.rank}"
 
 
-def _moments(film: Film, shots: dict[float, bytes]) -> Part:
+def _moments(film: FilmFigures, shots: dict[float, bytes]) -> Part:
     caption = f"Seconds whose mean probability is highest, at least {100 * CLEAR:.0f} %, five seconds or more apart."
     if not shots:
         rows = [
@@ -366,7 +366,7 @@ def _moments(film: Film, shots: dict[float, bytes]) -> Part:
     return Pictures(pictures, caption)
 
 
-def _people(film: Film) -> Table:
+def _people(film: FilmFigures) -> Table:
     rows: list[tuple[str | Shares, ...]] = []
     for row in film.people.head(SHOWN_PEOPLE).iter_rows(named=True):
         parts = tuple((emotion, COLOURS[emotion], row[emotion]) for emotion in SHOWN)
@@ -390,7 +390,7 @@ def _people(film: Film) -> Table:
     )
 
 
-def _notes(film: Film) -> list[str]:
+def _notes(film: FilmFigures) -> list[str]:
     name = film.recording.name
     notes = list(film.recording.notes)
     if film.cuts is None:
@@ -428,7 +428,7 @@ def _notes(film: Film) -> list[str]:
     return notes
 
 
-def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
+def _definitions(films: Sequence[FilmFigures]) -> list[tuple[str, str]]:
     lengths = sorted({round(film.stretch_s, 1) for film in films})
     seconds = " or ".join(f"{length:g}" for length in lengths)
     return [
@@ -470,7 +470,7 @@ def _definitions(films: Sequence[Film]) -> list[tuple[str, str]]:
     ]
 
 
-def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
+def _data(films: Sequence[FilmFigures], anonymous: int | None) -> list[Data]:
     import polars as pl
 
     def together(name: str, parts: list[Any]) -> Data:
@@ -505,7 +505,7 @@ def _data(films: Sequence[Film], anonymous: int | None) -> list[Data]:
     ]
 
 
-def _own_level(films: Sequence[Film]) -> list[Data]:
+def _own_level(films: Sequence[FilmFigures]) -> list[Data]:
     import polars as pl
 
     tables = {
@@ -525,7 +525,7 @@ def _own_level(films: Sequence[Film]) -> list[Data]:
     ]
 
 
-def _actors(films: Sequence[Film]) -> Data:
+def _actors(films: Sequence[FilmFigures]) -> Data:
     import polars as pl
 
     def plain(value: float | None) -> float | None:
@@ -544,7 +544,7 @@ def _actors(films: Sequence[Film]) -> Data:
     return Data("actors", pl.DataFrame(rows, dict(zip(columns, kinds, strict=True)), orient="row"), columns)
 
 
-def _actor_curves(films: Sequence[Film]) -> Data:
+def _actor_curves(films: Sequence[FilmFigures]) -> Data:
     import polars as pl
 
     curves = [
@@ -555,11 +555,11 @@ def _actor_curves(films: Sequence[Film]) -> Data:
     return Data("actor_curves", pl.concat(curves).select(*COLUMNS["actor_curves"]), COLUMNS["actor_curves"])
 
 
-def _value(film: Film) -> float:
+def _value(film: FilmFigures) -> float:
     return float(film.score.value[0]) if film.score is not None else -1.0
 
 
-def _number(film: Film) -> str:
+def _number(film: FilmFigures) -> str:
     return f"{_value(film):.0f}"
 
 

@@ -19,7 +19,7 @@ from mien.reports.base.places import read_places
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.base.report import Report
 from mien.reports.base.usual_face import calibration_of, in_store
-from mien.reports.film.figures import Film, look_at
+from mien.reports.film.figures import FilmFigures, look_at
 from mien.reports.film.page import film_report
 
 __all__ = ["FilmRequest", "report_film"]
@@ -98,5 +98,5 @@ def report_film(request: FilmRequest, settings: Settings | None = None, job: Job
     return report
 
 
-def _columns(film: Film) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _columns(film: FilmFigures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return 100 * film.units[:, :1], film.units[:, 1:]

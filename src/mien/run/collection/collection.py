@@ -28,9 +28,9 @@ from mien.observation import EMOTIONS
 from mien.run.collection.here import Result, run_here
 from mien.run.collection.items import MANIFEST, Item, Manifest, Row, items_of
 from mien.run.collection.on_ray import cluster, is_local, run_on_ray
-from mien.run.collection.sections import Analysis, Outcome, opened
+from mien.run.collection.sections import CollectionAnalysis, ItemOutcome, opened
 from mien.run.options import AnalyzeOptions
-from mien.system.remote import Entry, Folder, entries, is_url
+from mien.system.remote import FileEntry, Folder, entries, is_url
 from mien.table import KINDS
 from mien.vision.parallel import cores, observe_all
 from mien.vision.pipeline import shared_models
@@ -178,7 +178,7 @@ def estimate_collection(
     return Estimate(len(items), len(left), hours, unknown, unreadable, speed, there, seconds)
 
 
-def _analysis(settings: Settings, output: str, options: AnalyzeOptions) -> Analysis:
+def _analysis(settings: Settings, output: str, options: AnalyzeOptions) -> CollectionAnalysis:
     if not is_url(output) and Path(output).is_file():
         raise InputError(f"cannot write into '{output}': it is a file; a folder was expected")
     if importlib.util.find_spec("polars") is None:
@@ -189,10 +189,10 @@ def _analysis(settings: Settings, output: str, options: AnalyzeOptions) -> Analy
         classifier.plausible(np.empty((0, len(EMOTIONS)), np.float32), options.sets)  # before any work
     known = model_store.head_of(vision.model) is not None
     content = None if known or vision.model is None else vision.model.read_bytes()
-    return Analysis(vision, output, options, content, classifier.model_id, cores())
+    return CollectionAnalysis(vision, output, options, content, classifier.model_id, cores())
 
 
-def _what_is_left(paths: Sequence[str], analysis: Analysis) -> tuple[list[Item], list[Item], Manifest]:
+def _what_is_left(paths: Sequence[str], analysis: CollectionAnalysis) -> tuple[list[Item], list[Item], Manifest]:
     folder = Folder(analysis.output)
     manifest = Manifest(folder)
     items = items_of(paths)
@@ -200,13 +200,13 @@ def _what_is_left(paths: Sequence[str], analysis: Analysis) -> tuple[list[Item],
     return items, manifest.left(items, analysis.how, parts), manifest
 
 
-def _parts(output: str) -> Iterator[Entry]:
+def _parts(output: str) -> Iterator[FileEntry]:
     if is_url(output) or Path(output).is_dir():
         with contextlib.suppress(InputError):
             yield from (entry for entry in entries(output) if entry.name.endswith(".parquet"))
 
 
-def _results(items: Sequence[Item], analysis: Analysis, on: str | None, bar: Progress) -> Generator[Result]:
+def _results(items: Sequence[Item], analysis: CollectionAnalysis, on: str | None, bar: Progress) -> Generator[Result]:
     frames = bar.add_task("", total=None, visible=False)
 
     def begin(item: Item) -> None:
@@ -220,13 +220,13 @@ def _results(items: Sequence[Item], analysis: Analysis, on: str | None, bar: Pro
             yield from run_on_ray(items, divided, begin, lambda: bar.advance(frames))
 
 
-def _row(result: Result, analysis: Analysis, before: Row | None) -> Row:
+def _row(result: Result, analysis: CollectionAnalysis, before: Row | None) -> Row:
     item, sha256, sections, outcome = result
     file = without_password(item.files[0])
     if outcome is None and before is not None:
         return msgspec.structs.replace(before, size=item.size, version=item.version)
     row = Row(item.name, file, "failed", item.size, item.version, analysis.how, sha256=sha256)
-    if not isinstance(outcome, Outcome):
+    if not isinstance(outcome, ItemOutcome):
         return msgspec.structs.replace(row, problem=outcome or "nothing came of it")
     return msgspec.structs.replace(
         row,
@@ -263,7 +263,7 @@ def _tell(rows: Sequence[Row], items: int, output: str) -> None:
     )
 
 
-def _tried(item: Item, analysis: Analysis) -> tuple[float, float]:
+def _tried(item: Item, analysis: CollectionAnalysis) -> tuple[float, float]:
     """Return how many frames of a film were analysed on one core, and how long that took, in seconds."""
     pipeline = analysis.pipeline(item)
     with opened(item, analysis) as source:

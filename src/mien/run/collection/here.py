@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mien.errors import InputError, MissingExtraError
 from mien.run.collection.items import Item
-from mien.run.collection.sections import Analysis, Outcome, analyse_whole, make_plan
+from mien.run.collection.sections import CollectionAnalysis, ItemOutcome, analyse_whole, make_plan
 
 __all__ = ["Result", "run_here"]
 
-Result = tuple[Item, "str | None", int, "Outcome | str | None"]
+Result = tuple[Item, str | None, int, ItemOutcome | str | None]
 """An item, its content's hash where it could be read, in how many sections it was read, and what has become of it: an
 outcome; why it failed; None, where its table is there already and its content has not changed."""
 
 
-def run_here(items: Sequence[Item], analysis: Analysis, advance: Callable[[Item], None]) -> Iterator[Result]:
+def run_here(items: Sequence[Item], analysis: CollectionAnalysis, advance: Callable[[Item], None]) -> Iterator[Result]:
     """Yield what has become of each item.
 
     Args:

@@ -22,7 +22,7 @@ from mien.media.folder import contents_behind, is_photo_name
 from mien.media.photos import is_there
 from mien.media.photos import matching as files_matching
 from mien.system import remote
-from mien.system.remote import Entry, Folder
+from mien.system.remote import FileEntry, Folder
 from mien.words import counted
 
 __all__ = ["MANIFEST", "Item", "Manifest", "Row", "items_of", "part_of"]
@@ -182,7 +182,7 @@ def items_of(paths: Sequence[str]) -> list[Item]:
     items: dict[str, Item] = {}
     for path in paths:
         several = _expanded(path)
-        entries: list[Entry] = []
+        entries: list[FileEntry] = []
         for address in several:
             if _is_folder(address):
                 photos, videos, others = contents_behind(address)
@@ -224,9 +224,9 @@ def _is_folder(address: str) -> bool:
     return Path(address).is_dir()
 
 
-def _grouped(entries: Iterable[Entry]) -> Iterable[Item]:
+def _grouped(entries: Iterable[FileEntry]) -> Iterable[Item]:
     """Return films one by one, photos by their folder."""
-    folders: dict[str, list[Entry]] = {}
+    folders: dict[str, list[FileEntry]] = {}
     for entry in entries:
         if is_photo_name(entry.name):
             parent = str(PurePosixPath(entry.name).parent)

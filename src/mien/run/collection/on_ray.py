@@ -25,7 +25,15 @@ from mien.errors import MienError, MissingExtraError, UsageError
 from mien.masking import without_password
 from mien.run.collection.here import Result
 from mien.run.collection.items import Item
-from mien.run.collection.sections import Analysis, Plan, Read, analyse_whole, join, make_plan, read_section
+from mien.run.collection.sections import (
+    CollectionAnalysis,
+    Read,
+    ReadingPlan,
+    analyse_whole,
+    join,
+    make_plan,
+    read_section,
+)
 
 __all__ = ["cluster", "is_local", "run_on_ray"]
 
@@ -103,7 +111,7 @@ def is_local(on: str) -> bool:
 
 
 def run_on_ray(
-    items: Sequence[Item], analysis: Analysis, advance: Callable[[Item], None], ended: Callable[[], None]
+    items: Sequence[Item], analysis: CollectionAnalysis, advance: Callable[[Item], None], ended: Callable[[], None]
 ) -> Iterator[Result]:
     """Yield what has become of each item, in the order in which they are ready.
 
@@ -136,7 +144,7 @@ class _Progress:
     """
 
     item: Item
-    plan: Plan | None = None
+    plan: ReadingPlan | None = None
     left: int = 0
     is_over: bool = False
     is_whole: bool = False
@@ -193,7 +201,7 @@ class _Work:
         if isinstance(answer, _Failed):
             progress.is_over = True
             yield item, plan.sha256 if plan else None, 1, answer.reason
-        elif isinstance(answer, Plan):
+        elif isinstance(answer, ReadingPlan):
             progress.plan, progress.left = answer, len(answer.sections)
             if answer.sha256 == item.known:
                 progress.is_over = True
@@ -215,7 +223,7 @@ class _Work:
             yield item, plan.sha256 if plan else None, len(plan.sections) if plan and what == "join" else 1, answer
 
 
-def _run(what: str, item: Item, plan: Plan | None, number: int, analysis: Analysis) -> Any:
+def _run(what: str, item: Item, plan: ReadingPlan | None, number: int, analysis: CollectionAnalysis) -> Any:
     """Do a part of the work on a worker; what is wrong with a film comes back as an answer, and is not tried again."""
     try:
         if what == "plan" or plan is None:

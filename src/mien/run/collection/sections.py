@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "Analysis",
-    "Outcome",
-    "Plan",
+    "CollectionAnalysis",
+    "FilmSection",
+    "ItemOutcome",
     "Read",
-    "Section",
+    "ReadingPlan",
     "analyse_whole",
     "join",
     "make_plan",
@@ -71,7 +71,7 @@ CHUNK = 4 << 20
 
 
 @dataclass(frozen=True)
-class Analysis:
+class CollectionAnalysis:
     """How films are analysed, and where to.
 
     Attributes:
@@ -115,7 +115,7 @@ class Analysis:
         )
 
 
-class Section(NamedTuple):
+class FilmSection(NamedTuple):
     """A part of a film.
 
     Attributes:
@@ -149,7 +149,7 @@ class Section(NamedTuple):
         return numbers
 
 
-class Plan(NamedTuple):
+class ReadingPlan(NamedTuple):
     """How an item is read.
 
     Attributes:
@@ -161,7 +161,7 @@ class Plan(NamedTuple):
 
     sha256: str
     began: datetime
-    sections: tuple[Section, ...] = ()
+    sections: tuple[FilmSection, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -177,7 +177,7 @@ class Read(NamedTuple):
     problem: str | None = None
 
 
-class Outcome(NamedTuple):
+class ItemOutcome(NamedTuple):
     """What has become of an item; see `mien.run.collection.items.Row`."""
 
     frames: int
@@ -188,7 +188,7 @@ class Outcome(NamedTuple):
     problem: str | None = None
 
 
-def make_plan(item: Item, analysis: Analysis, *, divide: bool = True) -> Plan:
+def make_plan(item: Item, analysis: CollectionAnalysis, *, divide: bool = True) -> ReadingPlan:
     """Return how an item is read; its content is read for the hash, and not a frame is decoded.
 
     Args:
@@ -201,7 +201,7 @@ def make_plan(item: Item, analysis: Analysis, *, divide: bool = True) -> Plan:
         MienError: It cannot be reached.
     """
     digest = _sha256(item.files)
-    plan = Plan(digest, now())
+    plan = ReadingPlan(digest, now())
     if item.is_photos or not divide or digest == item.known:
         return plan
     try:
@@ -213,7 +213,7 @@ def make_plan(item: Item, analysis: Analysis, *, divide: bool = True) -> Plan:
     return plan._replace(sections=_cut(told, analysis), notes=notes) if told else plan
 
 
-def read_section(item: Item, plan: Plan, number: int, analysis: Analysis) -> Read:
+def read_section(item: Item, plan: ReadingPlan, number: int, analysis: CollectionAnalysis) -> Read:
     """Read a section of a film into a piece in the output, if it does not lie there yet.
 
     Args:
@@ -251,7 +251,7 @@ def read_section(item: Item, plan: Plan, number: int, analysis: Analysis) -> Rea
     return Read(as_planned=True, problem=problem)
 
 
-def join(item: Item, plan: Plan, analysis: Analysis) -> Outcome:
+def join(item: Item, plan: ReadingPlan, analysis: CollectionAnalysis) -> ItemOutcome:
     """Put a film together from its pieces, and remove them.
 
     Raises:
@@ -281,7 +281,9 @@ def join(item: Item, plan: Plan, analysis: Analysis) -> Outcome:
     return table.outcome(plan.notes, problem)
 
 
-def analyse_whole(item: Item, plan: Plan, analysis: Analysis, workers: int | None = None) -> Outcome:
+def analyse_whole(
+    item: Item, plan: ReadingPlan, analysis: CollectionAnalysis, workers: int | None = None
+) -> ItemOutcome:
     """Analyse an item on this machine.
 
     Args:
@@ -305,7 +307,7 @@ def analyse_whole(item: Item, plan: Plan, analysis: Analysis, workers: int | Non
     return table.outcome(chosen.notes, chosen.problem)
 
 
-def _cut(told: Survey, analysis: Analysis) -> tuple[Section, ...]:
+def _cut(told: Survey, analysis: CollectionAnalysis) -> tuple[FilmSection, ...]:
     """Return the sections of a film; none, where it is too short to be divided."""
     chosen = analysis.options.choose(_Times(told.offsets))
     wanted = np.fromiter((frame.index for frame in chosen), np.int64)
@@ -341,7 +343,7 @@ def _section(
     needed: NDArray[np.int64] | None,
     *,
     is_first: bool,
-) -> Section:
+) -> FilmSection:
     place = None
     if not is_first:
         lead = int(np.searchsorted(told.offsets, float(told.offsets[first]) // MARK_S * MARK_S - LEAD_S - 1e-6))
@@ -351,7 +353,7 @@ def _section(
     inside = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)]
     if needed is not None:
         needed = needed[np.searchsorted(needed, base) : np.searchsorted(needed, last)]
-    return Section(first, end, place, base, told.offsets[base:last], inside, needed)
+    return FilmSection(first, end, place, base, told.offsets[base:last], inside, needed)
 
 
 class _Times(Source):
@@ -381,7 +383,7 @@ class _InSection:
         is_as_planned: Whether each frame stood where the plan has it.
     """
 
-    def __init__(self, source: Source, section: Section) -> None:
+    def __init__(self, source: Source, section: FilmSection) -> None:
         self._source, self._section = source, section
         self._wanted = frozenset(section.wanted.tolist())
         self.shot_before = self.shots = 0
@@ -444,8 +446,8 @@ class _Table:
         finally:
             self._folder.cleanup()
 
-    def outcome(self, notes: Sequence[str], problem: str | None) -> Outcome:
-        return Outcome(self._writer.count, self._faces, self._seconds, self._model, tuple(notes), problem)
+    def outcome(self, notes: Sequence[str], problem: str | None) -> ItemOutcome:
+        return ItemOutcome(self._writer.count, self._faces, self._seconds, self._model, tuple(notes), problem)
 
 
 def _sha256(files: Sequence[str]) -> str:
@@ -457,11 +459,11 @@ def _sha256(files: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _video(item: Item, analysis: Analysis) -> Video:
+def _video(item: Item, analysis: CollectionAnalysis) -> Video:
     return Video(item.files[0], _source_name(item), stream=analysis.options.stream, fps_in=analysis.options.fps_in)
 
 
-def opened(item: Item, analysis: Analysis) -> Source:
+def opened(item: Item, analysis: CollectionAnalysis) -> Source:
     """Return all frames of an item."""
     if not item.is_photos:
         return numbered(_video(item, analysis))
@@ -473,13 +475,13 @@ def _source_name(item: Item) -> str:
     return slug(Path(item.files[0]).parent.name if item.is_photos else Path(item.files[0]).stem)
 
 
-def _pieces(item: Item, plan: Plan, analysis: Analysis) -> str:
+def _pieces(item: Item, plan: ReadingPlan, analysis: CollectionAnalysis) -> str:
     """Return where the pieces of a film lie: in a folder of its name, its content and the way it is analysed."""
     name = hashlib.sha256(item.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return f"{PIECES}/{name}-{plan.sha256[:16]}-{analysis.how}"
 
 
-def _piece(section: Section) -> str:
+def _piece(section: FilmSection) -> str:
     return f"{section.first:09d}-{'end' if section.end is None else format(section.end, '09d')}.npz"
 
 
