@@ -158,27 +158,29 @@ class Connection:
         if self._offered is None or self._offered.is_published():
             self._offered = self._client.publish(topic, payload, qos=0)
 
-    def subscribe(self, topic: str) -> None:
-        """Subscribe with QoS 1 and wait until the broker has agreed.
+    def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Subscribe and wait until the broker has agreed.
+
+        With QoS 0 a broker keeps no queue, which a cluster needs time and room for.
 
         Raises:
             BrokerError: It refuses, or the connection is lost.
         """
-        asked = self.ask([topic])
+        asked = self.ask([topic], qos)
         while (refused := self.refused(asked, 1.0)) is None:
             pass
         if refused:
             raise self.refusal(asked)
 
-    def ask(self, topics: Iterable[str]) -> Asked:
-        """Ask for subscriptions with QoS 1, and do not wait; messages may come before the broker has agreed to all.
+    def ask(self, topics: Iterable[str], qos: int = 1) -> Asked:
+        """Ask for subscriptions, and do not wait; messages may come before the broker has agreed to all.
 
         Who takes only so many messages at a time takes them until `refused` knows: the broker's answer comes behind
         them.
         """
         numbers: dict[int, str] = {}
         for topic in topics:
-            _, number = self._client.subscribe(topic, qos=1)
+            _, number = self._client.subscribe(topic, qos)
             numbers[-len(numbers) if number is None else number] = topic
         return Asked(numbers, time.monotonic())
 
