@@ -1,6 +1,6 @@
 """Whether a cluster loses anything when a machine dies: cameras -> three NATS servers -> forwarders -> PostgreSQL.
 
-    python benchmarks/cluster.py [--cameras 12] [--seconds 20] [--fps 15]
+    python benchmarks/cluster.py [--cameras 12] [--seconds 20] [--fps 15] [--logs FOLDER]
 
 Everything is real and on this machine: three nats-server processes with streams replicated three times, a PostgreSQL
 server (Debian's programs), two forwarders that divide the cameras, cameras with outboxes, spread over the three
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--fps", type=float, default=15)
+    parser.add_argument("--logs", type=Path, help="keep the servers' logs in this folder")
     chosen = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from postgres import Server
@@ -170,7 +171,7 @@ def main() -> None:
     ((stored, doubled),) = server.query(
         database, "SELECT count(*), count(*) - count(DISTINCT (session, seq)) FROM frames"
     )
-    ((summed,),) = server.query(database, "SELECT sum(frames) FROM rollups WHERE seconds = 86400")
+    ((summed,),) = server.query(database, "SELECT coalesce(sum(frames), 0) FROM rollups WHERE seconds = 86400")
     for node in nodes:
         node.kill()
         node.wait()
@@ -178,9 +179,14 @@ def main() -> None:
     print(
         f"{chosen.cameras} cameras at {chosen.fps:g}/s for {chosen.seconds:g} s over {NODES} servers, "
         f"2 forwarders, PostgreSQL: {said['taken']:,} taken, {stored:,} stored, {said['dropped']:,} counted as dropped, "  # noqa: E501
-        f"{said['left']:,} left, {doubled:,} doubled, sums of {summed:,}; all confirmed after {took:.1f} s"
+        f"{said['left']:,} left, {doubled:,} doubled, sums of {summed:,}; "
+        f"{'not ' if said['left'] else ''}all confirmed after {took:.1f} s"
     )
     lost = said["taken"] - said["dropped"] - stored
+    if chosen.logs:
+        chosen.logs.mkdir(parents=True, exist_ok=True)
+        for log in folder.glob("*.log"):
+            shutil.copy(log, chosen.logs)
     shutil.rmtree(folder)
     if lost or doubled or said["left"] or summed != stored:
         sys.exit(f"lost: {lost}, doubled: {doubled}, left: {said['left']}")

@@ -458,6 +458,7 @@ def test_more_than_fits_may_wait_before_the_broker_has_agreed_to_all_sources(
 ) -> None:
     """The broker's answer to a later subscription lies behind what the earlier ones bring at once."""
     monkeypatch.setattr(inbox, "IN_FLIGHT", 20)
+    monkeypatch.setattr(forwarder_module, "ONCE_IDLE_S", 0.5)
     divided = load({**home.model_dump(exclude_unset=True), "forward": {"sources": "cam,dam,eve"}})
     run_forwarder(divided, threading.Event(), once=True)  # from now on the broker keeps what comes for it
     sender = Edge(home)
@@ -469,5 +470,36 @@ def test_more_than_fits_may_wait_before_the_broker_has_agreed_to_all_sources(
         time.sleep(1)
         run_forwarder(divided, threading.Event(), once=True)
         assert [stored(home, name) for name in ("cam", "dam", "eve")] == [60, 60, 60]
+    finally:
+        sender.close()
+
+
+def test_more_sources_are_forwarded_than_a_session_of_the_broker_has_room_for(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """NATS with `max_ack_pending: 5000` has room for 13 subscriptions in a session, and does not say why it refuses."""
+    monkeypatch.setattr(forwarder_module, "ONCE_IDLE_S", 0.5)
+    names, session = [f"cam-{n}" for n in range(10)], new_id()
+
+    def forward(markers: bool) -> None:
+        chosen = {"sources": ",".join(names), "markers": markers}
+        run_forwarder(load({**home.model_dump(exclude_unset=True), "forward": chosen}), threading.Event(), once=True)
+
+    def film(seq: int) -> None:
+        for name in names:
+            sender.publish(observation(name, session, seq), f"mien/{name}/observations")
+            sender.publish(json.dumps({"label": "now"}).encode(), f"mien/{name}/marker")
+
+    forward(markers=False)  # from now on the broker keeps what comes for it
+    sender = Edge(home)
+    try:
+        film(0)
+        forward(markers=True)  # for which there is no room where the other topics are subscribed to
+        film(1)
+        forward(markers=True)
+        assert [stored(home, name) for name in names] == [2] * 10
+        wait_for(lambda: all(sender.confirmed(name, session) == [0, 1] for name in names))
+        assert sorted(str(marker.source) for marker in markers_of(home)) == names
+        assert not caplog.messages
     finally:
         sender.close()

@@ -6,6 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ from parts import Part, kill, observation, settings, start, stop_all, wait_for
 from mien.config import Settings
 from mien.edge.outbox import Outbox
 from mien.edge.publisher import Publisher
-from mien.mqtt.broker import find_broker
+from mien.forward.forwarder import run_forwarder
+from mien.mqtt import broker as broker_module
+from mien.mqtt.broker import find_broker, run_broker
 from mien.mqtt.connection import Connection
 from mien.mqtt.messages import Accepts, Stats, Stored, encode_message
-from mien.observation import RECORD, Observation, Pose, decode, new_id
+from mien.observation import RECORD, Observation, Pose, decode, new_id, now
+from mien.stores.base import open_store
 
 SESSION = new_id()
 
@@ -296,3 +301,34 @@ def test_a_forwarder_of_the_first_release_gets_records_that_it_reads(
     outbox.append(msgspec.structs.replace(whole, seq=1))
     wait_for(lambda: listener.seqs() == [0, 1])
     assert decode(listener.last("observations") or b"") == msgspec.structs.replace(whole, seq=1)
+
+
+def test_whole_records_go_to_a_broker_that_has_room_for_a_single_queue_in_a_session(
+    tmp_path: Path, free_port: int, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy cluster refuses a queue now and then: none is asked for but where messages must not be lost."""
+    config = broker_module.CONFIG.replace("max_ack_pending: 5000", "max_ack_pending: 65535")
+    monkeypatch.setattr(broker_module, "CONFIG", config)
+    home = settings(tmp_path, broker={"port": free_port})
+    stopping, ready = threading.Event(), threading.Event()
+    running = [threading.Thread(target=run_broker, args=(home, stopping, lambda _: ready.set()))]
+    running[0].start()
+    try:
+        assert ready.wait(60)
+        running.append(threading.Thread(target=run_forwarder, args=(home, stopping)))
+        running[1].start()
+        acknowledged = threading.Event()
+        earlier = Connection(find_broker(home), "earlier", on_acknowledged=lambda _: acknowledged.set())
+        earlier.publish("mien/cam/accepts", encode_message(Accepts(RECORD)), retain=True)
+        assert acknowledged.wait(60)
+        earlier.close()
+        outbox.append(msgspec.structs.replace(observation("cam", SESSION, 0), span_s=0.04))
+        publisher = Publisher(outbox, "cam", home, Stats)
+        wait_for(lambda: outbox.counts.confirmed)
+        publisher.close()
+    finally:
+        stopping.set()
+        for thread in running:
+            thread.join()
+    with closing(open_store(home.store_url, read_only=True)) as store:
+        assert [row.span_s for row in store.recent(now() - timedelta(days=1))] == [0.04]

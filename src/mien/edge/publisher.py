@@ -186,7 +186,7 @@ class Publisher:
     def _hear_what_is_accepted(self, connection: Connection) -> None:
         self._record = 1
         try:
-            connection.subscribe(self._topics["accepts"])
+            connection.subscribe(self._topics["accepts"], qos=0)  # it is retained, and needs no queue
         except BrokerError as error:  # a broker's list of rights from before there was this topic
             if connection.lost.is_set():
                 raise

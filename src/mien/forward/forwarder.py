@@ -32,9 +32,10 @@ from mien.forward.replay import read
 from mien.forward.retained import FILE, SetAside
 from mien.masking import without_password
 from mien.mqtt.broker import find_broker
-from mien.mqtt.connection import MAX_PACKET, Asked, Connection
+from mien.mqtt.connection import MAX_PACKET
 from mien.mqtt.credentials import client_id
 from mien.mqtt.messages import ONLINE, Accepts, Stored, encode_message, split_topic, topic
+from mien.mqtt.sessions import Sessions
 from mien.observation import RECORD, Count, Id, Observation, decode_json, encode, is_source_name, new_id
 from mien.stores.base import Marker, Store, open_store
 from mien.system.clock import FORWARDERS_CLOCK, SteadyClock, is_synchronised
@@ -202,8 +203,8 @@ class _Forwarder:
                 log.warning("%s; trying again", self._reason)
                 backoff.wait()
 
-    def _connect(self) -> Connection:
-        holder: list[Connection] = []
+    def _connect(self) -> Sessions:
+        holder: list[Sessions] = []
         self._greeted = set()
         connected = threading.Event()
 
@@ -213,7 +214,7 @@ class _Forwarder:
                 self._inbox.put(connection, message)
 
         try:
-            connection = Connection(
+            connection = Sessions(
                 find_broker(self._settings),
                 self._client_id,
                 persistent=self._group is None,  # what one of a group leaves behind is for the others
@@ -228,7 +229,7 @@ class _Forwarder:
             connected.set()
         return connection
 
-    def _ask(self, connection: Connection) -> Asked:
+    def _ask(self, connection: Sessions) -> None:
         """Ask for all that is to be forwarded."""
         if self._group and not connection.shares:
             raise ConfigError(
@@ -241,9 +242,9 @@ class _Forwarder:
             wanted += [shared + topic(self._prefix, source, "observations"), topic(self._prefix, source, "available")]
             if self._settings.forward.markers:
                 wanted.append(shared + topic(self._prefix, source, "marker"))
-        return connection.ask(wanted)
+        connection.ask(wanted)
 
-    def _serve(self, connection: Connection, until_idle_s: float | None, backoff: Backoff) -> bool:
+    def _serve(self, connection: Sessions, until_idle_s: float | None, backoff: Backoff) -> bool:
         """Work until the connection is lost or stopping is asked for; say whether it ended for idleness.
 
         What comes is worked off before the broker has agreed to every subscription: it may bring more than fits into
@@ -253,10 +254,10 @@ class _Forwarder:
             BrokerError: It refuses a subscription, or does not answer.
             ConfigError: A group was named, and the broker has no shared subscriptions.
         """
-        asked = self._ask(connection)
+        self._ask(connection)
         heard_at, heard = time.monotonic(), False
         while not self._stop.is_set():
-            if not self._connected and connection.agreed(asked, AGREE_WAIT_S):
+            if not self._connected and connection.agreed(AGREE_WAIT_S):
                 self._connected, self._reason = True, ""
                 backoff.worked()
                 log.info("forwarding from the broker at %s", connection.address)
@@ -279,14 +280,14 @@ class _Forwarder:
                 return True
         return False
 
-    def _silence(self, connection: Connection) -> str:
+    def _silence(self, connection: Sessions) -> str:
         where = topic(self._prefix, self._sources[0], "observations")
         return (
             f"nothing has come from the broker at {connection.address}, not even whether a source is there: does `mien "
             f"watch` run, and may {connection.user} read '{where}' there?"
         )
 
-    def _work_off(self, batch: list[Message], connection: Connection) -> None:
+    def _work_off(self, batch: list[Message], connection: Sessions) -> None:
         good: dict[str, Observation] = {}
         letters: list[tuple[str, str, bytes]] = []
         fresh: set[tuple[str, bytes]] = set()

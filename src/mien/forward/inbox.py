@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from mien.mqtt.connection import Connection
+from mien.mqtt.sessions import Sessions
 
 __all__ = ["IN_FLIGHT", "Inbox", "Message"]
 
@@ -25,7 +25,7 @@ IDLE_S = 0.02
 class Message(NamedTuple):
     """A message that waits, and the connection on which alone it can be acknowledged."""
 
-    connection: Connection
+    connection: Sessions
     number: int
     topic: str
     payload: bytes
@@ -40,7 +40,7 @@ class Inbox:
         self._bytes = 0
         self._wanted = 1
         self._numbers: set[int] = set()
-        self._connection: Connection | None = None
+        self._connection: Sessions | None = None
         self._changed = threading.Condition()
 
     @property
@@ -48,7 +48,7 @@ class Inbox:
         """How many messages wait."""
         return len(self._waiting)
 
-    def open_to(self, connection: Connection | None) -> None:
+    def open_to(self, connection: Sessions | None) -> None:
         """Take messages of this connection alone."""
         with self._changed:
             self._connection = connection
@@ -60,7 +60,7 @@ class Inbox:
         with self._changed:
             self._changed.notify_all()
 
-    def put(self, connection: Connection, message: Any) -> None:
+    def put(self, connection: Sessions, message: Any) -> None:
         """Take a message in; wait while the inbox is full, so that the broker's side fills up instead."""
         with self._changed:
             if self._is_full():
@@ -94,7 +94,7 @@ class Inbox:
     def _is_full(self) -> bool:
         return len(self._waiting) >= IN_FLIGHT or self._bytes >= INBOX_BYTES
 
-    def acknowledge(self, messages: list[Message], connection: Connection) -> None:
+    def acknowledge(self, messages: list[Message], connection: Sessions) -> None:
         """Acknowledge those messages that came on this connection."""
         mine = [message.number for message in messages if message.connection is connection and message.number]
         with self._changed:

@@ -40,6 +40,9 @@ OVERHEAD = 64
 """So many bytes a message has beside its topic and payload at most."""
 
 REFUSED_LOGINS = {134, 135}
+FULL = {128, 151}
+"""Reasons why a subscription is refused that may be its session's: none is named, or a quota is used up."""
+
 ADVICE = {
     142: ": another one came with the same client id, such as a second machine that watches under the same name",
     149: f": raise its limit (mosquitto: max_packet_size) to {MAX_PACKET}",
@@ -137,7 +140,7 @@ class Connection:
         self._in_flight, self._keepalive_s = in_flight, keepalive_s
         self._on_message, self._on_lost = on_message, on_lost
         self._on_acknowledged, self._on_refused, self._refusing = on_acknowledged, on_refused, False
-        self._subscribed: dict[int, str] = {}
+        self._subscribed: dict[int, list[ReasonCode]] = {}
         self._offered: paho.MQTTMessageInfo | None = None
         self._answered = threading.Condition()
         answer = self._connect(MQTTProtocolVersion.MQTTv5)
@@ -155,51 +158,66 @@ class Connection:
         if self._offered is None or self._offered.is_published():
             self._offered = self._client.publish(topic, payload, qos=0)
 
-    def subscribe(self, topic: str) -> None:
-        """Subscribe with QoS 1 and wait until the broker has agreed.
+    def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Subscribe and wait until the broker has agreed.
+
+        With QoS 0 a broker keeps no queue, which a cluster needs time and room for.
 
         Raises:
             BrokerError: It refuses, or the connection is lost.
         """
-        asked = self.ask([topic])
-        while not self.agreed(asked, 1.0):
+        asked = self.ask([topic], qos)
+        while (refused := self.refused(asked, 1.0)) is None:
             pass
+        if refused:
+            raise self.refusal(asked)
 
-    def ask(self, topics: Iterable[str]) -> Asked:
-        """Ask for subscriptions with QoS 1, and do not wait; messages may come before the broker has agreed to all.
+    def ask(self, topics: Iterable[str], qos: int = 1) -> Asked:
+        """Ask for subscriptions, and do not wait; messages may come before the broker has agreed to all.
 
-        Who takes only so many messages at a time takes them while `agreed` says no: the broker's answer comes behind
+        Who takes only so many messages at a time takes them until `refused` knows: the broker's answer comes behind
         them.
         """
         numbers: dict[int, str] = {}
         for topic in topics:
-            _, number = self._client.subscribe(topic, qos=1)
+            _, number = self._client.subscribe(topic, qos)
             numbers[-len(numbers) if number is None else number] = topic
         return Asked(numbers, time.monotonic())
 
-    def agreed(self, asked: Asked, wait_s: float = 0.0) -> bool:
-        """Say whether the broker has agreed to all that was asked for, waiting up to so many seconds.
+    def refused(self, asked: Asked, wait_s: float = 0.0) -> list[str] | None:
+        """Return the topics for which the broker may have no room in this session; it has agreed to the others.
+
+        None as long as it has not answered to all that was asked for, after up to so many seconds.
 
         Raises:
-            BrokerError: It refuses, the connection is lost, or it has not answered within AGREE_S.
+            BrokerError: It refuses for another reason, the connection is lost, or it has not answered within AGREE_S.
         """
         with self._answered:
             self._answered.wait_for(lambda: self.lost.is_set() or not self._open(asked), wait_s)
-            for number, topic in asked.topics.items():
-                refusal = self._subscribed.get(number)
-                if refusal:
-                    raise self._no_subscription(topic, f"{refusal}; check what {self.user} may read")
+            refused = [topic for number, topic in asked.topics.items() if self._refusals(number)]
+            if any(reason.value not in FULL for number in asked.topics for reason in self._refusals(number)):
+                raise self.refusal(asked)
             waiting = self._open(asked)
             if not waiting:
-                return True
+                return refused
             if self.lost.is_set():
                 raise self._no_subscription(waiting[0], f"the connection was lost{self._farewell}")
             if time.monotonic() - asked.at >= AGREE_S:
                 raise self._no_subscription(waiting[0], f"it has not answered within {AGREE_S:.0f} s")
-            return False
+            return None
+
+    def refusal(self, asked: Asked) -> BrokerError:
+        """Return the error that says which subscription is refused, and why."""
+        refusals = [(self._refusals(number), topic) for number, topic in asked.topics.items()]
+        reasons, topic = max(refusals, key=lambda refusal: max((reason.value for reason in refusal[0]), default=0))
+        why = ", ".join(str(reason).lower() for reason in reasons)
+        return self._no_subscription(topic, f"{why}; check what {self.user} may read")
 
     def _open(self, asked: Asked) -> list[str]:
         return [topic for number, topic in asked.topics.items() if number not in self._subscribed]
+
+    def _refusals(self, number: int) -> list[ReasonCode]:
+        return [reason for reason in self._subscribed.get(number, ()) if reason.is_failure]
 
     def _no_subscription(self, topic: str, why: str) -> BrokerError:
         return BrokerError(f"the broker at {self.address} does not let '{topic}' be subscribed to: {why}")
@@ -320,7 +338,7 @@ class Connection:
 
     def _note_subscription(self, _client: Any, _data: Any, number: int, reasons: list[ReasonCode], _: Any) -> None:
         with self._answered:
-            self._subscribed[number] = ", ".join(str(reason).lower() for reason in reasons if reason.is_failure)
+            self._subscribed[number] = reasons
             self._answered.notify_all()
 
     def _refusal(self, answer: ReasonCode | None) -> str:
