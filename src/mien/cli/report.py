@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -133,6 +133,9 @@ class RecordingOptions(PageOptions):
     )
     zone: Zone = None
 
+    clocked: ClassVar[bool] = False
+    """Whether files may tell the time of day, so that --from and --to can be of them."""
+
     def inputs(self, settings: Settings, paths: list[str] | None) -> Inputs:
         """Return what the report is to be made of.
 
@@ -141,7 +144,8 @@ class RecordingOptions(PageOptions):
         """
         from mien.reports.base.recordings import Inputs
 
-        of_store, where = bool(self.store or self.source or self.since or self.until), zone_of(self.zone)
+        timed = bool(self.since or self.until) and not (paths and self.clocked)
+        of_store, where = bool(self.store or self.source or timed), zone_of(self.zone)
         if of_store and paths:
             raise UsageError(
                 "a report is made of files or of a store: leave out the paths, or --store, --source, --from, --to"
@@ -159,6 +163,23 @@ class RecordingOptions(PageOptions):
             fps_in=self.fps_in,
             zone=where,
         )
+
+
+@dataclass(frozen=True)
+class MeetingOptions(RecordingOptions):
+    """The same for meetings, whose pictures may show a clock."""
+
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="From when on, by the clock of the store or in the picture; see --zone."
+        ),
+    ] = None
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Until when, by the same clock; see --zone.")
+    ] = None
+
+    clocked: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -196,7 +217,7 @@ def film(
 
 
 @app.command(epilog="Example: mien report meeting call.mp4 --transcript call.vtt -o call.html")
-@taking(RecordingOptions)
+@taking(MeetingOptions)
 def meeting(
     transcript: Annotated[
         Path, typer.Option(metavar="FILE", help="WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.")
@@ -222,7 +243,7 @@ def meeting(
     consent: Annotated[str | None, typer.Option(metavar="TEXT", help="Who agreed, and when; the page says so.")] = None,
     blur: Blur = False,
     *,
-    options: RecordingOptions,
+    options: MeetingOptions,
 ) -> None:
     """How was what was said taken? A recording and its transcript."""
     from mien.reports.meeting.report import MeetingRequest, report_meeting

@@ -5,7 +5,7 @@
   const { all, base, byId, functions } = mien;
   const ASKED = {
     film: "Films, or tables of mien analyze",
-    meeting: "The recording, or a table of mien analyze",
+    meeting: "The recording, or a table of mien analyze; of several, all of one meeting",
     audience: "Recordings of people watching, or tables of mien analyze",
     album: "Photos",
   };
@@ -143,7 +143,7 @@
     const texts = dropped.filter(isText).slice(0, 1);
     const rest = dropped.filter((file) => !texts.includes(file));
     if (texts.length) put(form.elements[field], texts);
-    if (rest.length) put(form.elements.files, kind === "meeting" ? rest.slice(0, 1) : [...form.elements.files.files, ...rest]);
+    if (rest.length) put(form.elements.files, [...form.elements.files.files, ...rest]);
     say(`${dropped.length === 1 ? dropped[0].name : `${dropped.length} files`}: taken into the form.`);
   }
 

@@ -29,7 +29,7 @@ from mien.vision.schedule import PhotoDetector
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["coarse", "hidden", "moments", "to_jpeg"]
+__all__ = ["SIDE", "Part", "coarse", "hidden", "moments", "to_jpeg"]
 
 SIDE = 480
 """The longer side of a picture, in pixels."""
@@ -38,6 +38,7 @@ SQUARES = 40
 """Where text is hidden, so many squares are left across a picture."""
 
 Part = tuple[float, float, float, float]
+"""x, y, width, height as shares of the picture."""
 
 NEAR_S = 1.0
 """Faces that were seen so near in time to a picture are hidden in it, in seconds."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABOVE",
+    "MOST_MARKERS",
     "OWN_LEVEL",
     "Calibration",
     "Person",
@@ -181,7 +182,7 @@ def in_store(calibration: Calibration, inputs: Inputs, recordings: Sequence[Reco
     Raises:
         UsageError: There is no such marker, or the report is made of files, which have none.
     """
-    if calibration.marker is None:
+    if calibration.marker is None or calibration.stretch is not None:
         return calibration
     if not inputs.store:
         raise UsageError(

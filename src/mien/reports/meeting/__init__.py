@@ -46,7 +46,8 @@ class Meeting(ModuleType):
             ('meeting', 'Happiness of the room')
 
         Args:
-            paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); one or several.
+            paths: Videos, folders of them, or tables of `mien analyze` (.parquet, .csv, .jsonl); several of one meeting
+                are laid on one time line, by the clocks in their pictures or else by their sound.
             transcript: What was said: WebVTT, SRT, a Zoom chat, or a text or .docx of Teams or Meet.
             speakers: A CSV that says which tile or track is whose.
             names: Read off the picture which face is whose, where `speakers` doesn't say.
@@ -55,12 +56,13 @@ class Meeting(ModuleType):
             offset: Seconds to add to the transcript's times; None: found from the sound.
             consent: Who agreed, and when; the page says so.
             calibrate: Also tell what lies above the usual face of each, taken from so many first seconds, "median" (all
-                that was seen), a stretch such as "0:10-0:40", or the text of a marker of the store; None: not.
+                that was seen), a stretch such as "0:10-0:40" (also of the clock in the picture), or the text of a
+                marker of the store; None: not.
             fps: Videos are looked at so many times a second.
             store: The URL of a store, in place of paths.
             sources: Which of the store's sources; none named: all.
-            since: From when on, in the store.
-            until: Until when, in the store.
+            since: From when on, by the clock of the store or in the picture.
+            until: Until when, by the same clock.
             blur: Hide the faces in pictures.
             anonymous: Show no person and nothing that fewer than so many people stand behind; None: all.
             model: An ONNX file with Mien's contract, or `ferplus`; None: the one of this machine.

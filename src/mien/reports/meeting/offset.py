@@ -1,4 +1,7 @@
-"""When somebody speaks in a recording: its sound and a transcript go in, the offset between the two comes out."""
+"""When somebody speaks in a recording: its sound and a transcript go in, the offset between the two comes out.
+
+The sound of another recording of the same meeting does in place of a transcript.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from mien.errors import MienError
 from mien.media.containers import open_file
 from mien.reports.base.transcripts import Utterance
 
-__all__ = ["REACH_S", "Offset", "find_offset", "loudness"]
+__all__ = ["REACH_S", "Offset", "find_offset", "find_shift", "loudness"]
 
 RATE = 8000
 STEP_S = 0.1
@@ -58,9 +61,28 @@ def find_offset(medium: Path, utterances: Sequence[Utterance]) -> Offset | None:
     spoken = np.zeros(min(int(max(utterance.end for utterance in utterances) / STEP_S) + 1, furthest))
     for utterance in utterances:
         spoken[int(utterance.start / STEP_S) : max(int(utterance.start / STEP_S) + 1, int(utterance.end / STEP_S))] = 1
+    return _best(_spread(loud), spoken)
+
+
+def find_shift(medium: Path, other: Path) -> Offset | None:
+    """Return when another recording of the same meeting begins in this one, by what is heard in both.
+
+    Args:
+        medium: The recording.
+        other: The other one.
+
+    Returns:
+        None where one has no sound, or nothing stands out.
+    """
+    sounds = [loudness(path) for path in (medium, other)]
+    first, second = (None if loud is None or len(loud) < 50 else _spread(loud) for loud in sounds)
+    return None if first is None or second is None else _best(first, second)
+
+
+def _spread(loud: Array) -> Array:
+    """Return how loud it is from 0, as in pauses, to 1, as while somebody speaks."""
     low, high = np.percentile(loud, (10, 90))
-    sound = np.clip((loud - low) / max(high - low, 1e-9), 0, 1)
-    return _best(sound, spoken)
+    return np.asarray(np.clip((loud - low) / max(high - low, 1e-9), 0, 1))
 
 
 def _best(sound: Array, spoken: Array) -> Offset | None:

@@ -6,13 +6,19 @@ A face is a speaker's where that is known, and else a track's by itself, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
+from mien.config import Settings
 from mien.reports.base.places import Place, named_faces
-from mien.reports.base.recordings import Recording
-from mien.reports.base.usual_face import Calibration, Person, above_usual, people_of
+from mien.reports.base.recordings import Inputs, Recording
+from mien.reports.base.usual_face import MOST_MARKERS, Calibration, Person, above_usual, marked, people_of
+from mien.stores.base import open_store
 
-__all__ = ["OwnLevel", "look_above"]
+__all__ = ["OwnLevel", "by_clock", "look_above"]
+
+DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,39 @@ class OwnLevel:
     calibration: Calibration
     people: list[Person]
     known: float
+
+
+def by_clock(calibration: Calibration, recording: Recording, inputs: Inputs, settings: Settings) -> Calibration:
+    """Return a calibration, its times those of the recording where they are the clock's.
+
+    A stretch is of the clock where it lies behind the recording's end. Files have no markers; where the picture shows a
+    clock, those of the settings' store are laid to it.
+
+    Args:
+        calibration: The choice of time.
+        recording: The meeting's.
+        inputs: What it was made of, and in which zone the clock runs.
+        settings: The effective settings.
+
+    Raises:
+        UsageError: There is no such marker.
+        StoreError: The settings' store cannot be read.
+    """
+    began = recording.began
+    if began is None:
+        return calibration
+    if calibration.stretch is not None and calibration.stretch[0] > recording.seconds:
+        midnight = began.replace(hour=0, minute=0, second=0, microsecond=0)
+        start, end = (time - (began - midnight).total_seconds() for time in calibration.stretch)
+        start, end = (start + DAY_S, end + DAY_S) if end < -DAY_S / 2 else (start, end)
+        return replace(calibration, stretch=(max(0.0, start), end)) if end > 0 else calibration
+    if calibration.marker is None or inputs.store:
+        return calibration
+    aware = began.astimezone() if inputs.zone is None else began.replace(tzinfo=inputs.zone)
+    with closing(open_store(settings.store_url, read_only=True)) as store:
+        markers = store.markers(aware, aware + timedelta(seconds=recording.seconds), None, MOST_MARKERS)
+    events = [((marker.time - aware).total_seconds(), marker.label, 0.0) for marker in markers]
+    return marked(calibration, events)
 
 
 def look_above(recording: Recording, places: Sequence[Place], calibration: Calibration) -> tuple[Recording, OwnLevel]:

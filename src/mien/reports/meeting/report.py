@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from mien.config import Settings, checked
-from mien.errors import InputError, UsageError
+from mien.errors import UsageError
 from mien.reports.base.job import Job
 from mien.reports.base.methods import methods_for
-from mien.reports.base.pictures import moments as pictures_of
 from mien.reports.base.places import Place, read_places
 from mien.reports.base.recordings import Inputs, Recording, read_recordings
 from mien.reports.base.report import Report
-from mien.reports.base.transcripts import Transcript, read_transcript
+from mien.reports.base.transcripts import Transcript, Utterance, read_transcript
 from mien.reports.base.usual_face import calibration_of, in_store
 from mien.reports.meeting.figures import heard
 from mien.reports.meeting.names.csv_file import as_csv, as_places, by_hand
@@ -24,10 +23,11 @@ from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.search import NameSearch, with_speakers
 from mien.reports.meeting.names.strips import tag_strips
 from mien.reports.meeting.offset import REACH_S, find_offset
-from mien.reports.meeting.own_level import look_above
+from mien.reports.meeting.own_level import by_clock, look_above
 from mien.reports.meeting.page import MeetingPage, meeting_report
 from mien.reports.meeting.speaker_page import layout_time
 from mien.reports.meeting.speakers import look_at_speakers
+from mien.reports.meeting.together import together
 from mien.reports.meeting.words import judge, read_lexicon
 from mien.words import counted
 
@@ -42,7 +42,8 @@ class MeetingRequest:
     """What is asked of a meeting.
 
     Attributes:
-        inputs: The recording: one video, table or source of a store.
+        inputs: The recording: a video, table or source of a store; several are laid on one time line. Of files, `since`
+            and `until` are times of the clock in the picture.
         transcript: What was said.
         speakers: A CSV that says which face is whose.
         offset: What is to be added to the transcript's times, in seconds; None: found from the sound.
@@ -69,9 +70,14 @@ class MeetingRequest:
     calibrate: str | None = None
 
     @property
+    def reads_picture(self) -> bool:
+        """Whether text is read off the picture: names and the clock."""
+        return self.names and not self.blur and self.anonymous is None
+
+    @property
     def reads_names(self) -> bool:
         """Whether names are looked for in the picture."""
-        return self.names and self.speakers is None and not self.blur and self.anonymous is None
+        return self.reads_picture and self.speakers is None
 
 
 def report_meeting(request: MeetingRequest, settings: Settings | None = None, job: Job | None = None) -> Report:
@@ -83,7 +89,8 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         job: Hears how far the work is, and can end it.
 
     Raises:
-        InputError: The recording, the transcript or the mapping file cannot be read.
+        InputError: The recording, the transcript or the mapping file cannot be read, or nothing tells when one of
+            several recordings began.
         UsageError: An argument is out of range.
         PartialError: The job was stopped.
         MissingExtraError: It needs the extra `analyze`, or with another recogniser `names`.
@@ -97,28 +104,29 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     lexicon = request.lexicon or settings.meeting.lexicon
     words = read_lexicon(lexicon) if lexicon else None
     given = read_places(request.speakers) if request.speakers else []
-    search = NameSearch(request.inputs, settings, request.ocr_model) if request.reads_names else None
+    search = NameSearch(request.inputs, settings, request.ocr_model) if request.reads_picture else None
     recordings = read_recordings(request.inputs, settings, job, search.watch if search else None)
-    if len(recordings) > 1:
-        names = ", ".join(part.name for part in recordings)
-        raise InputError(f"a meeting is one recording, but here are {len(recordings)} ({names}): name one")
-    recording = recordings[0]
-    reading = search.read(recording, transcript.utterances, job) if search else ScreenReading()
+    readings = [search.read(part, transcript.utterances, job) if search else ScreenReading() for part in recordings]
+    if request.speakers:
+        readings = [_clock_alone(reading) for reading in readings]
     job.tell("finding the offset", 0)
-    offset, notes = _offset(request.offset, recording, transcript, reading.clock)
-    transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
-    reading = with_mouths(
-        reading,
-        [replace(part, start=part.start + offset, end=part.end + offset) for part in transcript.utterances],
-    )
-    notes += reading.notes
-    if recording.began is None and request.anonymous is None:
-        recording = replace(recording, began=reading.clock)
+    offset, notes = _offset(request.offset, recordings[0], transcript, readings[0].clock)
+    whole = together(recordings, readings, request.inputs)
+    recording, reading, start = whole.recording, whole.reading, whole.pieces[0].start
+    offset += start
+    notes += whole.notes
     if request.speakers:
         reading = replace(reading, places=tuple(by_hand(given)))
+    transcript = _part_of(transcript, offset, recording) if whole.cut else transcript
+    transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
+    if not request.speakers:
+        whole = whole.read_again(lambda piece: with_mouths(piece.reading, _at(transcript, offset - piece.start)))
+        reading = whole.reading
+    notes += reading.notes
     places = [*as_places(reading), *(place for place in given if place.track is not None)]
     own = None
     if calibration:
+        calibration = by_clock(calibration, recording, request.inputs, settings)
         calibration = in_store(calibration, request.inputs, recordings)
         recording, own = look_above(recording, [] if request.anonymous else places, calibration)
     judged = judge([utterance.text for utterance in transcript.utterances], words)
@@ -136,18 +144,22 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     shots: dict[float, bytes] = {}
     if not request.anonymous:
         wanted = [*times, *([] if at is None else [at])]
-        shots = pictures_of(recording, wanted, settings, job, blur=request.blur, hidden_parts=hidden)
+        shots = whole.pictures(wanted, settings, job, blur=request.blur, hidden_parts=hidden)
     job.tell("writing the page", 1, 1)
-    asked = request.inputs.asked() | {
-        "transcript": str(request.transcript),
-        "speakers": str(request.speakers) if request.speakers else None,
-        "lexicon": str(lexicon) if lexicon else None,
-        "names": request.reads_names,
-        "offset": offset,
-        "consent": request.consent,
-        "calibrate": request.calibrate,
-        "anonymous": request.anonymous,
-    }
+    asked = (
+        request.inputs.asked()
+        | whole.asked()
+        | {
+            "transcript": str(request.transcript),
+            "speakers": str(request.speakers) if request.speakers else None,
+            "lexicon": str(lexicon) if lexicon else None,
+            "names": request.reads_names,
+            "offset": offset,
+            "consent": request.consent,
+            "calibrate": request.calibrate,
+            "anonymous": request.anonymous,
+        }
+    )
     notes = [*transcript.notes, *notes]
     page = MeetingPage(recording, transcript, utterances, notes, asked, shots, speakers, reading, judged, own)
     report = meeting_report(page)
@@ -155,9 +167,26 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
         report.files[".names.csv"] = as_csv(reading.places)
         report.corrected = frozenset({".names.csv"})
     read = (*request.inputs.paths, request.transcript, request.speakers, lexicon)
-    report.methods = methods_for("meeting", request.inputs, settings.vision.detector, [recording], calibration)
+    report.methods = methods_for("meeting", request.inputs, settings.vision.detector, recordings, calibration)
     report.read = [Path(path) for path in read if path]
     return report
+
+
+def _clock_alone(reading: ScreenReading) -> ScreenReading:
+    """Return what a picture shows besides names: the clock, and who is framed as the speaker."""
+    return ScreenReading(spoken=reading.spoken, clock=reading.clock)
+
+
+def _at(transcript: Transcript, offset: float) -> list[Utterance]:
+    """Return what was said, its times moved."""
+    return [replace(part, start=part.start + offset, end=part.end + offset) for part in transcript.utterances]
+
+
+def _part_of(transcript: Transcript, offset: float, recording: Recording) -> Transcript:
+    """Return a transcript without what was said outside of the part that is asked for."""
+    length = recording.seconds
+    inside = [part for part in transcript.utterances if part.start + offset < length and part.end + offset > 0]
+    return replace(transcript, utterances=inside)
 
 
 def _offset(

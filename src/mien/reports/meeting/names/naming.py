@@ -132,8 +132,6 @@ def named(seen: Seen, speakers: Sequence[str]) -> ScreenReading:
         places += _while_lit(cameras[number], fit, lit, seen.size)
     notes += _notes(cameras, owners, twice, matches, list(speakers))
     clock = begin_of(seen.clocks)
-    if clock is not None:
-        notes.append(f"By the clock in the picture the recording began on {clock:%d %B %Y at %H:%M:%S}.")
     return ScreenReading(
         tuple(_joined(places)),
         tuple(Highlight(start, end, *_shares(box, seen.size)) for start, end, box in lit),

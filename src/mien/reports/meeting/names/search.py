@@ -111,7 +111,8 @@ def _framed(start: float, end: float, reading: ScreenReading) -> str | None:
         if shared > 0 and (name := _owner(lit, reading.places)):
             seconds[name] = seconds.get(name, 0.0) + shared
     name = max(seconds, key=lambda name: seconds[name], default=None)
-    return name if name is not None and seconds[name] > MOST_OF * (end - start) else None
+    clear = name is not None and seconds[name] > MOST_OF * max(end - start, sum(seconds.values()))
+    return name if clear else None
 
 
 def _owner(lit: Highlight, places: Sequence[NamedPlace]) -> str | None:
@@ -122,5 +123,6 @@ def _owner(lit: Highlight, places: Sequence[NamedPlace]) -> str | None:
         if place.x <= across <= place.x + place.width
         and place.y <= down <= place.y + place.height
         and place.start <= middle <= place.end
+        and not is_generic(place.speaker)
     }
     return names.pop() if len(names) == 1 else None
