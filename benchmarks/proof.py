@@ -38,8 +38,8 @@ PROOFS = (
     Proof(
         "films on machines that die", "python benchmarks/films_on_ray.py --films 2 --minutes 2 --kills 2 --seed {seed}"
     ),
-    Proof("intervals of audiences", "python benchmarks/audience.py --runs 200 --seed {seed}"),
-    Proof("what moves audiences together", "python benchmarks/synchrony.py --runs 400 --seed {seed}"),
+    Proof("intervals of audiences", "python benchmarks/audience.py --runs 100 --seed {seed}"),
+    Proof("what moves audiences together", "python benchmarks/synchrony.py --runs 200 --seed {seed}"),
     Proof("an album that is killed", "python benchmarks/album.py --photos 10000"),
 )
 
