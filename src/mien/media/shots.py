@@ -125,8 +125,9 @@ class _Sight:
     Attributes:
         at_s: Its position in the medium in seconds.
         small: Its brightness, shape (ROWS x SIDE, COLUMNS x SIDE), uint8.
-        blocks: The same, shape (ROWS x COLUMNS, SIDE x SIDE), the mean of each block taken out.
-        spread: How much each block varies, shape (ROWS x COLUMNS,).
+        blocks: The same, shape (ROWS x COLUMNS, SIDE x SIDE), of each block its mean taken out and of length 1, but for
+            those that show nothing, which are shorter.
+        shows: Which blocks show something, shape (ROWS x COLUMNS,).
         points: The same as `small`, the mean taken out, shape (n,).
         mean: The mean brightness.
         power: How much the points vary, summed.
@@ -135,7 +136,7 @@ class _Sight:
     at_s: float
     small: NDArray[np.uint8]
     blocks: Array
-    spread: Array
+    shows: NDArray[np.bool_]
     points: Array
     mean: float
     power: float
@@ -143,18 +144,21 @@ class _Sight:
     @property
     def empty(self) -> bool:
         """Whether it shows nothing."""
-        flat = self.power < (2 * FLAT) ** 2 * self.points.size and (self.spread >= FLAT).mean() < EMPTY
-        return bool(flat or (self.mean > 150 and (self.small >= 250).mean() > BURNT))
+        if self.power < (2 * FLAT) ** 2 * self.points.size and np.count_nonzero(self.shows) < EMPTY * self.shows.size:
+            return True
+        return bool(self.mean > 150 and (self.small >= 250).mean() > BURNT)
 
 
 def _sight(small: NDArray[np.uint8], at_s: float) -> _Sight:
     points = small.astype(np.float32)
-    mean = float(points.mean())
+    mean = float(points.sum()) / points.size
     blocks = points.reshape(ROWS, SIDE, COLUMNS, SIDE).transpose(0, 2, 1, 3).reshape(ROWS * COLUMNS, SIDE * SIDE)
-    centred = blocks - blocks.mean(1, keepdims=True)
+    blocks -= (np.einsum("ij->i", blocks) / SIDE**2)[:, None]
+    lengths = np.sqrt(np.einsum("ij,ij->i", blocks, blocks))
+    # A block that shows nothing in one of two frames is unlike one that does.
+    blocks /= np.maximum(lengths, SIDE * FLAT / 2)[:, None]
     points = (points - mean).reshape(-1)
-    spread = np.sqrt(np.einsum("ij,ij->i", centred, centred) / centred.shape[1])
-    return _Sight(at_s, small, centred, spread, points, mean, float(points @ points))
+    return _Sight(at_s, small, blocks, lengths >= SIDE * FLAT, points, mean, float(points @ points))
 
 
 def _thumbnail(image: Image) -> NDArray[np.uint8]:
@@ -166,13 +170,13 @@ def _thumbnail(image: Image) -> NDArray[np.uint8]:
 
 def _alike(first: _Sight, second: _Sight) -> float:
     """Return how alike two frames are, -1 to 1: the mean correlation of the blocks that show something in either."""
-    shows = np.maximum(first.spread, second.spread) >= FLAT
-    if not shows.any():
-        return 1.0
-    # A block that shows nothing in one of the two frames is unlike one that does.
-    norm = np.maximum(first.spread, FLAT / 2) * np.maximum(second.spread, FLAT / 2)
-    common = np.einsum("ij,ij->i", first.blocks, second.blocks) / first.blocks.shape[1]
-    return float((common / norm)[shows].mean())
+    shows = first.shows | second.shows
+    count = np.count_nonzero(shows)
+    return float(np.einsum("ij,ij->i", first.blocks, second.blocks)[shows].sum()) / count if count else 1.0
+
+
+def _varies(small: NDArray[np.uint8]) -> bool:
+    return bool(cv2.meanStdDev(small)[1][0, 0] >= FLAT)
 
 
 def _moved(first: _Sight, second: _Sight) -> tuple[float, int, int]:
@@ -183,7 +187,7 @@ def _moved(first: _Sight, second: _Sight) -> tuple[float, int, int]:
     high, wide = first.small.shape
     for edge in (4, 8):
         middle = first.small[high // edge : -high // edge, wide // edge : -wide // edge]
-        if middle.std() >= FLAT:
+        if _varies(middle):
             _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(second.small, middle, cv2.TM_CCOEFF_NORMED))
             return best, wide // edge - x, high // edge - y
     return math.nan, 0, 0
@@ -200,7 +204,7 @@ def _overlapping(first: _Sight, second: _Sight, right: int, down: int) -> float:
     before = first.small[max(0, down) : high + min(0, down), max(0, right) : wide + min(0, right)]
     after = second.small[max(0, -down) : high + min(0, -down), max(0, -right) : wide + min(0, -right)]
     middle = before[3:-3, 3:-3]
-    if min(middle.shape) < 12 or middle.std() < FLAT:
+    if min(middle.shape) < 12 or not _varies(middle):
         return math.nan
     return float(cv2.matchTemplate(after, middle, cv2.TM_CCOEFF_NORMED).max())
 
