@@ -15,6 +15,7 @@ import argparse
 import random
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,9 @@ from mien.media.shots import ShotDetector, boundaries
 
 WIDTH, HEIGHT, FPS = 320, 180, 25
 NEAR_S = 0.5
+
+KINDS = ("cut", "dissolve", "black", "white")
+"""How shots are joined, black and white by a fade through it; half as many are of each other kind as are cuts."""
 
 
 class Join(NamedTuple):
@@ -171,7 +175,7 @@ def clip(seed: int, shots: int = 9) -> tuple[np.ndarray, list[Join]]:
     parts = [happening(frames_of(kind, n, rng.randint(50, 125), rng), rng) for n, kind in enumerate(kinds)]
     made, joins = parts[0], []
     for part in parts[1:]:
-        kind = rng.choice(("cut", "cut", "dissolve", "black", "white"))
+        kind = rng.choice(KINDS[:1] + KINDS)
         length = 0 if kind == "cut" else rng.randint(12, 30)
         if kind == "dissolve":
             share = np.linspace(0, 1, length, dtype=np.float32)[:, None, None, None]
@@ -221,16 +225,16 @@ def theirs(path: Path) -> Iterator[tuple[str, list[float]]]:
         yield f"PySceneDetect {kind.__name__}", [start.seconds for start, _ in scenes[1:]]
 
 
-def judged(starts: Sequence[float], joins: Sequence[Join]) -> tuple[int, int, int]:
-    """Return how many joins were found, how many were missed, and how many starts are none."""
-    left = list(starts)
-    hits = 0
+def judged(starts: Sequence[float], joins: Sequence[Join]) -> tuple[list[Join], int]:
+    """Return which joins were missed, and how many starts are none."""
+    left, missed = list(starts), []
     for join in joins:
         inside = [at for at in left if join.start - NEAR_S <= at <= join.end + NEAR_S]
         if inside:
-            hits += 1
             left.remove(inside[0])
-    return hits, len(joins) - hits, len(left)
+        else:
+            missed.append(join)
+    return missed, len(left)
 
 
 def main() -> None:
@@ -241,22 +245,31 @@ def main() -> None:
     options.add_argument("--apart", type=float, default=0)
     options.add_argument("--keep", type=Path, help="a folder for the clips")
     asked = options.parse_args()
-    counts: dict[str, list[tuple[int, int, int]]] = {}
+    missed: dict[str, list[str]] = {}
+    wrong: Counter[str] = Counter()
+    made: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
         for seed in range(asked.seed, asked.seed + asked.clips):
             frames, joins = clip(seed)
             write(folder / f"clip-{seed}.mp4", frames)
             path = folder / f"clip-{seed}.mp4"
+            made += [join.kind for join in joins]
             for name, starts in (("Mien", ours(path, asked.apart)), *theirs(path)):
-                counts.setdefault(name, []).append(judged(starts, joins))
+                lost, none = judged(starts, joins)
+                missed.setdefault(name, []).extend(join.kind for join in lost)
+                wrong[name] += none
                 if asked.keep and name == "Mien":
                     print(seed, [(j.kind, round(j.start, 2), round(j.end, 2)) for j in joins], np.round(starts, 2))
     print(f"{datetime.now().astimezone():%Y-%m-%d}, {asked.clips} clips, seed {asked.seed}")
-    for name, each in counts.items():
-        hits, missed, wrong = (sum(column) for column in zip(*each, strict=True))
-        f1 = 2 * hits / (2 * hits + missed + wrong)
-        print(f"{name:<34} found {hits}, missed {missed}, wrong {wrong}, F1 {f1:.3f}")
+    for name, kinds in missed.items():
+        hits = len(made) - len(kinds)
+        f1 = 2 * hits / (2 * hits + len(kinds) + wrong[name])
+        print(f"{name:<34} found {hits}, missed {len(kinds)}, wrong {wrong[name]}, F1 {f1:.3f}")
+        print(
+            " " * 34,
+            ", ".join(f"{kind} {made.count(kind) - kinds.count(kind)} of {made.count(kind)}" for kind in KINDS),
+        )
 
 
 if __name__ == "__main__":

@@ -67,6 +67,22 @@ def test_a_dissolve_begins_one_shot_once_it_is_over(smiling: list[Image], sad: l
     assert 40 + 0.6 * length <= start <= 40 + length + 8
 
 
+@pytest.mark.parametrize("length", [10, 16, 24])
+def test_a_dissolve_between_moving_pictures_begins_one_shot(
+    smiling: list[Image], sad: list[Image], length: int
+) -> None:
+    count = 24 + length
+    wide = np.concatenate([smiling[0], smiling[0][:, ::-1]], axis=1)
+    pan = [wide[:, 8 * n : 8 * n + 640] for n in range(count)]
+    zoom = [cv2.resize(sad[0][n : 360 - n, 2 * n : 640 - 2 * n], (640, 360)) for n in range(count)]
+    for first, second in ((pan, zoom), (zoom, pan[::-1])):
+        between = [
+            mixed(a, b, (n + 1) / (length + 1)) for n, (a, b) in enumerate(zip(first[24:], second, strict=False))
+        ]
+        (start,) = starts([*first[:24], *between, *second[length:]])
+        assert 24 + 0.5 * length <= start <= 24 + length + 10
+
+
 @pytest.mark.parametrize("ground", [0, 255])
 def test_a_fade_begins_one_shot_with_the_new_picture(smiling: list[Image], sad: list[Image], ground: int) -> None:
     blank = np.full_like(smiling[0], ground)
@@ -92,10 +108,11 @@ def test_light_flashes_and_a_moving_camera_begin_none(smiling: list[Image]) -> N
 
 
 def test_the_demo_is_one_shot_at_any_rate() -> None:
-    demo = Demo()
-    for fps in (5, 20, 50):
-        detector = ShotDetector()
-        assert not any(detector.begins(demo.image(n / fps), n / fps) for n in range(20 * fps // 2))
+    demo, detectors = Demo(), {every: ShotDetector() for every in (1, 2, 10)}
+    for n in range(500):
+        image = demo.image(n / 50)
+        for every, detector in detectors.items():
+            assert n % every or not detector.begins(image, n / 50)
 
 
 @pytest.fixture(scope="module")
