@@ -3,6 +3,7 @@
     python benchmarks/meeting.py
     python benchmarks/meeting.py --cost 300
     python benchmarks/meeting.py --mouths
+    python benchmarks/meeting.py --frames
 
 The recordings are built by the tests' own code: portraits that move, name tags, the frame around the speaker, coded as
 meetings are. For each it prints the seconds of speaking, the own face in view, for which that face, another one or none
@@ -10,7 +11,9 @@ was named; then the same by layout and by size. `--cost` reports on a meeting of
 seconds, without names and with them, and reckons an hour of it. `--mouths` counts faces without tags that are named
 right, wrong or not at all by how their mouths move: in meetings of two minutes whose people sway, blink, move their
 mouths most of the time that they speak and now and then else, with their own transcript, with one that is 0.4 seconds
-late, without one of the faces, in either half of the meeting alone, and with transcripts of other meetings.
+late, without one of the faces, in either half of the meeting alone, and with transcripts of other meetings. `--frames`
+does so for tiles without tags that are framed while their people speak, 0.6 seconds late: the seconds of speaking whose
+own face is named, with their own transcript, with one whose speakers are numbered, and with transcripts of others.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from mien.config import checked
 from mien.reports.base.job import Job
 from mien.reports.base.recordings import Inputs, read_recordings
 from mien.reports.base.transcripts import Utterance
+from mien.reports.meeting.names.highlight_names import with_highlights
 from mien.reports.meeting.names.mouth_names import with_mouths
 from mien.reports.meeting.names.places import Mouth, NamedPlace, ScreenReading
 from mien.reports.meeting.names.scan import read_screen
@@ -71,6 +75,18 @@ MOUTHS = (
 """Seed, layout, people and size of `--mouths`; none of them served to choose a threshold."""
 
 MOUTHS_S = 120.0
+
+FRAMES = (
+    (201, "zoom", "gallery", 2, "360p", None),
+    (202, "zoom", "gallery", 4, "360p", 60.0),
+    (203, "teams", "gallery", 6, "720p", None),
+    (204, "meet", "gallery", 3, "360p", 100.0),
+    (205, "zoom", "speaker", 4, "720p", None),
+    (206, "teams", "share", 4, "720p", None),
+)
+"""Seed, look, layout, people, size and when all change their tiles, of `--frames`."""
+
+NUMBERED = [f"Speaker {number}" for number in range(1, 26)]
 STRANGE = 5
 """So many transcripts of other meetings are tried with each recording."""
 
@@ -86,10 +102,13 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="one recording alone")
     parser.add_argument("--cost", type=float, metavar="SECONDS", help="what names cost in a recording of this length")
     parser.add_argument("--mouths", action="store_true", help="faces without tags, by how their mouths move")
+    parser.add_argument("--frames", action="store_true", help="tiles without tags, by the frame around the speaker")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mien-meetings-") as folder:
         if asked.mouths:
             print_mouths(Path(folder), MOUTHS[: 1 if asked.short else None])
+        elif asked.frames:
+            print_frames(Path(folder), FRAMES[: 1 if asked.short else None])
         elif asked.cost:
             print_cost(Path(folder), asked.cost)
         else:
@@ -127,7 +146,7 @@ def print_mouths(folder: Path, cases: tuple[tuple[int, str, int, str], ...]) -> 
     for seed, layout, count, size in cases:
         turns = irregular(seed, count, MOUTHS_S)
         people = [Person(name) for name in NAMES[:count]]
-        drawn = {"tags": False, "talk": True, "seed": seed, "fps": 5}
+        drawn = {"tags": False, "talk": True, "highlight": False, "seed": seed, "fps": 5}
         meeting = Meeting(people, SIZES[size], layout=layout, seconds=MOUTHS_S, turns=turns, **drawn)
         path = meeting.write(folder / f"{seed}.mp4")
         inputs = Inputs((str(path),))
@@ -156,6 +175,40 @@ def print_mouths(folder: Path, cases: tuple[tuple[int, str, int, str], ...]) -> 
         answers = counts["right"] + counts["wrong"]
         share = f", {100 * counts['right'] / answers:.1f} % of {answers} answers right" if answers else ""
         print(f"{kind:14}" + ", ".join(f"{counts[mark]} {mark}" for mark in KINDS) + share)
+
+
+def print_frames(folder: Path, cases: tuple[tuple[int, str, str, int, str, float | None], ...]) -> None:
+    """Print for how many seconds of speaking frames name tiles without tags right, wrong, not at all."""
+    settings = checked({"home": folder / "home"}, "the benchmark")
+    totals: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(KINDS, 0.0))
+    head = f"{'look':8}{'layout':10}{'people':>7}{'size':>7}{'swap':>6}   {'transcript':12}"
+    print(head + f"{'right s':>9}{'wrong s':>9}{'open s':>8}")
+    for seed, look, layout, count, size, swap in cases:
+        turns = irregular(seed, count, MOUTHS_S)
+        drawn = {"tags": False, "seed": seed, "fps": 5, "late": 0.6, "swap": float("inf") if swap is None else swap}
+        people = [Person(name) for name in NAMES[:count]]
+        meeting = Meeting(people, SIZES[size], look=look, layout=layout, seconds=MOUTHS_S, turns=turns, **drawn)
+        path = meeting.write(folder / f"{seed}.mp4")
+        reading = read_screen(str(path), [], settings, Job())
+        path.unlink()
+        strange = [irregular(1000 * seed + k, count, MOUTHS_S) for k in range(STRANGE)]
+        transcripts = {"its own": [(NAMES, turns)], "numbered": [(NUMBERED, turns)]}
+        transcripts["of others"] = [(NAMES, other) for other in strange]
+        for kind, tries in transcripts.items():
+            counts = dict.fromkeys(KINDS, 0.0)
+            for names, said in tries:
+                utterances = [Utterance(start, end, names[who], "We will see.") for start, end, who in said]
+                named = with_highlights(reading, utterances).places
+                seconds = attributed(meeting, named, name_of=lambda who, names=names: names[who])
+                counts = {mark: counts[mark] + seconds[mark] for mark in KINDS}
+            totals[kind] = {mark: totals[kind][mark] + counts[mark] for mark in KINDS}
+            figures = "".join(f"{counts[mark]:>{wide}.1f}" for mark, wide in zip(KINDS, (9, 9, 8), strict=True))
+            when = "" if swap is None else swap
+            print(f"{look:8}{layout:10}{count:>7}{size:>7}{when:>6}   {kind:12}{figures}", flush=True)
+    print()
+    for kind, seconds in totals.items():
+        whole = sum(seconds.values())
+        print(f"{kind:12}" + ", ".join(f"{100 * seconds[mark] / whole:.1f} % {mark}" for mark in KINDS))
 
 
 def halves(reading: ScreenReading) -> list[ScreenReading]:

@@ -128,7 +128,8 @@ class Meeting:
         layout: `gallery`, `speaker`, `share`, `alone` or `overlay`.
         seconds: How long it lasts.
         swap: When the order of tiles is turned about, in seconds.
-        highlight: Whether the speaker is framed.
+        highlight: Whether the speaker is framed,
+        late: and so many seconds after beginning to speak; as late it ends.
         clock: When it begins, where the picture shows a clock.
         tags: Whether there are any.
         seed: Of the turns.
@@ -145,6 +146,7 @@ class Meeting:
     seconds: float = 20.0
     swap: float = math.inf
     highlight: bool = True
+    late: float = 0.0
     clock: datetime | None = None
     tags: bool = True
     seed: int = 1
@@ -247,7 +249,7 @@ class Meeting:
         if (screen := self.screen()) is not None:
             x, y, wide, high = screen
             canvas[y : y + high, x : x + wide] = _slide(self.slide, wide, high)
-        speaks = self.speaker(at)
+        speaks = self.speaker(at - self.late)
         tiles = self.tiles(at)
         for who, (x, y, wide, high) in tiles:
             canvas[y : y + high, x : x + wide] = self._tile(who, wide, high, at)

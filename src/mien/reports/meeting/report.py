@@ -18,6 +18,7 @@ from mien.reports.base.transcripts import Transcript, Utterance, read_transcript
 from mien.reports.base.usual_face import calibration_of, in_store
 from mien.reports.meeting.figures import heard
 from mien.reports.meeting.names.csv_file import as_csv, as_places, by_hand
+from mien.reports.meeting.names.highlight_names import agreement, with_highlights
 from mien.reports.meeting.names.mouth_names import with_mouths
 from mien.reports.meeting.names.places import ScreenReading
 from mien.reports.meeting.names.search import NameSearch, with_speakers
@@ -27,7 +28,7 @@ from mien.reports.meeting.own_level import by_clock, look_above
 from mien.reports.meeting.page import MeetingPage, meeting_report
 from mien.reports.meeting.speaker_page import layout_time
 from mien.reports.meeting.speakers import look_at_speakers
-from mien.reports.meeting.together import together
+from mien.reports.meeting.together import Piece, together
 from mien.reports.meeting.words import judge, read_lexicon
 from mien.words import counted
 
@@ -120,7 +121,7 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
     transcript = _part_of(transcript, offset, recording) if whole.cut else transcript
     transcript = replace(transcript, utterances=with_speakers(transcript.utterances, offset, reading))
     if not request.speakers:
-        whole = whole.read_again(lambda piece: with_mouths(piece.reading, _at(transcript, offset - piece.start)))
+        whole = whole.read_again(lambda piece: _named_by_sight(piece, transcript, offset))
         reading = whole.reading
     notes += reading.notes
     places = [*as_places(reading), *(place for place in given if place.track is not None)]
@@ -175,6 +176,14 @@ def report_meeting(request: MeetingRequest, settings: Settings | None = None, jo
 def _clock_alone(reading: ScreenReading) -> ScreenReading:
     """Return what a picture shows besides names: the clock, and who is framed as the speaker."""
     return ScreenReading(spoken=reading.spoken, clock=reading.clock)
+
+
+def _named_by_sight(piece: Piece, transcript: Transcript, offset: float) -> ScreenReading:
+    """Return what a recording's picture shows, with the names that frames and mouths tell."""
+    utterances = _at(transcript, offset - piece.start)
+    notes = agreement(piece.reading, utterances)
+    reading = with_mouths(with_highlights(piece.reading, utterances), utterances)
+    return replace(reading, notes=(*reading.notes, *notes))
 
 
 def _at(transcript: Transcript, offset: float) -> list[Utterance]:

@@ -10,7 +10,7 @@ from mien.charts.palette import COLOURS
 from mien.charts.plan import plan
 from mien.charts.svg import SHOWN, clock, legend
 from mien.observation import EMOTIONS
-from mien.reports.base.parts import Chart, Part, Picture, Pictures, Section, Shares, Table
+from mien.reports.base.parts import Chart, Part, Section, Shares, Table
 from mien.reports.base.recordings import Recording
 from mien.reports.meeting.names.places import NamedPlace
 from mien.reports.meeting.speakers import AFTER_S, SpeakerFigures
@@ -113,8 +113,12 @@ def _layout(recording: Recording, places: Sequence[NamedPlace], frame: tuple[flo
     for start, end, here in sorted(longest, key=lambda phase: phase[0]):
         surest = min(place.certainty for place in here)
         ways = ", ".join(sorted({place.found_by for place in here}))
-        drawn = plan([(place.speaker, *_edges(place)) for place in here], sizes[0] / sizes[1])
-        caption = f"From {clock(start)} to {clock(end)}; found by {ways}, the least sure place {100 * surest:.0f} %."
+        picture = frame[1] if frame and start <= frame[0] <= end else None
+        drawn = plan([(place.speaker, *_edges(place)) for place in here], sizes[0] / sizes[1], picture)
+        behind = f", on the picture at {clock(frame[0])}" if frame and picture else ""
+        caption = (
+            f"From {clock(start)} to {clock(end)}{behind}; found by {ways}, the least sure place {100 * surest:.0f} %."
+        )
         parts.append(Chart(drawn, caption))
     hidden = len(phases) - len(longest)
     more = f" {counted(hidden, 'other layout', 'other layouts')} lasted less long." if hidden > 0 else ""
@@ -122,8 +126,6 @@ def _layout(recording: Recording, places: Sequence[NamedPlace], frame: tuple[flo
         "Names beside this page (`.names.csv`) can be corrected and given back with --speakers. Where a name is wrong, "
         f"so is everything below that is told of it.{more}"
     )
-    if frame:
-        parts.append(Pictures([Picture(frame[1], f"The picture at {clock(frame[0])}")]))
     return Section("Who is where", parts)
 
 
@@ -146,12 +148,13 @@ def _states(figures: SpeakerFigures) -> Section:
             )
         )
     head = (
-        *("who", "#own face in view of the speaking time", "#on screen", "#of the recording"),
+        *("who", "#face in view", "#on screen", "#of all"),
         *("speaking", "#happiness", "listening", "#happiness"),
     )
     caption = (
-        "Of each own face. Speaking moves the mouth, which the model may take for an expression: compare people in the "
-        "same state. Where little of the speaking time had the face in view, the figures are those of that little."
+        "Of each own face; in view: of the time in which each speaks. Speaking moves the mouth, which the model may "
+        "take for an expression: compare people in the same state. Where little of the speaking time had the face in "
+        "view, the figures are those of that little."
     )
     return Section("Each speaker's own face", [Chart("", legend=legend()), Table(head, rows, caption)])
 

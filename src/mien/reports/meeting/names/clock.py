@@ -33,8 +33,8 @@ def clock_in(text: str) -> datetime | None:
 def begin_of(readings: Iterable[tuple[float, datetime]]) -> datetime | None:
     """Return the time of a recording's second 0; None where too few readings agree.
 
-    A clock shows whole seconds, so that second 0 lies up to a second later than a reading less its position: the
-    latest of those that agree is the closest.
+    A clock shows whole seconds, so that second 0 lies up to a second later than each reading less its position: the
+    middle of what fits all that agree is the closest.
 
     Args:
         readings: Position in the recording in seconds, and the time shown there.
@@ -44,4 +44,6 @@ def begin_of(readings: Iterable[tuple[float, datetime]]) -> datetime | None:
     for first in begins:
         agreeing = [begin for begin in begins if 0 <= (begin - first).total_seconds() <= APART_S]
         best = max(best, agreeing, key=len)
-    return best[-1] if len(best) >= 2 and 2 * len(best) > len(begins) else None
+    if len(best) < 2 or 2 * len(best) <= len(begins):
+        return None
+    return best[-1] + max(timedelta(0), best[0] + timedelta(seconds=1) - best[-1]) / 2

@@ -17,7 +17,7 @@ from mien.reports.meeting.names.matching import is_generic
 from mien.reports.meeting.names.places import Mouth, NamedPlace, ScreenReading, Tile
 from mien.words import listed
 
-__all__ = ["Evidence", "evidence", "with_mouths"]
+__all__ = ["FEWEST_TURNS", "LEAST_S", "Evidence", "evidence", "with_mouths"]
 
 CLEAR, LEAD = 3.5, 2.5
 """A face is a name's if their correlation lies so many standard deviations above chance, and so many above that of each
@@ -79,6 +79,8 @@ def with_mouths(reading: ScreenReading, utterances: Sequence[Utterance]) -> Scre
     for row in evidence(reading.mouths, utterances):
         if row.proposes and row.speaker not in given:
             mouth = reading.mouths[row.mouth]
+            if any(_inside(mouth, place) and _shared_s(mouth, place) > 0 for place in reading.places):
+                continue
             tile = _tile(mouth, reading.tiles, [other for other in reading.mouths if other is not mouth])
             if tile is not None:
                 start, end = max(0.0, mouth.times[0] - LASTS_S), mouth.times[-1] + LASTS_S
@@ -94,14 +96,16 @@ def with_mouths(reading: ScreenReading, utterances: Sequence[Utterance]) -> Scre
     return replace(reading, places=(*reading.places, *places), notes=(*reading.notes, note))
 
 
-def evidence(mouths: Sequence[Mouth], utterances: Sequence[Utterance]) -> list[Evidence]:
+def evidence(mouths: Sequence[Mouth], utterances: Sequence[Utterance], *, numbered: bool = False) -> list[Evidence]:
     """Return for each face the name that its mouth fits best, where there is enough of both to tell.
 
     Args:
         mouths: The motion of faces' mouths.
         utterances: What was said, at the recording's times.
+        numbered: Whether numbered speakers are taken for names.
     """
-    names = list(dict.fromkeys(part.speaker for part in utterances if part.speaker and not is_generic(part.speaker)))
+    speakers = dict.fromkeys(part.speaker for part in utterances if part.speaker)
+    names = [name for name in speakers if numbered or not is_generic(name)]
     turns = {name: [(part.start, part.end) for part in utterances if part.speaker == name] for name in names}
     scores = np.full((len(mouths), len(names), 2), -np.inf)
     for number, mouth in enumerate(mouths):
@@ -133,12 +137,12 @@ def _tile(mouth: Mouth, tiles: Sequence[Tile], others: Sequence[Mouth]) -> Tile 
     return tile if alone else None
 
 
-def _inside(mouth: Mouth, tile: Tile) -> bool:
+def _inside(mouth: Mouth, tile: Tile | NamedPlace) -> bool:
     across, down = mouth.x + mouth.width / 2, mouth.y + mouth.height / 2
     return tile.x <= across <= tile.x + tile.width and tile.y <= down <= tile.y + tile.height
 
 
-def _shared_s(mouth: Mouth, other: Mouth | Tile) -> float:
+def _shared_s(mouth: Mouth, other: Mouth | Tile | NamedPlace) -> float:
     """Return for how long a face and another, or a tile, were in view together, in seconds."""
     start, end = (other.times[0], other.times[-1]) if isinstance(other, Mouth) else (other.start, other.end)
     return min(mouth.times[-1], end) - max(mouth.times[0], start)

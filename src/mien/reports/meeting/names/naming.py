@@ -40,6 +40,9 @@ LARGER = 2.5
 BRIDGED_S = 1.0
 """A highlight, or a place, that is gone for no longer is the same, in seconds."""
 
+TOO_LOW = 64
+"""Tags in tiles of fewer pixels in height were not read in the tests."""
+
 SHORTEST_S = 0.8
 """A highlight that lasts less is none, in seconds."""
 
@@ -285,6 +288,16 @@ def _shares(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float
     )
 
 
+def _tiles_seen(cameras: Sequence[Camera]) -> str:
+    """Return how many tiles were seen at once, the end of a sentence; empty where there were not several."""
+    together = [sum(other.start <= camera.start < other.end for other in cameras) for camera in cameras]
+    if max(together, default=0) < 2:
+        return ""
+    lowest = min(camera.box[3] for camera in cameras)
+    small = ", too small for tags that can be read" if lowest < TOO_LOW else ""
+    return f", in which up to {max(together)} tiles were seen at once, the lowest {lowest} pixels high{small}"
+
+
 def _notes(
     cameras: Sequence[Camera],
     owners: dict[int, Match],
@@ -297,7 +310,7 @@ def _notes(
     unreadable = sum(camera.unreadable for camera in cameras)
     notes = []
     if not texts:
-        notes.append("No name tags were read in the picture.")
+        notes.append(f"No name tags were read in the picture{_tiles_seen(cameras)}.")
     by_tag = sorted({fit.speaker for fit in owners.values()})
     doubled = sorted({fit.speaker for fit in twice.values()})
     if speakers and texts:
