@@ -346,6 +346,10 @@ def test_numbered_speakers_take_the_name_of_the_framed_tile() -> None:
         Utterance(60, 62, None, "d"),
     ]
     assert [part.speaker for part in with_speakers(parts, 10.0, reading)] == ["Ann", "Bob", "Eve", None]
+    numbered = (NamedPlace("Speaker 2", 0, 0, 0.5, 1, 0, 99, "hand", 1.0), places[1])
+    assert with_speakers(parts, 10.0, ScreenReading(numbered, reading.spoken))[0].speaker == "Speaker 1"
+    apart = (*reading.spoken, Highlight(11, 18, 0.5, 0, 0.5, 1))  # two pictures that do not agree
+    assert with_speakers(parts, 10.0, ScreenReading(places, apart))[0].speaker == "Speaker 1"
 
 
 FACES = [(108, 12, 104, 132), (428, 12, 104, 132)]
