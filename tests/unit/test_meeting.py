@@ -261,6 +261,15 @@ def test_words_of_other_languages_than_english_are_not_judged_by_english_ones() 
     assert "not English" in german.reason
 
 
+def test_english_without_a_word_that_is_pleasant_or_not_is_neutral() -> None:
+    tame = judge(("We will see what comes of it.", "Then the third page, which is about the dates from May to June."))
+    assert (tame.by, tame.scores) == ("VADER", (0.0, 0.0))
+    few = judge(("We will see what comes of it.",))  # German of seven words looks no other
+    assert few.scores == (None,)
+    assert "few" in few.reason
+    assert "not English" not in few.reason
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -150,15 +150,15 @@ def _by_vader(texts: Sequence[str]) -> Judgement:
         return Judgement(nothing, reason="the extra analyze, which brings the English lexicon, is not installed")
     judging: Any = SentimentIntensityAnalyzer()
     scores = tuple(float(judging.polarity_scores(text)["compound"]) for text in texts)
-    known = sum(score != 0 for score in scores)
-    if not _is_english([word for text in texts for word in tokens(text)]) or known < FEWEST_KNOWN * len(texts):
-        return Judgement(nothing, reason="they are not English, and no lexicon of their language was given (--lexicon)")
-    return Judgement(scores, "VADER")
-
-
-def _is_english(words: Sequence[str]) -> bool:
-    """Return whether words are English as far as they tell: some of these are false friends, as the German `die`."""
-    return len(words) < ENOUGH_WORDS or sum(word in ENGLISH for word in words) >= ENGLISH_SHARE * len(words)
+    words = [word for text in texts for word in tokens(text)]
+    if len(words) < ENOUGH_WORDS:  # whether they are English cannot be told but by the lexicon
+        known = sum(score != 0 for score in scores)
+        reason = "" if known >= FEWEST_KNOWN * len(texts) else "hardly any of these few stands in the English lexicon"
+    elif sum(word in ENGLISH for word in words) >= ENGLISH_SHARE * len(words):
+        reason = ""
+    else:
+        reason = "they are not English, and no lexicon of their language was given (--lexicon)"
+    return Judgement(nothing, reason=reason) if reason else Judgement(scores, "VADER")
 
 
 def _score(words: Sequence[str], weights: dict[tuple[str, ...], float]) -> float | None:
