@@ -44,6 +44,9 @@ NOT_RUN = {
     r"mien (train|export|evaluate)\b": "takes FER-2013 and hours; tests/training runs them",
     r"mien model (pull|rollback)": "takes a bucket; tests/training runs them",
     r"mien store copy .*postgresql": "takes a server; tests/contract runs it",
+    r"mien report meeting .*(part-1|--from|--calibrate (14:|'Before))": (
+        "takes a recording with a clock in its picture; tests/unit/test_meeting_together.py builds one"
+    ),
     r"mien analyze .*(s3://|--on ray)": "takes a bucket or a cluster; tests/integration/test_cluster.py runs it",
     r"mien analyze .*--sets": "takes a model that holds thresholds; tests/unit/test_api.py asks the shipped ones",
     r"mien doctor --device tensorrt": "takes an NVIDIA GPU",
