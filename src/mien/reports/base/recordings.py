@@ -114,8 +114,12 @@ class Inputs:
         for name in ("since", "until"):
             time: datetime | None = getattr(self, name)
             if time is not None and time.tzinfo is None:
-                time = time.replace(tzinfo=self.zone) if self.zone else time.astimezone()
+                time = self.with_zone(time)
                 object.__setattr__(self, name, time)
+
+    def with_zone(self, time: datetime) -> datetime:
+        """Return a time that has no zone as one of the zone that was asked for, or else of this machine's."""
+        return time.replace(tzinfo=self.zone) if self.zone else time.astimezone()
 
     def asked(self) -> dict[str, Any]:
         """Return what was asked for, as the report tells it."""

@@ -62,7 +62,7 @@ def by_clock(calibration: Calibration, recording: Recording, inputs: Inputs, set
         return replace(calibration, stretch=(max(0.0, start), end)) if end > 0 else calibration
     if calibration.marker is None or inputs.store:
         return calibration
-    aware = began.astimezone() if inputs.zone is None else began.replace(tzinfo=inputs.zone)
+    aware = inputs.with_zone(began)
     with closing(open_store(settings.store_url, read_only=True)) as store:
         markers = store.markers(aware, aware + timedelta(seconds=recording.seconds), None, MOST_MARKERS)
     events = [((marker.time - aware).total_seconds(), marker.label, 0.0) for marker in markers]

@@ -158,7 +158,7 @@ def together(recordings: Sequence[Recording], readings: Sequence[ScreenReading],
                 "picture (a date and a time, as Zoom stamps recordings; none is looked for with --no-names, --blur and "
                 "--anonymous)"
             )
-        aware = began.replace(tzinfo=inputs.zone) if inputs.zone else began.astimezone()
+        aware = inputs.with_zone(began)
         skipped = max(0.0, (inputs.since - aware).total_seconds()) if inputs.since else 0.0
         length = (inputs.until - aware).total_seconds() - skipped if inputs.until else length
         pieces, cut = [replace(piece, start=piece.start - skipped) for piece in pieces], True

@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.reports.base.transcripts import Utterance
 from mien.reports.meeting.names.mouth_names import FEWEST_TURNS, LEAST_S, Evidence, evidence
-from mien.reports.meeting.names.places import Highlight, Mouth, NamedPlace, ScreenReading, Tile
+from mien.reports.meeting.names.places import Highlight, Mouth, NamedPlace, ScreenReading, Tile, inside
 from mien.words import listed
 
 __all__ = ["agreement", "with_highlights"]
@@ -142,14 +142,8 @@ def _turns(framed: Sequence[tuple[float, float, int]], utterances: Sequence[Utte
 
 def _tile_of(lit: Highlight, tiles: Sequence[Tile]) -> int | None:
     """Return which tile was framed: the smallest in whose middle the frame's is."""
-    across, down, middle = lit.x + lit.width / 2, lit.y + lit.height / 2, (lit.start + lit.end) / 2
-    here = [
-        number
-        for number, tile in enumerate(tiles)
-        if tile.x <= across <= tile.x + tile.width
-        and tile.y <= down <= tile.y + tile.height
-        and tile.start <= middle <= tile.end
-    ]
+    middle = (lit.start + lit.end) / 2
+    here = [number for number, tile in enumerate(tiles) if inside(lit, tile) and tile.start <= middle <= tile.end]
     return min(here, key=lambda number: tiles[number].width * tiles[number].height, default=None)
 
 
@@ -206,13 +200,11 @@ def _place(tile: Tile, number: int, speaker: str, turns: Sequence[_Turn]) -> Nam
 
 def _tagged(tile: Tile, places: Sequence[NamedPlace]) -> str | None:
     """Return whose tag a tile has; None: nobody's, or that of several one after the other."""
-    across, down = tile.x + tile.width / 2, tile.y + tile.height / 2
     names = {
         place.speaker
         for place in places
         if place.found_by in ("tag", "hand")
-        and place.x <= across <= place.x + place.width
-        and place.y <= down <= place.y + place.height
+        and inside(tile, place)
         and min(place.end, tile.end) > max(place.start, tile.start)
     }
     return names.pop() if len(names) == 1 else None

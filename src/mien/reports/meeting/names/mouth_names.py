@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.reports.base.transcripts import Utterance
 from mien.reports.meeting.names.matching import is_generic
-from mien.reports.meeting.names.places import Mouth, NamedPlace, ScreenReading, Tile
+from mien.reports.meeting.names.places import Mouth, NamedPlace, ScreenReading, Tile, inside
 from mien.words import listed
 
 __all__ = ["FEWEST_TURNS", "LEAST_S", "Evidence", "evidence", "with_mouths"]
@@ -79,7 +79,7 @@ def with_mouths(reading: ScreenReading, utterances: Sequence[Utterance]) -> Scre
     for row in evidence(reading.mouths, utterances):
         if row.proposes and row.speaker not in given:
             mouth = reading.mouths[row.mouth]
-            if any(_inside(mouth, place) and _shared_s(mouth, place) > 0 for place in reading.places):
+            if any(inside(mouth, place) and _shared_s(mouth, place) > 0 for place in reading.places):
                 continue
             tile = _tile(mouth, reading.tiles, [other for other in reading.mouths if other is not mouth])
             if tile is not None:
@@ -129,17 +129,12 @@ def evidence(mouths: Sequence[Mouth], utterances: Sequence[Utterance], *, number
 
 def _tile(mouth: Mouth, tiles: Sequence[Tile], others: Sequence[Mouth]) -> Tile | None:
     """Return the tile that is a face's own; None where there is none, a tag stood in it, or another face was there."""
-    here = [tile for tile in tiles if _inside(mouth, tile) and _shared_s(mouth, tile) > 0]
+    here = [tile for tile in tiles if inside(mouth, tile) and _shared_s(mouth, tile) > 0]
     if not here or any(tile.tag for tile in here):
         return None
     tile = max(here, key=lambda tile: _shared_s(mouth, tile))
-    alone = all(_shared_s(mouth, other) < SHORTEST_S / 4 or not _inside(other, tile) for other in others)
+    alone = all(_shared_s(mouth, other) < SHORTEST_S / 4 or not inside(other, tile) for other in others)
     return tile if alone else None
-
-
-def _inside(mouth: Mouth, tile: Tile | NamedPlace) -> bool:
-    across, down = mouth.x + mouth.width / 2, mouth.y + mouth.height / 2
-    return tile.x <= across <= tile.x + tile.width and tile.y <= down <= tile.y + tile.height
 
 
 def _shared_s(mouth: Mouth, other: Mouth | Tile | NamedPlace) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["Highlight", "Mouth", "NamedPlace", "ScreenReading", "Tile"]
+__all__ = ["Highlight", "Mouth", "NamedPlace", "ScreenReading", "Tile", "inside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +100,9 @@ class ScreenReading:
     mouths: tuple[Mouth, ...] = ()
     clock: datetime | None = None
     notes: tuple[str, ...] = ()
+
+
+def inside(shown: NamedPlace | Tile | Highlight | Mouth, around: NamedPlace | Tile) -> bool:
+    """Return whether the middle of something in the picture lies within a rectangle; edges count."""
+    across, down = shown.x + shown.width / 2, shown.y + shown.height / 2
+    return around.x <= across <= around.x + around.width and around.y <= down <= around.y + around.height

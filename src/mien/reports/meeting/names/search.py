@@ -13,7 +13,7 @@ from mien.reports.base.job import Job
 from mien.reports.base.recordings import TABLES, Inputs, Recording
 from mien.reports.base.transcripts import Utterance
 from mien.reports.meeting.names.matching import is_generic
-from mien.reports.meeting.names.places import Highlight, NamedPlace, ScreenReading
+from mien.reports.meeting.names.places import Highlight, NamedPlace, ScreenReading, inside
 from mien.reports.meeting.names.scan import Faces, ScreenWatch, read_screen, screen_watch
 from mien.reports.meeting.names.tags import Box, can_read
 
@@ -116,13 +116,10 @@ def _framed(start: float, end: float, reading: ScreenReading) -> str | None:
 
 
 def _owner(lit: Highlight, places: Sequence[NamedPlace]) -> str | None:
-    across, down, middle = lit.x + lit.width / 2, lit.y + lit.height / 2, (lit.start + lit.end) / 2
+    middle = (lit.start + lit.end) / 2
     names = {
         place.speaker
         for place in places
-        if place.x <= across <= place.x + place.width
-        and place.y <= down <= place.y + place.height
-        and place.start <= middle <= place.end
-        and not is_generic(place.speaker)
+        if inside(lit, place) and place.start <= middle <= place.end and not is_generic(place.speaker)
     }
     return names.pop() if len(names) == 1 else None
