@@ -340,7 +340,7 @@ class Arena:
         environment = self._environment | self._broker_by("edge") | limits
         environment["STEPPED_CLOCK"] = str(self.clocks["watch"])
         rate = self.schedule.rate / self.schedule.sources
-        process = parts.Part(target=_film, args=(home, self.sources, rate, environment), daemon=True)
+        process = parts.Part(_film, (home, self.sources, rate, environment))
         process.start()
         return process
 

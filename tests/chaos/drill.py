@@ -213,7 +213,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=50.0, help="Observations a second.")
     chosen = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])  # for the server that forks the parts
     began, totals, drills = time.monotonic(), Drilled(0, 0, 0, 0), 0
     server = Server(Path(program("initdb")).parent)
     try:

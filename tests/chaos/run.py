@@ -40,7 +40,6 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=10.0, help="Seconds of disturbances at most.")
     parser.add_argument("--sink", action="store_true", help="deploy/sink.py in the forwarder's place.")
     chosen = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:3])  # for the server that forks the parts
     began = time.monotonic()
     seeds = range(chosen.seed, chosen.seed + chosen.schedules)
     totals = {"taken": 0, "stored": 0, "dropped": 0, "events": 0}

@@ -17,7 +17,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from multiprocessing import forkserver
 from pathlib import Path
+
+import pytest
 
 from mien.config import Settings, load
 from mien.edge.outbox import open_outbox
@@ -34,7 +37,8 @@ STARTED: list[Part] = []
 """Every part started here; the fixture `parts` stops those that still run."""
 
 _forks = multiprocessing.get_context("forkserver")  # real processes, without a second of imports for each
-_forks.set_forkserver_preload(["parts"])
+_forks.set_forkserver_preload([__name__])
+_serving = threading.Lock()
 
 
 def observation(source: str, session: str, seq: int, faces: int = 1, at: datetime | None = None) -> Observation:
@@ -52,7 +56,22 @@ def settings(home: Path, **sections: object) -> Settings:
 
 
 class Part(_forks.Process):  # type: ignore[name-defined,misc]
-    """A part as a process of its own."""
+    """A part as a process of its own, with the environment of who starts it.
+
+    Attributes:
+        log: What it says, where `start` started it.
+    """
+
+    log: Path | None = None
+
+    def __init__(self, target: Callable[..., None], args: tuple[object, ...]) -> None:
+        super().__init__(target=_in_environment, args=(dict(os.environ), target, args), daemon=True)
+
+    def start(self) -> None:
+        with _serving, pytest.MonkeyPatch.context() as patch:  # else the server does not find what it is to preload
+            patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+            forkserver.ensure_running()
+        super().start()
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -69,9 +88,9 @@ class Part(_forks.Process):  # type: ignore[name-defined,misc]
 def start(part: str, home: Path, *arguments: object, **environment: str) -> Part:
     """Start a part; what it says goes to HOME/PART.log."""
     home.mkdir(parents=True, exist_ok=True)
-    ours = {name: value for name, value in os.environ.items() if name.startswith("MIEN_")}
-    environment = {**ours, "MIEN_OUTBOX__RESEND_AFTER_S": "1", "MIEN_HOME": str(home), **environment}
-    process = Part(target=_run, args=(part, home, arguments, environment), daemon=True)
+    environment = {"MIEN_OUTBOX__RESEND_AFTER_S": "1", "MIEN_HOME": str(home), **environment}
+    process = Part(_run, (part, home, arguments, environment))
+    process.log = home / f"{part}.log"
     process.start()
     STARTED.append(process)
     return process
@@ -104,7 +123,10 @@ def wait_for(condition: Callable[[], object], timeout: float = 60.0, what: str =
     """Wait until a condition holds."""
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, f"{what} did not come about within {timeout} s"
+        if time.monotonic() > end:
+            logs = [f"{part.log}, {'runs' if part.is_alive() else part.exitcode}:\n{part.log.read_text()[-2000:]}"
+                    for part in STARTED if part.log and part.log.exists()]  # fmt: skip
+            pytest.fail("\n".join([f"{what} did not come about within {timeout} s", *logs]))
         time.sleep(0.05)
 
 
@@ -176,6 +198,13 @@ def _camera(home: Path, source: str, count: int, rate: float, stopping: threadin
         time.sleep(0.05)
     publisher.close()
     outbox.close()
+
+
+def _in_environment(environment: dict[str, str], target: Callable[..., None], args: tuple[object, ...]) -> None:
+    """Run a part in the environment of the test that started it, not of the one that had the first part started."""
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*args)
 
 
 def prepare(home: Path, part: str, environment: dict[str, str]) -> threading.Event:
