@@ -13,6 +13,7 @@ from mien.config import checked
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.recordings import Inputs
 from mien.reports.base.report import Report
+from mien.reports.check import check_report
 
 SECONDS = 40
 Head = Callable[[float], tuple[float | None, float | None]]
@@ -62,6 +63,17 @@ def test_who_faces_the_screen_is_told_by_the_own_usual_direction(tmp_path: Path,
     assert (seconds[35]["facing"], seconds[35]["viewers"], seconds[35]["unknown"]) == (pytest.approx(2 / 3), 3, 1)
     assert seconds[35]["low"] < 2 / 3 < seconds[35]["high"]
     assert made["Faced the screen"].value == pytest.approx(0.875)
+    made.write(tmp_path / "out.html")
+    figures = check_report(tmp_path / "out.json")
+    assert [figure for figure in figures if not figure.agrees] == []
+    assert {"share in which aside faces the screen", "faced the screen, of the facts"} <= {f.name for f in figures}
+    for table, column in (("heads", "facing"), ("heads", "usual_yaw"), ("attention", "facing"), ("attention", "high"),
+                          ("attention", "unknown"), ("turned", "pitch")):  # fmt: skip
+        path = tmp_path / f"out.{table}.parquet"
+        whole = pl.read_parquet(path)
+        whole.with_columns(pl.col(column) * 3 + 1).write_parquet(path)
+        assert not all(figure.agrees for figure in check_report(tmp_path / "out.json")), (table, column)
+        whole.write_parquet(path)
     assert "engage" not in made["Faced the screen"].name + made["Faced the screen"].detail
     assert "not being interested" in made.html()
 

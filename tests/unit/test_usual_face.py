@@ -19,8 +19,9 @@ from mien.observation import EMOTIONS, Face, Observation, Probabilities, new_id
 from mien.reports.audience.report import AudienceRequest, report_audience
 from mien.reports.base.recordings import Inputs
 from mien.reports.base.report import Report
-from mien.reports.base.usual_face import Calibration, calibration_of, marked, usual_face
+from mien.reports.base.usual_face import Calibration, calibration_of, marked, usual_face, usual_seconds
 from mien.reports.check import check_report
+from mien.reports.check.figure import Value
 from mien.reports.film.report import FilmRequest, report_film
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 from mien.stores.base import Marker, open_store
@@ -45,7 +46,8 @@ def write(path: Path, faces: Callable[[float], list[Any]]) -> str:
 def happy(text: str | None, faces: Callable[[float], list[Any]]) -> float | None:
     calibration = calibration_of(text)
     assert calibration is not None
-    usual = usual_face(recording(TIMES, faces).faces, calibration)
+    rows = recording(TIMES, faces).faces.with_columns(pl.lit("").alias("person"))
+    usual = usual_face(usual_seconds(rows, calibration))
     return None if usual is None else float(usual[1][EMOTIONS.index("happy")])
 
 
@@ -92,6 +94,30 @@ def audience(folder: Path, calibrate: str | None, anonymous: int | None = None) 
     return report_audience(request, checked({}, "the test"))
 
 
+def all_agree(report: Report, folder: Path) -> dict[str, Value]:
+    """Return the figures of a report, all of which are those that follow from its tables."""
+    report.write(folder / "out.html")
+    figures = check_report(folder / "out.json")
+    assert [figure for figure in figures if not figure.agrees] == []
+    return {figure.name: figure.printed for figure in figures}
+
+
+def changes_are_noticed(folder: Path, **columns: tuple[str, ...]) -> None:
+    """Change a value in each of these columns of the tables beside the page in turn, and find that it is noticed."""
+    for table, names in columns.items():
+        path = folder / f"out.{table}.parquet"
+        whole = pl.read_parquet(path)
+        for name in names:
+            values = whole[name].to_list()
+            row = next(place for place, value in enumerate(values) if value is not None)
+            values[row] += 1
+            if table == "usual_seconds":  # of which the median counts
+                values = [value + 1 for value in whole[name]]
+            whole.with_columns(pl.Series(name, values, whole[name].dtype)).write_parquet(path)
+            assert not all(figure.agrees for figure in check_report(folder / "out.json")), (table, name)
+        whole.write_parquet(path)
+
+
 def test_an_audience_above_its_usual_faces(tmp_path: Path) -> None:
     report, raw = audience(tmp_path, "20"), audience(tmp_path, None)
     levels = report.tables["own_level"]
@@ -112,8 +138,16 @@ def test_an_audience_above_its_usual_faces(tmp_path: Path) -> None:
     assert "first 20 s" in report["Happy above the usual face"].detail
     page = report.html()
     assert page.count("the first 20 s in which each is to be seen") >= 4
-    report.write(tmp_path / "out.html")
-    assert all(figure.agrees for figure in check_report(tmp_path / "out.json"))
+    agreed = all_agree(report, tmp_path)
+    assert {"usual happy of v1", "happy of all viewers above usual, lower end", "sad of v2 above usual"} <= set(agreed)
+    changes_are_noticed(
+        tmp_path,
+        own_level=("usual_happy", "above_sad", "seconds"),
+        above_usual=("above", "low"),
+        curve=("above_happy",),
+        courses=("above_surprise",),
+        usual_seconds=("neutral",),
+    )
     hidden = audience(tmp_path, "20", anonymous=3)
     assert "own_level" not in hidden.tables
     assert "above_usual" in hidden.tables
@@ -142,6 +176,7 @@ def test_a_film_of_one_and_a_cast(tmp_path: Path) -> None:
     alone = report_film(FilmRequest(Inputs((write(tmp_path / "one.parquet", rising(0.4)),)), calibrate="20"), settings)
     assert alone["Happy above the usual face"].value == pytest.approx(0.15, abs=0.01)
     assert alone.tables["own_curves"]["above_happy"].max() == pytest.approx(0.3)
+    assert "happy of one above usual" in all_agree(alone, tmp_path)
     table = write(tmp_path / "two.parquet", two)
     nobody = report_film(FilmRequest(Inputs((table,)), calibrate="20"), settings)
     assert nobody["Happy above the usual face"].value is None
@@ -152,6 +187,13 @@ def test_a_film_of_one_and_a_cast(tmp_path: Path) -> None:
     assert cast["Ann: happy above the usual face"].value == pytest.approx(0.15, abs=0.01)
     assert cast["Bob: happy above the usual face"].value == pytest.approx(0.0, abs=1e-9)
     assert cast.tables["own_level"]["usual_happy"].to_list() == pytest.approx([0.4, 0.1])
+    assert {"usual neutral of Ann", "curve of happy of Bob above usual"} <= set(all_agree(cast, tmp_path))
+    changes_are_noticed(
+        tmp_path,
+        own_level=("usual_happy", "above_sad", "seconds"),
+        own_curves=("above_happy",),
+        usual_seconds=("second",),
+    )
     with pytest.raises(UsageError, match="0:10-0:40"):
         report_film(FilmRequest(Inputs((table,)), calibrate="neutral"), settings)
 
@@ -190,8 +232,15 @@ def test_a_meeting_above_its_usual_faces(tmp_path: Path) -> None:
     by_name = {row["speaker"]: row for row in report.tables["speakers"].to_dicts()}
     assert (by_name["Ann"]["own_above"], by_name["Bob"]["own_above"]) == (pytest.approx(20), pytest.approx(0))
     assert report["Happy above the usual face"].value == pytest.approx(9)
-    report.write(tmp_path / "call.html")
-    assert all(figure.agrees for figure in check_report(tmp_path / "call.json"))
+    agreed = all_agree(report, tmp_path)
+    assert {"usual happy of Ann", "happy of Bob above usual", "the room above usual with everybody"} <= set(agreed)
+    changes_are_noticed(
+        tmp_path,
+        own_level=("usual_happy", "above_sad", "seconds"),
+        usual_seconds=("happy",),
+        speakers=("room_above", "own_above"),
+        utterances=("above_happy",),
+    )
     hidden = report_meeting(
         MeetingRequest(Inputs((table,)), transcript, offset=0, anonymous=2, calibrate="20"), settings
     )
@@ -209,8 +258,10 @@ def test_watching_finds_the_usual_face_that_reports_find() -> None:
     times = np.sort(rng.uniform(0, 30, 300))
     times = times[(times < 5) | (times > 9)]
     values = {at: shares(happy=float(rng.uniform(0, 0.8))) for at in times}
-    seen = recording(times.tolist(), lambda at: [(1, BOX, values[at])]).faces.with_columns(pl.lit(1.0).alias("span"))
-    reported = usual_face(seen, Calibration(first_s=12))
+    seen = recording(times.tolist(), lambda at: [(1, BOX, values[at])]).faces.with_columns(
+        pl.lit(1.0).alias("span"), pl.lit("").alias("person")
+    )
+    reported = usual_face(usual_seconds(seen, Calibration(first_s=12)))
     live = UsualFaces(12)
     for at in times:
         row = np.array([values[at]], np.float32)

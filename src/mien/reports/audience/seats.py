@@ -20,7 +20,7 @@ from mien.observation import EMOTIONS
 from mien.reports.base.csv_lists import Line, number, read_list, tile
 from mien.reports.base.places import faces_in
 from mien.reports.base.recordings import Recording
-from mien.reports.base.usual_face import Calibration, usual_face
+from mien.reports.base.usual_face import Calibration, usual_face, usual_seconds
 from mien.words import listed
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Watching:
             seconds, 2), float32; NaN where the model does not say, or a picture shows several faces; None: nowhere.
         usual: Of each viewer, where the own level was asked for: of how many seconds the usual face is, and its
             probabilities, shape (7,); None: it cannot be told.
+        used: Of each viewer, where it was asked for: the seconds that the usual face is taken from.
     """
 
     names: list[str]
@@ -83,6 +84,7 @@ class Watching:
     step_s: float = STEP_S
     usual: list[tuple[int, NDArray[np.float64]] | None] = field(default_factory=list)
     heads: NDArray[np.float32] | None = None
+    used: list[pl.DataFrame] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -139,6 +141,8 @@ def watching(
         notes: Takes what is to be said of them.
         calibration: From which time each viewer's usual face is taken; None: it is not asked for.
     """
+    import polars as pl
+
     by_name = {recording.name: recording for recording in recordings}
     strangers = sorted({seat.recording for seat in seats} - set(by_name))
     if strangers:
@@ -156,10 +160,13 @@ def watching(
     heads = np.full((len(viewers), int(np.ceil(points * STEP_S)), 2), np.nan, np.float32)
     empty, unclear, carried, crowded = [], [], {}, []
     usual: list[tuple[int, NDArray[np.float64]] | None] = []
+    used: list[pl.DataFrame] = []
     for row, seat in enumerate(viewers):
         here = _faces(by_name[seat.recording], seat)
         if calibration:
-            usual.append(usual_face(here, calibration, seat.offset))
+            rows = here.with_columns(pl.lit(seat.name).alias("person"))
+            used.append(usual_seconds(rows, calibration, seat.offset))
+            usual.append(usual_face(used[-1]))
         if not len(here):
             empty.append(seat.name)
             continue
@@ -192,7 +199,7 @@ def watching(
             "or of recordings of one person."
         )
     names, groups = [seat.name for seat in viewers], [seat.group for seat in viewers]
-    return Watching(names, groups, shares, STEP_S, usual, heads)
+    return Watching(names, groups, shares, STEP_S, usual, heads, used)
 
 
 def _faces(recording: Recording, seat: Seat) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from mien.reports.audience.reactions import Reaction, Reactions
 from mien.reports.audience.seats import Watching
 from mien.reports.audience.synchrony import SIGNALS, Moment, Synchrony
 from mien.reports.base.parts import Data
-from mien.reports.base.usual_face import ABOVE, OWN_LEVEL
+from mien.reports.base.usual_face import ABOVE, OWN_LEVEL, USUAL_SECONDS, used_seconds
 from mien.reports.base.usual_face import own_level as own_level_table
 
 if TYPE_CHECKING:
@@ -183,7 +183,14 @@ COLUMNS: dict[str, dict[str, str]] = {
         "usual_pitch": "the same, down; about 9 for a head held upright before the camera",
         "facing": "the share of these seconds in which the viewer faces the screen, 0 to 1",
     },
+    "turned": {
+        "viewer": "the recording, or recording/seat",
+        "second": "of the treatment, from 0; there is no row where nothing tells where the head is turned",
+        "yaw": "where the head is turned, the mean in that second: to the picture's right, in degrees",
+        "pitch": "the same, down",
+    },
     "own_level": OWN_LEVEL,
+    "usual_seconds": USUAL_SECONDS,
     "above_usual": {
         "group": "the group; empty: all viewers",
         "emotion": "the emotion",
@@ -243,6 +250,8 @@ TRUTHS = {"cut", "judged", "neighbours"}
 
 def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
     """Return the tables; anonymous: those of single viewers left out."""
+    import polars as pl
+
     rows = (_of_reactions(shown.reactions, shown.watched) if shown.reactions else {}) | _of_synchrony(shown)
     above = [course.shares for course in shown.own.courses] if shown.own else []
     rows["curve"] = [
@@ -274,13 +283,15 @@ def audience_tables(shown: Shown, *, anonymous: bool) -> list[Data]:
         rows.pop("viewers", None)
         rows.pop("pairs", None)
         rows.pop("heads", None)
+        rows.pop("turned", None)
     tables = [_table(name, values, own=shown.own is not None) for name, values in rows.items()]
     if shown.synchronies:
         tables.append(Data("synchrony", _over_time(shown.synchronies), COLUMNS["synchrony"]))
     if anonymous:
         return tables
     if shown.own:
-        tables.append(own_level_table(shown.own.people))
+        used = pl.concat(shown.watched.used)
+        tables += [own_level_table(shown.own.people), used_seconds(used, shown.watched.names)]
     courses = _courses(shown.watched, shown.own)
     return [*tables, Data("courses", courses, _columns("courses", own=shown.own is not None))]
 
@@ -350,7 +361,18 @@ def _of_attention(of: Attention, watched: Watching) -> dict[str, list[Any]]:
             if known
         ],
         "heads": [tuple(vars(viewer).values()) for viewer in of.viewers],
+        "turned": _turned(watched),
     }
+
+
+def _turned(watched: Watching) -> list[Any]:
+    """Return a row for each viewer and second in which it is known where the head is turned."""
+    if watched.heads is None:
+        return []
+    known = np.argwhere(np.isfinite(watched.heads).all(2))
+    return [
+        (watched.names[viewer], int(second), *map(float, watched.heads[viewer, second])) for viewer, second in known
+    ]
 
 
 def _of_synchrony(shown: Shown) -> dict[str, list[Any]]:

@@ -34,6 +34,7 @@ __all__ = [
     "ABOVE",
     "MOST_MARKERS",
     "OWN_LEVEL",
+    "USUAL_SECONDS",
     "Calibration",
     "Person",
     "above_usual",
@@ -45,8 +46,9 @@ __all__ = [
     "own_level",
     "people_of",
     "people_table",
+    "used_seconds",
     "usual_face",
-    "usual_faces",
+    "usual_seconds",
 ]
 
 LEAST_S = 3
@@ -69,6 +71,13 @@ OWN_LEVEL: dict[str, str] = {
     **{f"above_{emotion}": f"mean of {emotion} over all that was seen, less the usual face's" for emotion in EMOTIONS},
 }
 """The columns of the table `own_level`."""
+
+USUAL_SECONDS: dict[str, str] = {
+    "person": "who: a viewer, a speaker or an actor; empty: the only person",
+    "second": "a second that the usual face was taken from; of an audience counted from the treatment's beginning",
+    **{emotion: f"mean of {emotion} in it" for emotion in EMOTIONS},
+}
+"""The columns of the table `usual_seconds`."""
 
 ABOVE: dict[str, str] = {
     f"above_{emotion}": f"{emotion} less that of the person's usual face; empty where that is not known"
@@ -196,8 +205,8 @@ def in_store(calibration: Calibration, inputs: Inputs, recordings: Sequence[Reco
     return marked(calibration, [((marker.time - began).total_seconds(), marker.label, 0.0) for marker in markers])
 
 
-def usual_faces(faces: pl.DataFrame, calibration: Calibration, offset: float = 0.0) -> pl.DataFrame:
-    """Return a row per person whose usual face can be told: `person`, `seconds`, and `usual_` of each emotion.
+def usual_seconds(faces: pl.DataFrame, calibration: Calibration, offset: float = 0.0) -> pl.DataFrame:
+    """Return the seconds that usual faces are taken from: `person`, `second`, and the mean of each emotion in it.
 
     Who is seen in too few of the seconds that count has none: in fewer than 3, or than half of the first ones.
 
@@ -221,39 +230,48 @@ def usual_faces(faces: pl.DataFrame, calibration: Calibration, offset: float = 0
     elif calibration.stretch is not None:
         start, end = calibration.stretch
         by_second = by_second.filter((second >= start) & (second + 1 <= end + 1e-9))
+    return by_second.filter(pl.len().over("person") >= least).sort("person", "second")
+
+
+def _medians(used: pl.DataFrame) -> pl.DataFrame:
+    """Return a row per person whose usual face can be told: `person`, `seconds`, and `usual_` of each emotion.
+
+    Args:
+        used: The seconds that it is taken from, as `usual_seconds` returns them.
+    """
+    import polars as pl
+
     return (
-        by_second.group_by("person")
+        used.group_by("person")
         .agg(
             pl.len().cast(pl.Int64).alias("seconds"),
             *(pl.col(name).median().alias(f"usual_{name}") for name in EMOTIONS),
         )
-        .filter(pl.col("seconds") >= least)
         .sort("person")
     )
 
 
-def usual_face(faces: pl.DataFrame, calibration: Calibration, offset: float = 0.0) -> tuple[int, Array] | None:
-    """Return the usual face of somebody, whose rows these are: of how many seconds it is, and its probabilities.
+def usual_face(used: pl.DataFrame) -> tuple[int, Array] | None:
+    """Return the usual face of somebody: of how many seconds it is, and its probabilities.
 
     Args:
-        faces: As `usual_faces` takes them, without `person`.
-        calibration: From which time it is taken.
-        offset: At what second of the recording begins what the stretch's times are counted from.
+        used: The seconds that it is taken from, as `usual_seconds` returns them, all of one person.
     """
-    import polars as pl
-
-    table = usual_faces(faces.with_columns(pl.lit("").alias("person")), calibration, offset)
-    return next(((int(row[1]), np.array(row[2:], np.float64)) for row in table.iter_rows()), None)
+    return next(((int(row[1]), np.array(row[2:], np.float64)) for row in _medians(used).iter_rows()), None)
 
 
-def above_usual(faces: pl.DataFrame, calibration: Calibration) -> pl.DataFrame:
+def above_usual(faces: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     """Return the rows, in their order, with `above_` of each emotion: what lies above the usual face of their `person`.
 
     It is null where that cannot be told.
+
+    Args:
+        faces: The rows of a recording, with the column `person`.
+        used: The seconds that usual faces are taken from, as `usual_seconds` returns them.
     """
     import polars as pl
 
-    joined = faces.join(usual_faces(faces, calibration), on="person", how="left", maintain_order="left")
+    joined = faces.join(_medians(used), on="person", how="left", maintain_order="left")
     above = [(pl.col(name) - pl.col(f"usual_{name}")).alias(f"above_{name}") for name in EMOTIONS]
     return joined.with_columns(above)
 
@@ -292,6 +310,16 @@ def own_level(people: Sequence[Person]) -> Data:
     rows = [(person.name, person.seconds, *(person.usual or nothing), *(person.above or nothing)) for person in people]
     kinds = [pl.String, pl.Int64, *[pl.Float64] * (2 * len(EMOTIONS))]
     return Data("own_level", pl.DataFrame(rows, dict(zip(OWN_LEVEL, kinds, strict=True)), orient="row"), OWN_LEVEL)
+
+
+def used_seconds(used: pl.DataFrame, names: Iterable[str]) -> Data:
+    """Return the table of the seconds that these people's usual faces were taken from."""
+    import polars as pl
+
+    table = used.filter(pl.col("person").is_in(list(names))).select(
+        "person", pl.col("second").cast(pl.Int64), pl.col(EMOTIONS).cast(pl.Float64)
+    )
+    return Data("usual_seconds", table, USUAL_SECONDS)
 
 
 def people_table(people: Sequence[Person], calibration: Calibration, most: int = 25) -> Table:

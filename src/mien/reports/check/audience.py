@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from mien.observation import EMOTIONS
+from mien.reports.check.attention import attention_figures
 from mien.reports.check.events import event_figures
 from mien.reports.check.figure import Figure, Row
 from mien.reports.check.files import ReportFiles
 from mien.reports.check.intervals import estimated
+from mien.reports.check.own_level import above_of_viewers
 from mien.reports.check.synchrony import (
     MAX_POINTS,
     PER_SECOND,
@@ -24,10 +26,14 @@ __all__ = ["audience_figures"]
 
 
 def audience_figures(report: ReportFiles) -> Iterator[Figure]:
-    """What the report says of reactions to events, where there were some, and of moving together."""
+    """What the report says of reactions to events, of moving together, of usual faces and of facing the screen."""
     if report.has("reactions"):
         yield from event_figures(report)
     yield from _together(report)
+    if report.has("above_usual"):
+        yield from above_of_viewers(report)
+    if report.has("attention"):
+        yield from attention_figures(report)
 
 
 def _together(report: ReportFiles) -> Iterator[Figure]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Figure", "Row", "Value"]
+__all__ = ["Figure", "Row", "Value", "furthest"]
 
 Row = dict[str, Any]
 Value = float | str | None
@@ -33,3 +35,16 @@ class Figure:
         if isinstance(self.printed, int | float) and isinstance(self.computed, int | float):
             return abs(self.printed - self.computed) <= self.apart
         return self.printed == self.computed
+
+
+def furthest(
+    name: str, printed: Iterable[float | None], computed: Iterable[float | None], apart: float = 0.0
+) -> Figure:
+    """Return of figures of one kind, such as a curve's, the two that lie furthest apart."""
+
+    def distance(pair: tuple[float | None, float | None]) -> float:
+        if pair[0] is None or pair[1] is None:
+            return 0.0 if pair[0] is pair[1] else math.inf
+        return abs(pair[0] - pair[1])
+
+    return Figure(name, *max(zip(printed, computed, strict=True), key=distance, default=(None, None)), apart)

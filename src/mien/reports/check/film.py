@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mien.reports.check.figure import Figure
 from mien.reports.check.files import Fact, ReportFiles
 from mien.reports.check.intervals import estimated
+from mien.reports.check.own_level import above_of_films
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,6 +44,8 @@ def film_figures(report: ReportFiles) -> Iterator[Figure]:
         yield Figure("faces read", report.figures.fact("Faces read").value, read)
     if report.has("actors"):
         yield from _cast(report)
+    if report.has("own_level"):
+        yield from above_of_films(report)
     moments = report.table("moments", {"film": pl.String, "emotion": pl.String, "at": number, "value": number})
     means = (
         faces.filter(pl.col("readable") & pl.col("read"))

@@ -15,11 +15,16 @@ DRAWS, MOST_DRAWN = 4000, 2000
 
 
 def estimated(
-    name: str, units: list[tuple[float, float]], value: float | None, low: float | None, high: float | None
+    name: str,
+    units: list[tuple[float, float]],
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    apart: float = 1e-6,
 ) -> Iterator[Figure]:
     """Yield a ratio of sums and its interval: a symmetric studentized bootstrap over the units."""
     ratio, error = _ratio(units)
-    yield Figure(name, value, ratio, 1e-6)
+    yield Figure(name, value, ratio, apart)
     reach = _reach(units, ratio, error) if len(units) >= 5 and error else math.inf
     if math.isfinite(reach):
         yield Figure(f"{name}, lower end", low, ratio - reach, 0.2 * reach)

@@ -11,6 +11,7 @@ from mien.observation import EMOTIONS
 from mien.reports.check.figure import Figure, Row
 from mien.reports.check.files import ReportFiles
 from mien.reports.check.intervals import estimated
+from mien.reports.check.own_level import above_of_meeting
 
 __all__ = ["meeting_figures"]
 
@@ -68,6 +69,8 @@ def meeting_figures(report: ReportFiles) -> Iterator[Figure]:
     yield Figure("words and faces disagree", report.figures.fact("Words and faces disagree").value, odd)
     if report.has("courses"):
         yield from _speakers(report, speakers, utterances)
+    if report.figures.asked.get("calibrate"):
+        yield from above_of_meeting(report)
 
 
 def _speakers(report: ReportFiles, speakers: list[Row], utterances: list[Row]) -> Iterator[Figure]:

@@ -17,7 +17,15 @@ from mien.charts.svg import Curve, lines
 from mien.observation import EMOTIONS
 from mien.reports.base.curve import bin_length, curve
 from mien.reports.base.parts import Chart, Part
-from mien.reports.base.usual_face import ABOVE, Calibration, Person, above_usual, people_of, people_table
+from mien.reports.base.usual_face import (
+    ABOVE,
+    Calibration,
+    Person,
+    above_usual,
+    people_of,
+    people_table,
+    usual_seconds,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,11 +44,13 @@ class OwnLevel:
         calibration: From which time these are taken.
         people: Each person's own level; the only person has no name. Empty: there are several, and no cast list.
         curves: Of each person a row per bin: `person`, `start`, and `above_` of each emotion.
+        used: The seconds that the usual faces are taken from.
     """
 
     calibration: Calibration
     people: list[Person]
     curves: pl.DataFrame
+    used: pl.DataFrame
 
 
 def look_above(
@@ -59,7 +69,9 @@ def look_above(
 
     whose = pl.col("actor") if actors else pl.when(pl.col("track").is_not_null()).then(pl.lit(""))
     names = list(actors) or ([""] if together == 1 else [])
-    above = above_usual(faces.drop("person").with_columns(whose.cast(pl.String).alias("person")), calibration)
+    faces = faces.drop("person").with_columns(whose.cast(pl.String).alias("person"))
+    used = usual_seconds(faces, calibration)
+    above = above_usual(faces, used)
     people = people_of(above, names)
     curves = [
         _course(above.filter(pl.col("person") == person.name), seconds).select(
@@ -68,7 +80,7 @@ def look_above(
         for person in people
     ]
     empty = pl.DataFrame(schema={"person": pl.String, "start": pl.Float64} | dict.fromkeys(ABOVE, pl.Float64))
-    return OwnLevel(calibration, people, pl.concat([empty, *curves]))
+    return OwnLevel(calibration, people, pl.concat([empty, *curves]), used)
 
 
 def _course(own: pl.DataFrame, seconds: float) -> pl.DataFrame:

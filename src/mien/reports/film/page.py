@@ -16,7 +16,7 @@ from mien.reports.base.curve import bin_length
 from mien.reports.base.parts import Chart, Data, Fact, Part, Picture, Pictures, Section, Shares, Table
 from mien.reports.base.recordings import READABLE
 from mien.reports.base.report import Report
-from mien.reports.base.usual_face import ABOVE, OWN_LEVEL, missing, own_level
+from mien.reports.base.usual_face import ABOVE, OWN_LEVEL, USUAL_SECONDS, missing, own_level, used_seconds
 from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.film.cast import Actor
 from mien.reports.film.figures import CLEAR, ENOUGH_FACES, KINDS, FilmFigures, Highlight
@@ -102,6 +102,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "value": "mean probability of the emotion over the readable faces that were read in that second",
     },
     "own_level": {"film": "the film", **OWN_LEVEL},
+    "usual_seconds": {"film": "the film", **USUAL_SECONDS},
     "own_curves": {
         "film": "the film",
         "person": "who; empty: the only person",
@@ -510,6 +511,9 @@ def _own_level(films: Sequence[FilmFigures]) -> list[Data]:
 
     tables = {
         "own_level": [own_level(film.own.people).table for film in films if film.own],
+        "usual_seconds": [
+            used_seconds(film.own.used, [person.name for person in film.own.people]).table for film in films if film.own
+        ],
         "own_curves": [film.own.curves for film in films if film.own],
     }
     return [

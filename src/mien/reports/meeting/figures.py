@@ -314,6 +314,8 @@ def utterance_table(
             row |= dict(zip(ABOVE, look.above or nothing, strict=True))
             own_above = (own.above if own else None) or nothing
             row |= {f"speaker_{name}": value for name, value in zip(ABOVE, own_above, strict=True)}
+            row["above_seconds"] = look.above_s
+            row["speaker_above_seconds"] = own.above_s if own else None
         rows.append(row)
     text = {"speaker": pl.String, "text": pl.String, "disagrees": pl.Boolean, "clock": pl.String}
     whole = ("utterance", "faces", "people", "speaker_faces")

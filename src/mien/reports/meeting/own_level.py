@@ -9,12 +9,24 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from mien.config import Settings
 from mien.reports.base.places import Place, named_faces
 from mien.reports.base.recordings import Inputs, Recording
-from mien.reports.base.usual_face import MOST_MARKERS, Calibration, Person, above_usual, marked, people_of
+from mien.reports.base.usual_face import (
+    MOST_MARKERS,
+    Calibration,
+    Person,
+    above_usual,
+    marked,
+    people_of,
+    usual_seconds,
+)
 from mien.stores.base import open_store
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["OwnLevel", "by_clock", "look_above"]
 
@@ -29,11 +41,13 @@ class OwnLevel:
         calibration: From which time they are taken.
         people: The speakers whose face is known, each with the own level.
         known: The share of the readable faces' time of which the usual face is known, 0 to 1.
+        used: The seconds that the speakers' are taken from.
     """
 
     calibration: Calibration
     people: list[Person]
     known: float
+    used: pl.DataFrame
 
 
 def by_clock(calibration: Calibration, recording: Recording, inputs: Inputs, settings: Settings) -> Calibration:
@@ -87,7 +101,8 @@ def look_above(recording: Recording, places: Sequence[Place], calibration: Calib
         .with_columns(pl.coalesce(pl.lit("speaker ") + pl.col("speaker"), pl.lit("track ") + alone).alias("person"))
         .drop("line", "speaker")
     )
-    above = above_usual(faces, calibration)
+    used = usual_seconds(faces, calibration)
+    above = above_usual(faces, used)
     names = list(dict.fromkeys(place.speaker for place in places if place.speaker))
     people = [
         replace(person, name=person.name.removeprefix("speaker "))
@@ -95,4 +110,7 @@ def look_above(recording: Recording, places: Sequence[Place], calibration: Calib
     ]
     shown = pl.col("span").filter("readable").sum()
     known = above.select(pl.col("span").filter(pl.col("readable") & pl.col("above_happy").is_not_null()).sum() / shown)
-    return replace(recording, faces=above), OwnLevel(calibration, people, float(known.item() or 0.0))
+    used = used.filter(pl.col("person").str.starts_with("speaker ")).with_columns(
+        pl.col("person").str.strip_prefix("speaker ")
+    )
+    return replace(recording, faces=above), OwnLevel(calibration, people, float(known.item() or 0.0), used)

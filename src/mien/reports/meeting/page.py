@@ -20,7 +20,7 @@ from mien.reports.base.people import people
 from mien.reports.base.recordings import READABLE, Recording
 from mien.reports.base.report import Report
 from mien.reports.base.transcripts import Transcript
-from mien.reports.base.usual_face import OWN_LEVEL, missing, own_level, people_table
+from mien.reports.base.usual_face import OWN_LEVEL, USUAL_SECONDS, missing, own_level, people_table, used_seconds
 from mien.reports.base.usual_face import definition as usual_definition
 from mien.reports.meeting.exports import as_docx, as_markdown, as_vtt, most
 from mien.reports.meeting.figures import (
@@ -88,6 +88,8 @@ COLUMNS: dict[str, dict[str, str]] = {
             for emotion in EMOTIONS
         },
         **{f"speaker_above_{emotion}": "the same of the speaker's own face" for emotion in EMOTIONS},
+        "above_seconds": "the time of the faces whose usual face is known, added up",
+        "speaker_above_seconds": "the same of the speaker's own face",
     },
     "speakers": {
         "speaker": "who; empty: all that was said",
@@ -106,6 +108,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "own_above": "100 x the mean of happy above the speaker's usual face, while speaking",
     },
     "own_level": OWN_LEVEL,
+    "usual_seconds": USUAL_SECONDS,
     "curve": {
         "start": "where the bin begins, in seconds",
         "frames": "frames looked at in it",
@@ -219,13 +222,17 @@ def meeting_report(page: MeetingPage) -> Report:
                 ),
             ),
             _table("speakers", _speaker_table(by_speaker, names, page)),
-            *([own_level(page.own.people)] if page.own and not anonymous else []),
+            *(_own_data(page.own) if page.own and not anonymous else []),
             Data("curve", course, COLUMNS["curve"]),
             *data,
         ],
         files={} if anonymous else files,
         asked=asked,
     )
+
+
+def _own_data(own: OwnLevel) -> list[Data]:
+    return [own_level(own.people), used_seconds(own.used, [person.name for person in own.people])]
 
 
 def _lead(room: Mood, odd: Sequence[UtteranceFigures], judged: Judgement) -> str:
