@@ -19,10 +19,11 @@ from typer.testing import CliRunner
 from mien.cli.app import app
 from mien.errors import InputError, ModelError
 from mien.models.classifier import Classifier
-from mien.training import data, quantise
+from mien.training import data
 from mien.training import export as exporting
 from mien.training.checkpoints import load_checkpoint
 from mien.training.config import TrainConfig
+from mien.training.eight_bits import quantise
 from mien.training.export import Calibration, calibrate, check, export, round_weights, to_onnx
 from mien.training.model import EmotionNet, SingleHead, fold, predict
 

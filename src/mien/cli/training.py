@@ -170,7 +170,7 @@ def export(
     _keep_caches()
     with _extra("mien export", "train"):
         from mien.training.export import export as write
-        from mien.training.quantise import NotKeptError, quantise
+        from mien.training.eight_bits.quantise import NotKeptError, quantise
 
     log_as("export")
     rows: dict[str, Any] = {"held_out": split, "skip_bad": skip_bad}

@@ -36,7 +36,7 @@ from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
 from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 
-__all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "teach", "to_onnx"]
+__all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "teach", "to_onnx", "write"]
 
 NAMES = {"fer2013": "{}", "ferplus": "{}-ferplus"}
 TAUGHT = {"fer2013": "FER-2013 Training, its own labels", "ferplus": "FER-2013 Training, the FER+ votes"}
@@ -99,7 +99,26 @@ def export(
         )
     share = config.split if held_out is None else held_out
     public = faces_data.load(data, ("PublicTest",), skip_bad=skip_bad or config.skip_bad, split=share)
-    net = round_weights(fold(net))
+    return write(fold(net), config, public, out_dir, name=name)
+
+
+def write(
+    net: EmotionNet, config: TrainConfig, public: faces_data.Faces, out_dir: str | Path, *, name: str | None = None
+) -> list[Path]:
+    """Write the files of a network's trained heads, each with its contract.
+
+    Args:
+        net: Folded; changed in place.
+        config: How it was trained.
+        public: PublicTest, on which temperature and threshold are fitted.
+        out_dir: The folder to write to; made if need be.
+        name: The model's name; None: the run's.
+
+    Raises:
+        InputError: The folder cannot be written.
+        ModelError: An ONNX file answers otherwise than torch does.
+    """
+    net = round_weights(net)
     logits = predict(net, public.pixels)
     targets = {"fer2013": np.eye(len(EMOTIONS), dtype=np.float32)[public.labels], "ferplus": public.votes}
     out = Path(out_dir)

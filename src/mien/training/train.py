@@ -101,7 +101,7 @@ def train(config: TrainConfig, *, resume: bool = False, devices: int = 1, accele
             num_nodes=nodes,
             strategy="ddp" if launched else "auto",
             max_epochs=config.epochs,
-            precision=_precision(config.precision, accelerator),
+            precision=precision_for(config.precision, accelerator),
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             logger=logger,
@@ -184,7 +184,7 @@ def cut_faces(path: str, count: int) -> np.ndarray:
     return crops
 
 
-def _precision(setting: str, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
+def precision_for(setting: str, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
     """Return the precision to compute in; `auto` is bfloat16 where the hardware does it: a GPU, or a CPU with AMX."""
     if setting != "auto":
         return "bf16-mixed" if setting == "bf16-mixed" else "32-true"

@@ -1,0 +1,105 @@
+r"""Train a finished run on in eight bits, and export it.
+
+    python -m mien.training.eight_bits runs/a.ckpt runs/b.ckpt --data fer2013.parquet --recut runs/recut.npy \
+        --out models/
+
+begins with the mean of the checkpoints' weights and learns the mean of their answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from mien.errors import InputError, MienError
+from mien.training import data as faces_data
+from mien.training.checkpoints import load_mean
+from mien.training.eight_bits.quantise import Variant, quantise
+from mien.training.eight_bits.settle import answers, settle
+from mien.training.export import write
+from mien.training.model import EmotionNet, fold
+from mien.training.train import cut_faces, precision_for
+
+
+def train(
+    checkpoints: Sequence[str | Path],
+    data: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    recut: str | Path | None = None,
+    epochs: int = 4,
+    seed: int = 1,
+    keep: str | Path | None = None,
+) -> list[Variant]:
+    """Write the models of a mean of checkpoints that is trained on in eight bits; return the variants of eight bits.
+
+    Args:
+        checkpoints: What `mien train` wrote; one that is named twice counts twice.
+        data: The data set.
+        out: The folder to write to.
+        name: The model's name; None: the first run's.
+        recut: Training's faces as the pipeline cuts them, which `mien.run.recut` writes; None: none.
+        epochs: Passes over Training.
+        seed: Of everything that is drawn by chance.
+        keep: A file from which an interrupted run goes on.
+
+    Raises:
+        InputError: A checkpoint, the data set or the cut faces cannot be used, or the folder cannot be written.
+        ModelError: A file answers otherwise than torch does.
+        NotKeptError: A variant loses too much or is no faster.
+    """
+    net, config = load_mean(checkpoints)
+    if not isinstance(net, EmotionNet):
+        raise InputError(
+            f"cannot train '{checkpoints[0]}' on in eight bits: its network is a teacher, give one of Mien's"
+        )
+    faces = faces_data.load(data, ("Training", "PublicTest"))
+    training = faces.split("Training")
+    crops = None if recut is None else cut_faces(str(recut), len(training))
+    counts = Counter(map(str, checkpoints))
+    teachers = [load_mean(checkpoint)[0] for checkpoint in counts]
+    folded = [fold(teacher) for teacher in teachers if isinstance(teacher, EmotionNet)]
+    wanted = answers(folded, training.pixels, list(counts.values()))
+    if not config.ferplus_weight:
+        del wanted["ferplus"]
+    half = precision_for("auto", "cpu") == "bf16-mixed"
+    settled = settle(
+        fold(net), training.pixels, wanted, recut=crops, epochs=epochs, seed=seed, keep=keep, half=half
+    )  # fmt: skip
+    written = write(settled, config, faces.split("PublicTest"), out, name=name)
+    return [quantise(path, data) for path in written]
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mien.training.eight_bits", description="Train a finished run on in eight bits, and export it."
+    )
+    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="a .ckpt; of several of one make the mean")
+    parser.add_argument("--data", required=True, help="the data set")
+    parser.add_argument("--recut", help="Training's faces as the pipeline cuts them, a .npy")
+    parser.add_argument("--out", required=True, help="the folder for the models")
+    parser.add_argument("--name", help="what observations call the model; the run's own name")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over Training [default: 4]")
+    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
+    parser.add_argument("--keep", help="a file from which an interrupted run goes on")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    try:
+        variants = train(
+            given.checkpoints, given.data, given.out, name=given.name, recut=given.recut, epochs=given.epochs,
+            seed=given.seed, keep=given.keep,
+        )  # fmt: skip
+    except MienError as error:
+        parser.error(str(error))
+    for variant in variants:
+        sys.stdout.write(f"{variant.path}: {-100 * variant.loss:+.2f} points on PublicTest by its eight bits\n")
+
+
+if __name__ == "__main__":
+    main()
