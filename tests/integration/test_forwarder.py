@@ -348,8 +348,7 @@ def test_what_is_refused_is_told(
     thread = threading.Thread(target=run_forwarder, args=(config, stopping))
     thread.start()
     edge, session = Edge(home), new_id()
-    wait_for(lambda: _reachable(port))
-    time.sleep(0.5)
+    wait_for(lambda: _reachable(port) and ask(port, "/health")[0] == 200)  # it has subscribed
     for seq in range(5):
         edge.publish(observation("cam", session, seq))
     wait_for(lambda: edge.confirmed("cam", session) == list(range(5)))
@@ -458,19 +457,23 @@ def test_more_than_fits_may_wait_before_the_broker_has_agreed_to_all_sources(
 ) -> None:
     """The broker's answer to a later subscription lies behind what the earlier ones bring at once."""
     monkeypatch.setattr(inbox, "IN_FLIGHT", 20)
-    monkeypatch.setattr(forwarder_module, "ONCE_IDLE_S", 0.5)
+    monkeypatch.setattr(forwarder_module, "ONCE_IDLE_S", 0.0)
     divided = load({**home.model_dump(exclude_unset=True), "forward": {"sources": "cam,dam,eve"}})
     run_forwarder(divided, threading.Event(), once=True)  # from now on the broker keeps what comes for it
-    sender = Edge(home)
+    taken: list[int] = []
+    sender, stopping = Connection(find_broker(home), "sender", on_acknowledged=taken.append), threading.Event()
+    thread = threading.Thread(target=run_forwarder, args=(divided, stopping))
     try:
         for name in ("cam", "dam", "eve"):
             session = new_id()
             for seq in range(60):
-                sender.publish(observation(name, session, seq), f"mien/{name}/observations")
-        time.sleep(1)
-        run_forwarder(divided, threading.Event(), once=True)
-        assert [stored(home, name) for name in ("cam", "dam", "eve")] == [60, 60, 60]
+                sender.publish(f"mien/{name}/observations", encode(observation(name, session, seq)))
+        wait_for(lambda: len(taken) == 180)
+        thread.start()
+        wait_for(lambda: [stored(home, name) for name in ("cam", "dam", "eve")] == [60, 60, 60])
     finally:
+        stopping.set()
+        thread.join()
         sender.close()
 
 

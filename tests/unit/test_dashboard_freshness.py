@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,8 +26,13 @@ def observed(seq: int, at: datetime) -> Observation:
 
 
 @pytest.mark.parametrize(("width", "ago_s"), [(60, 86_400), (1, 10)], ids=["of the store", "of the last seconds"])
-def test_a_timeline_is_kept_for_a_moment_and_no_longer(tmp_path: Path, width: int, ago_s: int) -> None:
-    settings = Settings(home=tmp_path)
+def test_a_timeline_is_kept_for_a_moment_and_no_longer(
+    tmp_path: Path, width: int, ago_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, passed = Settings(home=tmp_path), [0.0]
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: 100 + passed[0])
+    for module in ("queries", "timelines"):
+        monkeypatch.setattr(f"mien.dashboard.data.{module}.clock", clock)
     now = datetime.now(timezone.utc).replace(microsecond=0)
     at = now - timedelta(seconds=ago_s)
     start = at - timedelta(seconds=at.second + 60 if width == 60 else 30)
@@ -41,7 +48,7 @@ def test_a_timeline_is_kept_for_a_moment_and_no_longer(tmp_path: Path, width: in
             first = await frames()
             store.add([observed(1, at), observed(2, at)])
             again = await frames()
-            await asyncio.sleep(1.2)
+            passed[0] = 1.2
             return [first, again, await frames()]
 
         try:

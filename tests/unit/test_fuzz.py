@@ -103,7 +103,7 @@ def damaged(seeds: Sequence[bytes], pick: int, what: list[Damage]) -> bytes:
 
 def ends_well(read: Callable[[], object]) -> None:
     """Check that it ends in a result or in one clear line, and in time."""
-    began, line = time.monotonic(), "fine"
+    began, line = time.process_time(), "fine"
     try:
         read()
     except MienError as error:
@@ -111,7 +111,7 @@ def ends_well(read: Callable[[], object]) -> None:
     assert line.strip()
     assert "\n" not in line
     assert len(line) < 1000
-    assert time.monotonic() - began < MAX_S
+    assert time.process_time() - began < MAX_S
 
 
 @pytest.fixture(autouse=True)

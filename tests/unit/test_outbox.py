@@ -152,8 +152,7 @@ def test_an_idle_outbox_looks_for_what_grew_old(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("mien.edge.outbox.AGES_EVERY_S", 0.2)
     outbox = Outbox(tmp_path, "cam", max_age_s=3)
     fill(outbox, 5)
-    assert outbox.counts.depth == 5
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while outbox.counts.depth and time.monotonic() < end:
         time.sleep(0.05)
     assert outbox.counts == Counts(5, 0, 5, 0)
@@ -199,8 +198,10 @@ def test_says_when_it_has_committed(outbox: Outbox) -> None:
     called: list[int] = []
     outbox.changed = lambda: called.append(outbox.counts.taken)
     fill(outbox, 3)
-    time.sleep(0.05)
-    assert called[-1] == 3
+    end = time.monotonic() + 60
+    while called[-1:] != [3]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_one_process_at_a_time(outbox: Outbox, tmp_path: Path) -> None:
@@ -417,13 +418,13 @@ def test_a_disk_that_stays_full_costs_the_oldest_and_stops_nobody(tmp_path: Path
     for seq in range(20, 20 + 2 * UNCOMMITTED + 500):
         outbox.append(observation(seq))
     outbox.confirm(SESSION, [(0, 4)])
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while outbox.counts.confirmed != 5:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert len(outbox.released(0, 20)) == 10, "what was there goes on being sent"
     outbox._writer.execute("PRAGMA max_page_count = 100000")
-    assert outbox.flush(10)
+    assert outbox.flush(60)
     taken, confirmed, dropped, depth = outbox.counts
     assert taken == 20 + 2 * UNCOMMITTED + 500 == confirmed + dropped + depth
     assert dropped >= UNCOMMITTED

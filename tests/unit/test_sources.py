@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 
 from mien.errors import InputError, MienError, MissingExtraError, PartialError
 from mien.media import decoding, live
-from mien.media.base import Frame, Wrapper, paced, performed, raise_problem
+from mien.media.base import Frame, Source, Wrapper, paced, performed, raise_problem
 from mien.media.open import open_source
 from mien.media.selection import limited, masked
 from mien.media.video import Video
@@ -190,28 +190,54 @@ class Camera(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class Clock:
+    """The clock of a source that waits: it goes on as it is waited, or by hand."""
+
+    def __init__(self, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("mien.media.base.clock", self)
+        monkeypatch.setattr(source, "_closed", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        return False
+
+    def set(self) -> None:
+        """Whoever closes the source sets this."""
+
+
 def test_a_stream_gives_the_newest_frame_and_comes_back(free_port: int) -> None:
-    cameras = Cameras(free_port)
+    cameras, opened = Cameras(free_port), datetime.now(timezone.utc)
     with open_source(f"http://127.0.0.1:{free_port}/video", "door") as source:
         assert source.live
         frames = iter(source)
         first = next(frames)
         assert first.offset_s == 0.0
         assert first.time is not None
-        time.sleep(0.7)
+        until(lambda: cameras.sent > 40)
+        sent = cameras.sent
         next(frames)
         newest = next(frames)
-        assert source.dropped > 5
-        assert newest.index > source.dropped
-        assert newest.image.mean() > min(255, cameras.sent) - 30
+        assert newest.index > source.dropped > 5
+        assert newest.image.mean() > min(255, sent) - 30
         assert newest.time is not None
-        assert abs((datetime.now(timezone.utc) - newest.time).total_seconds()) < 1
+        assert opened <= first.time < newest.time <= datetime.now(timezone.utc)
         cameras.take_away()
         cameras = Cameras(free_port)
         last = newest.offset_s or 0
         began = time.monotonic()
         while (frame := next(frames)).offset_s is not None and cameras.sent < 5:
-            assert time.monotonic() - began < 15, "the stream did not come back"
+            assert time.monotonic() - began < 60, "the stream did not come back"
         assert (frame.offset_s or 0) > last
         source.close()
         assert list(frames) == []
@@ -230,12 +256,11 @@ def test_closing_from_another_thread_ends_a_wait(free_port: int) -> None:
     assert next(frames, None) is None
 
 
-def test_a_file_is_played_at_its_own_pace(tmp_path: Path) -> None:
+def test_a_file_is_played_at_its_own_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "short.mp4", grey_levels(9), range(0, 720, 80))
     with paced(open_source(str(path))) as source:
-        began = time.monotonic()
-        assert len(list(source)) == 9
-        assert 0.6 < time.monotonic() - began < 2
+        clock = Clock(source, monkeypatch)
+        assert [clock.now for _ in source] == pytest.approx([0.08 * n for n in range(9)], abs=1e-3)
 
 
 def test_fewer_frames_a_second_are_spread_evenly(video: Path) -> None:
@@ -351,10 +376,10 @@ def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     bomb[16:24] = struct.pack(">2I", 30_000, 30_000)
     bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
     (tmp_path / "bomb.png").write_bytes(bomb)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InputError, match="pixels"):
         frames_of(tmp_path / "bomb.png")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     monkeypatch.setattr(decoding, "MAX_PIXELS", 400)
     half_red("RGB").save(tmp_path / "large.png")
     with pytest.raises(InputError, match="make it smaller"):
@@ -475,38 +500,36 @@ def test_the_samples_have_the_frames_they_have(samples: Path) -> None:
         assert frames[-1].offset_s == pytest.approx(end, abs=0.01)
 
 
-def test_a_clip_that_stands_in_for_a_camera_never_falls_behind() -> None:
-    began = 0.0
+def test_a_clip_that_stands_in_for_a_camera_never_falls_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     with performed(open_source("demo")) as source:
+        clock = Clock(source, monkeypatch)
         for frame in source:
-            began = began or time.monotonic()
             seen.append(frame)
-            behind = time.monotonic() - began - frame.offset_s
-            assert behind < 1.0, "a frame came late"
-            if frame.offset_s > 1.5:
+            assert 0 <= clock.now - (frame.offset_s or 0) < 0.2, "a frame came late"
+            if clock.now > 1.5:
                 break
-            time.sleep(0.12)  # a machine too slow for the clip's 20 frames a second
+            clock.wait(0.12)  # a machine too slow for the clip's 20 frames a second
         assert source.dropped > 5
     assert [frame.index for frame in seen] == sorted({frame.index for frame in seen})
 
 
-def test_a_clip_that_cannot_even_be_decoded_in_time_is_still_shown() -> None:
+def test_a_clip_that_cannot_even_be_decoded_in_time_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Wrapper):
         def __iter__(self) -> Iterator[Frame]:
             for frame in self.frames():
-                time.sleep(0.1)  # twice as long as a frame lasts
+                clock.wait(0.1)  # twice as long as a frame lasts
                 yield frame
 
-    began, shown = time.monotonic(), 0
+    shown = []
     with performed(Slow(open_source("demo"))) as source:
+        clock = Clock(source, monkeypatch)
         for _ in source:
-            shown += 1
-            if time.monotonic() - began > 3:
+            shown.append(clock.now)
+            if clock.now > 3:
                 break
         assert source.dropped > 5
-    assert time.monotonic() - began < 10
-    assert shown >= 6
+    assert max(later - earlier for earlier, later in itertools.pairwise(shown)) < 0.5
 
 
 def test_a_picture_that_stands_still_is_noticed_and_one_that_moves_again(

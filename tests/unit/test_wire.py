@@ -52,7 +52,7 @@ def test_each_of_100_000_hostile_messages_is_read_whole_or_refused() -> None:
     accepted, reasons = 0, set()
     for n in range(COUNT):
         payload, source = hostile(chance)
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             one = read(payload, source)
             row = rows.frame_row(one)
@@ -67,6 +67,6 @@ def test_each_of_100_000_hostile_messages_is_read_whole_or_refused() -> None:
             assert decode(encode(one)) == one
             assert rows.to_time(row["time"]) == one.time
             assert "\0" not in row["model"]
-        assert time.perf_counter() - began < MAX_S, (n, payload[:200])
+        assert time.process_time() - began < MAX_S, (n, payload[:200])
     assert 0.01 < accepted / COUNT < 0.5, "some damage does no harm, most does"
     assert len(reasons) > 25, "refused for many reasons, not for one"
