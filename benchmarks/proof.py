@@ -40,6 +40,7 @@ PROOFS = (
     ),
     Proof("intervals of audiences", "python benchmarks/audience.py --runs 100 --seed {seed}"),
     Proof("what moves audiences together", "python benchmarks/synchrony.py --runs 200 --seed {seed}"),
+    Proof("intervals of calibration errors", "python benchmarks/calibration.py --runs 300 --seed {seed}"),
     Proof("an album that is killed", "python benchmarks/album.py --photos 10000"),
 )
 

@@ -68,7 +68,7 @@ def _reachable(named: Settings) -> bool:
 
 
 @contextmanager
-def source(home: Settings, name: str = "cam", **stats: str) -> Iterator[Remote]:
+def source(home: Settings, name: str = "cam", **stats: Any) -> Iterator[Remote]:
     """A source without frames: an outbox and a publisher, as `mien watch` has them, and what it says besides."""
     outbox, remote = Outbox(home.home / "outbox", name), Remote(home, name)
     publisher = Publisher(outbox, name, home, lambda: Stats(version="0.1.0", uptime_s=5.0, **stats), remote)
@@ -135,6 +135,15 @@ def test_the_doctor_asks_the_sources_what_pictures_they_send(home: Settings) -> 
             assert "sent to the broker by lobby: plain, old: unsaid; " in text
         member(home, "lobby", lambda one: one.online is False)
         assert preview_finding(home)[0] == "ok", "one that has gone sends nothing"
+        with source(home, "show", preview="plain", demo=True):
+            member(home, "show", lambda one: one.stats.demo)
+            state, text = preview_finding(home)
+            assert state == "ok"
+            assert "demo clip" in text
+            assert "(show)" in text
+            assert "1 source" in text
+            with sending(home, "hall"):
+                assert preview_finding(home)[0] == "note", "the demo excuses no other"
         with sending(home, "hall"):
             assert "by hall: unsaid; " in preview_finding(home)[1], "it says off, and sends"
 

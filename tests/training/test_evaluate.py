@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ from mien.training import audit, card, data, evaluate, export, figures, groups
 from mien.training.export import Calibration, round_weights, to_onnx
 from mien.training.foreign import ForeignModel
 from mien.training.model import EmotionNet, fold
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import calibration as simulated
 
 pytestmark = pytest.mark.training
 
@@ -218,6 +222,12 @@ def test_a_perfect_model_stays_at_the_floor_and_another_lies_above_it() -> None:
     assert wrong["low"] > wrong["floor_high"]
     assert wrong["low"] < wrong["ece"] < wrong["high"] + wrong["floor"]
     assert wrong["equal_mass"] == pytest.approx(wrong["ece"], abs=0.03)
+
+
+@pytest.mark.parametrize(("steep", "rare"), [(1.0, False), (0.6, True)])
+def test_the_interval_of_a_calibration_error_holds_the_true_one(steep: float, *, rare: bool) -> None:
+    """Of true probabilities and of others; `make proof` simulates more kinds, more often."""
+    assert simulated.coverage(1000, steep, 20, rare=rare, of=100_000).held >= 0.8
 
 
 def test_brier_scores_and_calibration_by_emotion() -> None:

@@ -33,7 +33,7 @@ WRITTEN: dict[type, str] = {
         '{"fps":24.9,"state":"ok","dropped":0,"delay_ms":{"p50":21.0,"p99":48.3},"faces":2,"emotion":"happy",'
         '"happiness":81.5,"outbox":{"depth":14,"dropped":0,"damaged":0},"preview":"off","uptime_s":3605.2,'
         '"model":"mien-7-int8@2c7215af","version":"0.1.0","temperature_c":52.4,"time":"2026-11-22T07:01:54Z",'
-        '"clock":"ok","read_every_s":null}'
+        '"clock":"ok","read_every_s":null,"demo":null}'
     ),
     Accepts: '{"record":2}',
     SetRequest: '{"threshold":0.6,"fps":5.0,"pause":false,"id":"night-1"}',

@@ -28,7 +28,7 @@ from mien.words import by_number
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Member", "listen", "previews", "set_remotely"]
+__all__ = ["DEMO", "Member", "listen", "previews", "set_remotely"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,10 @@ ANSWER_S = 10.0
 """So long a source may take to answer, in seconds."""
 
 MAX_SOURCES = 10_000
+
+
+DEMO = "demo"
+"""What a source is said to send that shows the clip which comes with Mien."""
 
 
 class Member(NamedTuple):
@@ -70,9 +74,9 @@ def listen(settings: Settings, seconds: float) -> list[Member]:
 
 
 def previews(settings: Settings, seconds: float) -> dict[str, str]:
-    """Return what pictures the sources send that are online, by their names: off, blurred, plain, or unsaid.
+    """Return what pictures the sources send that are online, by their names: off, blurred, plain, demo, or unsaid.
 
-    A source whose picture came sends pictures, whatever it says.
+    A source whose picture came sends pictures, whatever it says. `demo` is the clip that comes with Mien, as it is.
 
     Args:
         settings: Where the broker is, and the prefix.
@@ -85,6 +89,7 @@ def previews(settings: Settings, seconds: float) -> dict[str, str]:
     for member in _heard(settings, seconds, ("available", "stats"), ("preview",)):
         if member.online or member.sends:
             word = member.stats.preview or "unsaid"
+            word = DEMO if member.stats.demo and word == "plain" else word
             kinds[member.source] = "unsaid" if member.sends and word == "off" else word
     return kinds
 

@@ -178,7 +178,8 @@ class _Watcher:
             source.close()
             self._outbox.close()
             raise
-        self._preview = PreviewSwitch(settings, demo=listed.url == "demo")
+        self._demo = listed.url == "demo"
+        self._preview = PreviewSwitch(settings, demo=self._demo)
         self._remote = Remote(settings, self.name, self._preview)
         self._publisher = Publisher(self._outbox, self.name, settings, self._stats, self._remote, self._preview)
         self._thread = threading.Thread(target=self._run, name=f"watch-{self.name}", daemon=True)
@@ -320,6 +321,7 @@ class _Watcher:
             time=utc().replace(microsecond=0),
             clock=self._clock.state(),
             read_every_s=None if self._read_every_s is None else round(self._read_every_s, 3),
+            demo=self._demo or None,
         )
 
 

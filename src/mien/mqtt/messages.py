@@ -119,6 +119,7 @@ class Stats(msgspec.Struct, frozen=True):
             back within the last hour.
         read_every_s: After how many seconds a face is read again, where that is longer than it should be, as frames
             come faster than they are worked through.
+        demo: Whether it is the clip that comes with Mien, whose pictures show nobody else.
     """
 
     fps: Rate | None = None
@@ -137,6 +138,7 @@ class Stats(msgspec.Struct, frozen=True):
     time: Utc | None = None
     clock: Annotated[str, msgspec.Meta(pattern=r"^[a-z ]{1,20}\Z")] | None = None
     read_every_s: Duration | None = None
+    demo: bool | None = None
 
 
 class Stored(msgspec.Struct, frozen=True):

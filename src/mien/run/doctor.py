@@ -17,11 +17,11 @@ from typing import Literal, NamedTuple
 
 from mien import silence
 from mien.config import NOWHERE, Settings
-from mien.edge.fleet import previews
+from mien.edge.fleet import DEMO, previews
 from mien.errors import MienError
 from mien.masking import without_password
 from mien.observation import new_id
-from mien.words import counted
+from mien.words import counted, listed
 
 __all__ = ["Finding", "diagnose"]
 
@@ -202,12 +202,16 @@ def _preview(settings: Settings) -> Result:
         kinds = previews(settings, LISTEN_S)
     except MienError as error:
         return "note", f"the sources cannot be asked whether they send pictures: {error}; {here}"
-    sent = [f"{name}: {kind}" for name, kind in kinds.items() if kind != "off"]
-    if sent:
-        more = f" and {len(sent) - NAMED} more" if len(sent) > NAMED else ""
-        return "note", f"small pictures are sent to the broker by {', '.join(sent[:NAMED])}{more}; {here}"
-    counted = "1 source that is" if len(kinds) == 1 else f"{len(kinds)} sources that are"
-    return state, f"{f'off at the {counted} online' if kinds else 'no source is online'}; {here}"
+    sent = [f"{name}: {kind}" for name, kind in kinds.items() if kind not in ("off", DEMO)]
+    clips = [name for name, kind in kinds.items() if kind == DEMO]
+    facts = [f"small pictures are sent to the broker by {listed(sent, NAMED)}"] if sent else []
+    if clips:
+        facts.append(f"the demo clip is shown as it is, as it should be ({listed(clips, NAMED)})")
+    if others := len(kinds) - len(sent) - len(clips):
+        facts.append(f"off at the {counted(others, 'source that is', 'sources that are')} online")
+    if not kinds:
+        facts = ["no source is online"]
+    return "note" if sent else state, "; ".join([*facts, here])
 
 
 def _telemetry(_: Settings) -> Result:
