@@ -55,6 +55,9 @@ FEW = 2
 SAME_LETTERS, OTHER_LETTERS = 0.7, 0.5
 """A tag whose letters are correlated so much with what they were is still there, -1 to 1; one below is surely not."""
 
+UNCHANGED = 0.99
+"""A tag whose letters are correlated so much with what they were is the same, also where its tile shows another picture."""
+
 KNOWN_LETTERS = 0.75
 """A tag whose letters are correlated so much with one that was read before is looked at as that one."""
 
@@ -261,7 +264,7 @@ class ScreenWatch:
                 camera.end = at
                 continue
             likeness = camera.tag.likeness(grey)
-            if likeness >= SAME_LETTERS and not camera.jumped:
+            if likeness >= (UNCHANGED if camera.jumped else SAME_LETTERS):
                 camera.lasts(at)
                 continue
             sudden = camera.jumped or (likeness < OTHER_LETTERS and camera.sure >= self._last)
