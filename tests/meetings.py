@@ -223,8 +223,8 @@ class Meeting:
         path.write_text("WEBVTT\n\n" + "\n".join(cues), encoding="utf-8")
         return path
 
-    def write(self, path: Path) -> Path:
-        """Write the picture."""
+    def write(self, path: Path, since: float = 0.0, until: float = math.inf) -> Path:
+        """Write the picture, or a part of it."""
         wide, high = self.size
         step = round(1000 / self.fps)
         with av.open(str(path), "w") as container:
@@ -233,8 +233,8 @@ class Meeting:
             stream.bit_rate = KBITS.get(high, 700) * 1000
             stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
             stream.options = {"preset": "ultrafast", "g": str(10 * self.fps)}
-            for number in range(round(self.seconds * self.fps)):
-                picture = self.picture(number / self.fps)
+            for number in range(round((min(until, self.seconds) - since) * self.fps)):
+                picture = self.picture(since + number / self.fps)
                 frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
                 frame.pts, frame.time_base = number * step, stream.codec_context.time_base
                 container.mux(stream.encode(frame))

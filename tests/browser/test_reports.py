@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import av
@@ -206,3 +207,44 @@ def test_names_read_off_a_meeting_are_corrected_in_their_form(place: tuple[str, 
     form.get_by_role("button", name="Leave it as it is").click()
     done.get_by_role("button", name="Delete").click()
     expect(done).to_have_count(0)
+
+
+def test_several_recordings_of_a_meeting_are_laid_on_one_time_line_and_a_part_is_taken(
+    place: tuple[str, Path], visit: Open
+) -> None:
+    address, folder = place
+    begin = datetime(2026, 4, 8, 14, 36, 20)  # noqa: DTZ001 - a clock in a picture tells no zone
+    people = [Person("Ann Lee"), Person("Bob Marsh")]
+    drawn = {"fps": 4, "turns": [(0.4, 5.0, 0), (9.0, 14.0, 1)], "seconds": 16}
+    meeting = Meeting(people, SIZES["360p"], clock=begin, **drawn)  # type: ignore[arg-type]
+    parts = [meeting.write(folder / f"part-{n}.mp4", *span) for n, span in enumerate(((0, 7), (8, 16)), 1)]
+    page = visit(f"{address}/reports").page
+    expect(page.get_by_label("From", exact=True)).to_be_hidden()
+    page.get_by_role("button", name="Meeting").click()
+    page.get_by_label("From", exact=True).fill("2026-04-08T14:36:26")
+    page.get_by_label("Transcript", exact=True).set_input_files(meeting.transcript(folder / "parts.vtt"))
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Seconds to add to the transcript").fill("0")
+    page.get_by_label("Looks a second").fill("4")
+    make(page, *parts)
+    done = page.locator("#ended li.done")
+    with page.expect_popup() as opened:
+        done.get_by_role("link", name="Open").click()
+    body = opened.value.locator("body")
+    expect(body).to_contain_text("'part-2' was laid to 'part-1' by the clocks in both pictures")
+    expect(body).to_contain_text("begins on 08 April 2026 at 14:36:26")
+    opened.value.close()
+    figures = page.evaluate(FIGURES)
+    assert figures["tables"]["utterances"]["rows"] == 1, "what was said before is left out"
+    first, second = figures["asked"]["recordings"]
+    assert (second["recording"], second["by"]) == ("part-2", "clock")
+    assert -7 < first["begins_s"] < -5
+    assert 7 < second["begins_s"] - first["begins_s"] < 9
+    done.get_by_role("button", name="Delete").click()
+    expect(done).to_have_count(0)
+
+
+FIGURES = (
+    "fetch('/api/v1/reports').then(answer => answer.json()).then(([made]) => "
+    "fetch(made.files.find(file => file.endsWith('.json')))).then(file => file.json())"
+)

@@ -223,6 +223,32 @@ def test_names_that_were_read_off_a_meeting_are_corrected_before_the_report_is_f
     assert house.ask("GET", place).status_code == 404
 
 
+def test_a_part_of_recordings_is_taken_by_the_clock_in_their_pictures(house: House, tmp_path: Path) -> None:
+    people = [Person("Ann Lee"), Person("Bob Marsh")]
+    begin = datetime(2026, 4, 8, 14, 36, 20)  # noqa: DTZ001 - a clock in a picture tells no zone
+    drawn = {"seconds": 8, "fps": 4, "turns": [(0.4, 3.6, 0), (4.2, 7.8, 1)], "clock": begin}
+    meeting = Meeting(people, SIZES["360p"], **drawn)  # type: ignore[arg-type]
+    call = meeting.write(tmp_path / "call.mp4").read_bytes()
+    words = meeting.transcript(tmp_path / "call.vtt").read_bytes()
+
+    def ask(*times: str, **body: Any) -> httpx.Response:
+        period = dict(zip(("from", "to"), times, strict=False))
+        order = {"kind": "meeting", "files": [house.upload("call.mp4", call)], "offset": 0, **period, **body}
+        return house.ask("POST", "/api/v1/reports", json=order | {"transcript": house.upload("call.vtt", words)})
+
+    told = house.wait(ask("2026-04-08T12:36:24Z", "2026-04-08T20:00", zone="Europe/Berlin").json()["id"])
+    assert told["state"] == "done", told["message"]
+    figures = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()
+    assert figures["asked"]["since"] == "2026-04-08T14:36:24+02:00"
+    assert figures["tables"]["utterances"]["rows"] == 1
+    assert "begins on 08 April 2026 at 14:36:24" in house.ask("GET", told["files"][0]).text
+    told = house.wait(ask("2026-04-08T15:00").json()["id"])
+    assert told["state"] == "failed"
+    assert "by the clock in the picture it lasts from 2026-04-08T14:36:" in told["message"]
+    assert "'from' must be before 'to'" in ask("2026-04-08T15:00", "2026-04-08T14:00").text
+    assert "'zone' 'Berlin' is no time zone" in ask("2026-04-08T15:00", zone="Berlin").text
+
+
 def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House, film: dict[str, Any]) -> None:
     folder = house.making.folder / film["id"]
     assert stat.S_IMODE(house.home.stat().st_mode) == 0o700
@@ -316,6 +342,7 @@ def test_all_that_waits_counts_and_a_stall_leaves_nothing(house: House, monkeypa
         ({"kind": "film", "media": ["../home/mien.db"]}, "no '../home/mien.db'"),
         ({"kind": "film", "media": ["clip.mp4"], "source": ["lobby"]}, "either files or sources"),
         ({"kind": "album", "source": ["lobby"]}, "either files or sources"),
+        ({"kind": "film", "media": ["clip.mp4"], "from": "2026-11-20T08:00:00Z"}, "either files or sources"),
         ({"kind": "meeting", "media": ["clip.mp4"]}, "'transcript' is missing"),
         ({"kind": "audience", "media": ["clip.mp4"], "markers": True}, "those of a store"),
         ({"kind": "film", "media": ["clip.mp4"], "fps": 1000}, "'fps'"),

@@ -13,6 +13,7 @@ __all__ = ["FIELDS", "as_asked_by_form", "in_form_words"]
 FIELDS = {
     "--anonymous": "“Only aggregates”",
     "--k": "“People at least”",
+    "--blur": "“Hide the faces in pictures”",
     "--consent": "“Consent: who agreed, and when”",
     "--speakers": "“Which face is whose (CSV)”",
     "--cast": "“Cast (CSV)”",

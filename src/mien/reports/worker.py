@@ -12,9 +12,10 @@ import os
 import shutil
 import time as clock
 import zipfile
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from PIL import Image
@@ -62,12 +63,13 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         kind: Which report.
-        settings: The settings that it needs, nested: `home`, `vision` and `meeting`.
+        settings: The settings that it needs, nested: `home`, `store`, `vision` and `meeting`.
         folder: The folder that file names are relative to; nothing outside it is read.
         output: The folder for the page and its data.
         paths: Videos, tables or photos.
         like: Photos that were chosen before.
         store: The URL of a store in place of paths, with `sources`, `since` and `until`.
+        zone: That of the clock in a meeting's picture.
         events: What an audience watched; empty: nothing is known of it.
         markers: What it watched are the store's markers.
         treatment: The video that an audience watched.
@@ -87,6 +89,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     sources: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    zone: str = "UTC"
     fps: float = 5.0
     moments: int = 3
     blur: bool = False
@@ -267,7 +270,7 @@ def _best(report: Report, folder: Path) -> list[Path]:
 def _report(order: Order, job: Job) -> Report:
     settings = checked(order.settings, "the order")
     since, until = order.since, order.until
-    folder, zone = Path(order.folder), timezone.utc
+    folder, zone = Path(order.folder), ZoneInfo(order.zone)
     inputs = Inputs(order.paths, order.store, order.sources, since, until, order.fps, folder, zone=zone)
     if order.kind == "film":
         cast = Path(order.cast) if order.cast else None

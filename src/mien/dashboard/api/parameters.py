@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -64,12 +64,12 @@ def period(start: datetime | None, end: datetime | None) -> tuple[datetime, date
     return first, last
 
 
-def in_utc(time: datetime) -> datetime:
-    """Return a time in UTC, which it is taken for where it names no zone.
+def in_utc(time: datetime, zone: tzinfo = timezone.utc) -> datetime:
+    """Return a time in UTC; one that names no zone is of the one given.
 
     Raises:
         ApiError: It is of no year that a clock shows.
     """
     if not 1971 <= time.year <= 2199:
         raise ApiError(422, f"a time between the years 1971 and 2199 is expected, but it is {time.isoformat()}")
-    return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+    return (time.replace(tzinfo=zone) if time.tzinfo is None else time).astimezone(timezone.utc)

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
@@ -146,7 +147,8 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         for name, place in EXTRA[asked.kind].items()
         if (key := getattr(asked, name))
     }
-    of_store = bool(asked.source or asked.start or asked.end)
+    by_picture = asked.kind == "meeting" and bool(files or media)  # whose clock `from` and `to` are of
+    of_store = bool(asked.source) or (bool(asked.start or asked.end) and not by_picture)
     like = [_taken_for(uploads.find(key, who.name), PLACES["photo"]) for key in asked.like]
     for name in EXTRA[asked.kind].keys() & NEEDED.keys() - extra.keys():
         raise ApiError(422, f"'{name}' is missing: {NEEDED[name]}")
@@ -156,7 +158,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         raise ApiError(422, "'exports' are of what has a time line: photos have none")
     if asked.markers and (asked.events or not of_store):
         raise ApiError(422, "'markers' are those of a store: name its sources or period, and no events")
-    since, until = await _part(queries, asked) if of_store else (None, None)
+    since, until = await _part(queries, asked) if of_store else _period(asked)
 
     key = secrets.token_hex(16)
     folder = uploads.folder / f"of-{key}"
@@ -172,6 +174,7 @@ async def _add(making: ReportQueue, queries: Queries, asked: NewReport, who: Cal
         tuple(asked.source),
         since,
         until,
+        asked.zone,
         asked.fps or (10.0 if asked.kind == "audience" else 5.0),
         blur=asked.blur,
         anonymous=asked.anonymous,
@@ -214,8 +217,9 @@ def _add_example(making: ReportQueue, kind: Kind, who: Caller) -> MadeReport:
 
 def _handed(settings: Settings) -> dict[str, Any]:
     """Return the settings that a report needs, for a process that runs in another folder."""
-    lexicon = settings.meeting.lexicon
+    lexicon, store = settings.meeting.lexicon, settings.store.url
     return {
+        "store": {"url": store.get_secret_value() if store else None},
         "home": str(settings.home.resolve()),
         "vision": settings.vision.model_dump(mode="json"),
         "meeting": {"lexicon": str(lexicon.resolve()) if lexicon else None},
@@ -253,10 +257,21 @@ def _taken_for(upload: Upload, endings: Iterable[str]) -> Upload:
     return upload
 
 
+def _period(asked: NewReport) -> tuple[datetime | None, datetime | None]:
+    """Return from when until when the report is to be, where that is asked for."""
+    try:
+        zone = ZoneInfo(asked.zone)
+    except (ValueError, OSError, KeyError) as error:
+        raise ApiError(
+            422, f"'zone' '{asked.zone}' is no time zone: expected a name such as Europe/Berlin or UTC"
+        ) from error
+    since, until = (in_utc(time, zone) if time else None for time in (asked.start, asked.end))
+    return period(since, until) if since and until else (since, until)
+
+
 async def _part(queries: Queries, asked: NewReport) -> tuple[datetime | None, datetime | None]:
     """Return the period of the store that is asked for, if it is not too much."""
-    since = in_utc(asked.start) if asked.start else None
-    until = in_utc(asked.end) if asked.end else None
+    since, until = _period(asked)
     first, last = period(since or datetime(1971, 1, 2, tzinfo=timezone.utc), until)
     total = await queries.summary(first, last, asked.source)
     if total.frames + total.faces > MAX_ROWS:

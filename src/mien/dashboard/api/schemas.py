@@ -260,8 +260,11 @@ class NewReport(BaseModel):
         [], max_length=1000, description="Files and folders in the folder that `dashboard.media` names."
     )
     source: list[Source] = Field([], max_length=100, description="Sources of the store.")
-    start: datetime | None = Field(None, alias="from", description="Of the store: from when on; without a zone: UTC.")
-    end: datetime | None = Field(None, alias="to", description="Of the store: until when; without a zone: UTC.")
+    start: datetime | None = Field(
+        None, alias="from", description="From when on: of the store, or by the clock in a meeting's picture."
+    )
+    end: datetime | None = Field(None, alias="to", description="Until when, by the same clock.")
+    zone: str = Field("UTC", max_length=100, description="Of times without one, and of the clock in a picture.")
     fps: float | None = Field(None, ge=0.2, le=60, description="Look at a video so many times a second.")
     blur: bool = Field(False, description="Hide the faces in pictures.")
     anonymous: int | None = Field(None, ge=2, le=10_000, description="Only aggregates over at least so many people.")

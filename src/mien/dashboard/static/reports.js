@@ -31,6 +31,7 @@
     press("of", of);
     all("[data-for]").forEach((one) => (one.hidden = !one.dataset.for.split(" ").includes(kind)));
     all("[data-made]").forEach((one) => (one.hidden = one.dataset.made !== of || !(one.dataset.for ?? kind).split(" ").includes(kind)));
+    byId("period").hidden = of === "files" && kind !== "meeting"; // whose pictures may show a clock
     byId("files-are").textContent = ASKED[kind];
     byId("drop-asks").textContent = DROPPED[kind];
     byId("example").dataset.example = kind;
@@ -97,8 +98,9 @@
     if (of === "files") body.media = [...fields.media.selectedOptions].map((option) => option.value);
     else {
       body.source = [...fields.source.selectedOptions].map((option) => option.value);
-      for (const name of ["from", "to"]) if (shown(name)) body[name] = new Date(fields[name].value).toISOString();
     }
+    for (const name of ["from", "to"]) if (shown(name)) body[name] = fields[name].value;
+    if (body.from || body.to) body.zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (of === "files" && !files.length && !body.media.length) throw new Error("Choose at least one file.");
     if (of === "store" && !body.source.length && !body.from && !body.to) throw new Error("Choose a source, or a period.");
     const like = shown("like") ? [...fields.like.files] : [];

@@ -8,7 +8,7 @@ from mien.reports.meeting.names.clock import clock_in
 from mien.reports.meeting.names.tags import Box, TextLine
 from mien.reports.meeting.names.tiles import overlap
 
-__all__ = ["READ", "apart", "at_edge", "near_edge", "strips", "tag_of"]
+__all__ = ["READ", "apart", "at_edge", "corners", "near_edge", "strips", "tag_of"]
 
 READ = 0.8
 """A line that its reader is less sure of is not read, 0 to 1."""
@@ -19,6 +19,12 @@ def strips(tile: Box, picture_high: int) -> list[Box]:
     x, y, wide, high = tile
     strip = round(min(max(0.17 * high, 26 * picture_high / 720, 20), 0.5 * high, 70 * picture_high / 720))
     return [(x, y + high - strip, wide, strip), (x, y, wide, strip)]
+
+
+def corners(size: tuple[int, int]) -> list[Box]:
+    """Return the four corners of the picture, where a clock can be."""
+    wide, high = round(0.35 * size[0]), round(0.1 * size[1])
+    return [(x, y, wide, high) for y in (0, size[1] - high) for x in (0, size[0] - wide)]
 
 
 def near_edge(box: Box, size: tuple[int, int]) -> bool:

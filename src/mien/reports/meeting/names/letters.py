@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -12,11 +13,17 @@ from mien.reports.meeting.names.tags import Box, TextLine
 
 __all__ = ["Grey", "Tag"]
 
-APPEARANCES = 3
+APPEARANCES = 6
 """A tag is compared with so many pictures of itself."""
+
+FLAT = 2.0
+"""Where pixels vary by less, 0 to 255, there are no letters."""
 
 Grey = NDArray[np.uint8]
 """Shape (h, w)."""
+
+Look = NDArray[np.float32]
+"""Letters less their mean, over their norm, shape (h, w): the sum of two looks' products is their correlation."""
 
 
 @dataclass
@@ -29,7 +36,7 @@ class Tag:
     """
 
     line: TextLine
-    looks: list[Grey]
+    looks: list[Look]
 
     @classmethod
     def at(cls, line: TextLine, grey: Grey) -> Tag:
@@ -39,20 +46,24 @@ class Tag:
     def likeness(self, grey: Grey) -> float:
         """Return how much its letters still look as they did, -1 to 1."""
         now = _letters(grey, self.line.box)
-        if now.std() < 2:
-            return -1.0
-        alike = (cv2.matchTemplate(now, look, cv2.TM_CCOEFF_NORMED) for look in self.looks if look.shape == now.shape)
-        return max((float(value[0, 0]) for value in alike), default=-1.0)
+        alike = (float(np.vdot(now, look)) for look in self.looks if look.shape == now.shape)
+        return max(alike, default=-1.0) if now.any() else -1.0
 
     def renew(self, grey: Grey) -> None:
         """Take note of how it looks now that it was read again."""
         self.looks = [*self.looks, _letters(grey, self.line.box)][-APPEARANCES:]
 
 
-def _letters(grey: Grey, box: Box) -> Grey:
-    """Return a part of a frame without what is wider than a stroke, as the face behind a tag is (white top-hat)."""
+def _letters(grey: Grey, box: Box) -> Look:
+    """Return a part of a frame without what is wider than a stroke, as the face behind a tag is (white top-hat).
+
+    Zeros where there are no letters.
+    """
     x, y, wide, high = box
     stroke = max(3, high // 3)
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (stroke, stroke))
     part = grey[y : y + high, x : x + wide + high]  # a longer name goes on behind a shorter one
-    return np.asarray(cv2.morphologyEx(part, cv2.MORPH_TOPHAT, kernel), np.uint8)
+    letters = np.asarray(cv2.morphologyEx(part, cv2.MORPH_TOPHAT, kernel), np.float32)
+    letters -= letters.mean()
+    norm = float(cv2.norm(letters))
+    return letters / norm if norm >= FLAT * math.sqrt(letters.size) else np.zeros_like(letters)

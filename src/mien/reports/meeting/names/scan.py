@@ -28,7 +28,7 @@ from mien.media.selection import selected
 from mien.reports.base.job import Job
 from mien.reports.base.video_cache import content_key, kept_folder
 from mien.reports.meeting.names.clock import clock_in
-from mien.reports.meeting.names.edges import READ, apart, at_edge, near_edge, strips, tag_of
+from mien.reports.meeting.names.edges import READ, apart, at_edge, corners, near_edge, strips, tag_of
 from mien.reports.meeting.names.highlight import highlighted
 from mien.reports.meeting.names.letters import Grey, Tag
 from mien.reports.meeting.names.matching import CLEAR, SMALL, alike, same_name
@@ -54,6 +54,9 @@ FEW = 2
 
 SAME_LETTERS, OTHER_LETTERS = 0.7, 0.5
 """A tag whose letters are correlated so much with what they were is still there, -1 to 1; one below is surely not."""
+
+UNCHANGED = 0.99
+"""A tag whose letters are correlated so much with what they were is the same, also where its tile jumped."""
 
 KNOWN_LETTERS = 0.75
 """A tag whose letters are correlated so much with one that was read before is looked at as that one."""
@@ -92,7 +95,10 @@ JUMP, JUMP_SHARE = 24, 0.02
 CLOCKS, CLOCK_EVERY_S = 6, 5.0
 """So many readings of a clock are enough, so long apart in seconds."""
 
-VERSION = 2
+CORNER_LOOKS = 3
+"""So often the corners of the picture that no tile fills are searched for a clock."""
+
+VERSION = 3
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +166,7 @@ class ScreenWatch:
         self._clocks: list[tuple[float, datetime]] = []
         self._clock_box: Box | None = None
         self._clock_at = -math.inf
+        self._corner_looks = CORNER_LOOKS
         self._lit: list[tuple[float, Box]] = []
         self._size = (1, 1)
         self._lattice_wait = 0
@@ -261,7 +268,7 @@ class ScreenWatch:
                 camera.end = at
                 continue
             likeness = camera.tag.likeness(grey)
-            if likeness >= SAME_LETTERS and not camera.jumped:
+            if likeness >= (UNCHANGED if camera.jumped else SAME_LETTERS):
                 camera.lasts(at)
                 continue
             sudden = camera.jumped or (likeness < OTHER_LETTERS and camera.sure >= self._last)
@@ -384,6 +391,9 @@ class ScreenWatch:
             self._lattice_wait -= 1
         elif alone and tiles:
             parts = [whole]
+        if parts != [whole] and self._corner_looks and self._clock_box is None:
+            self._corner_looks -= 1
+            parts += [corner for corner in corners((wide, high)) if not any(centre_in(corner, tile) for tile in tiles)]
         coarse = count < MANY_TILES or high <= 540
         lines = self._lines(image, parts, (540 if coarse else 720) / high, alone=alone)
         if coarse and not alone and high > 540:  # a closer look at tiles of which no tag was read

@@ -65,7 +65,7 @@ class TextReader:
         ModelError: The file is no PP-OCR recogniser.
     """
 
-    def __init__(self, model: Path | None = None, threads: int = 2) -> None:
+    def __init__(self, model: Path | None = None, threads: int = 1) -> None:
         if not can_read():
             raise MissingExtraError("reading names off the picture", "names")
         if model is not None:
