@@ -108,7 +108,6 @@ def test_it_learns_what_its_teachers_say_also_of_faces_that_the_pipeline_cut(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(settle, "BATCH", 14)
-    monkeypatch.setattr(settle, "RATE", 3e-3)
     training = faces.split("Training")
     wanted = answers([fold(net)], training.pixels)
     recut = np.roll(training.pixels, 4, axis=1)[:, None].copy()
@@ -121,7 +120,7 @@ def test_it_learns_what_its_teachers_say_also_of_faces_that_the_pipeline_cut(
         other.heads["fer2013"].bias.add_(torch.tensor([2.0, 0, 0, 0, 0, 0, -2]))
     before = _apart(fold(other), wanted, recut[1::3, 0], 1)
     keep = tmp_path / "state"
-    arguments = {"recut": recut, "seed": 3}
+    arguments = {"recut": recut, "seed": 3, "rate": 3e-3}
     with caplog.at_level(logging.INFO):
         settled = settle.settle(fold(other), training.pixels, wanted, epochs=4, keep=keep, **arguments)
     assert _apart(settled, wanted, recut[1::3, 0], 1) < before / 2

@@ -19,7 +19,7 @@ from mien.errors import InputError, MienError
 from mien.training import data as faces_data
 from mien.training.checkpoints import load_mean
 from mien.training.eight_bits.quantise import Variant, quantise
-from mien.training.eight_bits.settle import answers, settle
+from mien.training.eight_bits.settle import RATE, answers, settle
 from mien.training.export import write
 from mien.training.model import EmotionNet, fold
 from mien.training.train import cut_faces, precision_for
@@ -33,6 +33,7 @@ def train(
     name: str | None = None,
     recut: str | Path | None = None,
     epochs: int = 4,
+    rate: float = RATE,
     seed: int = 1,
     keep: str | Path | None = None,
 ) -> list[Variant]:
@@ -45,6 +46,7 @@ def train(
         name: The model's name; None: the first run's.
         recut: Training's faces as the pipeline cuts them, which `mien.run.recut` writes; None: none.
         epochs: Passes over Training.
+        rate: The height of the learning rate.
         seed: Of everything that is drawn by chance.
         keep: A file from which an interrupted run goes on.
 
@@ -69,7 +71,7 @@ def train(
         del wanted["ferplus"]
     half = precision_for("auto", "cpu") == "bf16-mixed"
     settled = settle(
-        fold(net), training.pixels, wanted, recut=crops, epochs=epochs, seed=seed, keep=keep, half=half
+        fold(net), training.pixels, wanted, recut=crops, epochs=epochs, rate=rate, seed=seed, keep=keep, half=half
     )  # fmt: skip
     written = write(settled, config, faces.split("PublicTest"), out, name=name)
     return [quantise(path, data) for path in written]
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="the folder for the models")
     parser.add_argument("--name", help="what observations call the model; the run's own name")
     parser.add_argument("--epochs", type=int, default=4, help="passes over Training [default: 4]")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"height of the learning rate [default: {RATE:g}]")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     given = parser.parse_args()
@@ -93,7 +96,7 @@ def main() -> None:
     try:
         variants = train(
             given.checkpoints, given.data, given.out, name=given.name, recut=given.recut, epochs=given.epochs,
-            seed=given.seed, keep=given.keep,
+            rate=given.rate, seed=given.seed, keep=given.keep,
         )  # fmt: skip
     except MienError as error:
         parser.error(str(error))

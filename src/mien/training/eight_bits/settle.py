@@ -39,6 +39,7 @@ MEASURED = 512
 """So many faces give the ranges of the activations."""
 BATCH = 128
 RATE = 3e-4
+"""The height of the learning rate."""
 WEIGHT_MOST = 64
 """Weights are whole numbers from -64 to 64: processors without VNNI would overflow at eight bits."""
 
@@ -153,6 +154,7 @@ def settle(
     *,
     recut: np.ndarray | None = None,
     epochs: int = 4,
+    rate: float = RATE,
     seed: int = 1,
     keep: str | Path | None = None,
     half: bool = False,
@@ -165,6 +167,7 @@ def settle(
         wanted: What is to be answered for them: the probabilities for each head that is trained, shape (n, 7).
         recut: The same faces as the pipeline cuts them, shape (n, cuts, 48, 48), uint8; None: none.
         epochs: Passes over the faces.
+        rate: The height of the learning rate (Adam, one cycle).
         seed: Of everything that is drawn by chance.
         keep: A file to which the state is written after each epoch, and from which it goes on; None: none.
         half: Whether convolutions are computed in bfloat16, which is faster where the processor does it.
@@ -177,9 +180,9 @@ def settle(
     net.train().requires_grad_(requires_grad=True)
     targets = {head: torch.from_numpy(given) for head, given in wanted.items()}
     steps = len(pixels) // BATCH or 1
-    optimizer = torch.optim.Adam(net.parameters(), RATE, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(net.parameters(), rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=epochs * steps, pct_start=0.1, final_div_factor=100, cycle_momentum=False
+        optimizer, rate, total_steps=epochs * steps, pct_start=0.1, final_div_factor=100, cycle_momentum=False
     )
     parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
     first = 0
