@@ -36,6 +36,7 @@ from mien.reports.meeting.names.tiles import cut, overlap
 from mien.reports.meeting.report import MeetingRequest, report_meeting
 
 SPEAKERS = ["Ann Lee", "Bob Smith", "Zoë Müller-Lang", "李小龙", "Orlov, Dmitri", "Grace O'Neill", "Ann Kim", "Ian Roy"]
+SPEAKERS += ["Amir", "José Ruiz", "たけだ", "राम"]
 
 if not can_read():
     if os.environ.get("CI"):
@@ -62,6 +63,13 @@ if not can_read():
         ("lan Roy", 0.99, "Ian Roy"),
         ("Zo Müller-Lang", 0.99, "Zoë Müller-Lang"),
         ("Anna Lee", 0.99, None),
+        ("Jos Ruiz", 0.99, "José Ruiz"),
+        ("Josef Ruiz", 0.99, None),
+        ("たけた", 0.99, None),
+        ("रीमा", 0.99, None),
+        ("Zoey Müller-Lang", 0.99, None),
+        ("Ann Lee / Bob Smith", 0.99, None),  # both before one camera
+        ("Rima", 0.99, None),  # Amir, backwards
         ("Lan Roy", 0.99, None),
         ("Bob Smyth", 0.99, None),
         ("Rob Smith", 0.8, None),
