@@ -214,6 +214,17 @@ def test_a_report_knows_whose_face_it_is(
     assert any("extra names" in note for note in without.notes)
 
 
+def test_who_comes_in_place_of_somebody_of_a_similar_name_is_not_that_one(reader: TextReader) -> None:
+    people, turns = [Person("Tim Cole"), Person("Tom Cole")], [(0.2, 1.4, 0), (1.5, 3.1, 1)]
+    meeting = Meeting(people, SIZES["360p"], layout="alone", seconds=3.2, fps=5, turns=turns)
+    watch = scan.ScreenWatch(reader)
+    for number in range(16):
+        watch.see(meeting.picture(number / 5), number / 5)
+    places = named(watch.seen(), ["Tim Cole", "Tom Cole"]).places
+    assert [place.speaker for place in places] == ["Tim Cole", "Tom Cole"]
+    assert places[0].end < 1.8
+
+
 def test_short_turns_are_named_from_their_first_frame_to_their_last(reader: TextReader) -> None:
     people = [Person("Ann Lee"), Person("Bob Marsh"), Person("Ann Leeman")]
     turns = [(0.0, 1.7, 0), (1.7, 2.9, 1), (2.9, 4.1, 2), (4.1, 5.0, 0)]

@@ -151,13 +151,20 @@ def _confused(tag: str, name: str, score: float) -> float:
     similar = float(Levenshtein.normalized_similarity(short, own))
     if similar < ALIKE:
         return 0.0
-    for edit in Levenshtein.editops(short, own):
-        read, wanted = short[edit.src_pos : edit.src_pos + 1], own[edit.dest_pos : edit.dest_pos + 1]
-        swapped = edit.tag == "replace" and any(read in group and wanted in group for group in BLURRED)
-        lost = wanted if edit.tag == "insert" else read if edit.tag == "delete" else ""
+    return 0.95 * similar if _may_be_misread(short, own) else 0.0
+
+
+def _may_be_misread(read: str, wanted: str) -> bool:
+    """Return whether a text differs from another only by letters that readers confuse."""
+    from rapidfuzz.distance import Levenshtein
+
+    for edit in Levenshtein.editops(read, wanted):
+        sign, meant = read[edit.src_pos : edit.src_pos + 1], wanted[edit.dest_pos : edit.dest_pos + 1]
+        swapped = edit.tag == "replace" and any(sign in group and meant in group for group in BLURRED)
+        lost = meant if edit.tag == "insert" else sign if edit.tag == "delete" else ""
         if not (swapped or (lost and lost in NARROW)):
-            return 0.0
-    return 0.95 * similar
+            return False
+    return True
 
 
 def _misread_marks(tag: str, name: str, score: float) -> bool:
@@ -216,9 +223,11 @@ def same_name(text: str, other: str) -> bool:
     return _folded(_core(text)) == _folded(_core(other))
 
 
-def alike(text: str, other: str) -> bool:
-    """Return whether two readings may be of one tag."""
+def alike(text: str, score: float, other: str) -> bool:
+    """Return whether a reading of some score may be of the tag that was read as the other: Tim Cole's is not Tom's."""
     from rapidfuzz.distance import Levenshtein
 
-    some, others = _folded(text), _folded(other)
+    some, others = (_folded(_core(GLYPH.sub("", one, count=1)).translate(CONFUSED)) for one in (text, other))
+    if score >= CLEAR:
+        return _may_be_misread(some, others)
     return some == others or (bool(some) and Levenshtein.normalized_similarity(some, others) >= SAME_TAG)
