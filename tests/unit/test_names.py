@@ -25,7 +25,7 @@ from mien.reports.meeting.names import scan, search
 from mien.reports.meeting.names.clock import begin_of, clock_in
 from mien.reports.meeting.names.highlight import highlighted
 from mien.reports.meeting.names.highlight_names import agreement, with_highlights
-from mien.reports.meeting.names.matching import is_generic, match
+from mien.reports.meeting.names.matching import alike, is_generic, match
 from mien.reports.meeting.names.mouth_names import with_mouths
 from mien.reports.meeting.names.mouths import MouthWatch
 from mien.reports.meeting.names.naming import Camera, Seen, named
@@ -85,6 +85,12 @@ if not can_read():
 def test_a_tag_is_its_speakers_or_nobodys(tag: str, score: float, name: str | None) -> None:
     fit = match(tag, score, SPEAKERS)
     assert (fit.speaker if fit else None) == name
+
+
+def test_a_clear_reading_is_of_the_same_tag_but_for_letters_that_are_confused() -> None:
+    assert all(alike(text, 0.99, "Farid Müller") for text in ("Farld Müller", "Farid Muller (Host)", "Farid Mller"))
+    assert not any(alike(text, 0.99, "Tim Cole") for text in ("Tom Cole", "Tim Cale", "Jim Cole", "Tim", ""))
+    assert alike("Tom Cale", 0.8, "Tim Cole")
 
 
 def test_numbered_speakers_have_no_name() -> None:
