@@ -229,5 +229,6 @@ def alike(text: str, score: float, other: str) -> bool:
 
     some, others = (_folded(_core(GLYPH.sub("", one, count=1)).translate(CONFUSED)) for one in (text, other))
     if score >= CLEAR:
-        return _may_be_misread(some, others) or _misread_marks(_core(text), _core(other), score)
+        begun = some[:1] == others[:1]
+        return (begun and _may_be_misread(some, others)) or _misread_marks(_core(text), _core(other), score)
     return some == others or (bool(some) and Levenshtein.normalized_similarity(some, others) >= SAME_TAG)
