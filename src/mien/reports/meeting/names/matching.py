@@ -55,6 +55,9 @@ NARROW = "ijlrtfı1"
 BLURRED = (NARROW, "nrm", "nhu", "uv", "vy", "ocqg", "ec", "zs2", "hb", "wv")
 """Letters that are read for one another where they are blurred; the first are lost, or read where there is none."""
 
+VOICED = "\u3099\u309a"
+"""Marks that make another letter of a kana, and are no accents."""
+
 SAME_TAG = 0.7
 """Two readings that are so much alike may be of one tag, 0 to 1."""
 
@@ -83,6 +86,8 @@ def match(text: str, score: float, speakers: Sequence[str]) -> Match | None:
     if not rated or not rated[0][0]:
         return None
     (best, speaker), others = rated[0], rated[1:]
+    if best < 1 and any(_stands_behind(text, name) for _, name in others):
+        return None  # two people before one camera
     if others and others[0][0] > best - (APART if best < 1 else 1e-9):
         return None  # two names fit
     return Match(speaker, round(best * min(1.0, score + 0.05), 3))
@@ -106,7 +111,7 @@ def _likeness(text: str, score: float, name: str) -> float:
     if cut := CUT.search(text):
         shown = _folded(text[: cut.start()])
         return 0.95 if len(shown) >= min(SHORTEST_CUT, len(wanted)) and _begins(shown, wanted, own) else 0.0
-    if own in (short, short[::-1]):  # scripts that run from right to left may be read backwards
+    if short == own or (short == own[::-1] and _runs_left(own)):  # such scripts may be read backwards
         return 0.98
     words, parts = _words(core), _words(_core(name))
     if sorted(words) == sorted(parts):
@@ -119,6 +124,17 @@ def _likeness(text: str, score: float, name: str) -> float:
     return _confused(core, _core(name), score)
 
 
+def _stands_behind(text: str, name: str) -> bool:
+    """Return whether a tag goes on with another name, behind a sign of its own."""
+    rest, words = AFTER.search(ADDED.sub(" ", text)), set(_words(_core(name)))
+    return rest is not None and bool(words) and words <= set(_words(rest[0]))
+
+
+def _runs_left(text: str) -> bool:
+    """Return whether a text is of a script that runs from right to left."""
+    return all(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text if sign.isalpha())
+
+
 def _begins(shown: str, *names: str) -> bool:
     return any(name.startswith(shown) for name in names)
 
@@ -126,7 +142,7 @@ def _begins(shown: str, *names: str) -> bool:
 def _confused(tag: str, name: str, score: float) -> float:
     """Return how well a tag fits a name that differs as reading badly makes it differ."""
     short, own = (_folded(text.translate(CONFUSED)) for text in (tag, name))
-    if short == own or _misread_marks(tag, name):
+    if short == own or _misread_marks(tag, name, score):
         return 0.97
     if score >= CLEAR or min(len(short), len(own)) < 6 or short[0] != own[0]:
         return 0.0
@@ -135,24 +151,43 @@ def _confused(tag: str, name: str, score: float) -> float:
     similar = float(Levenshtein.normalized_similarity(short, own))
     if similar < ALIKE:
         return 0.0
-    for edit in Levenshtein.editops(short, own):
-        read, wanted = short[edit.src_pos : edit.src_pos + 1], own[edit.dest_pos : edit.dest_pos + 1]
-        swapped = edit.tag == "replace" and any(read in group and wanted in group for group in BLURRED)
-        lost = wanted if edit.tag == "insert" else read if edit.tag == "delete" else ""
+    return 0.95 * similar if _may_be_misread(short, own) else 0.0
+
+
+def _may_be_misread(read: str, wanted: str) -> bool:
+    """Return whether a text differs from another only by letters that readers confuse."""
+    from rapidfuzz.distance import Levenshtein
+
+    for edit in Levenshtein.editops(read, wanted):
+        sign, meant = read[edit.src_pos : edit.src_pos + 1], wanted[edit.dest_pos : edit.dest_pos + 1]
+        swapped = edit.tag == "replace" and any(sign in group and meant in group for group in BLURRED)
+        lost = meant if edit.tag == "insert" else sign if edit.tag == "delete" else ""
         if not (swapped or (lost and lost in NARROW)):
-            return 0.0
-    return 0.95 * similar
+            return False
+    return True
 
 
-def _misread_marks(tag: str, name: str) -> bool:
-    """Return whether a tag is a name in which only letters with accents were read as something else, or not at all."""
+def _misread_marks(tag: str, name: str, score: float) -> bool:
+    """Return whether a tag is a name in which only letters with accents were read as something else, or not at all.
+
+    Where it was read clearly, an accent may be read as a sign that is no letter, but the letter as no other.
+    """
     letters = [sign for sign in unicodedata.normalize("NFC", name).casefold() if sign.isalnum()]
     plain = [sign.isascii() or unicodedata.normalize("NFKD", sign) == sign for sign in letters]
     if all(plain) or sum(plain) < 0.6 * len(letters) or sum(plain) < SHORTEST_CUT:
         return False
-    pattern = "".join(re.escape(sign) if own else ".{0,2}" for sign, own in zip(letters, plain, strict=True))
+    pattern = "".join(
+        re.escape(sign) if own else f"{_without_accent(sign)}?[^a-z]?" if score >= CLEAR else ".?"
+        for sign, own in zip(letters, plain, strict=True)
+    )
     shown = "".join(sign for sign in tag.casefold() if not sign.isspace() and sign not in ".-'’")
     return re.fullmatch(pattern, shown) is not None
+
+
+def _without_accent(letter: str) -> str:
+    """Return a pattern of what a letter may be read as, but for its accent."""
+    bare = unicodedata.normalize("NFKD", letter)[0]
+    return f"[{NARROW}]" if bare in NARROW else re.escape(bare)
 
 
 def shown_name(text: str) -> str:
@@ -178,8 +213,9 @@ def _folded(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text)).casefold()
-    marks = "".join(sign for sign in bare if not unicodedata.combining(sign))
-    return re.findall(r"[^\W_]+", marks)
+    letters = (sign for sign in bare if not unicodedata.combining(sign) or sign in VOICED)
+    spaced = (sign if sign.isalnum() or unicodedata.category(sign)[0] == "M" else " " for sign in letters)
+    return "".join(spaced).split()
 
 
 def same_name(text: str, other: str) -> bool:
@@ -187,9 +223,12 @@ def same_name(text: str, other: str) -> bool:
     return _folded(_core(text)) == _folded(_core(other))
 
 
-def alike(text: str, other: str) -> bool:
-    """Return whether two readings may be of one tag."""
+def alike(text: str, score: float, other: str) -> bool:
+    """Return whether a reading of some score may be of the tag that was read as the other: Tim Cole's is not Tom's."""
     from rapidfuzz.distance import Levenshtein
 
-    some, others = _folded(text), _folded(other)
+    some, others = (_folded(_core(GLYPH.sub("", one, count=1)).translate(CONFUSED)) for one in (text, other))
+    if score >= CLEAR:
+        begun = some[:1] == others[:1]
+        return (begun and _may_be_misread(some, others)) or _misread_marks(_core(text), _core(other), score)
     return some == others or (bool(some) and Levenshtein.normalized_similarity(some, others) >= SAME_TAG)

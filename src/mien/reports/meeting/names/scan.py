@@ -55,7 +55,7 @@ FEW = 2
 SAME_LETTERS, OTHER_LETTERS = 0.7, 0.5
 """A tag whose letters are correlated so much with what they were is still there, -1 to 1; one below is surely not."""
 
-UNCHANGED = 0.99
+UNCHANGED = 0.998
 """A tag whose letters are correlated so much with what they were is the same, also where its tile jumped."""
 
 KNOWN_LETTERS = 0.75
@@ -253,7 +253,8 @@ class ScreenWatch:
             part = change[rows, round((x + 0.2 * wide) * by_x) : round((x + 0.8 * wide) * by_x)]
             if part.size:
                 moved, (total, looks) = float(part.mean()), camera.motion
-                camera.jumped = looks > 1 and moved > max(JUMPED, JUMPED_TIMES * total / looks)
+                usual = total / looks if looks > 1 else JUMPED
+                camera.jumped = moved > max(JUMPED, JUMPED_TIMES * usual)
                 camera.motion = [total + moved, looks + 1]
         self._outside = float(jumps.mean())
         if share >= CUT_SHARE or any(camera.jumped for camera in self._now):
@@ -276,9 +277,9 @@ class ScreenWatch:
                 camera.end = at if likeness >= OTHER_LETTERS else camera.end
                 continue
             camera.doubted = at
-            text = self._reader.read(image, [camera.tag.line.box])[0].text
-            same = same_name if camera.jumped else alike
-            if any(same(text, known) for known in camera.readings):
+            line = self._reader.read(image, [camera.tag.line.box])[0]
+            score = line.score if not camera.jumped else 1.0
+            if any(same_name(line.text, known) or alike(line.text, score, known) for known in camera.readings):
                 camera.lasts(at)
                 camera.tag.renew(grey)
             else:
