@@ -169,8 +169,8 @@ def export(
     """Write a checkpoint as ONNX models, checked against torch. They carry their contract."""
     _keep_caches()
     with _extra("mien export", "train"):
-        from mien.training.export import export as write
         from mien.training.eight_bits.quantise import NotKeptError, quantise
+        from mien.training.export import export as write
 
     log_as("export")
     rows: dict[str, Any] = {"held_out": split, "skip_bad": skip_bad}
