@@ -97,6 +97,8 @@ def kind_of(spec: str) -> str:
 
     path = Path(spec)
     there = is_there(spec)
+    if not there and path.is_symlink():
+        raise InputError(f"cannot open '{spec}': it is a link to '{path.readlink()}', which is not there")
     if not spec or (not there and matching(path) in ([], [path])):
         raise InputError(
             f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "
