@@ -96,6 +96,14 @@ def test_as_a_source_a_folder_is_its_photos_and_its_notes_name_the_videos(mixed:
         assert "3 videos" in source.notes[0]
 
 
+def test_links_that_lead_nowhere_are_named(tmp_path: Path) -> None:
+    for name, target in (("gone.jpg", "nowhere.jpg"), ("self.jpg", "self.jpg"), ("dir", ".")):
+        (tmp_path / name).symlink_to(target)
+    line = contents_of(tmp_path).left_out(tmp_path, videos=True)
+    assert line is not None
+    assert line.endswith("2 links to files that are not there (gone.jpg, self.jpg)")
+
+
 def test_an_album_says_what_it_left_out(mixed: Path, tmp_path: Path, tiny_model: Path) -> None:
     (mixed / "cut.jpg").write_bytes(encoded("JPEG")[:-2])
     settings = Settings(vision={"model": tiny_model}, home=tmp_path / "home")  # type: ignore[arg-type]

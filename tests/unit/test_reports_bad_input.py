@@ -306,6 +306,47 @@ def test_lists_are_read_however_a_spreadsheet_saved_them(tmp_path: Path, ends: s
     assert (seat.recording, seat.offset) == ("hall", 2.5)
 
 
+def test_lists_that_can_be_read_in_two_ways_say_so(tmp_path: Path) -> None:
+    path, notes = tmp_path / "events.csv", list[str]()
+    for text, word in (("time,time,label\n1,2,x\n", "'time'"), ('time,label\n"1,020",x\n', "1020 or 1.020")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=word):
+            read_events(path, notes)
+    path.write_text("time;label\n1,020;1,020\n")
+    assert [(event.at, event.label) for event in read_events(path, notes)] == [(1.02, "1,020")]
+    path.write_text("time,label,\n1,a joke, a song,\n2,b\n")
+    assert [event.label for event in read_events(path, notes)] == ["a joke", "b"]
+    assert "line 2" in notes.pop()
+    path.write_text("time,label\n1,b\n2,a joke, a song\n3,c,,\n")
+    assert [event.label for event in read_events(path, notes)] == ["b", "a joke", "c"]
+    assert "1 line, first in line 3" in notes.pop()
+
+
+def test_a_viewer_counts_once_and_may_be_named_as_the_file(tmp_path: Path, settings: Settings) -> None:
+    for n in (1, 2):
+        made = recording(np.arange(0, 30, 0.5), lambda _: [(1, (60, 60, 90, 90), shares(happy=0.5))]).faces
+        columns = pl.col("at").alias("offset_s"), pl.lit(f"v{n}").alias("source")
+        made.with_columns(columns).write_parquet(tmp_path / f"v{n}.parquet")
+    inputs, seats = Inputs(tuple(str(tmp_path / f"v{n}.parquet") for n in (1, 2))), tmp_path / "seats.csv"
+    seats.write_text("recording,group\nv1,A\nv1,A\n")
+    with pytest.raises(InputError, match="line 3: 'v1' is there twice"):
+        report_audience(AudienceRequest(inputs, seats=seats), settings)
+    seats.write_text("recording,group\nv1.parquet,A\nv2.mp4,A\n")
+    report = report_audience(AudienceRequest(inputs, seats=seats), settings)
+    assert not any("no recording" in note for note in report.notes)
+    assert report["Viewers"].value == 2
+
+
+def test_a_zero_byte_makes_no_other_alphabet_of_a_text(tmp_path: Path) -> None:
+    path, notes = tmp_path / "events.csv", list[str]()
+    path.write_bytes(b"time,label\n20,a\0b\n")
+    assert [event.label for event in read_events(path, notes)] == ["ab"]
+    assert "1 zero byte" in notes.pop()
+    path.write_bytes("time,label\n20,ab\n".encode("utf-16-le"))
+    assert [event.label for event in read_events(path, notes)] == ["ab"]
+    assert "UTF-16-LE" in notes.pop()
+
+
 @pytest.mark.parametrize("time", ["inf", "nan", "-5", "1e300", ""])
 def test_rows_without_a_possible_time_are_left_out(table: Path, tmp_path: Path, settings: Settings, time: str) -> None:
     rows = pl.read_parquet(table).with_columns(pl.col("offset_s").cast(pl.String))

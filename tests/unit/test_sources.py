@@ -135,6 +135,15 @@ def test_what_is_no_video_says_so_in_one_line(tmp_path: Path, capfd: pytest.Capt
     assert capfd.readouterr().err == ""
 
 
+def test_what_is_no_camera_and_a_link_to_nothing_say_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="/dev/null is no camera"):
+        open_source("/dev/null")
+    (tmp_path / "film.mp4").symlink_to("gone.mp4")
+    with pytest.raises(InputError, match=r"link to 'gone\.mp4'") as refused:
+        open_source(str(tmp_path / "film.mp4"))
+    assert "did you mean" not in str(refused.value)
+
+
 def test_a_camera_that_is_not_there_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     for spec in ("97", "/dev/video97"):
         with pytest.raises(InputError, match="there is no /dev/video97"):

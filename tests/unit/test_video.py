@@ -249,6 +249,15 @@ def test_odd_sizes(tmp_path: Path, width: int, height: int) -> None:
     assert [frame.image.mean() for frame in frames] == pytest.approx([10, 200], abs=3)
 
 
+@pytest.mark.parametrize(("stands", "noted"), [(10, True), (2, False)])
+def test_frames_whose_clock_stands_still_are_noted(tmp_path: Path, stands: int, *, noted: bool) -> None:
+    times = [*range(0, 400, 40), *[360] * stands, *range(400, 800, 40)]
+    with open_source(str(make(tmp_path / "film.mkv", "ffv1", "gray", times, {}))) as source:
+        offsets = [frame.offset_s for frame in source]
+        assert offsets == pytest.approx([time / 1000 for time in times])
+        assert any(f"{stands} of the {len(times)} frames" in note for note in source.notes) is noted
+
+
 def test_a_file_of_sound_alone_says_so(films: dict[str, Path], tmp_path: Path) -> None:
     loud = add_beep(tmp_path / "loud.mp4", films["b-frames.mp4"], 0.5, 0.6)
     with av.open(str(loud)) as given, av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:

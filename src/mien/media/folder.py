@@ -45,6 +45,7 @@ class Contents(NamedTuple):
         others: Files that are neither, nor sidecars.
         aside: Folders that were passed over: of thumbnails, of deleted files, and hidden ones.
         closed: Why folders in it cannot be read.
+        links: Links to files that are not there.
     """
 
     photos: list[Path]
@@ -52,6 +53,7 @@ class Contents(NamedTuple):
     others: list[Path]
     aside: list[Path]
     closed: list[str]
+    links: list[Path]
 
     def left_out(self, folder: Path, *, videos: bool) -> str | None:
         """Return a line on what of the folder is not taken and why; None: there is nothing to be said.
@@ -64,6 +66,7 @@ class Contents(NamedTuple):
             _named(self.others, "file that is neither photo nor video", "files that are neither photo nor video"),
             _named(self.videos, "video", "videos") if videos else "",
             _named(self.aside, "folder of thumbnails or deleted or hidden files", "such folders"),
+            _named(self.links, "link to a file that is not there", "links to files that are not there"),
             *self.closed,
         ]
         left = ", ".join(part for part in parts if part)
@@ -76,7 +79,7 @@ def contents_of(folder: Path) -> Contents:
     Raises:
         InputError: It cannot be read.
     """
-    contents = Contents([], [], [], [], [])
+    contents = Contents([], [], [], [], [], [])
 
     def closed(error: OSError) -> None:
         if error.filename is None or Path(error.filename) == folder:
@@ -89,7 +92,11 @@ def contents_of(folder: Path) -> Contents:
         inner[:] = [name for name in inner if not _is_aside(name)]
         for name in names:
             file = here / name
-            if name.startswith(".") or name.lower() in NOTHING or not file.is_file():
+            if name.startswith(".") or name.lower() in NOTHING:
+                continue
+            if not file.is_file():
+                if file.is_symlink() and not file.exists():
+                    contents.links.append(file)
                 continue
             ending = file.suffix.lower()
             if ending in SIDECARS:
@@ -100,7 +107,7 @@ def contents_of(folder: Path) -> Contents:
                 contents.photos.append(file)
             else:
                 (contents.videos if ending in VIDEOS else contents.others).append(file)
-    for files in contents[:4]:
+    for files in (*contents[:4], contents.links):
         files.sort(key=lambda file: by_number(str(file)))
     return contents
 

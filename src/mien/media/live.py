@@ -202,7 +202,7 @@ def _on_linux(device: int | str, path: str) -> Any:
 
     if sys.platform == "linux" and not os.path.exists(path):  # noqa: PTH110 - a device, not a file
         raise InputError(f"cannot open camera {device}: there is no {path}; `ls /dev/video*` lists the cameras here")
-    cv2.setLogLevel(0)  # type: ignore[attr-defined]
+    cv2.utils.logging.setLogLevel(0)  # cv2.setLogLevel is not in every OpenCV
     capture = cv2.VideoCapture(device)
     if not capture.isOpened():
         capture.release()
@@ -222,7 +222,7 @@ def _on_jetson(device: str) -> Any:
             f"cannot open camera {device}: this OpenCV was built without GStreamer, through which a Jetson's CSI "
             "cameras are read; use the OpenCV that comes with JetPack in place of opencv-python-headless"
         )
-    cv2.setLogLevel(0)  # type: ignore[attr-defined]
+    cv2.utils.logging.setLogLevel(0)  # cv2.setLogLevel is not in every OpenCV
     capture = cv2.VideoCapture(JETSON.format(sensor=device.removeprefix("csi://")), cv2.CAP_GSTREAMER)
     if not capture.isOpened():
         capture.release()

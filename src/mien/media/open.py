@@ -8,6 +8,7 @@ add theirs for URLs of their own scheme.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from contextlib import suppress
 from itertools import islice
@@ -97,6 +98,8 @@ def kind_of(spec: str) -> str:
 
     path = Path(spec)
     there = is_there(spec)
+    if not there and os.path.islink(spec):  # noqa: PTH114 - False, too, of a name that no file can have
+        raise InputError(f"cannot open '{spec}': it is a link to '{path.readlink()}', which is not there")
     if not spec or (not there and matching(path) in ([], [path])):
         raise InputError(
             f"cannot open '{spec}': there is no such file or folder; a source is a camera's number, a URL, the path of "

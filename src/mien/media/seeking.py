@@ -42,11 +42,12 @@ class Clock:
 
     Attributes:
         restarts: How often it began anew so far.
+        stood: How many frames bore no later time than the one before them.
         begin_s: Which time of the file would be the offset 0, by the clock as it runs now.
     """
 
     def __init__(self, begin_s: float, step_s: float, *, may_restart: bool) -> None:
-        self.restarts = 0
+        self.restarts = self.stood = 0
         self.begin_s = begin_s
         self._step_s = step_s
         self._ahead_s = AHEAD_S if may_restart else FAR_AHEAD_S
@@ -61,6 +62,7 @@ class Clock:
             self.restarts += 1
             self.begin_s += at - after
             at = after
+        self.stood += last is not None and at <= last
         self._last_s = at if last is None else max(last, at)
         return self._last_s
 

@@ -28,6 +28,9 @@ __all__ = ["Video"]
 MAX_DAMAGED = 500
 """So many packets in a row that do not decode end a file."""
 
+STOOD = 0.01
+"""Where the clock stands still in more than this share of the frames, it is noted."""
+
 WORTH_SEEKING_S = 2.0
 """What lies before an earlier time is simply decoded."""
 
@@ -105,6 +108,10 @@ class Video(Source):
         clock = self._clock
         if clock is None:
             raise InputError(f"cannot read video '{self._shown}': none of its frames can be decoded; is it damaged?")
+        if clock.stood > max(2, STOOD * self.count):
+            whose = f"{clock.stood:,} of the {self.count:,} frames of '{self._shown}'"
+            same = "they count as shown at the same moment, so the figures say little of them"
+            self.notes += (f"{whose} bear no later time than the one before: {same}",)
         if clock.restarts:
             times = "once" if clock.restarts == 1 else f"{clock.restarts:,} times"
             joined = f"the clock of '{self._shown}' begins anew {times}, as in recordings that were joined"

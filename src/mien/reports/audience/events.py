@@ -109,7 +109,8 @@ def _from_csv(path: Path, notes: list[str]) -> list[Event]:
         before = at
         events.append(Event(at, line.get("label", f"event at {at:g} s"), duration))
     if wrong and not events:
-        raise InputError(f"cannot read events '{path}': none of its {len(wrong):,} lines can be read ({wrong[0]})")
+        which = "its only line cannot" if len(wrong) == 1 else f"none of its {len(wrong):,} lines can"
+        raise InputError(f"cannot read events '{path}': {which} be read ({wrong[0]})")
     if wrong:
         notes.append(f"{len(wrong):,} of the events in '{path.name}' could not be read and were left out ({wrong[0]}).")
     if unordered:

@@ -147,7 +147,7 @@ def _reactions(
     if len(inside) < len(events):
         notes.append(
             f"{counted(len(events) - len(inside), 'event lies', 'events lie')} beyond the end of every recording "
-            f"({watched.seconds:,.0f} s); left out."
+            f"({watched.seconds:,.0f} s); left out.{'' if inside else ' Their times are read as seconds.'}"
         )
     apart = joined(inside, request.window_s)
     if len(apart) < len(inside):

@@ -8,7 +8,7 @@ the treatment begins), and `seat`, `x`, `y`, `width`, `height` (0 to 1 of the fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,10 +105,15 @@ def read_seats(path: Path) -> list[Seat]:
         )
     if unknown := [name for name in names if name not in KNOWN]:
         raise InputError(f"cannot read '{path}': it has a column '{unknown[0][:80]}'; expected {', '.join(KNOWN)}")
-    seats = []
+    seats: list[Seat] = []
+    known: set[tuple[str, str, str]] = set()
     for line in lines:
         try:
-            seats.append(_seat(line))
+            seat = _seat(line)
+            if (key := (seat.recording, seat.seat, seat.group)) in known:
+                raise ValueError(f"'{seat.name[:80]}' is there twice, and would count as two viewers")
+            known.add(key)
+            seats.append(seat)
         except ValueError as error:  # noqa: PERF203
             raise InputError(f"cannot read '{path}', line {line.number}: {str(error)[:200]}") from error
     return seats
@@ -144,6 +149,10 @@ def watching(
     import polars as pl
 
     by_name = {recording.name: recording for recording in recordings}
+    stems = {seat.recording: Path(seat.recording).stem for seat in seats if seat.recording not in by_name}
+    seats = [
+        replace(seat, recording=stem) if (stem := stems.get(seat.recording)) in by_name else seat for seat in seats
+    ]
     strangers = sorted({seat.recording for seat in seats} - set(by_name))
     if strangers:
         notes.append(f"The list names {listed(strangers)}, of which there is no recording; left out.")

@@ -7,14 +7,20 @@ import io
 import math
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from mien.errors import InputError
 from mien.media.selection import parse_seconds
 from mien.reports.base.text_files import read_text
 from mien.table import read_cell
+from mien.words import counted
 
 __all__ = ["Line", "number", "read_list", "seconds", "tile"]
+
+
+THOUSANDS = re.compile(r"\d{1,3},\d{3}")
+"""Where commas part the columns, this may be thousands or thousandths."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,10 @@ def read_list(path: Path, notes: list[str]) -> tuple[list[str], list[Line]]:
     Args:
         path: A CSV with commas, semicolons or tabs between its columns, in any encoding and with any ends of lines;
             also with a first line such as `sep=;`, by which Excel knows them.
-        notes: Told of a guessed encoding.
+        notes: Told of a guessed encoding, and of cells beyond the last column.
 
     Raises:
-        InputError: It cannot be read, or is no CSV.
+        InputError: It cannot be read, is no CSV, names a column twice, or holds a number that can be read in two ways.
     """
     text = re.sub("\r\n?", "\n", read_text(path, notes))
     excel = re.match(r"sep=(.)\n", text, re.IGNORECASE)
@@ -59,6 +65,21 @@ def read_list(path: Path, notes: list[str]) -> tuple[list[str], list[Line]]:
     except csv.Error as error:
         raise InputError(f"cannot read '{path}', line {reader.line_num}: {error}; a CSV was expected") from error
     names = [name.lower() for name in head[1]]
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise InputError(f"cannot read '{path}': it has more than one column '{twice[:80]}'; each is expected once")
+    beyond = [at for at, row in lines if any(cell and not name for name, cell in zip_longest(names, row))]
+    if beyond:
+        notes.append(
+            f"'{path.name}' has more cells than columns in {counted(len(beyond), 'line', 'lines')}, first in line "
+            f"{beyond[0]:,}; those were left out. A text with a comma in it belongs between quotation marks."
+        )
+    for at, row in lines if separator == "," else ():
+        for name, cell in zip(names, row):  # noqa: B905 - lines may be shorter or longer
+            if name != "label" and THOUSANDS.fullmatch(cell):
+                raise InputError(
+                    f"cannot read '{path}', line {at}: '{cell}' may mean {cell.replace(',', '')} or "
+                    f"{cell.replace(',', '.', 1)}; write it without a comma"
+                )
     return names, [Line(at, dict(zip(names, row))) for at, row in lines]  # noqa: B905 - lines may be shorter or longer
 
 

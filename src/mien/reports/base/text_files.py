@@ -7,10 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from mien.errors import InputError
+from mien.words import counted
 
 __all__ = ["read_text"]
 
 MAX_BYTES = 50_000_000
+RARE = 0.2
+"""Text in UTF-16 that is valid UTF-8, too, has a larger share of zero bytes."""
 
 
 def read_text(path: Path, notes: list[str]) -> str:
@@ -30,6 +33,9 @@ def read_text(path: Path, notes: list[str]) -> str:
     for encoding, mark in (("utf-8-sig", b"\xef\xbb\xbf"), ("utf-16", b"\xff\xfe"), ("utf-16", b"\xfe\xff")):
         if content.startswith(mark):
             return content.decode(encoding, "replace")
+    if 0 < (zeros := content.count(0)) < RARE * len(content) and _is_utf8(content):
+        notes.append(f"'{path.name}' holds {counted(zeros, 'zero byte', 'zero bytes')}, which no text does; left out.")
+        return content.replace(b"\0", b"").decode("utf-8")
     if b"\0" in content[:4000]:
         order = "utf-16-le" if content[1:4000:2].count(0) >= content[0:4000:2].count(0) else "utf-16-be"
         notes.append(f"'{path.name}' does not tell its encoding; it was read as {order.upper()}.")
@@ -39,6 +45,14 @@ def read_text(path: Path, notes: list[str]) -> str:
     except UnicodeDecodeError:
         notes.append(f"'{path.name}' is not UTF-8; it was read as Windows-1252, so letters with accents may be wrong.")
         return content.decode("cp1252", "replace")
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _of_docx(path: Path) -> str:
