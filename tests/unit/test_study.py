@@ -18,7 +18,7 @@ from mien.cli.app import app
 from mien.errors import UsageError
 from mien.models.classifier import Classifier
 from mien.reports.audience.plan import FEWEST, plan_audience
-from mien.reports.base.methods import REFERENCES, methods_of
+from mien.reports.base.methods import OURS, REFERENCES, methods_of
 from mien.reports.base.page import KINDS
 from mien.reports.base.recordings import Inputs
 from mien.reports.film.report import FilmRequest, report_film
@@ -83,12 +83,12 @@ def test_the_command_says_how_many_and_what_it_assumes() -> None:
 def test_a_report_prints_its_methods(tmp_path: Path) -> None:
     faces = recording([n / 5 for n in range(200)], lambda _: [(1, (9, 9, 90, 90), shares(happy=0.4))]).faces
     table = faces.rename({"at": "offset_s"}).drop("span", strict=False)
-    table = table.with_columns(model=np.array(["mien-7-ferplus-int8@01234567"] * len(table)))
+    table = table.with_columns(model=np.array(["mien-8-ferplus-int8@01234567"] * len(table)))
     table.write_parquet(tmp_path / "t.parquet")
     report = report_film(FilmRequest(Inputs((str(tmp_path / "t.parquet"),))))
     report.write(tmp_path / "out.html")
     methods = json.loads((tmp_path / "out.json").read_text())["methods"]
-    for fact in (mien.__version__, "mien-7-ferplus-int8@01234567", "1 recordings", "FER+", "numpy"):
+    for fact in (mien.__version__, "mien-8-ferplus-int8@01234567", "1 recordings", "FER+", "numpy"):
         assert fact in methods["text"]
     assert "times a second" not in methods["text"]  # a table says nothing of that
     page = (tmp_path / "out.html").read_text()
@@ -97,7 +97,7 @@ def test_a_report_prints_its_methods(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_that_is_cited_is_listed_in_order(kind: str) -> None:
-    methods = methods_of(kind, ["mien-7-int8@01234567"], "yunet", 12, 10.0)
+    methods = methods_of(kind, ["mien-8-int8@01234567"], "yunet", 12, 10.0)
     cited = list(dict.fromkeys(re.findall(r"\[([^]]+)\]", methods.text)))
     assert methods.references == [REFERENCES[key] for key in cited]
     other = methods_of(kind, ["mine@01234567"], "mine", 2, None)
@@ -107,7 +107,8 @@ def test_everything_that_is_cited_is_listed_in_order(kind: str) -> None:
 
 
 def test_the_models_that_come_with_mien_are_known_by_their_names() -> None:
-    assert Classifier.load().model_id.startswith("mien-7")
+    for name in ("fer2013", "ferplus"):
+        assert Classifier.load(name).model_id.startswith(OURS)
 
 
 def test_the_citation_file_is_one() -> None:

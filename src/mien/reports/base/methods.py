@@ -60,6 +60,8 @@ STATISTICS = {
 """What each report did with the probabilities."""
 
 SEVEN = "probabilities of seven expressions (angry, disgust, fear, happy, sad, surprise, neutral)"
+OURS = ("mien-7", "mien-8")
+"""What the names of models begin with that learned from FER-2013 and came with Mien."""
 DIGITS = "After the @ stand the first eight digits of the SHA-256 of the model's file"
 
 
@@ -106,7 +108,7 @@ def methods_of(
     finder += "" if fps or kind == "album" else ", unless another detector was set then,"
     followed = "" if kind == "album" else " and followed from frame to frame"
     network = f"The model gives {SEVEN}."
-    if named and all(model.startswith("mien-7") for model in named):
+    if named and all(model.startswith(OURS) for model in named):
         votes = " with the votes of FER+ [Barsoum 2016]" if any("ferplus" in model for model in named) else ""
         learned = f"the images of FER-2013 [Goodfellow 2015]{votes}"
         network = f"The model, a convolutional network that learned from {learned}, gives calibrated {SEVEN}."
