@@ -17,7 +17,7 @@ cycle() {
     }
 }
 mkdir -p runs
-[ -e runs/mien-7.ckpt ] || python -m mien.training.rebuild --data "$data" --out runs/mien-7.ckpt
+[ -e runs/shipped.ckpt ] || python -m mien.training.rebuild --data "$data" --out runs/shipped.ckpt
 [ -e runs/recut.npy ] || python -m mien.run.recut --data "$data" --out runs/recut.npy
 [ -e runs/covered.npy ] || python -m mien.run.recut --data "$data" --out runs/covered.npy --covered --cuts 1 --share 0.33
 cycle wide
