@@ -51,6 +51,7 @@ NOT_RUN = {
     r"mien analyze .*--sets": "takes a model that holds thresholds; tests/unit/test_api.py asks the shipped ones",
     r"mien doctor --device tensorrt": "takes an NVIDIA GPU",
     r"curl -N": "a stream without end",
+    r"curl .*CALL_VTT": "takes a recording with a clock; tests/unit/test_dashboard_reports.py asks the same",
 }
 """Commands that are not run here, and why."""
 

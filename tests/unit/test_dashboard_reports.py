@@ -233,20 +233,30 @@ def test_a_part_of_recordings_is_taken_by_the_clock_in_their_pictures(house: Hou
 
     def ask(*times: str, **body: Any) -> httpx.Response:
         period = dict(zip(("from", "to"), times, strict=False))
-        order = {"kind": "meeting", "files": [house.upload("call.mp4", call)], "offset": 0, **period, **body}
-        return house.ask("POST", "/api/v1/reports", json=order | {"transcript": house.upload("call.vtt", words)})
+        order = {"kind": "meeting", "files": [sent[0]], "transcript": sent[1], "offset": 0, **period, **body}
+        return house.ask("POST", "/api/v1/reports", json=order)
 
+    def send() -> list[str]:
+        return [house.upload("call.mp4", call), house.upload("call.vtt", words)]
+
+    sent = send()
+    assert "'from' must be before 'to'" in ask("2026-04-08T15:00", "2026-04-08T14:00").text
+    assert "'zone' 'Berlin' is no time zone" in ask("2026-04-08T15:00", zone="Berlin").text
     told = house.wait(ask("2026-04-08T12:36:24Z", "2026-04-08T20:00", zone="Europe/Berlin").json()["id"])
     assert told["state"] == "done", told["message"]
     figures = house.ask("GET", next(file for file in told["files"] if file.endswith(".json"))).json()
     assert figures["asked"]["since"] == "2026-04-08T14:36:24+02:00"
     assert figures["tables"]["utterances"]["rows"] == 1
     assert "begins on 08 April 2026 at 14:36:24" in house.ask("GET", told["files"][0]).text
+    assert house.ask("DELETE", f"/api/v1/reports/{told['id']}").is_success, (
+        "its files wait for names that are corrected"
+    )
+    sent = send()
     told = house.wait(ask("2026-04-08T15:00").json()["id"])
     assert told["state"] == "failed"
     assert "by the clock in the picture it lasts from 2026-04-08T14:36:" in told["message"]
-    assert "'from' must be before 'to'" in ask("2026-04-08T15:00", "2026-04-08T14:00").text
-    assert "'zone' 'Berlin' is no time zone" in ask("2026-04-08T15:00", zone="Berlin").text
+    assert house.ask("DELETE", f"/api/v1/reports/{told['id']}").is_success
+    assert house.making.uploads.held == 0
 
 
 def test_what_is_kept_is_its_owners_alone_and_known_to_the_next_run(house: House, film: dict[str, Any]) -> None:

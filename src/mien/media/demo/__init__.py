@@ -94,9 +94,9 @@ EXPRESSIONS: dict[str, tuple[_Pull | _Spread | _Tint | _Soften, ...]] = {
     "calm": _SHUT,
     "surprised": (
         *_RELAXED,
-        _Pull(204, 141, 7, 2, 9, 9),
-        _Pull(242, 141, -7, 2, 9, 9),
-        _Spread(222, 147, 4.5, 12, 8),
+        _Pull(204, 141, 10, 2, 9, 9),
+        _Pull(242, 141, -10, 2, 9, 9),
+        _Spread(222, 147, 6, 12, 8),
         _Pull(222, 172, 0, 5, 26, 12),
         _Tint(222.5, 147.3, 1, 11.5, 6.2),
         _Pull(201, 88, 0, -5, 16, 5),
