@@ -75,7 +75,7 @@ class RoundedValues(nn.Module):
 
 
 class Rounding:
-    """Rounds within a folded network, from when it is `begun` until it is `ended`; before that it measures ranges.
+    """Rounds within a folded network, from `begin` until `end`; before that it measures ranges.
 
     Args:
         net: Changed in place.
@@ -91,11 +91,8 @@ class Rounding:
             assert isinstance(block, Block)  # noqa: S101
             for convolution in (block.conv2, block.squeeze, block.excite):
                 self._round_input(convolution)
-            outputs: list[nn.Module] = [
-                block.norm2,
-                block.excite,
-                block,
-            ]  # the norm itself lies in the convolution before it
+            # what stands in the norm's place passes on the convolution before it, in which it lies
+            outputs: list[nn.Module] = [block.norm2, block.excite, block]
             if not isinstance(block.shortcut, nn.Identity):
                 outputs.append(block.shortcut)
             for layer in outputs:
