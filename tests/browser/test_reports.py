@@ -82,7 +82,8 @@ def test_a_report_is_made_opened_and_downloaded(place: tuple[str, Path], visit: 
     expect(page.locator("#now-bars p")).to_have_count(7)
     expect(page.locator("#film")).to_be_visible()
     page.locator("[data-curve]").press("End")
-    page.wait_for_function("document.getElementById('film').currentTime > 9")
+    while page.evaluate("document.getElementById('film').currentTime") <= 9:  # wait_for_function would need eval
+        page.wait_for_timeout(50)
     expect(page.locator("[data-clock]")).to_have_text("0:10 / 0:10")
 
 

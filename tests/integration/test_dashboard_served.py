@@ -141,7 +141,7 @@ def test_a_random_walk_finds_no_server_error(address: str, home: Path, tmp_path:
     ]  # fmt: skip
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/api/v1/openapi.json", "--url", f"{address}/api"),
-        *("--exclude-path", "/v1/live", "--phases", "coverage,fuzzing", "--max-examples", "3", "--max-time", "45"),
+        *("--exclude-path", "/v1/live", "--phases", "coverage,fuzzing", "--max-examples", "3", "--max-time", "30"),
         *("--seed", "7", "--checks", ",".join(checks), "--generation-database", "none", "--no-color"),
         *("--header", header, "--report", "har", "--report-har-path", str(tmp_path / "walk.har")),
     ]
