@@ -241,7 +241,7 @@ class ScreenWatch:
             return True
         change = cv2.absdiff(before, thumb)
         jumps = change >= JUMP
-        share = float(jumps.mean())
+        share = np.count_nonzero(jumps) / jumps.size
         by_x, by_y = THUMB[0] / self._size[0], THUMB[1] / self._size[1]
         for camera in self._now:
             x, y, wide, high = camera.box
@@ -252,14 +252,14 @@ class ScreenWatch:
             rows = slice(round((y + 0.2 * high) * by_y), round((y + 0.8 * high) * by_y))  # not its frame and its tag
             part = change[rows, round((x + 0.2 * wide) * by_x) : round((x + 0.8 * wide) * by_x)]
             if part.size:
-                moved, (total, looks) = float(part.mean()), camera.motion
+                moved, (total, looks) = cv2.mean(part)[0], camera.motion
                 usual = total / looks if looks > 1 else JUMPED
                 camera.jumped = moved > max(JUMPED, JUMPED_TIMES * usual)
                 camera.motion = [total + moved, looks + 1]
-        self._outside = float(jumps.mean())
+        self._outside = np.count_nonzero(jumps) / jumps.size
         if share >= CUT_SHARE or any(camera.jumped for camera in self._now):
             self._cut_at = at
-        return share >= JUMP_SHARE
+        return bool(share >= JUMP_SHARE)
 
     def _check(self, image: Image, grey: Grey, at: float) -> bool:
         """Return whether the layout is to be looked at, for a tag went away; let the others last until now."""
@@ -315,7 +315,7 @@ class ScreenWatch:
         if self._looks < TAG_LOOK:
             return None
         self._looks -= TAG_LOOK
-        lines = self._tags(image, [camera.box], 2, at)
+        lines = self._tags(image, [camera.box, (0, 0, *self._size)], [camera.box], at)
         other = self._camera(camera.box, lines, grey, at, camera.end)
         return other if other.tag is not None else None
 
@@ -337,8 +337,7 @@ class ScreenWatch:
         tiles = cut(image)
         kept = {tile: camera for tile in tiles if (camera := self._kept(tile, grey)) is not None}
         steady = [picture for when, picture in self._before if when >= max(since, self._cut_at)] or [image]
-        mean = np.asarray(np.mean(steady, 0), np.uint8) if len(steady) > 1 else image  # letters stay, all else moves
-        lines = self._tags(mean, [tile for tile in tiles if tile not in kept], len(tiles), at)
+        lines = self._tags(_mean(steady), tiles, [tile for tile in tiles if tile not in kept], at)
         cameras = []
         for box in self._split(tiles, lines):
             if box in kept:
@@ -382,10 +381,11 @@ class ScreenWatch:
             began = earlier
         return _Camera(box, max(began, since - STEP_S), at, tag, {line.text: _sureness(line)}, sure=at)
 
-    def _tags(self, image: Image, tiles: Sequence[Box], count: int, at: float) -> list[TextLine]:
+    def _tags(self, image: Image, every: Sequence[Box], tiles: Sequence[Box], at: float) -> list[TextLine]:
         """Return the lines that stand where tags of some of the frame's tiles can be; read the clock on the way."""
         high, wide = image.shape[:2]
         whole = (0, 0, wide, high)
+        count = len(every)
         alone = count == 1
         parts = [strip for tile in tiles for strip in strips(tile, high)]
         if alone and self._lattice_wait > 0:
@@ -393,8 +393,9 @@ class ScreenWatch:
         elif alone and tiles:
             parts = [whole]
         if parts != [whole] and self._corner_looks and self._clock_box is None:
-            self._corner_looks -= 1
-            parts += [corner for corner in corners((wide, high)) if not any(centre_in(corner, tile) for tile in tiles)]
+            free = [corner for corner in corners((wide, high)) if not any(centre_in(corner, tile) for tile in every)]
+            self._corner_looks -= bool(free)
+            parts += free
         coarse = count < MANY_TILES or high <= 540
         lines = self._lines(image, parts, (540 if coarse else 720) / high, alone=alone)
         if coarse and not alone and high > 540:  # a closer look at tiles of which no tag was read
@@ -443,6 +444,16 @@ class ScreenWatch:
     def _end_all(self) -> None:
         self._gone += self._now
         self._now = []
+
+
+def _mean(pictures: Sequence[Image]) -> Image:
+    """Return the mean of pictures: letters stay, all else moves."""
+    if len(pictures) == 1:
+        return pictures[0]
+    total = np.zeros(pictures[0].shape, np.uint16)
+    for picture in pictures:
+        cv2.add(total, picture, total, dtype=cv2.CV_16U)
+    return np.asarray(total // np.uint16(len(pictures)), np.uint8)
 
 
 def _sureness_of(camera: _Camera) -> float:

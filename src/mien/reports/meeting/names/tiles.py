@@ -101,8 +101,8 @@ def _cut(own: Mask, line: Mask, part: Box, depth: int, parts: list[Box]) -> None
     x, y, wide, high = part
     pieces = [part]
     for axis in (1, 0):  # rows first: the last row of a gallery stands centred
-        of_line = line[y : y + high, x : x + wide].mean(axis)
-        through = (of_line >= WHOLE_LINE) & (own[y : y + high, x : x + wide].mean(axis) >= OF_BACKGROUND)
+        of_line, of_own = (_shares(mask[y : y + high, x : x + wide], axis) for mask in (line, own))
+        through = (of_line >= WHOLE_LINE) & (of_own >= OF_BACKGROUND)
         spans = _spans(~through)
         if axis:
             pieces = [(x, y + start, wide, end - start) for start, end in spans]
@@ -120,6 +120,12 @@ def _cut(own: Mask, line: Mask, part: Box, depth: int, parts: list[Box]) -> None
             _cut(own, line, piece, depth - 1, parts)
         else:
             parts.append(piece)
+
+
+def _shares(mask: Mask, axis: int) -> NDArray[np.float32]:
+    """Return what share of each line across an axis is set."""
+    means = cv2.reduce(mask.view(np.uint8), axis, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+    return np.asarray(means, np.float32).ravel()
 
 
 def _spans(inside: Mask) -> list[tuple[int, int]]:
