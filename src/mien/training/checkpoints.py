@@ -6,7 +6,7 @@ The folder is a path or any fsspec URL. `mien.models.store` reads `latest.json` 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mien.training.config import TrainConfig
 from mien.training.model import FaceNet, mean
 from mien.training.teachers.build import build
 
-__all__ = ["RunFolder", "load_checkpoint", "load_mean"]
+__all__ = ["RunFolder", "keep", "load_checkpoint", "load_mean", "resumed"]
 
 
 class RunFolder:
@@ -144,6 +144,34 @@ def load_mean(paths: str | Path | Sequence[str | Path]) -> tuple[FaceNet, TrainC
         teachers=tuple(dict.fromkeys(teacher for run in runs for teacher in run.teachers)),
         ferplus_weight=min(run.ferplus_weight for run in runs),
     )
+
+
+def resumed(path: str | Path | None, parts: Mapping[str, Any]) -> int:
+    """Give the parts of a run the state that `keep` wrote; return after how many epochs that was, 0 if there is none.
+
+    Args:
+        path: The file; None: nothing was kept.
+        parts: What has a `load_state_dict`, by name; changed in place.
+    """
+    if path is None or not Path(path).exists():
+        return 0
+    kept = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(kept[name])
+    return int(kept["epochs"])
+
+
+def keep(path: str | Path | None, parts: Mapping[str, Any], epochs: int) -> None:
+    """Write the state of the parts of a run, from which `resumed` goes on; a kill leaves the file before as it was.
+
+    Args:
+        path: The file; None: nothing is kept.
+        parts: What has a `state_dict`, by name.
+        epochs: So many are complete.
+    """
+    if path is not None:
+        torch.save({name: part.state_dict() for name, part in parts.items()} | {"epochs": epochs}, f"{path}.part")
+        Path(f"{path}.part").replace(path)
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from mien.training import checkpoints
 from mien.training.augmentation import augment
 from mien.training.config import TrainConfig
 from mien.training.model import Block, EmotionNet, predict
@@ -181,14 +182,8 @@ def settle(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=epochs * steps, pct_start=0.1, final_div_factor=100, cycle_momentum=False
     )
-    parts: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
-    first = 0
-    if keep is not None and Path(keep).exists():
-        kept = torch.load(keep, weights_only=True)
-        first = kept["epochs"]
-        for name, part in parts.items():
-            part.load_state_dict(kept[name])
-    for epoch in range(first, epochs):
+    parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    for epoch in range(checkpoints.resumed(keep, parts), epochs):
         began, losses = time.monotonic(), []
         generator = torch.Generator().manual_seed(1000 * seed + epoch)
         order = torch.randperm(len(pixels), generator=generator)
@@ -207,11 +202,7 @@ def settle(
             schedule.step()
             losses.append(loss.item())
         log.info("epoch %d of %d: loss %.4f, %.0f s", epoch + 1, epochs, np.mean(losses), time.monotonic() - began)
-        if keep is not None:
-            torch.save(
-                {name: part.state_dict() for name, part in parts.items()} | {"epochs": epoch + 1}, f"{keep}.part"
-            )
-            Path(f"{keep}.part").replace(keep)
+        checkpoints.keep(keep, parts, epoch + 1)
     rounding.end()
     return net.eval()
 
@@ -226,8 +217,6 @@ def _looks(
     plain = torch.where(draws[0] < 0.5, plain, plain.flip(3))
     if recut is not None:
         cut = torch.randint(recut.shape[1], (len(faces),), generator=generator).numpy()
-        others = torch.from_numpy(recut[chosen, cut]).float()[
-            :, None
-        ]  # all black where the pipeline did not find the face
+        others = torch.from_numpy(recut[chosen, cut]).float()[:, None]  # all black where no face was found
         faces = torch.where((draws[1] < RECUT) & (others.amax((1, 2, 3), keepdim=True) > 0), others, faces)
     return torch.where(draws[2] < AS_IT_IS, plain, augment(faces, size, CHANGES, generator))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mien.training import checkpoints
 from mien.training.augmentation import augment_and_tell
 from mien.training.config import TrainConfig
 from mien.training.pose.head import LEAST_ERROR, MIRRORED, UNITS, GeometryHead, loss
@@ -64,12 +65,7 @@ def fit(
     optimizer = torch.optim.AdamW(head.parameters(), RATE, weight_decay=1e-3)
     steps = math.ceil(len(pixels) / BATCH)
     parts = {"head": head, "average": average, "optimizer": optimizer}
-    first = 0
-    if keep is not None and Path(keep).exists():
-        kept = torch.load(keep, weights_only=True)
-        first = kept["epochs"]
-        for name, part in parts.items():
-            part.load_state_dict(kept[name])  # type: ignore[attr-defined]
+    first = checkpoints.resumed(keep, parts)
     seen: Seen | None = None
     for epoch in range(first, epochs):
         began, losses = time.monotonic(), []
@@ -88,10 +84,7 @@ def fit(
             losses.append(value.item())
             _towards(average, head)
         log.info("epoch %d of %d: loss %.3f, %.0f s", epoch + 1, epochs, np.mean(losses), time.monotonic() - began)
-        if keep is not None:
-            state = {name: part.state_dict() for name, part in parts.items()}  # type: ignore[attr-defined]
-            torch.save(state | {"epochs": epoch + 1}, f"{keep}.part")
-            Path(f"{keep}.part").replace(keep)
+        checkpoints.keep(keep, parts, epoch + 1)
     seen = None
     sample = np.random.default_rng(seed).permutation(len(pixels))[:REFIT]
     refit(average, _look(trunk, pixels[sample], labels.take(sample), seed + epochs))
