@@ -43,12 +43,12 @@ def net(faces: data.Faces) -> EmotionNet:
     return net.eval()
 
 
-def checkpoint(net: EmotionNet, path: Path) -> Path:
+def checkpoint(net: EmotionNet, path: Path, width: float = 1 / 6) -> Path:
     config = {
         "data": "faces",
         "out": "run",
         "name": "tried",
-        "width": 1 / 6,
+        "width": width,
         "depths": (1, 1, 1),
         "ferplus_weight": 0.0,
     }
@@ -156,3 +156,26 @@ def test_checkpoints_become_models_and_one_named_twice_counts_twice(
     np.save(tmp_path / "cut.npy", np.zeros((3, 1, 48, 48), np.uint8))
     with pytest.raises(InputError, match=r"140, cuts, 48"):
         train([first], dataset, tmp_path / "models", recut=tmp_path / "cut.npy")
+
+
+def test_teachers_of_another_make_say_what_is_learned(
+    net: EmotionNet, faces: data.Faces, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantise, "ALLOWED", 1.0)
+    monkeypatch.setattr(quantise, "_milliseconds", lambda model, _: 1.0 if model.file.suffix == ".part" else 2.0)
+    monkeypatch.setattr(settle, "BATCH", 14)
+    wide = EmotionNet((16, 32, 64), (1, 1, 1)).eval()
+    with torch.no_grad():
+        wide.heads["fer2013"].weight.zero_()
+        wide.heads["fer2013"].bias.copy_(torch.tensor([0, 0, 0, 4.0, 0, 0, 0]))
+    start = checkpoint(net, tmp_path / "start.ckpt")
+    teacher = checkpoint(wide, tmp_path / "wide.ckpt", 1 / 3)
+    (alone,) = train([start], dataset, tmp_path / "alone", epochs=2, rate=3e-3)
+    (taught,) = train([start], dataset, tmp_path / "taught", teachers=[teacher], epochs=2, rate=3e-3)
+    shown = faces.split("PublicTest").pixels
+    happy = [_likeliest(variant.path.with_stem("fer2013"), shown) for variant in (alone, taught)]
+    assert happy[0] < 0.9 <= happy[1]
+
+
+def _likeliest(path: Path, pixels: np.ndarray) -> float:
+    return float((Classifier.load(path).classify(pixels).argmax(1) == 3).mean())

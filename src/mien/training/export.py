@@ -34,7 +34,7 @@ from mien.training import data as faces_data
 from mien.training import figures
 from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
-from mien.training.model import HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
+from mien.training.model import BATCH, HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 
 __all__ = ["Calibration", "calibrate", "check", "export", "round_weights", "teach", "to_onnx", "write"]
 
@@ -235,8 +235,8 @@ def check(model: bytes, expected: SingleHead, pixels: np.ndarray) -> float:
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     largest = 0.0
-    for start in range(0, len(pixels), 256):
-        faces = pixels[start : start + 256, None].astype(np.float32)
+    for start in range(0, len(pixels), BATCH):
+        faces = pixels[start : start + BATCH, None].astype(np.float32)
         with torch.inference_mode():
             answer = expected.eval()(torch.from_numpy(faces)).numpy()
         largest = max(largest, float(np.abs(session.run([OUTPUT], {INPUT: faces})[0] - answer).max()))

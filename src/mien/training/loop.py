@@ -24,7 +24,7 @@ from mien.observation import EMOTIONS
 from mien.training.augmentation import augment, mixed
 from mien.training.config import TrainConfig
 from mien.training.data import Faces
-from mien.training.model import HEADS, EmotionNet
+from mien.training.model import BATCH, HEADS, EmotionNet
 from mien.training.teachers.build import build
 
 __all__ = ["Training"]
@@ -141,7 +141,7 @@ class Training(lightning.LightningModule):
     def val_dataloader(self) -> DataLoader[int]:
         """Return the numbers of the PublicTest faces in their order."""
         sampler = self._sampler("PublicTest", shuffle=False)
-        return DataLoader(sampler.dataset, 256, sampler=sampler)
+        return DataLoader(sampler.dataset, BATCH, sampler=sampler)
 
     def on_train_epoch_start(self) -> None:
         """Keep what is frozen from taking new statistics; log the learning rate that the epoch begins with."""

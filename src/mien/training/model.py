@@ -28,6 +28,8 @@ INPUT_SIZE = 48
 WIDTHS = (48, 96, 192)
 MEAN, STD = 0.5076, 0.2550
 """Of the Training pixels, scaled to 0-1."""
+BATCH = 32
+"""Faces a call: with more of them, what the layers pass on is so large that the system hands out new memory each time."""
 
 Net = TypeVar("Net", bound="FaceNet")
 
@@ -222,7 +224,7 @@ def _with_its_pool(shortcut: nn.Sequential) -> nn.Module:
     return one
 
 
-def predict(net: FaceNet, pixels: np.ndarray, batch: int = 256) -> dict[str, np.ndarray]:
+def predict(net: FaceNet, pixels: np.ndarray, batch: int = BATCH) -> dict[str, np.ndarray]:
     """Return the logits of each head, shape (n, 7), for faces of shape (n, 48, 48), uint8."""
     collected: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
     with torch.inference_mode():

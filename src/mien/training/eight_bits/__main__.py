@@ -3,12 +3,13 @@ r"""Train a finished run on in eight bits, and export it.
     python -m mien.training.eight_bits runs/a.ckpt runs/b.ckpt --data fer2013.parquet --recut runs/recut.npy \
         --out models/
 
-begins with the mean of the checkpoints' weights and learns the mean of their answers.
+begins with the mean of the checkpoints' weights and learns the mean of their answers, or that of `--teachers`.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from mien.errors import InputError, MienError
 from mien.training import data as faces_data
-from mien.training.checkpoints import load_mean
+from mien.training.checkpoints import load_checkpoint, load_mean
 from mien.training.eight_bits.quantise import Variant, quantise
 from mien.training.eight_bits.settle import RATE, answers, settle
 from mien.training.export import write
@@ -31,6 +32,7 @@ def train(
     out: str | Path,
     *,
     name: str | None = None,
+    teachers: Sequence[str | Path] = (),
     recut: str | Path | None = None,
     epochs: int = 4,
     rate: float = RATE,
@@ -40,10 +42,12 @@ def train(
     """Write the models of a mean of checkpoints that is trained on in eight bits; return the variants of eight bits.
 
     Args:
-        checkpoints: What `mien train` wrote; one that is named twice counts twice.
+        checkpoints: What `mien train` wrote, of networks of one make; one that is named twice counts twice.
         data: The data set.
         out: The folder to write to.
         name: The model's name; None: the first run's.
+        teachers: Checkpoints whose mean answer is learned, of any make, where one that is named twice counts twice
+            too; none: `checkpoints`.
         recut: Training's faces as the pipeline cuts them, which `mien.run.recut` writes; None: none.
         epochs: Passes over Training.
         rate: The height of the learning rate.
@@ -63,11 +67,11 @@ def train(
     faces = faces_data.load(data, ("Training", "PublicTest"))
     training = faces.split("Training")
     crops = None if recut is None else cut_faces(str(recut), len(training))
-    counts = Counter(map(str, checkpoints))
-    teachers = [load_mean(checkpoint)[0] for checkpoint in counts]
-    folded = [fold(teacher) for teacher in teachers if isinstance(teacher, EmotionNet)]
-    wanted = answers(folded, training.pixels, list(counts.values()))
-    if not config.ferplus_weight:
+    counts = Counter(map(str, teachers or checkpoints))
+    taught = [load_checkpoint(path) for path in counts]
+    wanted = answers([network for network, _ in taught], training.pixels, list(counts.values()))
+    config = dataclasses.replace(config, teachers=tuple(dict.fromkeys([*config.teachers, *map(str, teachers)])))
+    if not min(run.ferplus_weight for run in (config, *(run for _, run in taught))):
         del wanted["ferplus"]
     half = precision_for("auto", "cpu") == "bf16-mixed"
     settled = settle(
@@ -84,6 +88,9 @@ def main() -> None:
     )
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="a .ckpt; of several of one make the mean")
     parser.add_argument("--data", required=True, help="the data set")
+    parser.add_argument(
+        "--teachers", nargs="+", default=(), metavar="CHECKPOINT", help="whose mean answer is learned; theirs"
+    )
     parser.add_argument("--recut", help="Training's faces as the pipeline cuts them, a .npy")
     parser.add_argument("--out", required=True, help="the folder for the models")
     parser.add_argument("--name", help="what observations call the model; the run's own name")
@@ -95,8 +102,8 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     try:
         variants = train(
-            given.checkpoints, given.data, given.out, name=given.name, recut=given.recut, epochs=given.epochs,
-            rate=given.rate, seed=given.seed, keep=given.keep,
+            given.checkpoints, given.data, given.out, name=given.name, teachers=given.teachers,
+            recut=given.recut, epochs=given.epochs, rate=given.rate, seed=given.seed, keep=given.keep,
         )  # fmt: skip
     except MienError as error:
         parser.error(str(error))

@@ -23,18 +23,18 @@ from torch.nn.utils import parametrize
 from mien.training import checkpoints
 from mien.training.augmentation import augment
 from mien.training.config import TrainConfig
-from mien.training.model import Block, EmotionNet, predict
+from mien.training.model import Block, EmotionNet, FaceNet, fold, predict
 
 __all__ = ["answers", "settle"]
 
 log = logging.getLogger("mien.training")
 
 CHANGES = TrainConfig(
-    data="-", out="-", rotate=8.0, zoom=0.15, shift=0.06, erase=0.0, coarse=0.3, dark=0.2, jpeg=0.3
+    data="-", out="-", rotate=8.0, zoom=0.15, shift=0.06, erase=0.0, coarse=0.35, dark=0.2, jpeg=0.35
 )  # fmt: skip
-AS_IT_IS = 0.3
+AS_IT_IS = 0.25
 """The share of faces that are seen as they are, or mirrored."""
-RECUT = 0.5
+RECUT = 0.6
 """The share of the others that are seen as the pipeline cuts them."""
 MEASURED = 512
 """So many faces give the ranges of the activations."""
@@ -127,7 +127,7 @@ class Rounding:
 
 
 def answers(
-    nets: Sequence[EmotionNet], pixels: np.ndarray, counts: Sequence[int] | None = None
+    nets: Sequence[FaceNet], pixels: np.ndarray, counts: Sequence[int] | None = None
 ) -> dict[str, np.ndarray]:
     """Return the mean probabilities that networks answer for faces, of each head, shape (n, 7), float32.
 
@@ -136,7 +136,7 @@ def answers(
         pixels: The faces, shape (n, 48, 48), uint8.
         counts: How often each network counts; None: once.
     """
-    logits = [predict(net, pixels) for net in nets]
+    logits = [predict(fold(net) if isinstance(net, EmotionNet) else net, pixels) for net in nets]
     return {
         head: np.average(
             [torch.softmax(torch.from_numpy(given[head]), 1).numpy() for given in logits], axis=0, weights=counts
@@ -173,7 +173,7 @@ def settle(
     rounding = Rounding(net)
     net.dropout.p = 0.0
     rows = np.random.default_rng(seed).permutation(len(pixels))[:MEASURED]
-    predict(net.eval(), pixels[rows], batch=64)
+    predict(net.eval(), pixels[rows])
     rounding.begin()
     net.train().requires_grad_(requires_grad=True)
     targets = {head: torch.from_numpy(given) for head, given in wanted.items()}
