@@ -56,7 +56,9 @@ def main() -> None:
     shipped = Classifier.load(given.model)
     known = shipped.classify(faces.pixels)
     print(f"{datetime.now(timezone.utc).date()}, {machine()}; {len(faces)} faces of PublicTest\n")
-    print("| who | loss | right % | FER+ majority % | lowest recall % | one of them right % |\n|---|---|---|---|---|---|")
+    print(
+        "| who | loss | right % | FER+ majority % | lowest recall % | one of them right % |\n|---|---|---|---|---|---|"
+    )
     print(row(shipped.contract.name, [known], faces))
     taught = {f"{Path(path).parent.name}/{Path(path).name}": answers(path, faces) for path in given.teachers}
     for name, shares in taught.items():

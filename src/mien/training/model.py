@@ -29,7 +29,7 @@ WIDTHS = (48, 96, 192)
 MEAN, STD = 0.5076, 0.2550
 """Of the Training pixels, scaled to 0-1."""
 BATCH = 32
-"""Faces a call: with more of them, what the layers pass on is so large that the system hands out new memory each time."""
+"""Faces a call: with more, what the layers pass on is so large that the system hands out new memory each time."""
 
 Net = TypeVar("Net", bound="FaceNet")
 

@@ -126,9 +126,7 @@ class Rounding:
             hook.remove()
 
 
-def answers(
-    nets: Sequence[FaceNet], pixels: np.ndarray, counts: Sequence[int] | None = None
-) -> dict[str, np.ndarray]:
+def answers(nets: Sequence[FaceNet], pixels: np.ndarray, counts: Sequence[int] | None = None) -> dict[str, np.ndarray]:
     """Return the mean probabilities that networks answer for faces, of each head, shape (n, 7), float32.
 
     Args:
