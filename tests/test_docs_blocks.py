@@ -45,7 +45,9 @@ def options(command: Any) -> set[str]:
 
 
 KNOWN = options(COMMAND)
-SCRIPTS = "".join(file.read_text() for file in [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("tests/**/*.py")])
+SCRIPTS = "".join(
+    file.read_text() for place in ("benchmarks/*.py", "src/**/*.py", "tests/**/*.py") for file in ROOT.glob(place)
+)
 
 
 def named(value: Any) -> str:
