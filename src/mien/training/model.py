@@ -224,11 +224,11 @@ def _with_its_pool(shortcut: nn.Sequential) -> nn.Module:
     return one
 
 
-def predict(net: FaceNet, pixels: np.ndarray, batch: int = BATCH) -> dict[str, np.ndarray]:
+def predict(net: FaceNet, pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the logits of each head, shape (n, 7), for faces of shape (n, 48, 48), uint8."""
     collected: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
     with torch.inference_mode():
-        for start in range(0, len(pixels), batch):
-            for head, logits in net(torch.from_numpy(pixels[start : start + batch]).float()[:, None]).items():
+        for start in range(0, len(pixels), BATCH):
+            for head, logits in net(torch.from_numpy(pixels[start : start + BATCH]).float()[:, None]).items():
                 collected[head].append(logits.float().numpy())
     return {head: np.concatenate(parts) for head, parts in collected.items()}
