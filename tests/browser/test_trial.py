@@ -12,7 +12,7 @@ import av
 import cv2
 import pytest
 from feeding import until
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from serving import ARGS, dashboard
 from visits import Visit, keep
 
@@ -98,6 +98,17 @@ def test_the_browsers_camera_shows_boxes_and_bars(address: str, visit: Open, scr
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".stage .face")).to_have_count(0)
     assert page.evaluate("document.getElementById('film').srcObject") is None
+
+
+def test_a_file_that_is_chosen_before_the_page_listens_is_read(address: str, visit: Open, media: Path) -> None:
+    page = visit(f"{address}/try").page
+    late: list[Route] = []
+    page.route(re.compile(r"/try\.js"), lambda route: late.append(route))
+    page.reload(wait_until="commit")
+    page.locator("#file").set_input_files(media / "photo.jpg")
+    until(lambda: bool(page.title()) and bool(late))
+    late[0].continue_()
+    one_face(page)
 
 
 def test_a_photo_is_read_as_it_is_and_other_files_are_refused(address: str, visit: Open, media: Path) -> None:

@@ -392,11 +392,11 @@
     else if (action === "camera") useCamera();
     else if (action === "stop") stop();
   });
-  document.addEventListener("change", (event) => {
-    if (event.target.id !== "file") return;
-    useFile(event.target.files[0]);
-    event.target.value = "";
-  });
+  const take = (chosen) => {
+    useFile(chosen.files[0]);
+    chosen.value = "";
+  };
+  document.addEventListener("change", (event) => event.target.id === "file" && take(event.target));
   for (const name of ["dragover", "dragleave", "drop"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
@@ -405,4 +405,5 @@
     });
   }
   addEventListener("pagehide", () => stop());
+  take(byId("file")); // what was chosen before anything listened
 })();

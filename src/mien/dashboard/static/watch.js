@@ -25,7 +25,9 @@
     );
     choose(0);
     player.onmove(bars);
-    if (place.dataset.video) use(`${base}/reports/${place.dataset.report}/${encodeURIComponent(place.dataset.video)}`);
+    const chosen = byId("file").files[0]; // before anything listened
+    if (chosen) useFile(chosen);
+    else if (place.dataset.video) use(`${base}/reports/${place.dataset.report}/${encodeURIComponent(place.dataset.video)}`);
   }
 
   function choose(number) {
