@@ -29,6 +29,7 @@ from mien.training import curves, data
 from mien.training.checkpoints import RunFolder, load_checkpoint
 from mien.training.config import TrainConfig, read, validated
 from mien.training.loop import Training, divergence
+from mien.training.model import HEADS
 from mien.training.train import train
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]  # imports torch in new processes
@@ -140,6 +141,29 @@ def test_consistency_costs_a_network_that_wobbles(dataset: Path) -> None:
         losses[consistency] = training.training_step(torch.arange(70), 0).item()
     assert losses[5.0] > losses[1e-9] + 0.001
     assert losses[1e-9] != losses[0.0], "two looks, not one"
+
+
+def test_attention_costs_a_network_that_answers_a_mirror_image_from_other_places(dataset: Path) -> None:
+    faces = data.load(dataset, ("Training", "PublicTest"))
+    losses = {}
+    for attention in (0.0, 1e-9, 50.0):
+        training = Training(TrainConfig(str(dataset), "out", attention=attention, ferplus_weight=0.0), faces)
+        training.log = lambda *_, **__: None
+        losses[attention] = training.training_step(torch.arange(70), 0).item()
+    assert losses[50.0] > losses[1e-9] + 0.001
+    assert losses[1e-9] != losses[0.0], "the norms see the mirror images too"
+
+    net = training.net.eval()
+    lit = torch.zeros(2, 1, 48, 48)
+    lit[0, :, :, :20], lit[1, :, :, -20:] = 255, 255  # a face and its mirror image
+    with torch.inference_mode():
+        logits, places = training._mirrored(lit, 1)
+        scores, (left, right) = net.scores_and_maps(lit)
+        means = torch.stack([left, right]).mean((2, 3)) + net.heads["fer2013"].bias
+    assert {head: tuple(scores.shape) for head, scores in logits.items()} == dict.fromkeys(HEADS, (2, 7))
+    assert float(places) == pytest.approx(float((left - right.flip(2)).square().mean()))
+    assert float(places) < float((left - right).square().mean()), "the maps are turned back"
+    assert torch.allclose(means, scores["fer2013"], atol=1e-5)
 
 
 def test_run_with_votes_publishes_both_heads(voted: Path, tmp_path: Path) -> None:

@@ -77,6 +77,9 @@ class TrainConfig:
             0: not at all.
         consistency: How much it counts that two augmented looks at a face are answered alike, in twice the time: the
             weight of the distance between both answers (Jensen-Shannon, Lin 1991); 0: one look.
+        attention: How much it counts that a face and its mirror image are answered from the same places, in twice the
+            time: the weight of the mean square between their maps of attention (erasing attention consistency, Zhang
+            et al. 2022, arXiv:2207.10299); the mirror image has no target of its own. 0: it is not looked at.
         sharpness: How far uphill the weights are moved for each gradient, rho of Foret et al. 2021 (arXiv:2010.01412),
             in twice the time; 0: not at all.
         seed: Of everything that is drawn by chance.
@@ -126,6 +129,7 @@ class TrainConfig:
     covered_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     consistency: Annotated[float, Field(ge=0, le=100)] = 0.0
+    attention: Annotated[float, Field(ge=0, le=100)] = 0.0
     sharpness: Annotated[float, Field(ge=0, le=10)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"

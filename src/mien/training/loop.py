@@ -171,7 +171,10 @@ class Training(lightning.LightningModule):
         if config.mixup:
             targets, shares, *looks = mixed(config.mixup, generator, targets, shares, *looks)
         faces, targets, shares = torch.cat(looks), targets.repeat(len(looks), 1), shares.repeat(len(looks), 1)
-        logits = self.net(faces.contiguous(memory_format=torch.channels_last))
+        if config.attention:
+            logits, places = self._mirrored(faces, len(looks[0]))
+        else:
+            logits = self.net(faces.contiguous(memory_format=torch.channels_last))
         likely = torch.log_softmax(logits["fer2013"].float(), 1)
         loss = -(targets * self.weights * likely).sum(1).mean()
         # Faces without votes have no part in this, but the head always has: DDP waits for every gradient.
@@ -180,8 +183,17 @@ class Training(lightning.LightningModule):
         if len(looks) > 1:
             apart = divergence(*likely.chunk(2)) + config.ferplus_weight * divergence(*likely_votes.chunk(2))
             loss = loss + config.consistency * apart
+        if config.attention:
+            loss = loss + config.attention * places
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
+
+    def _mirrored(self, faces: Tensor, count: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the logits for faces, and how far the first `count` are answered from other places than mirrored."""
+        seen = torch.cat([faces, faces[:count].flip(3)]).contiguous(memory_format=torch.channels_last)
+        logits, maps = self.net.scores_and_maps(seen)
+        places = functional.mse_loss(maps[:count].float(), maps[-count:].flip(3).float())
+        return {head: scores[: len(faces)] for head, scores in logits.items()}, places
 
     def validation_step(self, indices: Tensor, _batch: int) -> None:
         """Keep what the first head answers; log how far the second agrees with the FER+ majority."""

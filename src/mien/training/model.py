@@ -70,6 +70,9 @@ class FaceNet(nn.Module):
         mirror: Whether, when not training, it answers for a face and its mirror image together.
     """
 
+    heads: nn.ModuleDict
+    dropout: nn.Dropout
+
     def __init__(self, *, size: int = INPUT_SIZE, mirror: bool = False) -> None:
         super().__init__()
         self.size, self.mirror = size, mirror
@@ -90,8 +93,29 @@ class FaceNet(nn.Module):
         both = self._scores(torch.cat([pixels, pixels.flip(3)]))
         return {head: scores.reshape(2, -1, len(EMOTIONS)).mean(0) for head, scores in both.items()}
 
+    def scores_and_maps(self, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the logits of each head, and where the first one sees each emotion.
+
+        Args:
+            pixels: The faces at the size they are to be seen in, (B, 1, H, W), 0-255.
+
+        Returns:
+            The logits, (B, 7); and the maps, (B, 7, h, w), whose means are the first head's logits without their biases
+            (class activation maps, Zhou et al. 2016, arXiv:1512.04150).
+        """
+        features = self._features(pixels)
+        maps = functional.conv2d(features, self.heads[HEADS[0]].get_parameter("weight")[:, :, None, None])
+        return self._answers(features), maps
+
     def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
+        return self._answers(self._features(pixels))
+
+    def _features(self, pixels: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _answers(self, features: Tensor) -> dict[str, Tensor]:
+        seen = self.dropout(functional.adaptive_avg_pool2d(features, 1).flatten(1))  # (B, C)
+        return {head: layer(seen) for head, layer in self.heads.items()}
 
 
 class EmotionNet(FaceNet):
@@ -135,11 +159,9 @@ class EmotionNet(FaceNet):
         widths = tuple(max(8, round(channels * config.width / 8) * 8) for channels in WIDTHS)
         return cls(widths, config.depths, size=config.size, mirror=config.mirror)
 
-    def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
-        x = (pixels / 255 - MEAN) / STD
-        x = self.blocks(self.stem(x))  # (B, C, H/8, W/8)
-        x = self.dropout(functional.adaptive_avg_pool2d(x, 1).flatten(1))  # (B, C)
-        return {head: layer(x) for head, layer in self.heads.items()}
+    def _features(self, pixels: Tensor) -> Tensor:
+        x: Tensor = self.blocks(self.stem((pixels / 255 - MEAN) / STD))  # (B, C, H/8, W/8)
+        return x
 
 
 class SingleHead(nn.Module):

@@ -141,14 +141,12 @@ class LiteNet(FaceNet):
         kept = torch.load(pretrained_file(), map_location="cpu", weights_only=True)
         self.load_state_dict({_renamed(name): value for name, value in kept.items() if "_fc" not in name}, strict=False)
 
-    def _scores(self, pixels: Tensor) -> dict[str, Tensor]:
+    def _features(self, pixels: Tensor) -> Tensor:
         x = (pixels / 255 - MEAN) / STD
         weight = self.stem.weight.sum(1, keepdim=True)  # what three channels that are alike come to
         x = functional.conv2d(_padded(x, 3, 2), weight, stride=2).contiguous(memory_format=torch.channels_last)
         x = functional.relu6(self.stem_norm(x), inplace=True)
-        x = functional.relu6(self.last(self.blocks(x)), inplace=True)  # (B, 1280, H/32, W/32)
-        x = self.dropout(x.mean((2, 3)))
-        return {head: layer(x) for head, layer in self.heads.items()}
+        return functional.relu6(self.last(self.blocks(x)), inplace=True)  # (B, 1280, H/32, W/32)
 
 
 def pretrained_file() -> Path:
