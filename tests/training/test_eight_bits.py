@@ -132,6 +132,26 @@ def test_it_learns_what_its_teachers_say_also_of_faces_that_the_pipeline_cut(
         assert torch.equal(value, again.state_dict()[name]), name
 
 
+def test_the_weights_averaged_over_the_steps_are_what_remains(
+    net: EmotionNet, faces: data.Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "BATCH", 14)
+    training = faces.split("Training")
+    wanted = answers([fold(net)], np.roll(training.pixels, 1, axis=0))
+    for decay, are_alike in ((0.0, True), (0.9, False)):
+        keep = tmp_path / f"{decay}"
+        settled = settle.settle(
+            fold(net), training.pixels, wanted, epochs=1, rate=3e-3, ema_decay=decay, keep=keep
+        )  # fmt: skip
+        kept = torch.load(keep, weights_only=True)
+        last = {f"module.{name}": value for name, value in kept["net"].items()}
+        averaged = {name: value for name, value in kept["averaged"].items() if name in last}
+        assert averaged.keys() == last.keys()
+        assert all(torch.equal(averaged[name], last[name]) for name in last) == are_alike
+        bias = settled.heads["fer2013"].bias
+        assert torch.equal(bias, averaged["module.heads.fer2013.bias"])
+
+
 def _apart(net: EmotionNet, wanted: dict[str, np.ndarray], pixels: np.ndarray, offset: int) -> float:
     given = answers([net], pixels)["fer2013"]
     return float(np.abs(given - wanted["fer2013"][offset::3]).mean())

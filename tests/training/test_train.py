@@ -122,6 +122,12 @@ def test_sharpness_takes_the_gradient_uphill_and_comes_back(dataset: Path) -> No
     assert {norm.momentum for norm in training.net.modules() if isinstance(norm, torch.nn.BatchNorm2d)} == {0.1}
 
 
+def test_a_run_of_five_steps_ends(dataset: Path, tmp_path: Path) -> None:
+    config = TrainConfig(str(dataset), str(tmp_path / "run"), **TINY | {"epochs": 1, "batch_size": 28, "sharpness": 0})
+    train(config, accelerator="cpu")
+    assert len(metrics(tmp_path / "run")) == 1
+
+
 def test_answers_that_are_alike_are_not_apart_and_opposite_ones_by_the_most() -> None:
     answer = torch.log_softmax(torch.randn(5, 7, generator=torch.Generator().manual_seed(0)), 1)
     assert float(divergence(answer, answer)) == pytest.approx(0, abs=1e-6)

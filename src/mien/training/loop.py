@@ -29,6 +29,9 @@ from mien.training.teachers.build import build
 
 __all__ = ["Training"]
 
+RISE = 0.201
+"""The share of the steps in which the learning rate rises; a fifth of five steps would have torch divide by 0."""
+
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
     """Return how far two answers are apart, from 0 to log 2: the mean Jensen-Shannon divergence.
@@ -284,7 +287,7 @@ class Training(lightning.LightningModule):
             optimizer,
             config.learning_rate,
             total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.2,
+            pct_start=RISE,
             final_div_factor=1e3,
             cycle_momentum=False,
         )

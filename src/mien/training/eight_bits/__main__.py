@@ -36,6 +36,7 @@ def train(
     recut: str | Path | None = None,
     epochs: int = 4,
     rate: float = RATE,
+    ema_decay: float = 0.0,
     seed: int = 1,
     keep: str | Path | None = None,
 ) -> list[Variant]:
@@ -51,6 +52,7 @@ def train(
         recut: Training's faces as the pipeline cuts them, which `mien.run.recut` writes; None: none.
         epochs: Passes over Training.
         rate: The height of the learning rate.
+        ema_decay: Of the weights averaged over the steps, which are the ones kept; 0: the last ones are.
         seed: Of everything that is drawn by chance.
         keep: A file from which an interrupted run goes on.
 
@@ -75,7 +77,8 @@ def train(
         del wanted["ferplus"]
     half = precision_for("auto", "cpu") == "bf16-mixed"
     settled = settle(
-        fold(net), training.pixels, wanted, recut=crops, epochs=epochs, rate=rate, seed=seed, keep=keep, half=half
+        fold(net), training.pixels, wanted, recut=crops, epochs=epochs, rate=rate, ema_decay=ema_decay, seed=seed,
+        keep=keep, half=half,
     )  # fmt: skip
     written = write(settled, config, faces.split("PublicTest"), out, name=name)
     return [quantise(path, data) for path in written]
@@ -96,6 +99,9 @@ def main() -> None:
     parser.add_argument("--name", help="what observations call the model; the run's own name")
     parser.add_argument("--epochs", type=int, default=4, help="passes over Training [default: 4]")
     parser.add_argument("--rate", type=float, default=RATE, help=f"height of the learning rate [default: {RATE:g}]")
+    parser.add_argument(
+        "--ema-decay", type=float, default=0.0, help="of the weights averaged over the steps; 0: the last [default: 0]"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     given = parser.parse_args()
@@ -103,7 +109,8 @@ def main() -> None:
     try:
         variants = train(
             given.checkpoints, given.data, given.out, name=given.name, teachers=given.teachers,
-            recut=given.recut, epochs=given.epochs, rate=given.rate, seed=given.seed, keep=given.keep,
+            recut=given.recut, epochs=given.epochs, rate=given.rate, ema_decay=given.ema_decay,
+            seed=given.seed, keep=given.keep,
         )  # fmt: skip
     except MienError as error:
         parser.error(str(error))

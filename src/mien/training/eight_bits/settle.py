@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.training import checkpoints
 from mien.training.augmentation import augment
@@ -41,6 +42,8 @@ MEASURED = 512
 BATCH = 128
 RATE = 3e-4
 """The height of the learning rate."""
+RISE = 0.101
+"""The share of the steps in which it rises; a tenth of ten steps would have torch divide by 0."""
 WEIGHT_MOST = 64
 """Weights are whole numbers from -64 to 64: processors without VNNI would overflow at eight bits."""
 
@@ -151,6 +154,7 @@ def settle(
     recut: np.ndarray | None = None,
     epochs: int = 4,
     rate: float = RATE,
+    ema_decay: float = 0.0,
     seed: int = 1,
     keep: str | Path | None = None,
     half: bool = False,
@@ -164,6 +168,7 @@ def settle(
         recut: The same faces as the pipeline cuts them, shape (n, cuts, 48, 48), uint8; None: none.
         epochs: Passes over the faces.
         rate: The height of the learning rate (Adam, one cycle).
+        ema_decay: Of the weights averaged over the steps, which are the ones returned; 0: the last ones are.
         seed: Of everything that is drawn by chance.
         keep: A file to which the state is written after each epoch, and from which it goes on; None: none.
         half: Whether convolutions are computed in bfloat16, which is faster where the processor does it.
@@ -178,9 +183,10 @@ def settle(
     steps = len(pixels) // BATCH or 1
     optimizer = torch.optim.Adam(net.parameters(), rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=epochs * steps, pct_start=0.1, final_div_factor=100, cycle_momentum=False
+        optimizer, rate, total_steps=epochs * steps, pct_start=RISE, final_div_factor=100, cycle_momentum=False
     )
-    parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))  # type: ignore[no-untyped-call]
+    parts = {"net": net, "averaged": averaged, "optimizer": optimizer, "schedule": schedule}
     for epoch in range(checkpoints.resumed(keep, parts), epochs):
         began, losses = time.monotonic(), []
         generator = torch.Generator().manual_seed(1000 * seed + epoch)
@@ -198,9 +204,11 @@ def settle(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
+            averaged.update_parameters(net)
             losses.append(loss.item())
         log.info("epoch %d of %d: loss %.4f, %.0f s", epoch + 1, epochs, np.mean(losses), time.monotonic() - began)
         checkpoints.keep(keep, parts, epoch + 1)
+    net.load_state_dict(averaged.module.state_dict())
     rounding.end()
     return net.eval()
 
