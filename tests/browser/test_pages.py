@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from feeding import until
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from visits import Served, Visit, keep, serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.mosquitto, pytest.mark.timeout(400)]
@@ -118,6 +119,25 @@ def test_an_alert_is_tried_out_made_and_deleted(seeded: Served, visit: Open) -> 
     form.get_by_label("Tell me when").select_option("share")
     page.get_by_role("button", name="Delete the alert happy-lobby").click()
     expect(rules).to_have_text("None yet.")
+
+
+def test_a_form_is_sent_by_the_pages_script_alone(seeded: Served, visit: Open) -> None:
+    page = visit(seeded.address).page
+    late: list[Route] = []
+    page.route(re.compile(r"/assets/(reports|system)\.js"), lambda route: late.append(route))
+    for path, form in (("/reports", "#report"), ("/system", "#alert")):
+        late.clear()
+        page.goto(f"{seeded.address}{path}", wait_until="commit")
+        buttons = page.locator(f"{form} button[type=submit]")
+        expect(buttons.first).to_be_disabled()
+        until(lambda: bool(page.title()) and bool(late))
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
+        page.locator(form).evaluate("(form) => (form.noValidate = true)")
+        page.locator(f"{form} input:visible").first.press("Enter")
+        late[0].continue_()
+        for button in buttons.all():
+            expect(button).to_be_enabled()
+        assert page.url == f"{seeded.address}{path}", "nothing of what the form holds is in the address"
 
 
 def test_a_question_mark_says_in_place_what_the_figure_is(seeded: Served, visit: Open) -> None:

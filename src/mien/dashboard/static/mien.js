@@ -393,6 +393,8 @@ window.mien = (() => {
     tell();
   });
   for (const asked of [darkness, wide, large]) asked.addEventListener("change", paint);
+  /* Once all scripts are there: a form that none reads yet would put what it holds into the address. */
+  document.addEventListener("DOMContentLoaded", () => all("[type=submit][disabled]").forEach((button) => (button.disabled = false)));
   paint();
 
   /* Who may not look any more is shown the login, not what was so before. */
