@@ -22,6 +22,7 @@ from mien.errors import InputError, MienError
 from mien.media.base import Image
 from mien.run.pipeline_accuracy import GROUNDS, framed, nearest
 from mien.training import data
+from mien.training.bounded import SEED, number, whole
 from mien.vision.detector import FaceDetector, crop, open_detector
 from mien.vision.schedule import PhotoDetector
 
@@ -62,17 +63,17 @@ def recut(
     crops = np.repeat(np.zeros_like(pixels)[:, None] if is_covered else pixels[:, None], cuts, 1)
     seen = np.zeros((len(pixels), cuts), bool)
     asked = random.random(len(pixels)) < share
-    for number in np.flatnonzero(asked):
-        face = pixels[number]
+    for row in np.flatnonzero(asked):
+        face = pixels[row]
         for cut in range(cuts):
-            frame = framed(face, GROUNDS[(first[number] + cut) % len(GROUNDS)], int(sides[number, cut]) // 2 * 2)
+            frame = framed(face, GROUNDS[(first[row] + cut) % len(GROUNDS)], int(sides[row, cut]) // 2 * 2)
             found = detector.detect(frame)
             if len(found):
                 part = slice(nearest(found, frame), nearest(found, frame) + 1)
                 if is_covered:
                     frame = covered(frame, found.landmarks[part][0], COVERS[random.integers(len(COVERS))], random)
-                crops[number, cut] = crop(frame, found.boxes[part], found.landmarks[part])[0]
-                seen[number, cut] = True
+                crops[row, cut] = crop(frame, found.boxes[part], found.landmarks[part])[0]
+                seen[row, cut] = True
     return crops, seen
 
 
@@ -155,14 +156,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mien.run.recut", description="Cut faces as the pipeline does.")
     parser.add_argument("--data", required=True, help="the data set")
     parser.add_argument("--out", required=True, type=Path, help="the crops of its Training faces, a .npy")
-    parser.add_argument("--cuts", type=int, default=2, help="crops of each face [default: 2]")
+    parser.add_argument("--cuts", type=whole(1, 100), default=2, help="crops of each face [default: 2]")
     parser.add_argument("--covered", action="store_true", help="hide the faces")
-    parser.add_argument("--share", type=float, default=1.0, help="of the faces that are cut so [default: 1]")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
+    parser.add_argument("--share", type=number(0, 1), default=1.0, help="of the faces that are cut so [default: 1]")
+    parser.add_argument("--seed", type=SEED, default=1, help="of all that is drawn by chance [default: 1]")
     given = parser.parse_args()
     try:
-        if given.cuts < 1:
-            raise InputError(f"cannot make {given.cuts} crops of each face: expected 1 or more")
         training = data.load(given.data, ("Training",))
         detector = PhotoDetector(open_detector("yunet", 0.7, 640))
         crops, seen = recut(

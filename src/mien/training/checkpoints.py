@@ -152,13 +152,21 @@ def resumed(path: str | Path | None, parts: Mapping[str, Any]) -> int:
     Args:
         path: The file; None: nothing was kept.
         parts: What has a `load_state_dict`, by name; changed in place.
+
+    Raises:
+        InputError: The file holds another run's state, or none.
     """
     if path is None or not Path(path).exists():
         return 0
-    kept = torch.load(path, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(kept[name])
-    return int(kept["epochs"])
+    try:
+        kept = torch.load(path, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(kept[name])
+        return int(kept["epochs"])
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        raise InputError(
+            f"cannot go on from '{path}': it holds no state of such a run; delete it, or name another file"
+        ) from error
 
 
 def keep(path: str | Path | None, parts: Mapping[str, Any], epochs: int) -> None:
@@ -168,10 +176,17 @@ def keep(path: str | Path | None, parts: Mapping[str, Any], epochs: int) -> None
         path: The file; None: nothing is kept.
         parts: What has a `state_dict`, by name.
         epochs: So many are complete.
+
+    Raises:
+        InputError: The file cannot be written.
     """
-    if path is not None:
+    if path is None:
+        return
+    try:
         torch.save({name: part.state_dict() for name, part in parts.items()} | {"epochs": epochs}, f"{path}.part")
         Path(f"{path}.part").replace(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"cannot write '{path}': {error}; name another file") from error
 
 
 def _config(values: dict[str, Any]) -> TrainConfig:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mien.errors import InputError, MienError
 from mien.training import data as faces_data
+from mien.training.bounded import EPOCHS, SEED, number
 from mien.training.checkpoints import load_checkpoint, load_mean
 from mien.training.eight_bits.quantise import Variant, quantise
 from mien.training.eight_bits.settle import RATE, answers, settle
@@ -97,12 +98,17 @@ def main() -> None:
     parser.add_argument("--recut", help="Training's faces as the pipeline cuts them, a .npy")
     parser.add_argument("--out", required=True, help="the folder for the models")
     parser.add_argument("--name", help="what observations call the model; the run's own name")
-    parser.add_argument("--epochs", type=int, default=4, help="passes over Training [default: 4]")
-    parser.add_argument("--rate", type=float, default=RATE, help=f"height of the learning rate [default: {RATE:g}]")
+    parser.add_argument("--epochs", type=EPOCHS, default=4, help="passes over Training [default: 4]")
     parser.add_argument(
-        "--ema-decay", type=float, default=0.0, help="of the weights averaged over the steps; 0: the last [default: 0]"
+        "--rate", type=number(1e-9, 1), default=RATE, help=f"height of the learning rate [default: {RATE:g}]"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
+    parser.add_argument(
+        "--ema-decay",
+        type=number(0, 0.99999),
+        default=0.0,
+        help="of the weights averaged over the steps; 0: the last [default: 0]",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=SEED, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S", level=logging.INFO)

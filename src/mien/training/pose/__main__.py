@@ -18,6 +18,7 @@ import torch
 
 from mien.errors import InputError, MienError, ModelError
 from mien.training import data as faces_data
+from mien.training.bounded import EPOCHS, SEED
 from mien.training.pose import bars, labels
 from mien.training.pose.fit import answers, fit
 from mien.training.pose.graft import carry, geometry, graft
@@ -112,8 +113,8 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="the data set")
     parser.add_argument("--mesh", required=True, help="the mesh labels of its faces, a .parquet")
     parser.add_argument("--out", required=True, help="the folder for the models")
-    parser.add_argument("--epochs", type=int, default=12, help="passes over Training [default: 12]")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn by chance [default: 1]")
+    parser.add_argument("--epochs", type=EPOCHS, default=12, help="passes over Training [default: 12]")
+    parser.add_argument("--seed", type=SEED, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     parser.add_argument("--head-of", metavar="MODEL", help="take the head of this model, whose first stages they have")
     given = parser.parse_args()
