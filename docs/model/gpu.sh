@@ -21,6 +21,5 @@ mkdir -p runs
 [ -e runs/recut.npy ] || python -m mien.run.recut --data "$data" --out runs/recut.npy
 [ -e runs/covered.npy ] || python -m mien.run.recut --data "$data" --out runs/covered.npy --covered --cuts 1 --share 0.33
 cycle wide
-cycle lite0-2
-python benchmarks/ensemble.py runs/wide/059.ckpt runs/lite0-2/019.ckpt --data "$data"
+python benchmarks/ensemble.py runs/wide/059.ckpt docs/model/teachers/lite0.ckpt --data "$data"
 cycle student
