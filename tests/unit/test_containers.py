@@ -26,6 +26,7 @@ from mien.media.open import open_source
 from mien.reports.base.job import Job
 from mien.reports.base.pictures import moments
 from mien.reports.base.recordings import Inputs, read_recordings
+from programs import program
 
 RATIOS = [(2, 1), (16, 11), (64, 45), (12, 11), (8, 9), (10, 11), (1, 2), (4, 3), (6, 11)]
 
@@ -65,10 +66,18 @@ def shape_shown(path: Path) -> tuple[float, tuple[int, ...]]:
 
 
 def asked_of_ffprobe(path: Path, entries: str) -> list[str]:
-    program = shutil.which("ffprobe")
-    if not program:
-        pytest.skip("ffprobe is not installed")
-    asked = [program, "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", str(path)]
+    asked = [
+        program("ffprobe"),
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        entries,
+        "-of",
+        "csv=p=0",
+        str(path),
+    ]
     return subprocess.run(asked, capture_output=True, check=True, text=True).stdout.split()[0].split(",")
 
 

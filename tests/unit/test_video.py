@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import shutil
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -23,6 +22,7 @@ from mien.media.encode import VideoWriter
 from mien.media.open import open_source
 from mien.media.selection import Sampling, selected
 from mien.media.sparing import SparingDecoder, UnsureError
+from programs import program
 
 EVEN = [40 * n for n in range(75)]
 UNEVEN = [n * 40 + (n % 4) * 9 + (n // 30) * 500 for n in range(75)]
@@ -84,10 +84,15 @@ def frames_of(path: Path, start: float = 0.0) -> list[Frame]:
 
 def shown_by_ffprobe(path: Path) -> list[float]:
     """Return the times of a file's frames as FFmpeg's own program tells them; nan where it has none."""
-    program = shutil.which("ffprobe")
-    if not program:
-        pytest.skip("ffprobe is not installed; the times are compared with those that were written all the same")
-    asked = [program, "-v", "quiet", "-select_streams", "V:0", "-show_entries", "frame=best_effort_timestamp_time"]
+    asked = [
+        program("ffprobe"),
+        "-v",
+        "quiet",
+        "-select_streams",
+        "V:0",
+        "-show_entries",
+        "frame=best_effort_timestamp_time",
+    ]
     answer = subprocess.run([*asked, "-of", "json", str(path)], capture_output=True, check=True).stdout
     return [float(frame.get("best_effort_timestamp_time", "nan")) for frame in json.loads(answer)["frames"]]
 
