@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import TypeVar
 
 __all__ = ["EPOCHS", "SEED", "number", "whole"]
+
+Number = TypeVar("Number", int, float)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Return what reads a whole number from `low` to `high`, both included."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {low} to {high}")
-        return value
-
-    return read
+    return _within(int, "whole number", low, high)
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
     """Return what reads a number from `low` to `high`, both included."""
+    return _within(float, "number", low, high)
 
-    def read(text: str) -> float:
+
+def _within(kind: type[Number], what: str, low: Number, high: Number) -> Callable[[str], Number]:
+    def read(text: str) -> Number:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low:g} to {high:g}")
+            value = None
+        if value is None or not low <= value <= high:  # nan lies within none
+            raise argparse.ArgumentTypeError(f"'{text}' is not a {what} from {low} to {high}")
         return value
 
     return read

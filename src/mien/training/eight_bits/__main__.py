@@ -107,7 +107,7 @@ def main() -> None:
         type=number(0, 0.99999),
         default=0.0,
         help="of the weights averaged over the steps; 0: the last [default: 0]",
-    )  # fmt: skip
+    )
     parser.add_argument("--seed", type=SEED, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     given = parser.parse_args()
