@@ -141,6 +141,36 @@ def test_labels_stay_in_the_stage_and_lie_on_no_other(nine: Served, visit: Open,
     assert page.locator("#source-gate .label:not([hidden])").count() == 0, "29 bear colours alone"
 
 
+ANYWHERE = """(count) => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(".label { transition: none !important }");
+    document.adoptedStyleSheets = [sheet];
+    const stage = document.querySelector("[data-stage=hall]"), wrong = [];
+    const words = ["Happy 61\\u202f%", "Fear 31\\u202f%", "Surprise 100\\u202f%", "Unclear", "Disgust 7\\u202f%"];
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    let seed = 7;
+    const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+    for (let round = 0; round < count; round++) {
+        const faces = Array.from({ length: 2 + Math.floor(7 * random()) }, (_, at) => ({
+            key: `${at + 1}`, number: at + 1, emotion: "happy", label: words[Math.floor(words.length * random())],
+            box: [60 * random(), 50 * random(), 8 + 15 * random(), 10 + 20 * random()],
+        }));
+        mien.functions.stage({ faces, ratio: 16 / 9 }, "hall");
+        const marks = [...stage.querySelectorAll(".label:not([hidden])")];
+        const places = marks.map((mark) => mark.getBoundingClientRect());
+        places.forEach((place, at) => {
+            if (places.slice(at + 1).some((other) => meet(place, other))) wrong.push([round, marks[at].textContent]);
+        });
+    }
+    return wrong;
+}"""
+
+
+def test_labels_lie_on_no_other_by_a_part_of_a_pixel_either_or_where_no_room_is_left(nine: Served, visit: Open) -> None:
+    page = look_at(visit, nine, "hall")
+    assert page.evaluate(ANYWHERE, 1500) == []
+
+
 def test_what_is_pointed_at_or_focused_is_marked_in_stage_and_list(nine: Served, visit: Open) -> None:
     page = look_at(visit, nine, "gate", size=(1920, 1080))
     rows, marked = page.locator(".people li"), page.locator(".face.marked")

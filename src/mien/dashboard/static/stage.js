@@ -70,13 +70,13 @@
       return { box, label: box.label, x, y, w, h, named };
     });
     const shown = boxes.filter(({ label }) => !label.hidden);
-    for (const one of shown) one.size = [one.label.offsetWidth, one.label.offsetHeight];
+    for (const one of shown) one.size = sizeOf(one.label);
     const taken = [];
     for (const one of shown.sort((a, b) => b.named - a.named || b.w * b.h - a.w * a.h)) {
       let spot = spotFor(one, boxes, taken, width, height);
       if (!spot && !one.named) {
         one.label.classList.add("short");
-        one.size = [one.label.offsetWidth, one.label.offsetHeight];
+        one.size = sizeOf(one.label);
         spot = spotFor(one, boxes, taken, width, height) ?? spotFor(one, [], taken, width, height);
       }
       one.label.hidden = !spot; // where there is no room the colour alone says it, and the list the rest
@@ -97,8 +97,14 @@
     const inside = places.filter((spot) => spot.y >= GAP && spot.y + high <= height - GAP && spot.x >= 0);
     const free = inside.filter((spot) => !taken.some((other) => meet(spot, other)));
     const clear = free.find((spot) => !boxes.some((other) => other.box !== box && meet(spot, other)));
-    return clear ?? (named || boxes.length === 0 ? (free[0] ?? inside[0]) : undefined);
+    if (named) return clear ?? free[0] ?? inside[0]; // what is pointed at has its label, whatever lies there
+    return clear;
   }
+
+  const sizeOf = (label) => {
+    const { width, height } = label.getBoundingClientRect(); // its offsetWidth may be half a pixel less
+    return [Math.ceil(width), Math.ceil(height)];
+  };
 
   const meet = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
@@ -127,6 +133,7 @@
   }
 
   functions.taken = mark;
+  document.fonts.addEventListener("loadingdone", () => all(".stage").forEach((place) => place.watched && arrange(place, false)));
   document.addEventListener("pointerover", (event) => note("pointer", event.target));
   document.documentElement.addEventListener("pointerleave", () => note("pointer", null));
   document.addEventListener("focusin", (event) => note("focus", event.target));
