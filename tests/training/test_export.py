@@ -24,7 +24,7 @@ from mien.training import export as exporting
 from mien.training.checkpoints import load_checkpoint
 from mien.training.config import TrainConfig
 from mien.training.eight_bits import quantise
-from mien.training.export import Calibration, calibrate, check, export, round_weights, to_onnx
+from mien.training.export import Calibration, calibrate, check, even, export, round_weights, to_onnx
 from mien.training.model import EmotionNet, SingleHead, fold, predict
 
 pytestmark = pytest.mark.training
@@ -153,6 +153,23 @@ def test_faces_without_votes_do_not_count_for_the_temperature() -> None:
     contradicted = calibrate(logits, votes).temperature
     votes[::2] = 0
     assert calibrate(logits, votes).temperature < 0.1 < contradicted
+
+
+def test_evened_biases_answer_each_emotion_as_often_as_wanted_and_change_nothing_else(net: EmotionNet) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 48, 48), dtype=np.uint8)
+    named = np.eye(7, dtype=np.float32)[np.arange(200) % 7]
+    named[:40] = 0  # faces that nobody named do not count
+    folded = fold(net)
+    before = {name: value.clone() for name, value in folded.state_dict().items()}
+    wanted = np.array([0.3, 0.0, 0.1, 0.2, 0.1, 0.1, 0.2])
+    shift = even(folded, "fer2013", pixels, named, wanted)
+    assert abs(float(shift.mean())) < 1e-5
+    scores = predict(folded, pixels[40:])["fer2013"]
+    temperature = calibrate(scores, named[40:]).temperature
+    answered = torch.softmax(torch.from_numpy(scores) / temperature, 1).numpy().mean(0)
+    np.testing.assert_allclose(answered, wanted, atol=2e-3)
+    changed = [name for name, value in folded.state_dict().items() if not torch.equal(value, before[name])]
+    assert changed == ["heads.fer2013.bias"]
 
 
 def test_export_of_a_run(net: EmotionNet, dataset: Path, tmp_path: Path) -> None:

@@ -16,13 +16,15 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mien.errors import InputError, MienError
 from mien.training import data as faces_data
 from mien.training.bounded import EPOCHS, SEED, number
 from mien.training.checkpoints import load_checkpoint, load_mean
 from mien.training.eight_bits.quantise import Variant, quantise
 from mien.training.eight_bits.settle import RATE, answers, settle
-from mien.training.export import write
+from mien.training.export import even, named, write
 from mien.training.model import EmotionNet, fold
 from mien.training.train import cut_faces, precision_for
 
@@ -38,6 +40,7 @@ def train(
     epochs: int = 4,
     rate: float = RATE,
     ema_decay: float = 0.0,
+    evens: bool = False,
     seed: int = 1,
     keep: str | Path | None = None,
 ) -> list[Variant]:
@@ -54,6 +57,8 @@ def train(
         epochs: Passes over Training.
         rate: The height of the learning rate.
         ema_decay: Of the weights averaged over the steps, which are the ones kept; 0: the last ones are.
+        evens: Whether at the end each head's biases are shifted, so that over PublicTest it answers each emotion as
+            often as people named it in Training.
         seed: Of everything that is drawn by chance.
         keep: A file from which an interrupted run goes on.
 
@@ -81,8 +86,20 @@ def train(
         fold(net), training.pixels, wanted, recut=crops, epochs=epochs, rate=rate, ema_decay=ema_decay, seed=seed,
         keep=keep, half=half,
     )  # fmt: skip
-    written = write(settled, config, faces.split("PublicTest"), out, name=name)
+    public = faces.split("PublicTest")
+    if evens:
+        of_public = named(public)
+        for head, shares in ((head, _shares(those)) for head, those in named(training).items() if head in wanted):
+            even(settled, head, public.pixels, of_public[head], shares)
+    written = write(settled, config, public, out, name=name)
     return [quantise(path, data) for path in written]
+
+
+def _shares(named: np.ndarray) -> np.ndarray:
+    """Return how often each emotion is named, shape (7,), for votes or one-hot labels, shape (n, 7)."""
+    known = named[named.sum(1) > 0]
+    shares: np.ndarray = (known / known.sum(1, keepdims=True)).mean(0)
+    return shares
 
 
 def main() -> None:
@@ -108,6 +125,11 @@ def main() -> None:
         default=0.0,
         help="of the weights averaged over the steps; 0: the last [default: 0]",
     )
+    parser.add_argument(
+        "--even",
+        action="store_true",
+        help="shift biases, so that emotions are answered as often as people named them",
+    )
     parser.add_argument("--seed", type=SEED, default=1, help="of all that is drawn by chance [default: 1]")
     parser.add_argument("--keep", help="a file from which an interrupted run goes on")
     given = parser.parse_args()
@@ -116,7 +138,7 @@ def main() -> None:
         variants = train(
             given.checkpoints, given.data, given.out, name=given.name, teachers=given.teachers,
             recut=given.recut, epochs=given.epochs, rate=given.rate, ema_decay=given.ema_decay,
-            seed=given.seed, keep=given.keep,
+            evens=given.even, seed=given.seed, keep=given.keep,
         )  # fmt: skip
     except MienError as error:
         parser.error(str(error))
