@@ -197,6 +197,19 @@ def test_teachers_of_another_make_say_what_is_learned(
     assert happy[0] < 0.9 <= happy[1]
 
 
+def test_a_model_says_that_its_teacher_began_with_weights_of_others(
+    net: EmotionNet, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantise, "ALLOWED", 1.0)
+    monkeypatch.setattr(quantise, "_milliseconds", lambda model, _: 1.0 if model.file.suffix == ".part" else 2.0)
+    start = checkpoint(net, tmp_path / "start.ckpt")
+    teacher = Path(__file__).parents[2] / "docs/model/teachers/lite0.ckpt"
+    (variant,) = train([start], dataset, tmp_path / "models", teachers=[start, teacher], epochs=1)
+    assert Classifier.load(variant.path).contract.trained_on.endswith(
+        "EfficientNet-Lite0, began with ImageNet's weights"
+    )
+
+
 def _likeliest(path: Path, pixels: np.ndarray) -> float:
     return float((Classifier.load(path).classify(pixels).argmax(1) == 3).mean())
 

@@ -59,12 +59,16 @@ DATA = """## Data and their licence
 Trained on the {faces}Training faces of FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414). Its pictures came from a
 web search for emotion words; their rights lie with their makers, and the data set was given out for research. The
 pictures are not part of Mien. The votes are those of FER+ (Barsoum et al. 2016, arXiv:1608.01041, MIT licence); only
-those of Training are learned. The weights are given out under Apache-2.0; whether weights learned from such pictures
-suit a commercial product is for its maker to judge.
+those of Training are learned. Where a model says that one of its teachers began with ImageNet's weights, these are
+EfficientNet-Lite0's (Tan and Le 2019, arXiv:1905.11946), given out under Apache-2.0; ImageNet's pictures are no freer.
+The weights here are given out under Apache-2.0; whether weights learned from such pictures suit a commercial product
+is for its maker to judge.
 
 Settings, temperature and the threshold under which no emotion is named were chosen on PublicTest, so figures on
-PublicTest flatter the model a little. PrivateTest serves for the last figure of a release alone. Some test pictures
-also stand in Training, pixel for pixel; accuracy is therefore given with and without them.
+PublicTest flatter the model a little. A shift of each emotion's scores was fitted there too, after which the mean of
+the answers is how often people named that emotion in Training; among faces where emotions are otherwise spread, means
+still lean towards these shares. PrivateTest serves for the last figure of a release alone. Some test pictures also
+stand in Training, pixel for pixel; accuracy is therefore given with and without them.
 """
 LIMITS = """## Limits
 

@@ -91,7 +91,7 @@ def train(
         of_public = named(public)
         for head, shares in ((head, _shares(those)) for head, those in named(training).items() if head in wanted):
             even(settled, head, public.pixels, of_public[head], shares)
-    written = write(settled, config, public, out, name=name)
+    written = write(settled, config, public, out, name=name, teachers=[run.network for _, run in taught])
     return [quantise(path, data) for path in written]
 
 
