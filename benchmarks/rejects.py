@@ -128,7 +128,7 @@ def row(name: str, crops: np.ndarray, confidences: np.ndarray, asked: int, model
     probabilities, geometry = model.read(crops)
     named = probabilities.max(1) >= model.threshold
     counts = np.bincount(probabilities[named].argmax(1), minlength=len(EMOTIONS))
-    often = f"{EMOTIONS[int(counts.argmax())]}, {100 * counts.max() / named.sum():.0f}"
+    often = f"{EMOTIONS[int(counts.argmax())]}, {100 * counts.max() / named.sum():.0f}" if named.any() else ""
     sure = (
         ["", ""]
         if geometry is None

@@ -32,7 +32,7 @@ WRITTEN: dict[type, str] = {
     Stats: (
         '{"fps":24.9,"state":"ok","dropped":0,"delay_ms":{"p50":21.0,"p99":48.3},"faces":2,"emotion":"happy",'
         '"happiness":81.5,"outbox":{"depth":14,"dropped":0,"damaged":0},"preview":"off","uptime_s":3605.2,'
-        '"model":"mien-8-int8@9552184b","version":"0.1.0","temperature_c":52.4,"time":"2026-11-22T07:01:54Z",'
+        '"model":"mien-9-int8@7e2dda4a","version":"0.1.0","temperature_c":52.4,"time":"2026-11-22T07:01:54Z",'
         '"clock":"ok","read_every_s":null,"demo":null}'
     ),
     Accepts: '{"record":2}',

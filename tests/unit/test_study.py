@@ -97,7 +97,7 @@ def test_a_report_prints_its_methods(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_that_is_cited_is_listed_in_order(kind: str) -> None:
-    methods = methods_of(kind, ["mien-8-int8@01234567"], "yunet", 12, 10.0)
+    methods = methods_of(kind, ["mien-9-int8@01234567"], "yunet", 12, 10.0)
     cited = list(dict.fromkeys(re.findall(r"\[([^]]+)\]", methods.text)))
     assert methods.references == [REFERENCES[key] for key in cited]
     other = methods_of(kind, ["mine@01234567"], "mine", 2, None)

@@ -60,7 +60,7 @@ STATISTICS = {
 """What each report did with the probabilities."""
 
 SEVEN = "probabilities of seven expressions (angry, disgust, fear, happy, sad, surprise, neutral)"
-OURS = ("mien-7", "mien-8")
+OURS = ("mien-7", "mien-8", "mien-9")
 """What the names of models begin with that learned from FER-2013 and came with Mien."""
 DIGITS = "After the @ stand the first eight digits of the SHA-256 of the model's file"
 
