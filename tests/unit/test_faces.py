@@ -184,13 +184,17 @@ def test_a_face_that_leans_by_40_degrees_is_read_nearly_as_when_it_is_upright(
 ) -> None:
     """Each face is enlarged to 180 pixels: of small ones YuNet finds the eyes as if they stood level."""
     classifier, apart = Classifier.load(), []
-    image = cv2.imread(str(samples / "group-5.jpg"))
-    for x, y, width, height in detector.detect(image).boxes.astype(float):
+    pictures = [cv2.imread(str(path)) for path in sorted(samples.glob("*.jpg"))]
+    for image, box in ((picture, box) for picture in pictures for box in detector.detect(picture).boxes.astype(float)):
+        x, y, width, height = box
         scale = 180 / max(width, height)
         corner = np.array([x + width / 2, y + height / 2]) - 224 / scale
         place = np.array([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
         large = cv2.warpAffine(image, place, (448, 448), borderMode=cv2.BORDER_REPLICATE)
-        (upright,) = classifier.classify(crop(large, detector.detect(large).boxes[:1]))
+        seen = detector.detect(large)
+        if not len(seen):
+            continue
+        (upright,) = classifier.classify(crop(large, seen.boxes[:1]))
         if upright.max() < classifier.threshold:
             continue  # it wears sunglasses: nothing is named that could be compared
         for angle in (-40, 40):
@@ -200,8 +204,8 @@ def test_a_face_that_leans_by_40_degrees_is_read_nearly_as_when_it_is_upright(
                 continue
             ways = crop(turned, found.boxes[:1]), crop(turned, found.boxes[:1], found.landmarks[:1])
             apart.append([np.abs(classifier.classify(way)[0] - upright).sum() / 2 for way in ways])
-    left_alone, by_eyes = np.mean(apart, axis=0)
-    assert len(apart) >= 10
+    left_alone, by_eyes = np.median(apart, axis=0)
+    assert len(apart) >= 40
     assert by_eyes < 0.7 * left_alone, (left_alone, by_eyes)
 
 

@@ -83,12 +83,12 @@ def test_the_command_says_how_many_and_what_it_assumes() -> None:
 def test_a_report_prints_its_methods(tmp_path: Path) -> None:
     faces = recording([n / 5 for n in range(200)], lambda _: [(1, (9, 9, 90, 90), shares(happy=0.4))]).faces
     table = faces.rename({"at": "offset_s"}).drop("span", strict=False)
-    table = table.with_columns(model=np.array(["mien-8-ferplus-int8@01234567"] * len(table)))
+    table = table.with_columns(model=np.array(["mien-9-ferplus-int8@01234567"] * len(table)))
     table.write_parquet(tmp_path / "t.parquet")
     report = report_film(FilmRequest(Inputs((str(tmp_path / "t.parquet"),))))
     report.write(tmp_path / "out.html")
     methods = json.loads((tmp_path / "out.json").read_text())["methods"]
-    for fact in (mien.__version__, "mien-8-ferplus-int8@01234567", "1 recordings", "FER+", "numpy"):
+    for fact in (mien.__version__, "mien-9-ferplus-int8@01234567", "1 recordings", "FER+", "numpy"):
         assert fact in methods["text"]
     assert "times a second" not in methods["text"]  # a table says nothing of that
     page = (tmp_path / "out.html").read_text()

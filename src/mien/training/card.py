@@ -65,10 +65,10 @@ The weights here are given out under Apache-2.0; whether weights learned from su
 is for its maker to judge.
 
 Settings, temperature and the threshold under which no emotion is named were chosen on PublicTest, so figures on
-PublicTest flatter the model a little. A shift of each emotion's scores in `fer2013` was fitted there too, after which
-the mean of its answers is how often people named that emotion in Training; among faces where emotions are otherwise
-spread, means still lean towards these shares. PrivateTest serves for the last figure of a release alone. Some test
-pictures also stand in Training, pixel for pixel; accuracy is therefore given with and without them.
+PublicTest flatter the model a little. A shift of each emotion's scores was fitted there too, after which the mean of
+the answers is how often people named that emotion in Training; among faces where emotions are otherwise spread, means
+still lean towards these shares. PrivateTest serves for the last figure of a release alone. Some test pictures also
+stand in Training, pixel for pixel; accuracy is therefore given with and without them.
 """
 LIMITS = """## Limits
 
