@@ -145,7 +145,7 @@ ANYWHERE = """(count) => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(".label { transition: none !important }");
     document.adoptedStyleSheets = [sheet];
-    const stage = document.querySelector("[data-stage=hall]"), wrong = [];
+    const { functions } = mien, wrong = [], stage = document.querySelector("[data-stage=hall]");
     const words = ["Happy 61\\u202f%", "Fear 31\\u202f%", "Surprise 100\\u202f%", "Unclear", "Disgust 7\\u202f%"];
     const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
     let seed = 7;
@@ -155,7 +155,7 @@ ANYWHERE = """(count) => {
             key: `${at + 1}`, number: at + 1, emotion: "happy", label: words[Math.floor(words.length * random())],
             box: [60 * random(), 50 * random(), 8 + 15 * random(), 10 + 20 * random()],
         }));
-        mien.functions.stage({ faces, ratio: 16 / 9 }, "hall");
+        functions.stage({ faces, ratio: 16 / 9 }, "hall");
         const marks = [...stage.querySelectorAll(".label:not([hidden])")];
         const places = marks.map((mark) => mark.getBoundingClientRect());
         places.forEach((place, at) => {
