@@ -17,7 +17,7 @@ import math
 import re
 import tempfile
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,26 @@ from mien.training.checkpoints import load_mean
 from mien.training.config import TrainConfig
 from mien.training.model import BATCH, HEADS, INPUT_SIZE, EmotionNet, SingleHead, fold, predict
 
-__all__ = ["Calibration", "calibrate", "check", "even", "export", "named", "round_weights", "teach", "to_onnx", "write"]
+__all__ = [
+    "BEGUN",
+    "Calibration",
+    "calibrate",
+    "check",
+    "even",
+    "export",
+    "named",
+    "round_weights",
+    "teach",
+    "to_onnx",
+    "write",
+]
 
 NAMES = {"fer2013": "{}", "ferplus": "{}-ferplus"}
 TAUGHT = {"fer2013": "FER-2013 Training, its own labels", "ferplus": "FER-2013 Training, the FER+ votes"}
 SHARED = "; the layers below the head learned its labels and the FER+ votes together"
 SOFTENED = ", and soft labels that earlier networks and the FER+ votes gave"
 BEGUN = {"efficientnet-lite0": "; one of its teachers, EfficientNet-Lite0, began with ImageNet's weights"}
-"""What is said of a teacher that began with others' weights."""
+"""What is said of a teacher that began with others' weights, by its network, which stands among the run's teachers."""
 COVERAGE = 0.9
 """The share of PublicTest for which the model names an emotion."""
 TOLERANCE = 1e-4
@@ -108,13 +120,7 @@ def export(
 
 
 def write(
-    net: EmotionNet,
-    config: TrainConfig,
-    public: faces_data.Faces,
-    out_dir: str | Path,
-    *,
-    name: str | None = None,
-    teachers: Collection[str] = (),
+    net: EmotionNet, config: TrainConfig, public: faces_data.Faces, out_dir: str | Path, *, name: str | None = None
 ) -> list[Path]:
     """Write the files of a network's trained heads, each with its contract.
 
@@ -124,7 +130,6 @@ def write(
         public: PublicTest, on which temperature and threshold are fitted.
         out_dir: The folder to write to; made if need be.
         name: The model's name; None: the run's.
-        teachers: The networks, as `TrainConfig.network` has them, that it learned from.
 
     Raises:
         InputError: The folder cannot be written.
@@ -144,7 +149,7 @@ def write(
             head,
             calibration,
             name=NAMES[head].format(name or config.name),
-            trained_on=taught(head, config, teachers),
+            trained_on=taught(head, config),
         )
         check(model, SingleHead(net, head, calibration.temperature), public.pixels[:CHECKED])
         try:
@@ -161,11 +166,11 @@ def named(faces: faces_data.Faces) -> dict[str, np.ndarray]:
     return {"fer2013": np.eye(len(EMOTIONS), dtype=np.float32)[faces.labels], "ferplus": faces.votes}
 
 
-def taught(head: str, config: TrainConfig, teachers: Collection[str] = ()) -> str:
-    """Return what a head's contract says of the data that it learned from, itself or by teachers of these networks."""
+def taught(head: str, config: TrainConfig) -> str:
+    """Return what a head's contract says of the data that it learned from, itself or by a teacher that BEGUN knows."""
     softened = SOFTENED if head == "fer2013" and config.teachers else ""
     shared = SHARED if config.ferplus_weight else ""
-    return TAUGHT[head] + softened + shared + "".join(BEGUN[network] for network in sorted(BEGUN.keys() & teachers))
+    return TAUGHT[head] + softened + shared + "".join(BEGUN[network] for network in BEGUN if network in config.teachers)
 
 
 def calibrate(logits: np.ndarray, targets: np.ndarray) -> Calibration:

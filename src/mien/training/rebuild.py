@@ -24,7 +24,7 @@ from mien.errors import InputError, MienError
 from mien.models.classifier import INPUT, OUTPUT, Classifier
 from mien.training import data as faces_data
 from mien.training.config import TrainConfig
-from mien.training.export import SOFTENED
+from mien.training.export import BEGUN, SOFTENED
 from mien.training.hidden import without_gate
 from mien.training.model import BATCH, HEADS, INPUT_SIZE, WIDTHS, EmotionNet, predict
 
@@ -65,7 +65,8 @@ def rebuild(models: Mapping[str, str | Path], data: str | Path, out: str | Path)
         config = dataclasses.replace(config, ferplus_weight=0.0)
     contract = files["fer2013"].contract
     if SOFTENED in contract.trained_on:
-        config = dataclasses.replace(config, teachers=(f"those of {contract.name}",))
+        begun = [network for network, words in BEGUN.items() if words in contract.trained_on]
+        config = dataclasses.replace(config, teachers=(f"those of {contract.name}", *begun))
     net = EmotionNet.of(config).eval()
     state = net.state_dict()
     try:

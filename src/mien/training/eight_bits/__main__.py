@@ -24,7 +24,7 @@ from mien.training.bounded import EPOCHS, SEED, number
 from mien.training.checkpoints import load_checkpoint, load_mean
 from mien.training.eight_bits.quantise import Variant, quantise
 from mien.training.eight_bits.settle import RATE, answers, settle
-from mien.training.export import even, named, write
+from mien.training.export import BEGUN, even, named, write
 from mien.training.model import EmotionNet, fold
 from mien.training.train import cut_faces, precision_for
 
@@ -78,7 +78,9 @@ def train(
     counts = Counter(map(str, teachers or checkpoints))
     taught = [load_checkpoint(path) for path in counts]
     wanted = answers([network for network, _ in taught], training.pixels, list(counts.values()))
-    config = dataclasses.replace(config, teachers=tuple(dict.fromkeys([*config.teachers, *map(str, teachers)])))
+    begun = [network for _, run in taught for network in (run.network, *run.teachers) if network in BEGUN]
+    named_teachers = dict.fromkeys([*config.teachers, *map(str, teachers), *begun])
+    config = dataclasses.replace(config, teachers=tuple(named_teachers))
     if not min(run.ferplus_weight for run in (config, *(run for _, run in taught))):
         del wanted["ferplus"]
     half = precision_for("auto", "cpu") == "bf16-mixed"
@@ -87,11 +89,10 @@ def train(
         keep=keep, half=half,
     )  # fmt: skip
     public = faces.split("PublicTest")
-    if evens:
-        of_public = named(public)
-        for head, shares in ((head, _shares(those)) for head, those in named(training).items() if head in wanted):
-            even(settled, head, public.pixels, of_public[head], shares)
-    written = write(settled, config, public, out, name=name, teachers=[run.network for _, run in taught])
+    for head, those in named(public).items():
+        if evens and head in wanted and those.any():
+            even(settled, head, public.pixels, those, _shares(named(training)[head]))
+    written = write(settled, config, public, out, name=name)
     return [quantise(path, data) for path in written]
 
 
