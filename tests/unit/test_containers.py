@@ -66,19 +66,12 @@ def shape_shown(path: Path) -> tuple[float, tuple[int, ...]]:
 
 
 def asked_of_ffprobe(path: Path, entries: str) -> list[str]:
-    asked = [
-        program("ffprobe"),
-        "-v",
-        "error",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        entries,
-        "-of",
-        "csv=p=0",
-        str(path),
-    ]
-    return subprocess.run(asked, capture_output=True, check=True, text=True).stdout.split()[0].split(",")
+    asked = ["-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", str(path)]
+    return (
+        subprocess.run([program("ffprobe"), *asked], capture_output=True, check=True, text=True)
+        .stdout.split()[0]
+        .split(",")
+    )
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

@@ -85,15 +85,16 @@ def frames_of(path: Path, start: float = 0.0) -> list[Frame]:
 def shown_by_ffprobe(path: Path) -> list[float]:
     """Return the times of a file's frames as FFmpeg's own program tells them; nan where it has none."""
     asked = [
-        program("ffprobe"),
         "-v",
         "quiet",
         "-select_streams",
         "V:0",
         "-show_entries",
         "frame=best_effort_timestamp_time",
+        "-of",
+        "json",
     ]
-    answer = subprocess.run([*asked, "-of", "json", str(path)], capture_output=True, check=True).stdout
+    answer = subprocess.run([program("ffprobe"), *asked, str(path)], capture_output=True, check=True).stdout
     return [float(frame.get("best_effort_timestamp_time", "nan")) for frame in json.loads(answer)["frames"]]
 
 

@@ -39,6 +39,7 @@ from mien.training.model import BATCH, HEADS, INPUT_SIZE, EmotionNet, SingleHead
 __all__ = [
     "BEGUN",
     "Calibration",
+    "answered",
     "calibrate",
     "check",
     "even",
@@ -274,6 +275,19 @@ def to_onnx(
     onnx.checker.check_model(model, full_check=True)
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def answered(model: str | bytes, output: str, pixels: np.ndarray) -> np.ndarray:
+    """Return what a model answers for faces in one of its outputs, shape (n, m).
+
+    Args:
+        model: An ONNX file's path or content.
+        output: The output's name.
+        pixels: Shape (n, 48, 48), uint8.
+    """
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    parts = np.split(pixels, range(BATCH, len(pixels), BATCH))
+    return np.concatenate([session.run([output], {INPUT: part[:, None].astype(np.float32)})[0] for part in parts])
 
 
 def check(model: bytes, expected: SingleHead, pixels: np.ndarray) -> float:

@@ -7,11 +7,9 @@ import json
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch import callbacks
 from lightning.pytorch.utilities import rank_zero_only
 
-from mien.observation import EMOTIONS
 from mien.training import export
 from mien.training.checkpoints import RunFolder
 from mien.training.loop import Training
@@ -47,7 +45,7 @@ class ModelPublisher(callbacks.Callback):
         public = pl_module.splits["PublicTest"]
         net = export.round_weights(self.net)
         logits = pl_module.public_logits
-        targets = {"fer2013": torch.eye(len(EMOTIONS))[public.labels].numpy(), "ferplus": public.votes}
+        targets = export.named(public)
         known = json.loads(self.folder.read("latest.json") or b"{}")
         latest: dict[str, Any] = {"format": 1}
         for head, figure in (("fer2013", "val_acc1"), ("ferplus", "val_ferplus")):

@@ -15,18 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from mien.errors import InputError, MienError
-from mien.models.classifier import INPUT, OUTPUT, Classifier
+from mien.models.classifier import OUTPUT, Classifier
 from mien.training import data as faces_data
 from mien.training.config import TrainConfig
-from mien.training.export import BEGUN, SOFTENED
+from mien.training.export import BEGUN, SOFTENED, answered
 from mien.training.hidden import without_gate
-from mien.training.model import BATCH, HEADS, INPUT_SIZE, WIDTHS, EmotionNet, predict
+from mien.training.model import HEADS, INPUT_SIZE, WIDTHS, EmotionNet, predict
 
 __all__ = ["rebuild"]
 
@@ -180,13 +179,9 @@ def _set(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, bias: Tensor) -> 
 
 def _apart(net: EmotionNet, head: str, file: Classifier, pixels: np.ndarray) -> float:
     """Return how far a head's answers are from its file's; a gate for hidden faces is no part of the network."""
-    session = onnxruntime.InferenceSession(
-        without_gate(onnx.load(file.file)).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    parts = [pixels[start : start + BATCH, None].astype(np.float32) for start in range(0, len(pixels), BATCH)]
-    answered = np.concatenate([session.run([OUTPUT], {INPUT: part})[0] for part in parts])
+    bare = without_gate(onnx.load(file.file)).SerializeToString()
     scores = torch.from_numpy(predict(net, pixels)[head]) / file.contract.temperature
-    return float(np.abs(torch.softmax(scores, 1).numpy() - answered).mean())
+    return float(np.abs(torch.softmax(scores, 1).numpy() - answered(bare, OUTPUT, pixels)).mean())
 
 
 if __name__ == "__main__":

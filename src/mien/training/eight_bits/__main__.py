@@ -79,8 +79,8 @@ def train(
     taught = [load_checkpoint(path) for path in counts]
     wanted = answers([network for network, _ in taught], training.pixels, list(counts.values()))
     begun = [network for _, run in taught for network in (run.network, *run.teachers) if network in BEGUN]
-    named_teachers = dict.fromkeys([*config.teachers, *map(str, teachers), *begun])
-    config = dataclasses.replace(config, teachers=tuple(named_teachers))
+    behind = dict.fromkeys([*config.teachers, *map(str, teachers), *begun])
+    config = dataclasses.replace(config, teachers=tuple(behind))
     if not min(run.ferplus_weight for run in (config, *(run for _, run in taught))):
         del wanted["ferplus"]
     half = precision_for("auto", "cpu") == "bf16-mixed"
@@ -89,9 +89,11 @@ def train(
         keep=keep, half=half,
     )  # fmt: skip
     public = faces.split("PublicTest")
-    for head, those in named(public).items():
-        if evens and head in wanted and those.any():
-            even(settled, head, public.pixels, those, _shares(named(training)[head]))
+    if evens:
+        of_public, of_training = named(public), named(training)
+        for head in wanted:
+            if of_public[head].any():
+                even(settled, head, public.pixels, of_public[head], _shares(of_training[head]))
     written = write(settled, config, public, out, name=name)
     return [quantise(path, data) for path in written]
 

@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.errors import InputError, ModelError
 from mien.models.classifier import GEOMETRY, INPUT, OUTPUT, Classifier, Contract
+from mien.training.export import answered
 from mien.training.pose.fit import answers
 from mien.training.pose.head import UNITS, GeometryHead
 from mien.training.pose.trunk import Trunk, tap_of
@@ -33,7 +34,6 @@ TAUGHT_HERE = (0.05, 1.0)
 """How far the file's answers may be from torch's, in degrees and hundredths, and in which share of them."""
 CARRIED = (2.0, 0.99)
 """The same, from those of the model that the head was taught on, whose eight bits round otherwise."""
-BATCH = 128
 HALVED_FROM = 256  # smaller tensors stay in single precision: they save nothing
 
 
@@ -96,9 +96,7 @@ def geometry(model: Path, pixels: np.ndarray) -> np.ndarray:
         model: An ONNX file.
         pixels: Shape (n, 48, 48), uint8.
     """
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    parts = np.split(pixels, range(BATCH, len(pixels), BATCH))
-    return np.concatenate([session.run([GEOMETRY], {INPUT: part[:, None].astype(np.float32)})[0] for part in parts])
+    return answered(str(model), GEOMETRY, pixels)
 
 
 def _write(
